@@ -1,0 +1,27 @@
+"""Words and tags in, aligned windows out."""
+
+from hf_tagging.data.alignment import (
+    AlignedSplit,
+    AlignmentCounts,
+    align_dataset,
+    align_split,
+    vocabulary,
+)
+from hf_tagging.data.batching import WindowCollator
+from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
+from hf_tagging.data.schema import TagSchema, convert_tags
+from hf_tagging.data.windows import Aligner
+
+__all__ = [
+    "AlignedSplit",
+    "Aligner",
+    "AlignmentCounts",
+    "TagSchema",
+    "WindowCollator",
+    "align_dataset",
+    "align_split",
+    "convert_tags",
+    "load_tagging_dataset",
+    "unseen_tags",
+    "vocabulary",
+]

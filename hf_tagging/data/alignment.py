@@ -1,0 +1,254 @@
+"""Splits of words to splits of windows and back: labels masked with -100 on the way in, one tag per word out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict, Features, List, Value
+from datasets.fingerprint import Hasher
+from transformers import PreTrainedTokenizerBase
+
+from hf_tagging.data.rows import flat_lists, row_ranges, row_starts
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.windows import Aligner, Windows
+from hf_tagging.errors import ConfigError
+
+IGNORED = -100  # the label that PyTorch's cross-entropy and the Trainer leave out
+LABEL_STRATEGIES = ("first", "all")
+
+
+@dataclass(frozen=True)
+class AlignmentCounts:
+    """What alignment did to a split: nothing of it is silent."""
+
+    sentences: int
+    words: int
+    windows: int
+    windowed_sentences: int
+    vanished_words: int
+    shortened_words: int
+
+    def describe(self) -> str:
+        """One line for the log."""
+        parts = [f"{self.sentences:,} sentences, {self.words:,} words"]
+        if self.windowed_sentences:
+            parts.append(f"{self.windowed_sentences:,} longer than a window ({self.windows:,} windows in all)")
+        if self.vanished_words:
+            parts.append(f"{self.vanished_words:,} words without a subword stand as the unknown token")
+        if self.shortened_words:
+            parts.append(f"{self.shortened_words:,} words longer than a window keep their beginning")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class AlignedSplit:
+    """A split of a dataset with the windows that a model sees of it.
+
+    Args:
+        words: The source: `tokens`, `tags`, `document_id`, a row per sentence.
+        features: A row per window: `input_ids`, `labels`; for reading the result `sentence` (row in `words`),
+            `first_word`, `word_starts` (positions of the words that this window owns); `length`; for the counts
+            `vanished` and `shortened`.
+        sentence_starts: Number of each sentence's first word in the split, and the end. (sentences + 1,)
+    """
+
+    words: Dataset
+    features: Dataset
+    sentence_starts: np.ndarray
+
+    def counts(self) -> AlignmentCounts:
+        """Counts of what alignment did."""
+        table = self.features.select_columns(["sentence", "vanished", "shortened"]).with_format("numpy")[:]
+        windows = np.bincount(table["sentence"], minlength=len(self.words))
+        return AlignmentCounts(
+            sentences=len(self.words),
+            words=int(self.sentence_starts[-1]),
+            windows=len(self.features),
+            windowed_sentences=int(np.count_nonzero(windows > 1)),
+            vanished_words=int(np.sum(table["vanished"])),
+            shortened_words=int(np.sum(table["shortened"])),
+        )
+
+    def longest_first(self) -> AlignedSplit:
+        """The same split with its windows sorted by length: batches without padding, the largest one first."""
+        lengths = np.asarray(self.features.with_format("numpy")["length"])
+        return AlignedSplit(self.words, self.features.select(np.argsort(-lengths, kind="stable")), self.sentence_starts)
+
+    def read(self, windows: Sequence[np.ndarray], fill: int = IGNORED) -> np.ndarray:
+        """Reads one value per word from values per window.
+
+        Args:
+            windows: For each row of `features` its values. (windows, at least that window's subwords)
+            fill: The value of a word that no window owns; there is none unless `features` is a selection.
+
+        Returns:
+            Values, word after word, sentence after sentence. (words,)
+        """
+        result = np.full(self.sentence_starts[-1], fill, dtype=np.int64)
+        columns = self.features.select_columns(["sentence", "first_word", "word_starts"])
+        begin = 0
+        for batch in columns.with_format("arrow").iter(batch_size=10_000):
+            starts, bounds = flat_lists(batch.column("word_starts"))
+            row, nth = row_ranges(np.diff(bounds))
+            words = (self.sentence_starts[batch["sentence"].to_numpy()] + batch["first_word"].to_numpy())[row] + nth
+            block = windows[begin : begin + batch.num_rows]
+            widths = np.fromiter(map(len, block), np.int64, len(block))
+            result[words] = np.concatenate(block)[row_starts(widths)[row] + starts]
+            begin += batch.num_rows
+        return result
+
+    def per_sentence(self, values: Sequence[Any] | np.ndarray) -> list[list[Any]]:
+        """Splits a value per word (words,) into a list per sentence."""
+        bounds = self.sentence_starts
+        return [list(values[a:b]) for a, b in pairwise(bounds)]
+
+
+def align_dataset(
+    dataset: DatasetDict,
+    tokenizer: PreTrainedTokenizerBase,
+    schema: TagSchema,
+    *,
+    overlap: int | None = None,
+    label_strategy: str = "first",
+    num_proc: int | None = None,
+) -> dict[str, AlignedSplit]:
+    """Aligns every split of a dataset.
+
+    Args:
+        dataset: Splits with `tokens` and, where labels are wanted, `tags`.
+        tokenizer: Fast; its `model_max_length` is the length of a window.
+        schema: The tags; `dataset`'s label ids are this schema's.
+        overlap: See `Aligner`.
+        label_strategy: See `align_split`.
+        num_proc: Processes.
+    """
+    aligner = Aligner(tokenizer, overlap=overlap)
+    return {
+        name: align_split(split, aligner, schema, label_strategy=label_strategy, num_proc=num_proc)
+        for name, split in dataset.items()
+    }
+
+
+def align_split(
+    dataset: Dataset,
+    aligner: Aligner,
+    schema: TagSchema,
+    *,
+    label_strategy: str = "first",
+    num_proc: int | None = None,
+) -> AlignedSplit:
+    """Aligns a split; the result is cached by `datasets` under the source, the tokenizer and the settings.
+
+    Args:
+        dataset: `tokens` and, where labels are wanted, `tags`.
+        aligner: Tokenizer and window size.
+        schema: The tags; `dataset`'s label ids are this schema's.
+        label_strategy: ``"first"``: a word's first subword carries its label, the others -100. ``"all"``: every
+            subword does, ``B-X`` and ``S-X`` turned ``I-X`` inside a word. Words are read at their first subword
+            in both cases.
+        num_proc: Processes.
+
+    Raises:
+        ConfigError: If `label_strategy` is unknown.
+    """
+    if label_strategy not in LABEL_STRATEGIES:
+        raise ConfigError(f"label_strategy: {label_strategy!r} is not one of {', '.join(LABEL_STRATEGIES)}.")
+    tokenizer = aligner.tokenizer
+    # The tokenizer's own hash changes when it is used; its content does not.
+    fingerprint = Hasher.hash(
+        (dataset._fingerprint, tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
+         aligner._lead, schema.tags, schema.scheme, label_strategy)
+    )  # fmt: skip
+    features = dataset.with_format("arrow").map(
+        _align_batch,
+        batched=True,
+        with_indices=True,
+        remove_columns=dataset.column_names,
+        features=_FEATURES,
+        fn_kwargs={"aligner": aligner, "schema": schema, "label_strategy": label_strategy},
+        num_proc=num_proc,
+        new_fingerprint=fingerprint,
+        desc="Aligning words and subwords",
+    )
+    batches = dataset.select_columns("tokens").with_format("arrow").iter(batch_size=10_000)
+    sizes = [pc.list_value_length(batch.column("tokens")).to_numpy() for batch in batches]
+    return AlignedSplit(
+        dataset, features.with_format(None), row_starts(np.concatenate([np.zeros(0, np.int64), *sizes]))
+    )
+
+
+_FEATURES = Features(
+    {
+        "input_ids": List(Value("int32")),
+        "labels": List(Value("int64")),
+        "sentence": Value("int64"),
+        "first_word": Value("int64"),
+        "word_starts": List(Value("int32")),
+        "length": Value("int32"),
+        "vanished": Value("int32"),
+        "shortened": Value("int32"),
+    }
+)
+
+
+def _align_batch(
+    table: pa.Table, indices: list[int], aligner: Aligner, schema: TagSchema, label_strategy: str
+) -> pa.Table:
+    windows = aligner.windows(table.column("tokens").to_pylist())
+    starts, start_offsets = windows.word_starts()
+    if "tags" in table.column_names:
+        labels = label_subwords(windows, flat_lists(table.column("tags"))[0], schema, label_strategy)
+    else:
+        labels = np.full(len(windows.input_ids), IGNORED)
+    columns = {
+        "input_ids": _lists(windows.input_ids, windows.offsets, pa.int32()),
+        "labels": _lists(labels, windows.offsets, pa.int64()),
+        "sentence": pa.array(np.asarray(indices)[windows.sentence], pa.int64()),
+        "first_word": pa.array(windows.first_word, pa.int64()),
+        "word_starts": _lists(starts, start_offsets, pa.int32()),
+        "length": pa.array(np.diff(windows.offsets), pa.int32()),
+        "vanished": pa.array(windows.vanished, pa.int32()),
+        "shortened": pa.array(windows.shortened, pa.int32()),
+    }
+    return pa.table(columns)
+
+
+def label_subwords(windows: Windows, tags: np.ndarray, schema: TagSchema, strategy: str = "first") -> np.ndarray:
+    """Labels for every subword of every window; -100 where a word is not scored.
+
+    Args:
+        windows: From `Aligner.windows`.
+        tags: Label ids of all words of the batch. (words,)
+        schema: The tags.
+        strategy: See `align_split`.
+
+    Returns:
+        Labels. (subwords,) int64
+    """
+    labels = np.full(len(windows.input_ids), IGNORED, dtype=np.int64)
+    head = windows.owned & windows.heads
+    labels[head] = tags[windows.words[head]]
+    if strategy == "all":
+        tail = windows.owned & ~windows.heads
+        labels[tail] = schema.continuation_ids()[tags[windows.words[tail]]]
+    return labels
+
+
+def _lists(values: np.ndarray, offsets: np.ndarray, kind: pa.DataType) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, kind))
+
+
+def vocabulary(split: Dataset | None) -> frozenset[str] | None:
+    """All distinct words of a split, spelled as they stand there; None without one."""
+    if split is None:
+        return None
+    batches = split.select_columns("tokens").with_format("arrow").iter(batch_size=10_000)
+    return frozenset().union(
+        *(pc.unique(batch.column("tokens").combine_chunks().flatten()).to_pylist() for batch in batches)
+    )

@@ -1,0 +1,280 @@
+"""What the columns of a column file are: how a line is cut into fields, which is the word and which the tag.
+
+The layout is found once per file, from its first data line, because the formats that people have differ in
+little more: CoNLL-2003 (word POS chunk NER), CoNLL-2000/2002 (three columns), two columns, CoNLL-U and
+CoNLL-U Plus (https://universaldependencies.org/format.html,
+https://universaldependencies.org/ext-format.html).
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hf_tagging.errors import DataError
+
+CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+_WORD_NAMES = frozenset({"word", "words", "token", "tokens", "form", "forms", "text"})
+_TAG_NAMES = frozenset({"tag", "tags", "label", "labels"})
+
+# Spaces and tabs only: a no-break space or a U+3000 inside a word is data.
+_BLANKS = re.compile(r"[ \t]+")
+# An annotation line of CoNLL-U or MultiCoNER; "# NN" alone is the word "#" with its tag.
+_ANNOTATION = re.compile(r"# (id|sent_id|text|newdoc)\b")
+_CONLLU_ID = re.compile(r"\d+([-.]\d+)?$")
+_GLOBAL_COLUMNS = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
+DOCUMENT_MARK = re.compile(r"[ \t]*-DOCSTART-(?!\w)")
+"""A line that starts a document; what follows the mark differs between corpora and is not looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnRequest:
+    """What the caller asked of the columns, the same for every file.
+
+    Args:
+        task: "pos" or "ner".
+        tokens_column: Column of the words, by name or by position (from 0; -1 is the last); None finds it.
+        tags_column: Column of the tags, likewise.
+        separator: "tab", "space" or a literal; None finds it.
+    """
+
+    task: str
+    tokens_column: str | int | None = None
+    tags_column: str | int | None = None
+    separator: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnLayout:
+    """The layout of one file.
+
+    Args:
+        separator: What stands between fields; None is any run of spaces and tabs.
+        count: Number of columns.
+        tokens: Position of the word.
+        tags: Position of the tag.
+        word_id: Position of the CoNLL-U word number, None where there is none.
+        conllu: Whether every line that starts with `#` is a comment.
+        first_line: Number of the line that the layout was read from.
+    """
+
+    separator: str | None
+    count: int
+    tokens: int
+    tags: int
+    word_id: int | None
+    conllu: bool
+    first_line: int
+
+    def fields(self, line: str) -> list[str]:
+        """Cuts a line into its fields; blanks after the last column do not count as one more."""
+        fields = split_fields(line, self.separator)
+        while len(fields) > self.count and not fields[-1]:
+            fields.pop()
+        return fields
+
+    def is_comment(self, line: str, *, starts_sentence: bool) -> bool:
+        """Tells a comment from a sentence's word: outside CoNLL-U, `#` may be the word itself."""
+        if not line.startswith("#"):
+            return False
+        if self.conllu:
+            return True
+        if not starts_sentence or not line.startswith("# "):
+            return False
+        return bool(_ANNOTATION.match(line)) or len(self.fields(line)) != self.count
+
+    @property
+    def separator_words(self) -> str:
+        """The separator as a message says it."""
+        return {None: "spaces or tabs", "\t": "one tab"}.get(self.separator, repr(self.separator))
+
+
+def shortened(text: str, limit: int = 60) -> str:
+    """The repr of what stood in a file, short enough for one line of a message."""
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def is_blank(line: str) -> bool:
+    """Whether a line separates sentences: nothing but spaces and tabs."""
+    return not line.strip(" \t")
+
+
+def split_fields(line: str, separator: str | None) -> list[str]:
+    """Cuts a line at the separator; None is any run of spaces and tabs, outer blanks aside."""
+    if separator is None:
+        return _BLANKS.split(line.strip(" \t"))
+    return line.rstrip(" ").split(separator)
+
+
+def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnRequest) -> ColumnLayout:
+    """Reads a file's layout from its first data line.
+
+    Args:
+        lines: Line numbers from 1 and lines without their ends; read as far as needed.
+        file: The file's name for messages.
+        request: What the caller asked for.
+
+    Returns:
+        The layout.
+
+    Raises:
+        DataError: No data line, a single column, or a column that is not there or cannot be guessed.
+    """
+    number, line, header = _first_data_line(lines, file)
+    separator = _separator(line, request.separator)
+    fields = _first_fields(line, separator, place=f"{file}, line {number}")
+    conllu = separator == "\t" and _is_conllu(fields, header)
+    if conllu and header and len(header) != len(fields):
+        declared = f"expected {len(header)}, as `# global.columns` declares"
+        raise DataError(f"{file}, line {number}: {shortened(line)} has {len(fields)} columns; {declared}")
+    names = _column_names(len(fields), header if conllu else (), conllu)
+    finder = _ColumnFinder(file=file, number=number, count=len(fields), names=names, conllu=conllu)
+    tokens = finder.tokens_position(request)
+    tags = finder.tags_position(request)
+    if tokens == tags:
+        raise DataError(
+            f"{file}: column {tokens} would be both the word and the tag; there are: {finder.listing}; "
+            "give another --tags_column or --tokens_column"
+        )
+    return ColumnLayout(
+        separator=separator,
+        count=len(fields),
+        tokens=tokens,
+        tags=tags,
+        word_id=_index_of("id", names) if conllu else None,
+        conllu=conllu,
+        first_line=number,
+    )
+
+
+def _first_data_line(lines: Iterable[tuple[int, str]], file: str) -> tuple[int, str, Sequence[str]]:
+    """The first line that is a word for certain, with its number and the columns that CoNLL-U Plus declares.
+
+    A line with `#` is taken only where no other follows: it may be a comment or the word `#`, and only the
+    number of columns of the other lines tells.
+    """
+    header: Sequence[str] = ()
+    uncertain: tuple[int, str] | None = None
+    for number, line in lines:
+        if declared := _GLOBAL_COLUMNS.match(line):
+            header = declared[1].lower().split()
+        elif line.startswith("#"):
+            uncertain = uncertain or (None if _ANNOTATION.match(line) else (number, line))
+        elif not is_blank(line) and not DOCUMENT_MARK.match(line):
+            return number, line, header
+    if uncertain is None:
+        raise DataError(f"{file}: no sentence in this file; expected one word and its tag per line")
+    return *uncertain, header
+
+
+def _separator(line: str, asked: str | None) -> str | None:
+    """The separator that was asked for, or the one of the first data line."""
+    if asked is None:
+        return "\t" if "\t" in line else None
+    if asked == "":
+        raise DataError("--separator is empty; expected tab, space or the characters between two columns")
+    return {"tab": "\t", "space": None, " ": None}.get(asked, asked)
+
+
+def _first_fields(line: str, separator: str | None, *, place: str) -> list[str]:
+    """The fields of the first data line, which set how many columns the file has."""
+    fields = split_fields(line, separator)
+    while len(fields) > 2 and not fields[-1]:  # a tab at the end of every line is no column
+        fields.pop()
+    if len(fields) == 1:
+        raise DataError(
+            f"{place}: {shortened(line)} is a single column, so there are no tags; expected a word and its "
+            "tag with a tab or spaces between them (another separator: --separator)"
+        )
+    return fields
+
+
+def _is_conllu(fields: Sequence[str], header: Sequence[str]) -> bool:
+    return bool(header) or (len(fields) == len(CONLLU_COLUMNS) and bool(_CONLLU_ID.match(fields[0])))
+
+
+def _column_names(count: int, header: Sequence[str], conllu: bool) -> list[frozenset[str]]:
+    """The names each column answers to, the first column first; empty where nobody knows."""
+    if conllu:
+        return [_WORD_NAMES if name == "form" else frozenset({name}) for name in header or CONLLU_COLUMNS]
+    known: dict[int, list[frozenset[str]]] = {
+        2: [_WORD_NAMES, frozenset({"pos", "ner"}) | _TAG_NAMES],
+        3: [_WORD_NAMES, frozenset({"pos"}), frozenset({"chunk", "ner"}) | _TAG_NAMES],
+        4: [_WORD_NAMES, frozenset({"pos"}), frozenset({"chunk"}), frozenset({"ner"})],
+    }
+    return known.get(count, [])
+
+
+def _index_of(name: str, names: Sequence[frozenset[str]]) -> int | None:
+    return next((index for index, known in enumerate(names) if name in known), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ColumnFinder:
+    """Finds a column by name or by position, and says what there is where it fails."""
+
+    file: str
+    number: int
+    count: int
+    names: list[frozenset[str]]
+    conllu: bool
+
+    @property
+    def listing(self) -> str:
+        """The columns as a message lists them: `0 word, 1 pos, ...`."""
+        if not self.names:
+            return f"{self.count} columns without names, 0 to {self.count - 1}"
+        return ", ".join(f"{index} {self._shown(names)}" for index, names in enumerate(self.names))
+
+    @staticmethod
+    def _shown(names: frozenset[str]) -> str:
+        if names == _WORD_NAMES:
+            return "word"
+        return "/".join(sorted(names - _TAG_NAMES))
+
+    def tokens_position(self, request: ColumnRequest) -> int:
+        """The column that was asked for, or the one that the format keeps the words in."""
+        if request.tokens_column is not None:
+            return self.position(request.tokens_column, "--tokens_column")
+        return self.position("form", "--tokens_column") if self.conllu else 0
+
+    def tags_position(self, request: ColumnRequest) -> int:
+        """The column that was asked for, or the one that the format keeps the task's tags in."""
+        if request.tags_column is not None:
+            return self.position(request.tags_column, "--tags_column")
+        place = f"{self.file}, line {self.number}"
+        if self.conllu:
+            found = _index_of("ner" if request.task == "ner" else "upos", self.names)
+            if found is None:
+                raise DataError(
+                    f"{place}: this CoNLL-U file has no column of its own for the task {request.task} (MISC "
+                    f"is not parsed); give --tags_column with one of: {self.listing}"
+                )
+            return found
+        if request.task == "ner":
+            return self.count - 1
+        if not self.names:
+            raise DataError(
+                f"{place}: {self.listing}; which one holds the POS tags? Give --tags_column (0 is the first, "
+                "-1 the last)"
+            )
+        return 1
+
+    def position(self, asked: str | int, flag: str) -> int:
+        """The position of a column given by name or by position."""
+        if isinstance(asked, int) or re.fullmatch(r"-?\d+", asked):
+            index = int(asked)
+            if not -self.count <= index < self.count:
+                raise DataError(f"{self.file}: {flag} {asked}: there is no such position; there are: {self.listing}")
+            return index % self.count
+        name = asked.lower()
+        found = _index_of(name, self.names)
+        found = _index_of(name.removesuffix("_tags"), self.names) if found is None else found
+        if found is None:
+            there = f"there are: {self.listing}{self._near(name)}"
+            raise DataError(f"{self.file}: {flag} {asked}: there is no such column; {there}")
+        return found
+
+    def _near(self, name: str) -> str:
+        near = difflib.get_close_matches(name, sorted({known for names in self.names for known in names}), n=1)
+        return f". Did you mean {near[0]!r}?" if near else ""

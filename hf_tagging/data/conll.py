@@ -1,0 +1,242 @@
+"""ConllBuilder, a `datasets` builder for column files: a word and its tags per line.
+
+The formats are those of `column_layout`. Being a builder it is cached, memory-mapped, read by several
+processes and streamed, as any dataset is.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import datasets
+from datasets.builder import Key
+from datasets.exceptions import DatasetGenerationError
+
+from hf_tagging.data.column_layout import (
+    DOCUMENT_MARK,
+    ColumnLayout,
+    ColumnRequest,
+    find_layout,
+    is_blank,
+    shortened,
+)
+from hf_tagging.errors import DataError
+
+_BOM = b"\xef\xbb\xbf"
+_DOCUMENT_LINE = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*-DOCSTART-(?!\w)|# newdoc\b)")
+_NEW_DOCUMENT = re.compile(r"# newdoc\b")
+# What a file that is not UTF-8 may be, by its first bytes.
+_OTHER_KINDS = {
+    b"\xff\xfe": "the file is UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`",
+    b"\xfe\xff": "the file is UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`",
+    b"\x1f\x8b": "the file is compressed by gzip: unpack it first",
+    b"PK\x03\x04": "the file is a zip archive: unpack it first",
+}
+
+
+@dataclass
+class ConllConfig(datasets.BuilderConfig):
+    """How column files are read.
+
+    Args:
+        task: "pos" or "ner": which column holds the tags where `tags_column` is None.
+        tokens_column: Column of the words, by name or by position from 0 (negative: from the end).
+        tags_column: Column of the tags, likewise.
+        separator: "tab", "space" or a literal; None finds it from the first data line.
+    """
+
+    task: str = "ner"
+    tokens_column: str | int | None = None
+    tags_column: str | int | None = None
+    separator: str | None = None
+
+    @property
+    def request(self) -> ColumnRequest:
+        """What is asked of every file's columns."""
+        return ColumnRequest(
+            task=self.task,
+            tokens_column=self.tokens_column,
+            tags_column=self.tags_column,
+            separator=self.separator,
+        )
+
+
+class ConllBuilder(datasets.GeneratorBasedBuilder):
+    """Reads column files into `tokens`, `tags` (strings both) and `document_id`.
+
+    Raises:
+        DataError: When the data is generated, for anything that cannot be read as words and tags, with file
+            and line.
+    """
+
+    BUILDER_CONFIG_CLASS = ConllConfig
+    config: ConllConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        strings = datasets.List(datasets.Value("string"))
+        return datasets.DatasetInfo(
+            features=datasets.Features({"tokens": strings, "tags": strings, "document_id": datasets.Value("string")})
+        )
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        if not self.config.data_files:
+            raise DataError("ConllBuilder was given no data_files; expected the paths of column files")
+        local_files = dl_manager.download(self.config.data_files)
+        return [
+            datasets.SplitGenerator(
+                name=split,
+                # Lists of one length: datasets deals them out to its processes together.
+                gen_kwargs={
+                    "local_files": list(local_files[split]),
+                    "files": list(files),
+                    "stems": unique_stems(files),
+                },
+            )
+            for split, files in self.config.data_files.items()
+        ]
+
+    def _generate_examples(
+        self, local_files: list[str], files: list[str], stems: list[str]
+    ) -> Iterator[tuple[Key, dict[str, Any]]]:
+        for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
+            # `open` is named in this module because datasets replaces it here for streaming.
+            with open(local_file, "rb") as stream:
+                sentences = read_sentences(stream, file=file, request=self.config.request)
+                for index, (words, tags, document) in enumerate(sentences):
+                    yield (
+                        Key(shard, index),
+                        {"tokens": words, "tags": tags, "document_id": f"{stem}:{document}"},
+                    )
+
+    def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        # Unwrapped here and not by the caller: this runs in the worker, and on the way back from one the
+        # cause is lost.
+        try:
+            yield from super()._prepare_split_single(*args, **kwargs)
+        except DatasetGenerationError as error:
+            if isinstance(error.__cause__, DataError):
+                raise error.__cause__ from None
+            raise
+
+
+def unique_stems(files: Sequence[str]) -> list[str]:
+    """A name for each file that no other one has: its stem, else its file name, else its path."""
+    paths = [Path(file) for file in files]
+    for names in ([path.stem for path in paths], [path.name for path in paths]):
+        if max(Counter(names).values(), default=0) <= 1:
+            return names
+    return [path.as_posix() for path in paths]
+
+
+def read_sentences(
+    stream: BinaryIO, *, file: str, request: ColumnRequest
+) -> Iterator[tuple[list[str], list[str], int]]:
+    """Reads the sentences of one column file.
+
+    Args:
+        stream: The file, opened for bytes; read once for its layout, once for its document marks, once for
+            its words.
+        file: Its name for messages.
+        request: What is asked of its columns.
+
+    Yields:
+        The words, their tags and the running number of the document. A file without document marks has each
+        sentence as a document of its own; sentences before the first mark are document 0.
+
+    Raises:
+        DataError: The file is empty, is no UTF-8, has no sentence, or a line does not fit the first one.
+    """
+    if not stream.read(len(_BOM) + 1).removeprefix(_BOM):
+        raise DataError(f"{file}: the file is empty; expected one word and its tag per line")
+    stream.seek(0)
+    layout = find_layout(_lines(stream, file), file=file, request=request)
+    stream.seek(0)
+    marked = any(_DOCUMENT_LINE.match(line) for line in stream)
+    stream.seek(0)
+    document, found = 0, False
+    for sentence in _sentences(_lines(stream, file), file=file, layout=layout):
+        if sentence is None:
+            document += 1
+            continue
+        document += not marked
+        found = True
+        yield *sentence, document
+    if not found:
+        raise DataError(f"{file}: no sentence in this file; expected one word and its tag per line")
+
+
+def _lines(stream: Iterable[bytes], file: str) -> Iterator[tuple[int, str]]:
+    """Numbers and decodes lines. They end at a line feed alone: U+2028, U+0085 or a lone CR is data."""
+    for number, line in enumerate(stream, start=1):
+        if number == 1:
+            line = line.removeprefix(_BOM)
+        try:
+            yield number, line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise DataError(_undecodable(line, error.start, file=file, number=number)) from None
+
+
+def _undecodable(line: bytes, start: int, *, file: str, number: int) -> str:
+    kinds = [hint for mark, hint in _OTHER_KINDS.items() if number == 1 and line.startswith(mark)]
+    hint = kinds[0] if kinds else "save the file as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`"
+    around = shortened(line[max(0, start - 20) : start + 20].decode("utf-8", "backslashreplace"))
+    return f"{file}, line {number}: byte 0x{line[start]:02x} in {around} is not UTF-8; {hint}"
+
+
+def _sentences(
+    lines: Iterable[tuple[int, str]], *, file: str, layout: ColumnLayout
+) -> Iterator[tuple[list[str], list[str]] | None]:
+    """Yields the words and tags of each sentence, and None where a document starts."""
+    words: list[str] = []
+    tags: list[str] = []
+    for number, line in lines:
+        marks_document = _marks_document(line, layout, starts_sentence=not words)
+        if marks_document or is_blank(line):
+            if words:
+                yield words, tags
+                words, tags = [], []
+            if marks_document:
+                yield None
+        elif layout.is_comment(line, starts_sentence=not words):
+            continue
+        elif pair := _word_and_tag(line, file=file, number=number, layout=layout):
+            words.append(pair[0])
+            tags.append(pair[1])
+    if words:
+        yield words, tags
+
+
+def _marks_document(line: str, layout: ColumnLayout, *, starts_sentence: bool) -> bool:
+    if line.startswith("#"):
+        return (layout.conllu or starts_sentence) and bool(_NEW_DOCUMENT.match(line))
+    return bool(DOCUMENT_MARK.match(line))
+
+
+def _word_and_tag(line: str, *, file: str, number: int, layout: ColumnLayout) -> tuple[str, str] | None:
+    """The word and the tag of a line; None for a CoNLL-U line that is no word (`1-2`, `1.1`)."""
+    fields = layout.fields(line)
+    if len(fields) != layout.count:
+        raise DataError(
+            f"{file}, line {number}: {shortened(line)} has {_columns(len(fields))}; expected {layout.count}, "
+            f"with {layout.separator_words} between them, as in line {layout.first_line}"
+        )
+    if layout.word_id is not None and not fields[layout.word_id].isdecimal():
+        if re.fullmatch(r"\d+[-.]\d+", fields[layout.word_id]):
+            return None
+        raise DataError(
+            f"{file}, line {number}: {shortened(line)} starts with {shortened(fields[layout.word_id])}; "
+            "expected the number of a word, as in every CoNLL-U file"
+        )
+    tag = fields[layout.tags].strip(" ")
+    if not tag:
+        raise DataError(
+            f"{file}, line {number}: {shortened(line)} has nothing in column {layout.tags}; expected a tag there"
+        )
+    return fields[layout.tokens], tag
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"

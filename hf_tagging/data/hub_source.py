@@ -1,0 +1,115 @@
+"""Datasets of the Hub: found, found in the cache, or explained in one message where they are not."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets.exceptions import DatasetsError
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+
+from hf_tagging.data.files import nearest_path
+from hf_tagging.data.sources import BuilderCache, first_line, named_splits
+from hf_tagging.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+PARQUET_REVISION = "refs/convert/parquet"
+"""Where the Hub keeps its own Parquet copy of a dataset, also of one that is only a loading script."""
+
+HUB_ALIASES = {
+    # The repository itself is a loading script, which datasets runs no more.
+    "conll2003": ("eriktks/conll2003", PARQUET_REVISION),
+}
+
+_PROBE_SECONDS = 5.0
+_FAILURES = (DatasetsError, HTTPError, OSError, ValueError, RuntimeError)
+
+
+def read_hub(
+    name: str, *, config_name: str | None, revision: str | None, builders: BuilderCache
+) -> dict[str, datasets.Dataset]:
+    """Loads a dataset of the Hub, or its copy in the cache where the Hub cannot be reached.
+
+    Args:
+        name: An alias or the name of a repository.
+        config_name: Its configuration, None for the only or the default one.
+        revision: Branch, tag or commit.
+        builders: Where it is cached, and the processes to load it with.
+
+    Returns:
+        Its splits under our names.
+
+    Raises:
+        DataError: It is neither there nor in the cache, or has no split that we know.
+    """
+    repository, its_revision = HUB_ALIASES.get(name, (name, None))
+    revision = revision or its_revision
+    unreachable = _why_unreachable(repository, revision)
+    try:
+        with _offline(unreachable is not None):
+            loaded = _load_from_hub(repository, config_name, revision, builders)
+    except _FAILURES as error:
+        full_name = f"{name!r}" if name == repository else f"{name!r} ({repository} at {revision})"
+        near = nearest_path(Path(name))
+        hint = f". Or did you mean the local ./{near}?" if near else ""
+        raise DataError(
+            f"dataset {full_name}: {unreachable or first_line(error)}. For local data type `--dataset PATH` "
+            f"(a file or a folder), for the embedded sample `make quickstart`{hint}"
+        ) from error
+    return named_splits(loaded, place=name)
+
+
+def _why_unreachable(name: str, revision: str | None) -> str | None:
+    """Asks the Hub once: `load_dataset` would try for 23 s before it gives up. None when the Hub answers."""
+    endpoint = datasets.config.HF_ENDPOINT
+    if datasets.config.HF_HUB_OFFLINE:
+        return "not in the cache, and HF_HUB_OFFLINE is set"
+    try:
+        HfApi(endpoint=endpoint).repo_info(name, repo_type="dataset", revision=revision, timeout=_PROBE_SECONDS)
+    except HfHubHTTPError:
+        return None  # it answered; load_dataset words the answer
+    except OfflineModeIsEnabled:
+        return "not in the cache, and HF_HUB_OFFLINE is set"
+    except (HTTPError, OSError) as error:
+        return f"not in the cache, and the Hub at {endpoint} cannot be reached ({first_line(error)})"
+    except ValueError:
+        return None  # no name that a repository can have
+    return None
+
+
+@contextlib.contextmanager
+def _offline(active: bool) -> Iterator[None]:
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = before or active
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+def _load_from_hub(name: str, config_name: str | None, revision: str | None, builders: BuilderCache) -> Any:
+    options = {"cache_dir": builders.cache_dir, "num_proc": builders.num_proc}
+    if revision == PARQUET_REVISION:
+        return datasets.load_dataset(name, data_dir=config_name, revision=revision, **options)
+    try:
+        return datasets.load_dataset(name, config_name, revision=revision, **options)
+    except RuntimeError as error:
+        if revision is not None or "scripts are no longer supported" not in str(error):
+            raise
+    logger.info("%s is a loading script; reading the Hub's copy at %s", name, PARQUET_REVISION)
+    folder = config_name or _only_config(name)
+    return datasets.load_dataset(name, data_dir=folder, revision=PARQUET_REVISION, **options)
+
+
+def _only_config(name: str) -> str:
+    """The one configuration of a Parquet copy; several would be read as if they were one dataset."""
+    api = HfApi(endpoint=datasets.config.HF_ENDPOINT)
+    files = api.list_repo_files(name, repo_type="dataset", revision=PARQUET_REVISION)
+    configs = sorted({file.split("/")[0] for file in files if file.endswith(".parquet")})
+    if len(configs) != 1:
+        raise DataError(f"dataset {name!r} has the configurations {', '.join(configs)}; give one with --dataset_config")
+    return configs[0]

@@ -1,0 +1,220 @@
+"""load_tagging_dataset(): one entrance for data of the Hub, saved datasets, files and the embedded sample."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict
+
+from hf_tagging.data.column_layout import ColumnRequest
+from hf_tagging.data.files import (
+    SPLITS,
+    files_by_flag,
+    find_split_files,
+    is_saved_dataset,
+    looks_like_path,
+    missing_path,
+)
+from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
+from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved
+from hf_tagging.data.tag_columns import common_tag_names, encoded, standard_columns, tag_counts
+from hf_tagging.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+PATH_ALIASES = {"sample": Path(__file__).parent / "sample"}
+
+Files = str | Path | Sequence[str | Path]
+
+
+def load_tagging_dataset(
+    name_or_path: str | Path | None = None,
+    *,
+    task: str,
+    config_name: str | None = None,
+    revision: str | None = None,
+    train_file: Files | None = None,
+    validation_file: Files | None = None,
+    test_file: Files | None = None,
+    tokens_column: str | int | None = None,
+    tags_column: str | int | None = None,
+    separator: str | None = None,
+    tag_names: Sequence[str] | None = None,
+    validation_share: float | None = None,
+    seed: int = 42,
+    num_proc: int | None = None,
+    cache_dir: str | Path | None = None,
+) -> DatasetDict:
+    """Loads words and tags from wherever they are.
+
+    Args:
+        name_or_path: An alias (`conll2003`, `sample`), a file, a folder of files or of `save_to_disk`, or a
+            name on the Hub. Column files (CoNLL-2003, CoNLL-U, two columns), JSON Lines and Parquet are read.
+        task: "pos" or "ner".
+        config_name: Configuration of a dataset on the Hub.
+        revision: Branch, tag or commit of a dataset on the Hub.
+        train_file: File or files of the train split, instead of those of `name_or_path`.
+        validation_file: The same for validation.
+        test_file: The same for test.
+        tokens_column: Column of the words, by name or by position from 0 (negative: from the end); None finds
+            it.
+        tags_column: Column of the tags, likewise.
+        separator: What stands between the columns of column files: "tab", "space" or a literal; None finds
+            it.
+        tag_names: Names of integer tags that bring none, in the order of their ids. With tags that are
+            strings, it fixes the names and their order.
+        validation_share: Share of the train sentences, by whole documents, to hold out as validation.
+        seed: Seed of the choice of these documents.
+        num_proc: Processes to read the files of a split with.
+        cache_dir: Folder of the cache; None is that of `datasets`.
+
+    Returns:
+        The splits that exist of `train`, `validation` and `test`, in this order, each with the columns
+        `tokens` (List(string)), `tags` (List(ClassLabel), the same names in every split) and `document_id`
+        (string).
+
+    Raises:
+        DataError: Anything that keeps the data from being words with one tag each; the cache is left as it
+            was.
+    """
+    _check_arguments(task, validation_share)
+    request = ColumnRequest(task=task, tokens_column=tokens_column, tags_column=tags_column, separator=separator)
+    given = files_by_flag({"train": train_file, "validation": validation_file, "test": test_file})
+    cache = str(cache_dir) if cache_dir is not None else None
+    with BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
+        raw = {split: read_files(files, split, request=request, builders=builders) for split, files in given.items()}
+        if name_or_path is not None and len(raw) < len(SPLITS):
+            raw |= _read_named(
+                str(name_or_path),
+                config_name=config_name,
+                revision=revision,
+                request=request,
+                builders=builders,
+                left_out=set(given),
+            )
+        if not raw:
+            raise DataError("no data was named; give --dataset NAME, --dataset PATH or --train_file FILE")
+        place = str(name_or_path or next(iter(raw.values())).place)
+        splits = {split: standard_columns(raw[split], task=task) for split in SPLITS if split in raw}
+        splits = _held_out(splits, validation_share, seed, place)
+        names = common_tag_names(splits, task=task, tag_names=tag_names, place=place)
+        dataset = DatasetDict(
+            {split: encoded(splits[split], names=names, split=split, cache_dir=cache) for split in splits}
+        )
+    _report(dataset, place)
+    return dataset
+
+
+def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
+    """Counts the tags of validation and test that train never has: no model trained there gets them right.
+
+    Args:
+        dataset: What `load_tagging_dataset` returned.
+
+    Returns:
+        Split to tag to number of words; only splits and tags that have any. Empty without a train split.
+    """
+    if "train" not in dataset:
+        return {}
+    seen = tag_counts(dataset["train"]) > 0
+    names = dataset["train"].features["tags"].feature.names
+    unseen = {}
+    for split in dataset:
+        counts = np.where(seen, 0, tag_counts(dataset[split]))
+        if counts.any():
+            unseen[str(split)] = {names[index]: int(counts[index]) for index in np.flatnonzero(counts)}
+    return unseen
+
+
+def _check_arguments(task: str, validation_share: float | None) -> None:
+    if task not in ("pos", "ner"):
+        raise DataError(f"--task {task}: expected pos or ner")
+    if validation_share is not None and not 0 < validation_share < 1:
+        raise DataError(f"--validation_share {validation_share}: expected a share between 0 and 1, for example 0.1")
+
+
+def _read_named(
+    name: str,
+    *,
+    config_name: str | None,
+    revision: str | None,
+    request: ColumnRequest,
+    builders: BuilderCache,
+    left_out: set[str],
+) -> dict[str, RawSplit]:
+    """Reads what `name_or_path` names: an alias, a path that exists, or a name on the Hub."""
+    if (name in PATH_ALIASES or name in HUB_ALIASES) and Path(name).exists():
+        logger.warning("%s is read as the alias; for the local %s write ./%s", name, name, name)
+    path = PATH_ALIASES.get(name, Path(name).expanduser())
+    if name in HUB_ALIASES or not (path.exists() or looks_like_path(name)):
+        loaded = read_hub(name, config_name=config_name, revision=revision, builders=builders)
+    elif not path.exists():
+        raise missing_path(path)
+    elif path.is_dir() and is_saved_dataset(path):
+        loaded = read_saved(path)
+    else:
+        found = {split: files for split, files in find_split_files(path).items() if split not in left_out}
+        return {split: read_files(files, split, request=request, builders=builders) for split, files in found.items()}
+    columns = {"tokens_column": request.tokens_column, "tags_column": request.tags_column}
+    return {
+        split: RawSplit(dataset=part, place=f"{name}, split {split}", **columns)
+        for split, part in loaded.items()
+        if split not in left_out
+    }
+
+
+def _held_out(splits: dict[str, Dataset], share: float | None, seed: int, place: str) -> dict[str, Dataset]:
+    """Holds out documents of train, chosen at random until they have the share of its sentences."""
+    if share is None:
+        return splits
+    if "validation" in splits:
+        raise DataError(f"--validation_share {share}: {place} has a validation split of its own; leave one of them out")
+    if "train" not in splits:
+        raise DataError(f"--validation_share {share}: {place} has no train split to hold a share of out")
+    train = splits["train"]
+    documents = _documents(train)
+    count = int(documents.max()) + 1
+    if count < 2:
+        raise DataError(
+            f"--validation_share {share}: {place} is a single document, and documents are not cut; without "
+            "its document mark each sentence would count as one"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    reached = np.cumsum(np.bincount(documents)[order])
+    taken = min(int(np.searchsorted(reached, share * len(train))) + 1, count - 1)
+    held = np.isin(documents, order[:taken])
+    logger.info("held out %d of %d documents of train as validation (seed %d)", taken, count, seed)
+    parts = splits | {
+        "train": train.select(np.flatnonzero(~held)),
+        "validation": train.select(np.flatnonzero(held)),
+    }
+    return {split: parts[split] for split in SPLITS if split in parts}
+
+
+def _documents(dataset: Dataset) -> np.ndarray:
+    """The number of each row's document; each row is its own where the source has no documents."""
+    if "document_id" not in dataset.column_names:
+        return np.arange(len(dataset))
+    encoded_ids = pc.dictionary_encode(dataset.data.column("document_id")).unify_dictionaries()
+    return np.concatenate([chunk.indices.to_numpy() for chunk in encoded_ids.chunks])
+
+
+def _report(dataset: DatasetDict, place: str) -> None:
+    """Says what was loaded, and what a person would want to know before training on it."""
+    for split, part in dataset.items():
+        documents = len(pc.unique(part.data.column("document_id")))
+        words = pc.sum(pc.list_value_length(part.data.column("tokens"))).as_py()
+        logger.info("%s: %d sentences, %d words, %d documents", split, len(part), words, documents)
+        if documents == len(part):
+            logger.info("%s: no document marks, each sentence counts as a document of its own", split)
+    if missing := [split for split in SPLITS if split not in dataset]:
+        level = logging.WARNING if "validation" in missing and "train" in dataset else logging.INFO
+        logger.log(level, "%s has no %s split", place, " and no ".join(missing))
+    if unseen := unseen_tags(dataset):
+        counts = "; ".join(
+            f"{split}: " + ", ".join(f"{tag} ({count})" for tag, count in tags.items())
+            for split, tags in unseen.items()
+        )
+        logger.warning("%s: tags that train never has, with their words: %s", place, counts)

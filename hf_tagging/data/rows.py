@@ -1,0 +1,35 @@
+"""Rows of different lengths as flat arrays: values one after another, and where each row starts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+
+def row_starts(sizes: np.ndarray) -> np.ndarray:
+    """Sizes (n,) to the position where each begins, and the end (n + 1,)."""
+    starts = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=starts[1:])
+    return starts
+
+
+def row_ranges(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes (n,) to, for each of sum(sizes) items, its group and its place in the group."""
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    return group, np.arange(len(group)) - row_starts(sizes)[group]
+
+
+def flat_lists(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a list column as one array, and where each row starts, with the end.
+
+    Args:
+        column: A list column of integers without nulls. (rows,)
+
+    Returns:
+        Values (sum of lengths,) int64 and offsets (rows + 1,) int64.
+    """
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # combine_chunks gives a chunked array for zero chunks
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    offsets = array.offsets.to_numpy().astype(np.int64)
+    return array.flatten().to_numpy(zero_copy_only=False).astype(np.int64), offsets - offsets[0]

@@ -1,0 +1,340 @@
+"""The tag inventory of one task: label ids, entity schemes, legal transitions.
+
+A scheme says how entities are written as tags, one tag per word:
+
+- ``IOB1``: ``I-X``; ``B-X`` only where an entity directly follows another of the same type (Ramshaw and Marcus 1995).
+- ``IOB2``: every entity begins with ``B-X`` (CoNLL-2002 and most data on the Hub).
+- ``BIOES``: ``B-X I-X E-X``, and ``S-X`` for an entity of one word. ``BILOU`` is read as BIOES (L = E, U = S).
+- ``plain``: no entities, as in part-of-speech tagging.
+
+Which words make an entity is decided by one rule for all schemes, the rule of the CoNLL-2003 scorer ``conlleval``: an
+entity starts at a word that is tagged ``B-`` or ``S-``, or that follows ``O``, an ``E-``, an ``S-`` or another type;
+it ends before the next start or ``O``. Valid sequences of every scheme read as they were meant; an invalid one (an
+``I-`` without its ``B-``) is read by the same rule, so that repairing it is: write down again what was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, DatasetDict, List
+
+from hf_tagging.data.rows import flat_lists
+from hf_tagging.errors import ConfigError, DataError
+
+SCHEMES = ("IOB1", "IOB2", "BIOES")
+PLAIN = "plain"
+_PREFIXES = "OBIES"  # a word's prefix code is its position in this string
+_O, _B, _I, _E, _S = range(5)
+_READ_AS = {"B": _B, "I": _I, "E": _E, "S": _S, "L": _E, "U": _S}
+_WRITTEN = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES"}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a change of scheme did: `repaired` words whose tag was not valid in the scheme it was written in."""
+
+    source: str
+    target: str
+    words: int
+    repaired: int
+
+
+@dataclass(frozen=True)
+class TagSchema:
+    """The tags of a task in the order of their label ids, and the scheme that they are written in.
+
+    Args:
+        tags: All tags; a tag's label id is its position.
+        scheme: ``"IOB1"``, ``"IOB2"``, ``"BIOES"`` or ``"plain"``.
+    """
+
+    tags: tuple[str, ...]
+    scheme: str = PLAIN
+
+    @classmethod
+    def detect(cls, dataset: DatasetDict, *, task: str) -> TagSchema:
+        """Reads the inventory and the scheme off all splits of a dataset.
+
+        For ``task="pos"`` the scheme is always plain. For ``task="ner"``: BIOES where an ``E-``/``S-`` (or
+        ``L-``/``U-``) occurs; else IOB1 where more entities begin with ``I-`` than there are ``B-`` that do not follow
+        an entity of their own type; else IOB2. NER tags without any prefix (``PER``) count as IOB1: a run of equal
+        tags is an entity.
+
+        Args:
+            dataset: Splits with a column `tags` of List(ClassLabel).
+            task: ``"pos"`` or ``"ner"``.
+
+        Raises:
+            DataError: If the tags of a NER dataset are partly with and partly without prefixes.
+        """
+        names = tuple(next(iter(dataset.values())).features["tags"].feature.names)
+        if task == "pos":
+            return cls(names)
+        return cls(names, _detect_scheme(names, dataset))
+
+    @classmethod
+    def from_config(cls, config: Any) -> TagSchema:
+        """The schema of a saved tagger, from the `id2label` of its config (and `tag_scheme`, which our runs save)."""
+        names = tuple(config.id2label[i] for i in range(len(config.id2label)))
+        guess = "IOB2" if all(name == "O" or name[:2] in ("B-", "I-") for name in names) else PLAIN
+        return cls(names, getattr(config, "tag_scheme", None) or guess)
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        """Label id to tag, as a Transformers config holds it."""
+        return dict(enumerate(self.tags))
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        """Tag to label id, as a Transformers config holds it."""
+        return {tag: i for i, tag in enumerate(self.tags)}
+
+    @property
+    def entity_types(self) -> tuple[str, ...]:
+        """Entity types in the order of their first tag; empty for a plain schema."""
+        return () if self.scheme == PLAIN else _parse(self.tags)[2]
+
+    @property
+    def prefixes(self) -> np.ndarray:
+        """Per label id, the position of its prefix in ``OBIES``; zeros for a plain schema. (tags,) int8."""
+        return np.zeros(len(self.tags), np.int8) if self.scheme == PLAIN else _parse(self.tags)[0]
+
+    @property
+    def types(self) -> np.ndarray:
+        """Per label id, the index of its entity type, -1 for ``O`` and plain tags. (tags,) int32."""
+        return np.full(len(self.tags), -1, np.int32) if self.scheme == PLAIN else _parse(self.tags)[1]
+
+    def in_scheme(self, scheme: str) -> TagSchema:
+        """This schema's entity types, written in another scheme, every tag that it allows included.
+
+        Raises:
+            ConfigError: If `scheme` is unknown, or the schema is plain.
+        """
+        if scheme not in SCHEMES or self.scheme == PLAIN:
+            raise ConfigError(
+                f"scheme: cannot write {self.scheme} tags as {scheme!r}; it is one of {', '.join(SCHEMES)}."
+            )
+        tags = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in _WRITTEN[scheme]]
+        # An inventory that is this one already keeps its order of ids: the Hub's CoNLL-2003 starts with O, B-PER.
+        return TagSchema(self.tags if set(tags) == set(self.tags) else tuple(tags), scheme)
+
+    def convert(self, dataset: DatasetDict, to: str) -> tuple[DatasetDict, TagSchema, Conversion]:
+        """Rewrites the column `tags` in another scheme; into its own scheme it repairs invalid sequences.
+
+        Lossless on valid input. Entities are read by the rule in the head of this module.
+
+        Args:
+            dataset: Splits with a column `tags` in this schema.
+            to: The scheme to write.
+
+        Returns:
+            The dataset, its new schema, and how many words had a tag that was invalid in this schema's scheme.
+        """
+        target = self.in_scheme(to)
+        converted = {n: _with_tags(s, target, _rewrite_batch, source=self, target=target) for n, s in dataset.items()}
+        words = repaired = 0
+        own = self.in_scheme(self.scheme)
+        for split in dataset.values():
+            for ids, offsets in _batches(split):
+                words += len(ids)
+                repaired += int(np.count_nonzero(~self._same_tags(ids, self.rewrite(ids, offsets, own), own)))
+        return DatasetDict(converted), target, Conversion(self.scheme, target.scheme, words, repaired)
+
+    def adopt(self, dataset: DatasetDict, other: TagSchema | None) -> tuple[DatasetDict, TagSchema]:
+        """Takes over the label ids of a model that is a tagger for all these tags already.
+
+        Args:
+            dataset: Splits with a column `tags` in this schema.
+            other: The model's schema, or None.
+
+        Returns:
+            The dataset in the other schema and that schema; both unchanged where it lacks one of the tags.
+        """
+        if other is None or not set(self.tags) <= set(other.tags) or other.tags == self.tags:
+            return dataset, self
+        adopted = TagSchema(other.tags, self.scheme)
+        table = np.array([adopted.label2id[tag] for tag in self.tags])
+        return DatasetDict(
+            {n: _with_tags(s, adopted, _look_up_batch, table=table) for n, s in dataset.items()}
+        ), adopted
+
+    def rewrite(self, ids: np.ndarray, offsets: np.ndarray, target: TagSchema) -> np.ndarray:
+        """Reads entities from label ids of this schema and writes them as label ids of another.
+
+        Args:
+            ids: Label ids of all words, sentence after sentence. (words,)
+            offsets: Where each sentence starts, and the end. (sentences + 1,)
+            target: The schema to write; it must hold this schema's entity types.
+
+        Returns:
+            Label ids in `target`. (words,) int64
+        """
+        starts, ends, types = self.entity_edges(ids, offsets)
+        prefix = np.full(len(ids), _I, np.int8)
+        if target.scheme == "IOB1":
+            follows = np.zeros(len(ids), bool)
+            follows[1:] = (types[1:] == types[:-1]) & ~_first_words(len(ids), offsets)[1:]
+            prefix[starts & follows] = _B
+        else:
+            prefix[starts] = _B
+        if target.scheme == "BIOES":
+            prefix[ends] = _E
+            prefix[starts & ends] = _S
+        prefix[types < 0] = _O
+        return target._lookup(self.entity_types)[types, prefix]
+
+    def entity_edges(self, ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where entities start and end, by the rule in the head of this module.
+
+        Args:
+            ids: Label ids of all words, sentence after sentence. (words,)
+            offsets: Where each sentence starts, and the end. (sentences + 1,)
+
+        Returns:
+            Whether a word starts an entity, whether it ends one, and its entity type or -1. Each (words,)
+        """
+        prefix, types = self.prefixes[ids], self.types[ids]
+        first = _first_words(len(ids), offsets)
+        starts = first | (prefix == _B) | (prefix == _S)
+        starts[1:] |= (types[1:] != types[:-1]) | (prefix[:-1] == _E) | (prefix[:-1] == _S)
+        starts &= types >= 0
+        ends = types >= 0
+        ends[:-1] &= starts[1:] | first[1:] | (types[1:] < 0)
+        return starts, ends, types
+
+    def transitions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which sequences of tags are legal in this scheme.
+
+        Returns:
+            `start` (tags,): may a sentence begin with the tag; `step` (tags, tags): may the second follow the first;
+            `end` (tags,): may a sentence end with it. All bool; all true for a plain schema.
+        """
+        p, same = self.prefixes, self.types[:, None] == self.types[None, :]
+        inside = ~np.isin(p, (_B, _O, _S))  # the tags that go on with an entity: I, E
+        anything = np.ones(len(p), bool)
+        if self.scheme == "IOB1":  # I- may stand anywhere; B- only directly after an entity of its type
+            return p != _B, (p != _B)[None, :] | (same & (p != _O)[:, None]), anything
+        if self.scheme == "IOB2":
+            return ~inside, ~inside[None, :] | (same & (p != _O)[:, None]), anything
+        if self.scheme == "BIOES":
+            unfinished = np.isin(p, (_B, _I))
+            return (
+                ~inside,
+                np.where(unfinished[:, None], inside[None, :] & same, ~inside[None, :]),
+                ~unfinished,
+            )
+        return anything, np.ones((len(p), len(p)), bool), anything
+
+    def continuation_ids(self) -> np.ndarray:
+        """Per label id, the label of a word's further subwords: ``B-X`` and ``S-X`` become ``I-X``. (tags,) int64."""
+        inside = {tag: i for i, tag in enumerate(self.tags)}
+        return np.array(
+            [inside.get(f"I-{tag[2:]}", i) if self.prefixes[i] in (_B, _S) else i for i, tag in enumerate(self.tags)]
+        )
+
+    def _lookup(self, entity_types: Sequence[str]) -> np.ndarray:
+        """Label id for (entity type, prefix code); row -1 is O. (types + 1, prefixes)."""
+        ids = self.label2id
+        table = np.full((len(entity_types) + 1, len(_PREFIXES)), ids.get("O", 0))
+        for row, name in enumerate(entity_types):
+            table[row] = [ids.get(f"{prefix}-{name}", -1) for prefix in _PREFIXES]
+        return table
+
+    def _same_tags(self, ids: np.ndarray, other_ids: np.ndarray, other: TagSchema) -> np.ndarray:
+        return self.prefixes[ids] == other.prefixes[other_ids]
+
+
+def convert_tags(tags: Sequence[str], *, source: str, target: str) -> list[str]:
+    """Converts one sentence's tags; see `TagSchema.convert` for whole datasets.
+
+    Args:
+        tags: One tag per word.
+        source: The scheme that they are in.
+        target: The scheme to write.
+    """
+    schema = TagSchema(tuple(dict.fromkeys(["O", *tags])), source)
+    other = schema.in_scheme(target)
+    ids = np.array([schema.label2id[tag] for tag in tags], dtype=np.int64)
+    return [other.tags[i] for i in schema.rewrite(ids, np.array([0, len(ids)]), other)]
+
+
+@lru_cache(maxsize=64)
+def _parse(tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Prefix codes, entity type indices and entity types of tags. A tag without a prefix is `I-` of itself."""
+    prefixes, names = [], []
+    for tag in tags:
+        head, dash, rest = tag.partition("-")
+        prefixed = dash and head in _READ_AS and rest
+        prefixes.append(_O if tag == "O" else _READ_AS[head] if prefixed else _I)
+        names.append(None if tag == "O" else rest if prefixed else tag)
+    types = tuple(dict.fromkeys(name for name in names if name is not None))
+    index = {name: i for i, name in enumerate(types)}
+    codes = np.array([-1 if name is None else index[name] for name in names], np.int32)
+    return np.array(prefixes, np.int8), codes, types
+
+
+def _detect_scheme(names: Sequence[str], dataset: DatasetDict) -> str:
+    heads = [name.partition("-") for name in names if name != "O"]
+    unprefixed = ["".join(parts) for parts in heads if parts[0] not in _READ_AS or not parts[2]]
+    if unprefixed and len(unprefixed) < len(heads):
+        raise DataError(
+            f"Some tags have no prefix ({', '.join(unprefixed[:5])}) while others do: "
+            "a NER dataset has B-/I- (or B-/I-/E-/S-) before every tag but O, or before none. "
+            "Is this the right column? Choose it with --tags_column; for part-of-speech tags use recipes/pos_bert.py."
+        )
+    if any(head in ("E", "S", "L", "U") for head, _, _ in heads) and not unprefixed:
+        return "BIOES"
+    schema = TagSchema(tuple(names), "IOB2")
+    started_by_i = isolated_b = 0
+    for split in dataset.values():
+        for ids, offsets in _batches(split):
+            starts, _, types = schema.entity_edges(ids, offsets)
+            prefix = schema.prefixes[ids]
+            started_by_i += int(np.count_nonzero(starts & (prefix == _I)))
+            follows = np.zeros(len(ids), bool)
+            follows[1:] = (types[1:] == types[:-1]) & ~_first_words(len(ids), offsets)[1:]
+            isolated_b += int(np.count_nonzero((prefix == _B) & ~follows))
+    return "IOB1" if started_by_i > isolated_b else "IOB2"
+
+
+def _first_words(words: int, offsets: np.ndarray) -> np.ndarray:
+    first = np.zeros(words + 1, bool)  # one longer: an empty last sentence starts behind the last word
+    first[offsets[:-1]] = True
+    return first[:words]
+
+
+def _batches(split: Dataset, size: int = 20_000) -> Any:
+    """Yields (label ids, sentence offsets) of whole blocks of sentences, as arrays."""
+    for batch in split.select_columns("tags").with_format("arrow").iter(batch_size=size):
+        yield flat_lists(batch.column("tags"))
+
+
+def _with_tags(split: Dataset, schema: TagSchema, change: Callable[..., pa.Table], **options: Any) -> Dataset:
+    """A split whose column `tags` is made anew, in batches of Arrow, with the names of `schema`."""
+    features = split.features.copy()
+    features["tags"] = List(ClassLabel(names=list(schema.tags)))
+    changed = split.with_format("arrow").map(
+        change, batched=True, fn_kwargs=options, features=features, desc=f"Tags as {schema.scheme}"
+    )
+    return changed.with_format(None)
+
+
+def _rewrite_batch(table: pa.Table, source: TagSchema, target: TagSchema) -> pa.Table:
+    ids, offsets = flat_lists(table.column("tags"))
+    return _set_tags(table, source.rewrite(ids, offsets, target), offsets)
+
+
+def _look_up_batch(batch: pa.Table, table: np.ndarray) -> pa.Table:
+    ids, offsets = flat_lists(batch.column("tags"))
+    return _set_tags(batch, table[ids], offsets)
+
+
+def _set_tags(table: pa.Table, ids: np.ndarray, offsets: np.ndarray) -> pa.Table:
+    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ids, pa.int64()))
+    return table.set_column(table.column_names.index("tags"), "tags", lists)

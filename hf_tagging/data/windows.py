@@ -1,0 +1,242 @@
+"""Sentences of words to windows of subwords that fit the model: no word falls out.
+
+The tokenizer runs once over a batch of sentences; everything after it is arithmetic on flat arrays, so that its cost
+does not depend on Python. Three things happen that the usual loop over ``word_ids()`` leaves out:
+
+- A word that the tokenizer turns into nothing (control characters, U+200B, an empty string) gets the unknown token.
+- A sentence longer than the model becomes several windows, cut between words, that overlap. Each word belongs to the
+  window in which the shorter of its two contexts is longest; only there it has a label and is read.
+- A single word with more subwords than fit a window keeps the first ones that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from hf_tagging.data.pretokenized import prepare_tokenizer, special_tokens, unknown_token
+from hf_tagging.data.rows import row_ranges, row_starts
+from hf_tagging.errors import ConfigError
+
+DEFAULT_MAX_LENGTH = 512
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows over a batch of sentences, as flat arrays.
+
+    Args:
+        input_ids: Subword ids of all windows, special tokens included. (subwords,) int32
+        offsets: Where each window starts, and the end. (windows + 1,)
+        words: For each subword its word's number in the batch, -1 for special tokens. (subwords,)
+        owned: For each subword, whether its word belongs to this window. (subwords,) bool
+        heads: For each subword, whether it is the first of its word. (subwords,) bool
+        sentence: Number of each window's sentence in the batch. (windows,)
+        first_word: Number in its sentence of the first word that each window owns. (windows,)
+        vanished: Words owned that stand as the unknown token, because the tokenizer gave none. (windows,)
+        shortened: Words owned that lost subwords, because they alone exceed a window. (windows,)
+    """
+
+    input_ids: np.ndarray
+    offsets: np.ndarray
+    words: np.ndarray
+    owned: np.ndarray
+    heads: np.ndarray
+    sentence: np.ndarray
+    first_word: np.ndarray
+    vanished: np.ndarray
+    shortened: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sentence)
+
+    def word_starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where to read the words that a window owns.
+
+        Returns:
+            Positions in the window of the first subwords of owned words, window after window (words,), and where each
+            window's positions start, with the end (windows + 1,).
+        """
+        at = np.flatnonzero(self.owned & self.heads)
+        window = np.searchsorted(self.offsets, at, side="right") - 1
+        return at - self.offsets[window], row_starts(np.bincount(window, minlength=len(self)))
+
+
+class Aligner:
+    """Turns sentences of words into windows of subwords for one tokenizer.
+
+    Args:
+        tokenizer: A fast tokenizer. Made right for words that are already split (`prepare_tokenizer`).
+        max_length: Subwords per window, special tokens included. Default: what the tokenizer says, at most 512.
+        overlap: Subwords by which neighbouring windows overlap at least. Default: a quarter of a window.
+
+    Raises:
+        ModelError: If the tokenizer is not a fast one.
+        ConfigError: If `max_length` leaves no room for words, or `overlap` exceeds half a window.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None = None, overlap: int | None = None
+    ):
+        self.tokenizer, self._lead = prepare_tokenizer(tokenizer)
+        self.max_length = max_length or min(tokenizer.model_max_length, DEFAULT_MAX_LENGTH)
+        self._before, self._after = special_tokens(tokenizer)
+        self.capacity = self.max_length - len(self._before) - len(self._after)
+        self.overlap = self.capacity // 4 if overlap is None else overlap
+        self._unknown = unknown_token(tokenizer)
+        if self.capacity < 1:
+            raise ConfigError(f"max_length: {max_length} leaves no room for words beside the special tokens.")
+        if not 0 <= self.overlap <= self.capacity // 2:
+            raise ConfigError(f"window_overlap: {overlap} is not between 0 and half a window ({self.capacity // 2}).")
+
+    def windows(self, sentences: Sequence[Sequence[str]]) -> Windows:
+        """Cuts a batch of sentences into windows.
+
+        Args:
+            sentences: Words. (sentences, words)
+        """
+        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        ids, sizes, vanished = self._subwords(sentences, row_starts(lengths))
+        ids, sizes, shortened = _shorten(ids, sizes, self.capacity)
+        plan = _plan(sizes, row_starts(lengths), self.capacity, self.overlap)
+        return self._lay_out(plan, ids, row_starts(sizes), row_starts(lengths), vanished, shortened)
+
+    def _subwords(
+        self, sentences: Sequence[Sequence[str]], sentence_starts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Subword ids (subwords,), subwords per word (words,), and which words vanished (words,)."""
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        if self._lead:
+            sentences = [[self._lead + word for word in words] for words in sentences]
+        else:
+            sentences = [list(words) for words in sentences]
+        encodings = backend.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
+        counts = np.fromiter((len(e) for e in encodings), np.int64, len(encodings))
+        total = int(counts.sum())
+        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, total)
+        words = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int64, total)
+        words += np.repeat(sentence_starts[:-1], counts)  # numbered through the batch
+        sizes = np.bincount(words, minlength=sentence_starts[-1])
+        vanished = sizes == 0
+        if vanished.any():
+            ids = np.insert(ids, row_starts(sizes)[:-1][vanished], self._unknown)
+            sizes[vanished] = 1
+        return ids, sizes, vanished
+
+    def _lay_out(
+        self,
+        plan: _Plan,
+        ids: np.ndarray,
+        starts: np.ndarray,
+        sentence_starts: np.ndarray,
+        vanished: np.ndarray,
+        shortened: np.ndarray,
+    ) -> Windows:
+        """Copies each window's subwords between the special tokens."""
+        before, after = len(self._before), len(self._after)
+        offsets = row_starts(starts[plan.end] - starts[plan.first] + before + after)
+        window, within = row_ranges(np.diff(offsets))
+        source = within - before + starts[plan.first][window]  # a subword's number in the batch
+        special = (source < starts[plan.first][window]) | (source >= starts[plan.end][window])
+        word_of = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        input_ids = np.empty(len(window), np.int32)
+        input_ids[~special] = ids[source[~special]]
+        input_ids[special] = np.tile(np.array([*self._before, *self._after], np.int32), len(plan.first))
+        words = np.full(len(window), -1)
+        words[~special] = word_of[source[~special]]
+        owned = ~special & (words >= plan.own_first[window]) & (words < plan.own_end[window])
+        heads = np.zeros(len(window), bool)
+        heads[~special] = source[~special] == starts[words[~special]]
+        return Windows(
+            input_ids,
+            offsets,
+            words,
+            owned,
+            heads,
+            plan.sentence,
+            plan.own_first - sentence_starts[plan.sentence],
+            _sums(vanished, plan.own_first, plan.own_end),
+            _sums(shortened, plan.own_first, plan.own_end),
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Windows as ranges of the batch's words: what they hold, and what they own. Each (windows,)."""
+
+    sentence: np.ndarray
+    first: np.ndarray
+    end: np.ndarray
+    own_first: np.ndarray
+    own_end: np.ndarray
+
+
+def _plan(sizes: np.ndarray, sentence_starts: np.ndarray, capacity: int, overlap: int) -> _Plan:
+    """One window per sentence that fits; several for the few that do not. Sentences without words get none."""
+    starts = row_starts(sizes)
+    subwords = starts[sentence_starts[1:]] - starts[sentence_starts[:-1]]
+    filled = np.diff(sentence_starts) > 0
+    short = np.flatnonzero(filled & (subwords <= capacity))
+    rows = [np.stack([short, sentence_starts[short], sentence_starts[short + 1]] * 2)[[0, 1, 2, 4, 5]]]
+    for sentence in np.flatnonzero(subwords > capacity):
+        begin, end = sentence_starts[sentence], sentence_starts[sentence + 1]
+        cut = _cut(sizes[begin:end], capacity, overlap) + begin
+        rows.append(np.concatenate([np.full((1, cut.shape[1]), sentence), cut]))
+    plan = np.concatenate(rows, axis=1)
+    return _Plan(*plan[:, np.lexsort((plan[3], plan[0]))])
+
+
+def _cut(sizes: np.ndarray, capacity: int, overlap: int) -> np.ndarray:
+    """Cuts one long sentence between words.
+
+    Returns:
+        Rows first, end, own_first, own_end; a column per window. (4, windows)
+    """
+    starts = row_starts(sizes)
+    first, spans = 0, []
+    while True:
+        end = int(np.searchsorted(starts, starts[first] + capacity, side="right")) - 1
+        if end == len(sizes):
+            break
+        spans.append((first, end))
+        # The next window goes back by the overlap, or less where the next word needs the room.
+        first = int(np.searchsorted(starts, max(starts[end] - overlap, starts[end + 1] - capacity)))
+    spans.append((int(np.searchsorted(starts, starts[-1] - capacity)), len(sizes)))  # as much left context as fits
+    owner = _owners(starts, spans)
+    columns = [(*span, *np.searchsorted(owner, [i, i + 1])) for i, span in enumerate(spans)]
+    return np.array([column for column in columns if column[2] < column[3]]).T
+
+
+def _owners(starts: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
+    """For each word the window with the longest shorter context; the sentence's own edge is no lack. (words,)"""
+    words = len(starts) - 1
+    best, owner = np.full(words, -1), np.zeros(words, int)
+    for i, (first, end) in enumerate(spans):
+        left = starts[first:end] - starts[first] if first else np.full(end - first, starts[-1])
+        right = starts[end] - starts[first + 1 : end + 1] if end < words else np.full(end - first, starts[-1])
+        context = np.minimum(left, right)
+        better = context > best[first:end]
+        best[first:end][better] = context[better]
+        owner[first:end][better] = i
+    return owner
+
+
+def _shorten(ids: np.ndarray, sizes: np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keeps the first `capacity` subwords of a word; says which words lost some."""
+    shortened = sizes > capacity
+    if shortened.any():
+        _, nth = row_ranges(sizes)
+        ids, sizes = ids[nth < capacity], np.minimum(sizes, capacity)
+    return ids, sizes, shortened
+
+
+def _sums(flags: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """How many flags are set in each range of words."""
+    total = row_starts(flags)
+    return total[end] - total[first]

@@ -1,0 +1,100 @@
+"""What a run says of itself: its figures, predictions that conlleval reads, a table for the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
+
+_WHITE = re.compile(r"\s")
+_COLUMNS = {
+    "pos": ("accuracy", "unseen_accuracy", "sentence_accuracy", "macro_f1", "loss"),
+    "ner": ("precision", "recall", "f1", "strict_f1", "accuracy", "loss"),
+}
+
+
+def score_words(
+    split: AlignedSplit, predicted: Tags, gold: Tags, *, known_words: frozenset[str] | None = None
+) -> dict[str, Any]:
+    """Scores plain tags; see `WordMetric`.
+
+    Args:
+        split: Where the words are.
+        predicted: (sentences, words)
+        gold: (sentences, words)
+        known_words: The words of the training split.
+    """
+    words = list(split.words["tokens"]) if known_words is not None else None
+    return WordMetric().compute(predictions=predicted, references=gold, words=words, known_words=known_words)
+
+
+def score_entities(split: AlignedSplit, predicted: Tags, gold: Tags, *, scheme: str) -> dict[str, Any]:
+    """Scores entities; see `EntityMetric`.
+
+    Args:
+        split: Where the words are.
+        predicted: (sentences, words)
+        gold: (sentences, words)
+        scheme: The scheme of the tags.
+    """
+    return EntityMetric(scheme=scheme).compute(predictions=predicted, references=gold)
+
+
+def write_predictions(
+    path: str | Path,
+    words: Iterable[Sequence[str]],
+    gold: Iterable[Sequence[str]],
+    predicted: Iterable[Sequence[str]],
+) -> None:
+    """Writes `word gold predicted` lines with a blank line after each sentence, as conlleval reads them.
+
+    A white character inside a word becomes ``_``, and so does an empty word: the columns stay three.
+
+    Args:
+        path: The file.
+        words: (sentences, words)
+        gold: (sentences, words)
+        predicted: (sentences, words)
+    """
+    with whole_file(path) as file:
+        for sentence in zip(words, gold, predicted, strict=True):
+            for word, *tags in zip(*sentence, strict=True):
+                file.write(" ".join([_WHITE.sub("_", word) or "_", *tags]) + "\n")
+            file.write("\n")
+
+
+def results_table(task: str, results: dict[str, dict[str, Any]]) -> str:
+    """The headline figures of each split and, for entities, of each type, as lines for a terminal.
+
+    Args:
+        task: ``"pos"`` or ``"ner"``.
+        results: Per split, what the metric gave.
+    """
+    columns = [c for c in _COLUMNS[task] if any(c in figures for figures in results.values())]
+    rows = [["", *(c.replace("_", " ") for c in columns), "words", "words/s"]]
+    for split, figures in results.items():
+        rows.append([split, *(_figure(figures.get(c)) for c in columns), *_sizes(figures)])
+        for name, scores in figures.get("per_type", {}).items():
+            shown = [_figure(scores.get(c)) if c in ("precision", "recall", "f1") else "" for c in columns]
+            rows.append([f"  {name}", *shown, "", ""])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def _figure(value: Any) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _sizes(figures: dict[str, Any]) -> list[str]:
+    speed = figures.get("words_per_second")
+    return [f"{figures.get('words', 0):,}", "" if speed is None else f"{speed:,.0f}"]

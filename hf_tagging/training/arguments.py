@@ -1,0 +1,194 @@
+"""Every argument of a run, stated once: its default, its help, its check. The reading of them is in `parsing`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from transformers import IntervalStrategy, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
+
+from hf_tagging.errors import ConfigError
+
+LORA_LEARNING_RATE = 5e-4  # low-rank updates start from zero and want about ten times a full fine-tuning's rate
+
+
+@dataclass
+class DataArguments:
+    """Where words and tags come from, and how they become windows."""
+
+    dataset: str = field(
+        default="conll2003",
+        metadata={
+            "help": "A name on the Hub (`conll2003` for short), `sample` (the embedded corpus), a folder or file of "
+            "columns, CoNLL-U, JSON Lines or Parquet, or a folder written by save_to_disk."
+        },
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a dataset on the Hub."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a dataset on the Hub."})
+    train_file: list[str] | None = field(default=None, metadata={"help": "File or files to train on."})
+    validation_file: list[str] | None = field(default=None, metadata={"help": "File or files to validate on."})
+    test_file: list[str] | None = field(default=None, metadata={"help": "File or files to test on."})
+    tokens_column: str | None = field(
+        default=None,
+        metadata={"help": "Column of the words, by name or position from 0. Default: found by name."},
+    )
+    tags_column: str | None = field(
+        default=None,
+        metadata={"help": "Column of the tags, by name or position from 0. Default: by task and format."},
+    )
+    separator: str | None = field(
+        default=None, metadata={"help": "Of column files: tab, space, or the character. Default: found out."}
+    )
+    tag_names: list[str] | None = field(
+        default=None, metadata={"help": "Names of tags that a file holds as integers, in order."}
+    )
+    validation_share: float | None = field(
+        default=None, metadata={"help": "Share of the training documents to hold out for validation, as 0.1."}
+    )
+    scheme: Literal["IOB1", "IOB2", "BIOES"] = field(
+        default="IOB2", metadata={"help": "How entities are written as tags by the model (NER only)."}
+    )
+    label_strategy: Literal["first", "all"] = field(
+        default="first", metadata={"help": "Subwords that carry a word's label: the first, or all."}
+    )
+    max_length: int | None = field(
+        default=None,
+        metadata={"help": "Subwords per window, special tokens included. Default: what the model takes, at most 512."},
+    )
+    window_overlap: int | None = field(
+        default=None,
+        metadata={"help": "Subwords by which windows overlap at least. Default: a quarter of a window."},
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first N sentences only."})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "Validate and test on the first N sentences only."}
+    )
+    num_proc: int | None = field(default=None, metadata={"help": "Processes that read and align the data."})
+
+    def __post_init__(self) -> None:
+        problems = [_at_least(self, name, 1) for name in ("max_train_samples", "max_eval_samples", "num_proc")]
+        problems += [_at_least(self, "max_length", 3), _at_least(self, "window_overlap", 0)]
+        if self.validation_share is not None and not 0 < self.validation_share < 1:
+            problems.append(f"validation_share: {self.validation_share} is not between 0 and 1")
+        _raise(problems)
+
+
+@dataclass
+class ModelArguments:
+    """The encoder and what of it is trained."""
+
+    model: str = field(
+        default="google-bert/bert-base-cased",
+        metadata={"help": "A name on the Hub, a folder, or `minilm` (the packaged all-MiniLM-L6-v2)."},
+    )
+    model_revision: str | None = field(default=None, metadata={"help": "Revision of a model on the Hub."})
+    trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with a model."})
+    head_dropout: float | None = field(
+        default=None, metadata={"help": "Dropout of the tag head. Default: the model's."}
+    )
+    freeze_layers: int | None = field(
+        default=None,
+        metadata={"help": "Freeze the embeddings and the first N layers; -1: all but the tag head."},
+    )
+    lora: bool = field(default=False, metadata={"help": "Train low-rank adapters instead of the encoder's weights."})
+    lora_rank: int = field(default=16, metadata={"help": "Rank of the adapters."})
+    lora_alpha: int = field(default=32, metadata={"help": "The adapters' update is scaled by alpha / rank."})
+    lora_dropout: float = field(default=0.05, metadata={"help": "Dropout on the adapters' input."})
+    lora_target_modules: list[str] | None = field(
+        default=None,
+        metadata={"help": "Linear maps that get an adapter, by name. Default: all in the encoder."},
+    )
+    lora_merge: bool = field(
+        default=True, metadata={"help": "Save an ordinary model with the adapters merged into it."}
+    )
+
+    def __post_init__(self) -> None:
+        problems = [_at_least(self, "freeze_layers", -1), _at_least(self, "lora_rank", 1)]
+        if self.lora and self.freeze_layers is not None:
+            problems.append("freeze_layers: LoRA freezes the whole encoder already; give one of the two")
+        _raise(problems)
+
+
+@dataclass
+class TaggingArguments(TrainingArguments):
+    """Transformers' `TrainingArguments` with the defaults of a careful fine-tuning of a BERT-family encoder.
+
+    Three epochs with a linear schedule after a tenth of warm-up, batches of 16, the checkpoint of the best epoch kept
+    (Devlin et al. 2019, Mosbach et al. 2021); evaluation and saving every epoch.
+    """
+
+    output_dir: str | None = field(
+        default=None, metadata={"help": "Folder of the run. Default: runs/TASK-MODEL-DATASET."}
+    )
+    resume: bool = field(default=False, metadata={"help": "Go on with the run in output_dir."})
+    overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
+    learning_rate: float = field(
+        default=5e-5, metadata={"help": f"Peak learning rate; with LoRA {LORA_LEARNING_RATE} unless given."}
+    )
+    per_device_train_batch_size: int = field(default=16, metadata={"help": "Windows per device and step."})
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Windows per device in evaluation."})
+    warmup_steps: float = field(default=0.1, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Weight decay, but for biases and norms."})
+    eval_strategy: IntervalStrategy | str = field(default="epoch", metadata={"help": "When to validate."})
+    save_strategy: SaveStrategy | str = field(default="epoch", metadata={"help": "When to save a checkpoint."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept: the best and the last."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
+    logging_steps: float = field(default=50, metadata={"help": "Steps between entries of the training log."})
+    eval_do_concat_batches: bool = field(
+        default=False,
+        metadata={"help": "Pad the predictions of all batches to one width (needs more memory)."},
+    )
+    do_train: bool = field(default=True, metadata={"help": "Train; without, the given model is evaluated as it is."})
+    do_eval: bool = field(default=True, metadata={"help": "Write figures and predictions of the validation split."})
+    do_predict: bool = field(default=True, metadata={"help": "Write figures and predictions of the test split."})
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "Stop after N evaluations in a row without a better one."}
+    )
+    early_stopping_threshold: float = field(default=0.0, metadata={"help": "By how much better counts as better."})
+    layerwise_lr_decay: float = field(
+        default=1.0,
+        metadata={"help": "Factor on the learning rate for every layer further down from the tag head."},
+    )
+    class_weights: Literal["none", "balanced", "sqrt"] = field(
+        default="none",
+        metadata={"help": "Weigh tags by the inverse of their count in training, or its square root."},
+    )
+
+    def __post_init__(self) -> None:
+        problems = [_at_least(self, "early_stopping_patience", 1)]
+        problems += [_at_least(self, name, 1) for name in _COUNTS]
+        if not 0 < self.layerwise_lr_decay <= 1:
+            problems.append(f"layerwise_lr_decay: {self.layerwise_lr_decay} is not above 0 and at most 1")
+        if not 0 <= self.label_smoothing_factor < 1:
+            problems.append(f"label_smoothing_factor: {self.label_smoothing_factor} is not from 0 up to below 1")
+        if self.resume and self.overwrite:
+            problems.append("resume, overwrite: give one of the two")
+        if not self.learning_rate > 0:
+            problems.append(f"learning_rate: {self.learning_rate} is not above 0")
+        if self.max_steps <= 0 and not self.num_train_epochs > 0:
+            problems.append(f"num_train_epochs: {self.num_train_epochs} is not above 0")
+        _raise(problems)
+        super().__post_init__()
+
+    def without_validation(self) -> None:
+        """Turns off what needs a validation split: evaluation while training, the best checkpoint, early stopping."""
+        self.eval_strategy = IntervalStrategy.NO
+        self.do_eval = self.eval_on_start = self.load_best_model_at_end = False
+        self.metric_for_best_model = self.greater_is_better = self.early_stopping_patience = None
+        if self.save_strategy == SaveStrategy.BEST:
+            self.save_strategy = SaveStrategy.EPOCH
+
+
+_COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
+
+
+def _at_least(arguments: object, name: str, least: int) -> str | None:
+    value = getattr(arguments, name)
+    return None if value is None or value >= least else f"{name}: {value} is below {least}"
+
+
+def _raise(problems: list[str | None]) -> None:
+    found = [problem for problem in problems if problem]
+    if found:
+        raise ConfigError("\n".join(found))

@@ -1,0 +1,129 @@
+"""What a run prints while it trains, and which checkpoints it trusts."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from tqdm.auto import tqdm
+from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+_COMPLETE = "complete.json"
+_SHOWN = ("loss", "accuracy", "precision", "recall", "f1")
+
+
+class ReadableProgress(ProgressCallback):
+    """A bar while it trains and one line per evaluation, in the place of printed dictionaries.
+
+    Args:
+        show_bars: Whether to draw bars; they are drawn on a terminal only.
+    """
+
+    training_bar: Any
+
+    def __init__(self, *, show_bars: bool = True):
+        super().__init__()
+        self._bars = show_bars and sys.stderr.isatty()
+        self._train_loss: float | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Opens the bar."""
+        self._began = time.monotonic()
+        self.current_step = 0
+        if state.is_world_process_zero:
+            bar = tqdm(total=state.max_steps, dynamic_ncols=True, unit="step", disable=not self._bars)
+            bar.update(state.global_step)  # more than 0 where a run goes on
+            self.training_bar, self.current_step = bar, state.global_step
+
+    def on_prediction_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        eval_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Moves the bar of an evaluation."""
+        if self._bars:
+            super().on_prediction_step(args, state, control, eval_dataloader=eval_dataloader, **kwargs)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Prints a line for an evaluation; training losses go onto the bar."""
+        logs = logs or {}
+        if not state.is_world_process_zero:
+            return
+        if "loss" in logs:
+            self._train_loss = logs["loss"]
+            if self.training_bar is not None:
+                self.training_bar.set_postfix(loss=f"{logs['loss']:.3f}")
+        if "eval_loss" in logs:
+            self._print(evaluation_line(args, state, logs, self._train_loss, time.monotonic() - self._began))
+
+    def _print(self, line: str) -> None:
+        if self.training_bar is not None and self._bars:
+            self.training_bar.write(line)
+        else:
+            print(line, flush=True)
+
+
+def evaluation_line(
+    args: TrainingArguments,
+    state: TrainerState,
+    logs: dict[str, Any],
+    train_loss: float | None,
+    seconds: float,
+) -> str:
+    """One evaluation in one line: where the run is, and the figures."""
+    total = args.num_train_epochs if args.max_steps <= 0 else None
+    place = f"epoch {state.epoch or 0:.4g}" + (f"/{total:.4g}" if total else "") + f", step {state.global_step:,}"
+    parts = [f"train loss {train_loss:.4f}"] if train_loss is not None else []
+    parts += [f"{name} {logs[f'eval_{name}']:.4f}" for name in _SHOWN if f"eval_{name}" in logs]
+    return f"{place}: {', '.join(parts).replace(', loss', ', validation loss')} ({seconds:.0f} s)"
+
+
+class CompleteCheckpoints(TrainerCallback):
+    """Writes into each checkpoint, last of all, a list of its files with their sizes.
+
+    The Trainer writes a checkpoint file by file and deletes old ones the same way; a killed run can leave either half
+    done. Only a checkpoint whose list is there and true is resumed.
+    """
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Runs after the Trainer has written everything, on every process."""
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir or "") / f"checkpoint-{state.global_step}"
+            sizes = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
+            sizes.pop(_COMPLETE, None)
+            partial = folder / f".{_COMPLETE}"
+            partial.write_text(json.dumps(sizes, indent=1))
+            os.replace(partial, folder / _COMPLETE)
+
+
+def last_complete_checkpoint(output_dir: str | Path) -> Path | None:
+    """The newest checkpoint that was written to its end, or None."""
+    folders = sorted(Path(output_dir).glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]), reverse=True)
+    return next((folder for folder in folders if is_complete(folder)), None)
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint holds every file that it is said to hold."""
+    try:
+        sizes = json.loads((checkpoint / _COMPLETE).read_text())
+    except (OSError, ValueError):
+        return False
+    return all((checkpoint / name).is_file() and (checkpoint / name).stat().st_size == n for name, n in sizes.items())

@@ -1,0 +1,273 @@
+"""The Trainer for tagging: losses per scored word, figures over whole sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import Dataset, Sampler, SequentialSampler
+from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedTokenizerBase, Trainer
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from hf_tagging.data.alignment import IGNORED, AlignedSplit
+from hf_tagging.data.batching import WindowCollator
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.models.encoder import parameter_depths
+from hf_tagging.training.arguments import TaggingArguments
+from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
+
+Tags = list[list[str]]
+Score = Callable[[AlignedSplit, Tags, Tags], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class WordPredictions:
+    """What a model says of a split: one tag per word, whole sentences, in the split's order.
+
+    Args:
+        predicted: (sentences, words)
+        gold: (sentences, words)
+        metrics: Every figure of the run's `score`, and `loss`, `runtime` and `words_per_second`.
+    """
+
+    predicted: Tags
+    gold: Tags
+    metrics: dict[str, Any]
+
+
+class TaggingTrainer(Trainer):
+    """Fine-tunes a tagger on aligned splits.
+
+    Where it differs from `Trainer`:
+
+    - The loss is the sum over scored words divided by their number in the whole step, over accumulated batches and
+      processes; the stock models divide by the batch's own, which doubles the loss of 2 x 4 against 8.
+    - In evaluation logits become tags before they are gathered, so memory does not grow with the number of tags, and
+      `eval_loss` is the mean over words (plain cross-entropy, without class weights and label smoothing).
+    - Metrics see whole sentences of words, put together from windows, in the order of the split.
+
+    Args:
+        model: From `load_encoder`, or any `*ForTokenClassification`, adapters included.
+        args: The Trainer's arguments and ours.
+        schema: The tags.
+        tokenizer: Saved beside the model.
+        splits: `train` and, if there is one, `validation`.
+        score: Figures from (split, predicted, gold), the last two (sentences, words) of tags.
+    """
+
+    args: TaggingArguments
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        args: TaggingArguments,
+        schema: TagSchema,
+        tokenizer: PreTrainedTokenizerBase,
+        splits: dict[str, AlignedSplit],
+        score: Score | None = None,
+        **options: Any,
+    ):
+        self.schema, self.score = schema, score
+        train, validation = splits.get("train"), splits.get("validation")
+        self.validation = validation and validation.longest_first()
+        self._evaluated = self.validation
+        self._batches: list[tuple[Any, Any]] = []
+        self._outcome = WordPredictions([], [], {})
+        if validation is None:
+            args.without_validation()
+        args.label_names = args.label_names or ["labels"]
+        if not torch.accelerator.is_available():
+            args.dataloader_pin_memory = False  # PyTorch warns about it at every loader
+        multiple = 8 if args.fp16 or args.bf16 else 1
+        super().__init__(
+            model=model,
+            args=args,
+            processing_class=tokenizer,
+            data_collator=WindowCollator(tokenizer.pad_token_id or 0, pad_to_multiple_of=multiple),
+            train_dataset=train and train.features,
+            eval_dataset=self.validation and self.validation.features,
+            compute_metrics=self._score_windows,
+            compute_loss_func=partial(
+                word_loss,
+                weight=class_weights(train, schema, args.class_weights),
+                label_smoothing=args.label_smoothing_factor,
+            ),
+            preprocess_logits_for_metrics=None,
+            **options,
+        )
+        # Our loss does the smoothing; the stock smoother would divide by the batch's own words.
+        self.label_smoother = None
+        self._choose_callbacks(args)
+
+    def _choose_callbacks(self, args: TaggingArguments) -> None:
+        for shown in (ProgressCallback, PrinterCallback):
+            self.remove_callback(shown)
+        self.add_callback(ReadableProgress(show_bars=not args.disable_tqdm))
+        self.add_callback(CompleteCheckpoints())
+        if args.early_stopping_patience is not None:
+            self.add_callback(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Creates the optimizer, with a learning rate per layer where `layerwise_lr_decay` asks for it."""
+        if self.args.layerwise_lr_decay < 1 and self.optimizer is None:
+            trained: Any = self.model if model is None else model
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            groups = layerwise_groups(trained, set(self.get_decay_parameter_names(trained)), self.args)
+            self.optimizer_cls_and_kwargs = (kind, {**options, "params": groups})  # the Trainer's hook for groups
+        return super().create_optimizer(model)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Evaluates an `AlignedSplit` (default: validation); see `Trainer.evaluate`. Only single figures are kept."""
+        self._evaluated = eval_dataset if isinstance(eval_dataset, AlignedSplit) else self.validation
+        features = self._evaluated.features if self._evaluated else eval_dataset
+        return super().evaluate(features, ignore_keys, metric_key_prefix)
+
+    def predict_words(self, split: AlignedSplit, name: str = "test") -> WordPredictions:
+        """Tags a split and scores it.
+
+        Args:
+            split: The split.
+            name: Its name, for the log.
+        """
+        self._evaluated = split.longest_first()
+        figures = super().predict(self._evaluated.features, metric_key_prefix=name).metrics or {}
+        seconds = figures[f"{name}_runtime"]
+        words = int(split.sentence_starts[-1])
+        speed = {"runtime": seconds, "words_per_second": round(words / seconds, 1) if seconds else None}
+        return replace(self._outcome, metrics=self._outcome.metrics | speed)
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Any, Any, Any]:
+        """Runs a batch; returns label ids (batch, subwords) and summed losses (batch,) in the place of logits."""
+        outcome: Any = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        _, logits, labels = outcome
+        if prediction_loss_only or logits is None:
+            return outcome
+        logits = logits[0] if isinstance(logits, tuple) else logits  # (batch, subwords, tags)
+        losses = F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+        # No loss of its own: the Trainer would average it over windows. `_score_windows` gives the mean over words.
+        return None, (logits.argmax(-1).to(torch.int32), losses.sum(-1)), labels.to(torch.int32)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        # train_sampling_strategy=group_by_length would shuffle evaluation too, and with it whose words are whose.
+        return SequentialSampler(eval_dataset)  # type: ignore[arg-type]
+
+    def _score_windows(self, outcome: EvalPrediction, compute_result: bool = True) -> dict[str, Any]:
+        """Figures of an evaluation; with `batch_eval_metrics`, called per batch and asked for a result at the end."""
+        predictions: Any = outcome.predictions
+        labels: Any = outcome.label_ids
+        if self.args.batch_eval_metrics:
+            self._batches.append((tuple(part.cpu().numpy() for part in predictions), labels.cpu().numpy()))
+            if not compute_result:
+                return {}
+            predictions, labels = (list(side) for side in zip(*self._batches, strict=True))
+            self._batches = []
+        if not isinstance(labels, list):  # eval_do_concat_batches
+            predictions, labels = [predictions], [labels]
+        scored = sum(int(np.count_nonzero(batch != IGNORED)) for batch in labels)
+        loss = float(sum(batch[1].sum(dtype=np.float64) for batch in predictions)) / max(scored, 1)
+        figures: dict[str, Any] = {}
+        if self.score is not None and self._evaluated is not None:
+            predicted, gold = self._read_tags(self._evaluated, predictions, labels)
+            figures = self.score(self._evaluated, predicted, gold)
+            self._outcome = WordPredictions(predicted, gold, {**figures, "loss": loss})
+        return {"loss": loss} | {k: v for k, v in figures.items() if isinstance(v, (int, float))}
+
+    def _read_tags(self, split: AlignedSplit, predictions: list[Any], labels: list[Any]) -> tuple[Tags, Tags]:
+        """Predicted and gold tags per sentence from batches of gathered windows."""
+        names = np.array([*self.schema.tags, "O"], dtype=object)  # the last answers -1: a word without a label
+        predicted = split.read([row for batch in predictions for row in batch[0]], fill=-1)
+        gold = split.read([row for batch in labels for row in batch], fill=-1)
+        return split.per_sentence(names[predicted]), split.per_sentence(names[np.maximum(gold, -1)])
+
+
+def word_loss(
+    outputs: Any,
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
+    *,
+    weight: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Cross-entropy summed over scored words and divided by their number in the whole step.
+
+    Args:
+        outputs: With `logits` (batch, subwords, tags).
+        labels: Label ids, -100 where nothing is scored. (batch, subwords)
+        num_items_in_batch: Scored words in all batches and processes of the step; None: of this batch.
+        weight: Factor per tag. (tags,)
+        label_smoothing: Share of the probability that is spread over all tags (Szegedy et al. 2016).
+
+    Returns:
+        A scalar.
+    """
+    logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+    total = F.cross_entropy(
+        logits.float().flatten(0, 1),
+        labels.flatten(),
+        weight=None if weight is None else weight.to(logits.device),
+        ignore_index=IGNORED,
+        label_smoothing=label_smoothing,
+        reduction="sum",
+    )
+    scored = (labels != IGNORED).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
+    return total / scored
+
+
+def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> torch.Tensor | None:
+    """Weights per tag whose mean over the scored words of training is 1. (tags,)
+
+    Args:
+        train: The training split.
+        schema: The tags.
+        kind: ``"none"``; ``"balanced"``: inverse of the count; ``"sqrt"``: inverse of its square root. A tag without
+            an example in training gets the weight of a tag with one.
+    """
+    if kind == "none" or train is None:
+        return None
+    counts = np.zeros(len(schema.tags), np.int64)
+    for batch in train.features.select_columns("labels").with_format("arrow").iter(batch_size=10_000):
+        labels = batch.column("labels").combine_chunks().flatten().to_numpy()
+        counts += np.bincount(labels[labels != IGNORED], minlength=len(counts))
+    inverse = 1.0 / np.maximum(counts, 1) ** (1.0 if kind == "balanced" else 0.5)
+    return torch.tensor(inverse * counts.sum() / (inverse * counts).sum(), dtype=torch.float32)
+
+
+def layerwise_groups(model: Any, decayed: set[str], args: TaggingArguments) -> list[dict[str, Any]]:
+    """Parameter groups whose learning rate falls from the tag head down, layer by layer (Howard and Ruder 2018).
+
+    Args:
+        model: An encoder with a tag head, adapters included.
+        decayed: Names of the parameters with weight decay.
+        args: For the learning rate, its factor per layer and the weight decay.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    depths = parameter_depths(inner)
+    by_identity = {id(parameter): depths[name] for name, parameter in inner.named_parameters()}
+    top = max(depths.values())
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((by_identity[id(parameter)], name in decayed), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": args.learning_rate * args.layerwise_lr_decay ** (top - depth),
+            "weight_decay": args.weight_decay if decays else 0.0,
+        }
+        for (depth, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]

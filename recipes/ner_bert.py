@@ -1,0 +1,58 @@
+"""Fine-tune a BERT-family encoder to find named entities.
+
+    accelerate launch recipes/ner_bert.py
+    accelerate launch recipes/ner_bert.py --config recipes/configs/ner/quickstart.yaml
+    accelerate launch recipes/ner_bert.py --train_file my.conll --validation_share 0.1 --scheme BIOES
+
+The data may write entities as IOB1, IOB2 or BIOES: which one is found out and said, invalid tags are repaired and
+counted, and the model learns --scheme (IOB2). The best checkpoint is the one with the best entity F1.
+"""
+
+from functools import partial
+
+from hf_tagging.console import plain_errors
+from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.evaluation import results_table, score_entities, write_predictions
+from hf_tagging.models import load_encoder, saved_schema
+from hf_tagging.publishing import model_card
+from hf_tagging.training import TaggingRun, TaggingTrainer, parse_arguments
+
+
+def main() -> None:
+    args = parse_arguments("ner", description=__doc__)
+    run = TaggingRun(args)
+
+    with run.main_process_first():
+        found = run.select(load_tagging_dataset(**args.loading()))
+        # However the entities were written, the model sees one scheme.
+        dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.data.scheme)
+        dataset, schema = schema.adopt(dataset, saved_schema(args.model.model))
+    run.note_conversion(conversion)
+
+    model, tokenizer = load_encoder(schema=schema, **args.encoder())
+    with run.main_process_first():
+        splits = run.note_alignment(align_dataset(dataset, tokenizer, schema, **args.alignment()))
+
+    trainer = TaggingTrainer(
+        model=model,
+        args=args.training,
+        schema=schema,
+        tokenizer=tokenizer,
+        splits=splits,
+        score=partial(score_entities, scheme=schema.scheme),
+    )
+    run.train(trainer)
+
+    outcomes = {name: trainer.predict_words(splits[name], name) for name in run.evaluated(splits)}
+    for name, outcome in outcomes.items():
+        words = dataset[name]["tokens"]
+        run.write(f"predictions/{name}.conll", write_predictions, words, outcome.gold, outcome.predicted)
+
+    results = {name: outcome.metrics for name, outcome in outcomes.items()}
+    run.save(trainer, results, model_card(run.record, results, schema))
+    run.say(results_table("ner", results))
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

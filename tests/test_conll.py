@@ -1,0 +1,304 @@
+import pickle
+from pathlib import Path
+
+import datasets
+import pytest
+
+from hf_tagging.data.column_layout import ColumnRequest
+from hf_tagging.data.conll import ConllBuilder, read_sentences, unique_stems
+from hf_tagging.errors import DataError
+
+FOUR = (
+    "-DOCSTART- -X- -X- O\n\n"
+    "Ada NNP B-NP B-PER\nsleeps VBZ B-VP O\n\n"
+    "Rome NNP B-NP B-LOC\n\n"
+    "-DOCSTART- -X- -X- O\n\n"
+    "Bob NNP B-NP B-PER\n"
+)
+CONLLU = (
+    "# newdoc id = one\n# sent_id = 1\n# text = vámonos al mar\n"
+    "1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_\n"
+    "1\tvamos\tir\tVERB\tVV\t_\t0\troot\t_\t_\n"
+    "2\tnos\tnosotros\tPRON\tPP\t_\t1\tobj\t_\t_\n"
+    "2.1\tnada\t_\tPRON\tPP\t_\t_\t_\t_\t_\n"
+    "3\tNew York\tNY\tPROPN\tNP\t_\t1\tobl\t_\tSpaceAfter=No\n\n"
+    "# newdoc id = two\n"
+    "1\t#\t#\tSYM\tHASH\t_\t0\troot\t_\t_\n\n"
+)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Writes a file and reads its sentences: [(words, tags, document), ...]."""
+
+    def _read(content, *, name="data.txt", task="ner", **request):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        with path.open("rb") as stream:
+            return list(
+                read_sentences(stream, file=path.name, request=ColumnRequest(task=task, **request))
+            )
+
+    return _read
+
+
+@pytest.fixture
+def builder(tmp_path):
+    def _builder(*files, **config):
+        return ConllBuilder(
+            cache_dir=str(tmp_path / "cache"), data_files={"train": [str(file) for file in files]}, **config
+        )
+
+    return _builder
+
+
+# Formats
+
+
+def test_four_columns_ner_is_the_last(read):
+    assert read(FOUR) == [
+        (["Ada", "sleeps"], ["B-PER", "O"], 1),
+        (["Rome"], ["B-LOC"], 1),
+        (["Bob"], ["B-PER"], 2),
+    ]
+
+
+def test_four_columns_pos_is_the_second(read):
+    assert [tags for _, tags, _ in read(FOUR, task="pos")] == [["NNP", "VBZ"], ["NNP"], ["NNP"]]
+
+
+def test_three_columns(read):
+    text = "He PRP B-NP\nsat VBD B-VP\n"
+    assert read(text, task="pos") == [(["He", "sat"], ["PRP", "VBD"], 1)]
+    assert read(text, task="ner") == [(["He", "sat"], ["B-NP", "B-VP"], 1)]
+    assert read(text, tags_column="chunk") == [(["He", "sat"], ["B-NP", "B-VP"], 1)]
+
+
+@pytest.mark.parametrize("task", ["pos", "ner"])
+@pytest.mark.parametrize("separator", [" ", "\t", "   ", " \t "])
+def test_two_columns_by_space_or_tab(read, separator, task):
+    asked = {"separator": "space"} if separator == " \t " else {}
+    assert read(f"a{separator}X\nb{separator}Y\n", task=task, **asked) == [(["a", "b"], ["X", "Y"], 1)]
+
+
+def test_without_document_marks_each_sentence_is_a_document(read):
+    assert [document for *_, document in read("a X\n\nb Y\n\nc Z\n")] == [1, 2, 3]
+
+
+def test_sentences_before_the_first_mark_are_document_0(read):
+    assert [document for *_, document in read("a X\n\n-DOCSTART- O\nb Y\n")] == [0, 1]
+
+
+def test_document_mark_ends_a_sentence_and_may_have_other_columns(read):
+    assert read("-DOCSTART-\na X\n-DOCSTART- -X- O O\nb Y\n") == [(["a"], ["X"], 1), (["b"], ["Y"], 2)]
+
+
+def test_document_mark_with_spaces_in_a_tab_file(read):
+    assert read("-DOCSTART- -X- O\n\na\tX\n") == [(["a"], ["X"], 1)]
+
+
+def test_conllu(read):
+    assert read(CONLLU, task="pos") == [
+        (["vamos", "nos", "New York"], ["VERB", "PRON", "PROPN"], 1),
+        (["#"], ["SYM"], 2),
+    ]
+
+
+@pytest.mark.parametrize("column", ["xpos", "XPOS", 4, "4", -6, "-6"])
+def test_conllu_column_by_name_or_position(read, column):
+    assert read(CONLLU, task="pos", tags_column=column)[1] == (["#"], ["HASH"], 2)
+
+
+def test_conllu_tokens_column(read):
+    assert read(CONLLU, task="pos", tokens_column="lemma")[0][0] == ["ir", "nosotros", "NY"]
+
+
+def test_conllu_plus_columns_by_their_declared_names(read):
+    text = "# global.columns = ID FORM UPOS NER\n1\tAda\tPROPN\tB-PER\n2-3\tam\t_\t_\n2\tan\tADP\tO\n"
+    assert read(text, task="pos") == [(["Ada", "an"], ["PROPN", "ADP"], 1)]
+    assert read(text, task="ner") == [(["Ada", "an"], ["B-PER", "O"], 1)]
+
+
+@pytest.mark.parametrize(
+    ("column", "tags"), [("pos", "NNP"), ("POS_TAGS", "NNP"), ("chunk", "B-NP"), (-2, "B-NP"), ("ner", "B-LOC")]
+)
+def test_column_by_name_or_position(read, column, tags):
+    assert read(FOUR, tags_column=column)[1] == (["Rome"], [tags], 1)
+
+
+def test_columns_without_names_by_position(read):
+    text = "1 Rome x y LOC\n"
+    assert read(text, tokens_column=1, tags_column=-1) == [(["Rome"], ["LOC"], 1)]
+    assert read(text, tokens_column=1, task="ner") == [(["Rome"], ["LOC"], 1)]
+
+
+def test_literal_separator(read):
+    assert read("New York|LOC\n||SYM\n".replace("||", "a|"), separator="|") == [
+        (["New York", "a"], ["LOC", "SYM"], 1)
+    ]
+
+
+# Lines and characters
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a X\nb Y\n\nc Z\n",
+        b"a X\nb Y\n\nc Z",
+        b"\xef\xbb\xbfa X\nb Y\n\nc Z\n",
+        b"a X\r\nb Y\r\n\r\nc Z\r\n",
+        b"\n\n \na X  \nb Y\t\n \t \n\n\nc Z \n\n\n",
+        b"  a X\nb   Y\n\n c\tZ\n",
+        b"a\tX\nb\tY\n\t\nc\tZ\n",
+        b"a\tX\t\nb\tY\t\n  \nc\tZ\t\n",
+        b"a\tX \r\nb\tY \r\n \r\nc\tZ \r\n",
+    ],
+    ids=["plain", "no-end", "bom", "crlf", "blanks", "runs", "tab", "trailing-tab", "tab-crlf-space"],
+)
+def test_line_ends_and_blanks(read, content):
+    if content.startswith(b"  a"):
+        content = content.replace(b"\t", b" ")
+    assert read(content) == [(["a", "b"], ["X", "Y"], 1), (["c"], ["Z"], 2)]
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\r", "\x1c", "\u00a0", "\u3000", "\u200b"])
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_unusual_characters_are_data(read, character, separator):
+    word = f"a{character}b"
+    assert read(f"{word}{separator}X\n{character}{separator}Y\n") == [([word, character], ["X", "Y"], 1)]
+
+
+def test_tab_files_keep_spaces_and_empty_words(read):
+    assert read("New York\tLOC\n\tO\n \tO\n") == [(["New York", "", " "], ["LOC", "O", "O"], 1)]
+
+
+def test_bom_before_a_document_mark(read):
+    assert read(b"\xef\xbb\xbf-DOCSTART- O\n\na X\n\nb Y\n") == [(["a"], ["X"], 1), (["b"], ["Y"], 1)]
+
+
+def test_hash_is_a_word_where_it_has_its_columns(read):
+    assert read("# SYM\n1 CD\n\na X\n# SYM\n#tag HT\n") == [
+        (["#", "1"], ["SYM", "CD"], 1),
+        (["a", "#", "#tag"], ["X", "SYM", "HT"], 2),
+    ]
+
+
+def test_comments_outside_conllu_at_the_start_of_a_sentence(read):
+    text = "# a comment of many words\n# id 7\n# sent_id = 1\n# text = a b\na X\n\n# newdoc\nb Y\n\nc Z\n"
+    assert read(text) == [(["a"], ["X"], 0), (["b"], ["Y"], 1), (["c"], ["Z"], 1)]
+
+
+def test_no_comment_within_a_sentence(read):
+    with pytest.raises(DataError, match=r"data\.txt, line 2: '# a comment here' has 4 columns; expected 2"):
+        read("a X\n# a comment here\n")
+
+
+def test_only_the_word_hash(read):
+    assert read("# SYM\n") == [(["#"], ["SYM"], 1)]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a X\nb\n", r"data.txt, line 2: 'b' has 1 column; expected 2, with spaces or tabs between them, as in line 1"),
+        ("\na X\n\nb Y Z\n", r"data.txt, line 4: 'b Y Z' has 3 columns; expected 2, .* as in line 2"),
+        ("a\tX\nb Y\n", r"data.txt, line 2: 'b Y' has 1 column; expected 2, with one tab between them"),
+        (b"a X\nb\xe9 Y\n", r"data.txt, line 2: byte 0xe9 in .* is not UTF-8; save the file as UTF-8"),
+        ("a X\n".encode("utf-16"), r"data.txt, line 1: byte 0xff in .* is not UTF-8; the file is UTF-16"),
+        (b"\x1f\x8b\x08\x00", r"data.txt, line 1: byte 0x8b in .*; the file is compressed by gzip"),
+        ("", r"data.txt: the file is empty"),
+        (b"\xef\xbb\xbf", r"data.txt: the file is empty"),
+        (" \n\n\t\n", r"data.txt: no sentence in this file"),
+        ("-DOCSTART- -X- O\n\n", r"data.txt: no sentence in this file"),
+        ("# sent_id = 1\n", r"data.txt: no sentence in this file"),
+        ("a\nb\n", r"data.txt, line 1: 'a' is a single column, so there are no tags"),
+        ("a\tX\nb\t\n", r"data.txt, line 2: 'b\\t' has nothing in column 1; expected a tag there"),
+        ("a\tX\nb\t \n", r"data.txt, line 2: 'b\\t ' has nothing in column 1; expected a tag there"),
+        (f"{'x' * 100} X Y\nb\n\n", r"line 2: 'b' has 1 column"),
+        (f"a X\n{'x' * 100}\n", r"line 2: 'x{59}…' has 1 column"),
+    ],
+)
+def test_broken_files(read, content, message):
+    with pytest.raises(DataError, match=message):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"tags_column": "nerr"}, r"--tags_column nerr: .* 0 word, 1 pos, 2 chunk, 3 ner\. Did you mean 'ner'\?"),
+        ({"tags_column": 4}, r"--tags_column 4: there is no such position; there are: 0 word, 1 pos"),
+        ({"tags_column": "-5"}, r"--tags_column -5: there is no such position"),
+        ({"tokens_column": "lemma"}, r"--tokens_column lemma: there is no such column"),
+        ({"tags_column": 0}, r"column 0 would be both the word and the tag"),
+        ({"separator": ""}, r"--separator is empty"),
+        ({"separator": "tab"}, r"is a single column"),
+    ],
+)
+def test_columns_that_are_not_there(read, request_, message):
+    with pytest.raises(DataError, match=message):
+        read(FOUR, **request_)
+
+
+def test_conllu_has_no_ner_column(read):
+    with pytest.raises(DataError, match=r"no column of its own for the task ner .*MISC.* 4 xpos, 5 feats"):
+        read(CONLLU, task="ner")
+
+
+def test_conllu_lines_start_with_a_number(read):
+    broken = CONLLU + "x\tb\tb\tX\tX\t_\t_\t_\t_\t_\n"
+    with pytest.raises(DataError, match=r"line 12: 'x\\tb.* starts with 'x'; expected the number of a word"):
+        read(broken, task="pos")
+
+
+def test_conllu_plus_header_against_the_first_line(read):
+    with pytest.raises(DataError, match=r"line 2: .* has 2 columns; expected 3, as `# global.columns` declares"):
+        read("# global.columns = ID FORM UPOS\n1\ta\n", task="pos")
+
+
+def test_many_columns_without_names_need_a_column_for_pos(read):
+    with pytest.raises(DataError, match=r"5 columns without names, 0 to 4; which one holds the POS tags\?"):
+        read("a b c d e\n", task="pos")
+
+
+# The builder
+
+
+def test_builder_streams(builder, tmp_path):
+    (tmp_path / "train.txt").write_text(FOUR)
+    rows = list(builder(tmp_path / "train.txt", task="ner").as_streaming_dataset("train"))
+    assert rows[1] == {"tokens": ["Rome"], "tags": ["B-LOC"], "document_id": "train:1"}
+    assert [row["document_id"] for row in rows] == ["train:1", "train:1", "train:2"]
+
+
+def test_builder_is_memory_mapped_and_pickles(builder, tmp_path):
+    (tmp_path / "train.txt").write_text(FOUR)
+    one = pickle.loads(pickle.dumps(builder(tmp_path / "train.txt", task="pos")))
+    one.download_and_prepare()
+    dataset = one.as_dataset("train")
+    assert dataset.cache_files
+    assert dataset.features["tags"] == datasets.List(datasets.Value("string"))
+    assert pickle.loads(pickle.dumps(dataset))[0]["tags"] == ["NNP", "VBZ"]
+
+
+@pytest.mark.parametrize("num_proc", [None, 2])
+def test_builder_raises_data_error_itself(builder, tmp_path, num_proc):
+    (tmp_path / "a.txt").write_text("a X\n")
+    (tmp_path / "b.txt").write_text("a X\nb\n")
+    with pytest.raises(DataError, match=r"b\.txt, line 2: 'b' has 1 column"):
+        builder(tmp_path / "a.txt", tmp_path / "b.txt").download_and_prepare(num_proc=num_proc)
+
+
+def test_builder_without_files(tmp_path):
+    with pytest.raises(DataError, match="no data_files"):
+        ConllBuilder(cache_dir=str(tmp_path)).download_and_prepare()
+
+
+def test_unique_stems():
+    assert unique_stems(["x/a.txt", "x/b.txt"]) == ["a", "b"]
+    assert unique_stems(["x/a.train", "x/a.txt"]) == ["a.train", "a.txt"]
+    assert unique_stems([str(Path("x/a.txt")), str(Path("y/a.txt"))]) == ["x/a.txt", "y/a.txt"]
