@@ -35,9 +35,7 @@ def read(tmp_path):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with path.open("rb") as stream:
-            return list(
-                read_sentences(stream, file=path.name, request=ColumnRequest(task=task, **request))
-            )
+            return list(read_sentences(stream, file=path.name, request=ColumnRequest(task=task, **request)))
 
     return _read
 
@@ -133,9 +131,7 @@ def test_columns_without_names_by_position(read):
 
 
 def test_literal_separator(read):
-    assert read("New York|LOC\n||SYM\n".replace("||", "a|"), separator="|") == [
-        (["New York", "a"], ["LOC", "SYM"], 1)
-    ]
+    assert read("New York|LOC\n||SYM\n".replace("||", "a|"), separator="|") == [(["New York", "a"], ["LOC", "SYM"], 1)]
 
 
 # Lines and characters
@@ -162,7 +158,9 @@ def test_line_ends_and_blanks(read, content):
     assert read(content) == [(["a", "b"], ["X", "Y"], 1), (["c"], ["Z"], 2)]
 
 
-@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\r", "\x1c", "\u00a0", "\u3000", "\u200b"])
+@pytest.mark.parametrize(
+    "character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\r", "\x1c", "\u00a0", "\u3000", "\u200b"]
+)
 @pytest.mark.parametrize("separator", [" ", "\t"])
 def test_unusual_characters_are_data(read, character, separator):
     word = f"a{character}b"
@@ -251,7 +249,7 @@ def test_conllu_has_no_ner_column(read):
 
 def test_conllu_lines_start_with_a_number(read):
     broken = CONLLU + "x\tb\tb\tX\tX\t_\t_\t_\t_\t_\n"
-    with pytest.raises(DataError, match=r"line 12: 'x\\tb.* starts with 'x'; expected the number of a word"):
+    with pytest.raises(DataError, match=r"line 13: 'x\\tb.* starts with 'x'; expected the number of a word"):
         read(broken, task="pos")
 
 

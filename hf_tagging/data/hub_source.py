@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 from datasets.exceptions import DatasetsError
+from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
@@ -92,6 +93,8 @@ def _offline(active: bool) -> Iterator[None]:
 
 
 def _load_from_hub(name: str, config_name: str | None, revision: str | None, builders: BuilderCache) -> Any:
+    if name in _PACKAGED_DATASETS_MODULES:  # load_dataset("json") would read every file below this folder
+        raise ValueError(f"{name} is a kind of file and no dataset")
     options = {"cache_dir": builders.cache_dir, "num_proc": builders.num_proc}
     if revision == PARQUET_REVISION:
         return datasets.load_dataset(name, data_dir=config_name, revision=revision, **options)
@@ -111,5 +114,7 @@ def _only_config(name: str) -> str:
     files = api.list_repo_files(name, repo_type="dataset", revision=PARQUET_REVISION)
     configs = sorted({file.split("/")[0] for file in files if file.endswith(".parquet")})
     if len(configs) != 1:
-        raise DataError(f"dataset {name!r} has the configurations {', '.join(configs)}; give one with --dataset_config")
+        raise DataError(
+            f"dataset {name!r} has the configurations {', '.join(configs) or '(none)'}; give one with --dataset_config"
+        )
     return configs[0]

@@ -83,6 +83,8 @@ class BuilderCache:
             self._added.append(builder)
         processes = min(self.num_proc or 1, len(files.paths))
         builder.download_and_prepare(num_proc=processes if processes > 1 else None)
+        if not builder.info.splits[split].num_examples:
+            raise DataError(f"{files.place}: no rows; expected one sentence in each")
         return builder.as_dataset(split)
 
 
@@ -156,7 +158,9 @@ def _read_json(files: SplitFiles, split: str, builders: BuilderCache) -> dataset
         if not path.stat().st_size:
             raise DataError(f"{path}: the file is empty; expected one JSON object per line")
     try:
-        return builders.prepare(Json, files, split, parse_agent_traces=False)
+        dataset = builders.prepare(Json, files, split, parse_agent_traces=False)
+        dataset.data.validate(full=True)  # the loader lets bytes through that are not UTF-8
+        return dataset
     except (DatasetsError, pa.ArrowException, ValueError) as error:
         for path in files.paths:
             _find_broken_line(path)
@@ -172,6 +176,7 @@ def _find_broken_line(path: Path) -> None:
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
                 row = json.loads(line) if line else {}
+                json.dumps(row, ensure_ascii=False).encode()  # a lone surrogate is JSON, but no text
             except ValueError as error:
                 shown = shortened(raw.decode("utf-8", "backslashreplace").strip())
                 raise DataError(f"{path}, line {number}: {shown} is not JSON: {error}") from error
@@ -187,7 +192,9 @@ def _read_parquet(files: SplitFiles, split: str, builders: BuilderCache) -> data
             # The loader would cast one file's ids to another's names without a word.
             if names[path] != names[first]:
                 raise DataError(f"{path}: other ClassLabel names than in {first}; expected the same in every file")
-        return builders.prepare(Parquet, files, split)
+        dataset = builders.prepare(Parquet, files, split)
+        dataset.data.validate(full=True)
+        return dataset
     except (DatasetsError, pa.ArrowException, ValueError) as error:
         raise DataError(f"{files.place}: cannot be read as Parquet: {first_line(error)}") from error
 

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
+from hf_tagging.data.column_layout import shortened
 from hf_tagging.data.sources import RawSplit
 from hf_tagging.errors import DataError
 
@@ -208,15 +210,29 @@ def _item(dataset: datasets.Dataset, column: str) -> str | None:
 
 def _check_types(dataset: datasets.Dataset, *, names: tuple[str, str], place: str) -> None:
     if not len(dataset):
-        raise DataError(f"{place}: no rows; expected a sentence in each")
+        raise DataError(f"{place}: no rows; expected one sentence in each")
     for column, name, allowed in (("tokens", names[0], ("string",)), ("tags", names[1], ("string", "id"))):
         item = _item(dataset, column)
         if item == "null":
             raise DataError(f"{place}: every list of the column {name!r} is empty; expected words and tags")
         if item not in allowed:
-            holds = f"lists of {item}" if item else f"{dataset.features[column]} and no lists"
+            row, value = _first_odd_row(dataset, column)
             kind = "tag" if column == "tags" else "string"
-            raise DataError(f"{place}: the column {name!r} holds {holds}; expected a list with one {kind} per word")
+            raise DataError(
+                f"{place}, row {row + 1}: {shortened(str(value))} in the column {name!r} ({dataset.features[column]}); "
+                f"expected a list with one {kind} per word, of one type in all rows"
+            )
+
+
+def _first_odd_row(dataset: datasets.Dataset, column: str) -> tuple[int, Any]:
+    """The first row that is not a list of strings (or, for tags, of integers): what gave the column its odd type."""
+    wanted: tuple[type, ...] = (str,) if column == "tokens" else (str, int)
+    for row, value in enumerate(dataset[column]):
+        if not isinstance(value, list) or not all(isinstance(item, wanted) for item in value):
+            return row, value
+        if value:  # strings in one row and integers in the next are as bad
+            wanted = (type(value[0]),)
+    return 0, dataset[0][column]
 
 
 def _check_rows(dataset: datasets.Dataset, *, names: tuple[str, str], place: str) -> None:

@@ -228,14 +228,15 @@ def add_lora(
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Silences Transformers' report that a tag head is new: it always is."""
-    level = transformers_logging.get_verbosity()
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         transformers_logging.set_verbosity(level)
-        transformers_logging.enable_progress_bar()
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 @contextlib.contextmanager

@@ -134,7 +134,7 @@ class TaggingArguments(TrainingArguments):
     save_strategy: SaveStrategy | str = field(default="epoch", metadata={"help": "When to save a checkpoint."})
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept: the best and the last."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
-    logging_steps: float = field(default=50, metadata={"help": "Steps between entries of the training log."})
+    logging_steps: float = field(default=10, metadata={"help": "Steps between entries of the training log."})
     eval_do_concat_batches: bool = field(
         default=False,
         metadata={"help": "Pad the predictions of all batches to one width (needs more memory)."},

@@ -103,6 +103,8 @@ class TaggingRun:
             "git_revision": _git_revision(),
         }
         self._began = time.monotonic()
+        _use_cores(arguments.training.use_cpu)
+        self.record["hardware"]["threads"] = torch.get_num_threads()
         _quiet_libraries(self.state.is_main_process)
         self._check_folder()
         set_seed(arguments.training.seed)
@@ -173,7 +175,8 @@ class TaggingRun:
         """Logs and notes what alignment did; gives the splits back."""
         counts = {name: split.counts() for name, split in splits.items()}
         for name, count in counts.items():
-            logger.info("%s: %s", name, count.describe())
+            if changes := count.describe():
+                logger.info("%s: %s", name, changes)
         self.record["alignment"] = {name: asdict(count) for name, count in counts.items()}
         return splits
 
@@ -308,10 +311,21 @@ def _hardware(processes: int) -> dict[str, Any]:
         "machine": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
         "gpus": gpus,
         "processes": processes,
     }
+
+
+def _use_cores(on_cpu: bool) -> None:
+    """Shares the cores between this machine's processes where a launcher left each a single thread.
+
+    `accelerate launch` and `torchrun` set OMP_NUM_THREADS to 1 unless they are told otherwise: right for processes
+    that feed a GPU, half the speed or less for one that trains on the CPU.
+    """
+    launched = "LOCAL_RANK" in os.environ or "ACCELERATE_MIXED_PRECISION" in os.environ
+    if launched and os.environ.get("OMP_NUM_THREADS") == "1" and (on_cpu or not torch.accelerator.is_available()):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _git_revision() -> str | None:
@@ -350,6 +364,6 @@ def _quiet_libraries(main_process: bool) -> None:
     logging.getLogger("hf_tagging").setLevel(logging.INFO if main_process else logging.ERROR)
     transformers.logging.set_verbosity_error()
     datasets.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()  # of loading and saving weights; training has its own
     if not (main_process and sys.stderr.isatty()):
         datasets.disable_progress_bars()
-        transformers.logging.disable_progress_bar()

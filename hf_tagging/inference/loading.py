@@ -1,0 +1,137 @@
+"""Finding a tagger and loading it: a folder, a name on the Hub, or an adapter over either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import find_adapter_config_file
+
+from hf_tagging.data.files import looks_like_path
+from hf_tagging.errors import ModelError
+from hf_tagging.models.encoder import quiet, resolve_model
+
+# What the libraries raise for a model that is missing, broken, of another kind, or of other shapes than its config says.
+_LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError)
+_HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
+
+
+def load_tagger(
+    name: str, *, revision: str | None, trust_remote_code: bool, dtype: torch.dtype
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Loads a model with a trained tag head, and its tokenizer.
+
+    Args:
+        name: A folder or a name on the Hub: a model, or an adapter (PEFT) with a ``config.json`` beside it that holds
+            `id2label`. An adapter is merged into its base.
+        revision: Of a name on the Hub.
+        trust_remote_code: Run code that comes with the model.
+        dtype: Of the weights.
+
+    Raises:
+        ModelError: If there is no such model, or it has no trained tag head.
+    """
+    source = _existing(name)
+    hub: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+    with quiet():
+        try:
+            config = AutoConfig.from_pretrained(source, **hub)
+            tokenizer = AutoTokenizer.from_pretrained(source, **hub)
+            adapter = find_adapter_config_file(source, revision=revision)
+        except _LOADING_ERRORS as error:
+            raise _cannot_load(name, error) from error
+        _refuse_other_tasks(name, config)
+        if adapter and not _holds_weights(source):
+            return _load_adapter(name, source, config, hub, dtype), tokenizer
+        return _load_model(name, source, config, hub, dtype), tokenizer
+
+
+def _existing(name: str) -> str:
+    """The folder or the name on the Hub; what can only be a folder has to be there and hold a model."""
+    source = resolve_model(name)
+    folder = Path(source).expanduser()
+    if not folder.exists():
+        if looks_like_path(source):
+            raise ModelError(f"--model {name}: there is no such folder. Give the output folder of a run, or a name on the Hub.")
+        return source
+    if not (folder / "config.json").is_file():
+        inside = sorted(path.parent for path in folder.glob("*/config.json")) if folder.is_dir() else []
+        hint = f"Did you mean {inside[-1]}?" if inside else "Give the output folder of a run, or a name on the Hub."
+        if (folder / "adapter_config.json").is_file():
+            hint = "It is an adapter: copy the config.json of its base beside it and put its tags there as id2label."
+        raise ModelError(f"--model {name}: there is no config.json in it, so it holds no tagger. {hint}")
+    return str(folder)
+
+
+def _refuse_other_tasks(name: str, config: Any) -> None:
+    """A text classifier's head may fit a tagger's by its names and shapes, and would tag without an error."""
+    classifiers = [kind for kind in config.architectures or () if kind.endswith("ForSequenceClassification")]
+    if classifiers:
+        raise ModelError(f"--model {name}: {classifiers[0]} classifies whole texts, not words. {_HOW_TO_TRAIN}")
+
+
+def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype: torch.dtype) -> PreTrainedModel:
+    try:
+        model, report = AutoModelForTokenClassification.from_pretrained(
+            source, config=config, dtype=dtype, output_loading_info=True, **hub
+        )
+    except _LOADING_ERRORS as error:
+        raise _cannot_load(name, error) from error
+    _refuse_untrained(name, report["missing_keys"])
+    return model
+
+
+def _load_adapter(name: str, source: str, config: Any, hub: dict[str, Any], dtype: torch.dtype) -> PreTrainedModel:
+    """Loads the base with the tags of the adapter's own config, and merges the adapter into it.
+
+    The libraries do not put the two together: with a config.json beside the adapter, Transformers looks for the whole
+    model there; without one, it gives the base its own two unnamed tags (transformers 5.23, auto_factory.py).
+    """
+    from peft import PeftConfig, PeftModel
+
+    try:
+        adapter = PeftConfig.from_pretrained(source, revision=hub["revision"])
+        model, report = AutoModelForTokenClassification.from_pretrained(
+            resolve_model(adapter.base_model_name_or_path),
+            config=config,
+            dtype=dtype,
+            revision=adapter.revision,
+            trust_remote_code=hub["trust_remote_code"],
+            ignore_mismatched_sizes=True,  # the base may tag with other tags; the adapter brings a head of its own
+            output_loading_info=True,
+        )
+        model = PeftModel.from_pretrained(model, source, revision=hub["revision"]).merge_and_unload()
+    except _LOADING_ERRORS as error:
+        raise _cannot_load(f"{name} (an adapter, which needs its base model)", error) from error
+    brought = set(adapter.modules_to_save or ())
+    lacking = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    _refuse_untrained(name, [key for key in lacking if not brought & set(key.split("."))])
+    return model
+
+
+def _holds_weights(source: str) -> bool:
+    return any(path for kind in ("model*.safetensors", "pytorch_model*.bin") for path in Path(source).glob(kind))
+
+
+def _refuse_untrained(name: str, missing: Iterable[str]) -> None:
+    if missing := sorted(missing):
+        raise ModelError(
+            f"--model {name}: an encoder without a trained tag head (no weights for {', '.join(missing[:4])}). {_HOW_TO_TRAIN}"
+        )
+
+
+def _cannot_load(name: str, error: Exception) -> ModelError:
+    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ModelError(
+        f"--model {name}: cannot be loaded ({first_line}). Give the output folder of a run (--model PATH), or a name on "
+        "the Hub that this machine can reach or has in its cache."
+    )

@@ -1,0 +1,389 @@
+"""Tagger: words in, as many tags out; text in, words with tags and entities out.
+
+Sentences are cut into windows by the `Aligner` that training uses, so that a word is read here where it was read in the
+evaluation. Windows are sorted by length and batched under a budget of subwords, padding counted; what happens per subword
+or word is arithmetic on arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_tagging.data.alignment import Aligner, Windows
+from hf_tagging.data.batching import WindowCollator
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.errors import ConfigError, TaggingError
+from hf_tagging.inference.loading import load_tagger
+from hf_tagging.inference.text import split_words
+from hf_tagging.models.encoder import window_length
+
+Splitter = Callable[[str], Sequence[tuple[int, int]]]
+_BLOCK_WORDS = 100_000  # a block of a stream is closed early where its sentences are very long
+
+
+@dataclass(frozen=True)
+class TaggedWord:
+    """A word of a text.
+
+    Args:
+        text: The word, as it stands in the text.
+        start: Where it starts in the text, in characters.
+        end: Where it ends.
+        tag: Its tag.
+        score: The tag's probability.
+    """
+
+    text: str
+    start: int
+    end: int
+    tag: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An entity of a text.
+
+    Args:
+        type: Its type, such as ``PER``.
+        text: The text from its first word to its last.
+        start: Where it starts in the text, in characters.
+        end: Where it ends.
+        score: The mean of its words' scores.
+        first_word: Number of its first word.
+        end_word: Number of the word after its last.
+    """
+
+    type: str
+    text: str
+    start: int
+    end: int
+    score: float
+    first_word: int
+    end_word: int
+
+
+@dataclass(frozen=True)
+class TaggedText:
+    """A text with its words and, where the tagger knows entities, its entities."""
+
+    text: str
+    words: list[TaggedWord]
+    entities: list[Entity]
+
+
+@dataclass(frozen=True)
+class WordLabels:
+    """What the model says of one sentence: label ids (words,) int64, and their probabilities (words,) float32."""
+
+    ids: np.ndarray
+    scores: np.ndarray
+
+
+class Tagger:
+    """Tags words or text with any token-classification model.
+
+    Args:
+        model: The model; put in evaluation mode and moved to `device`.
+        tokenizer: Its tokenizer, a fast one.
+        device: Where to run. Default: the accelerator if there is one, else the CPU.
+        batch_subwords: Subwords per batch, padding counted. One window is a batch even where it is longer.
+
+    Raises:
+        ModelError: If the tokenizer is not a fast one.
+        ConfigError: If `batch_subwords` is not positive.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        device: str | torch.device | None = None,
+        batch_subwords: int = 8192,
+    ):
+        if batch_subwords < 1:
+            raise ConfigError(f"batch_subwords: {batch_subwords} is not a positive number of subwords.")
+        self.device = torch.device(device) if device is not None else _best_device()
+        self.model = model.eval().to(self.device)
+        self.tokenizer = tokenizer
+        self.schema = TagSchema.from_config(model.config)
+        self.batch_subwords = batch_subwords
+        self._aligner = Aligner(tokenizer, max_length=_window_length(model, tokenizer))
+        self._collate = WindowCollator(tokenizer.pad_token_id or 0)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_dir: str,
+        *,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        device: str | torch.device | None = None,
+        batch_subwords: int = 8192,
+        dtype: str | torch.dtype | None = None,
+    ) -> Tagger:
+        """Loads a tagger.
+
+        Args:
+            name_or_dir: The output folder of a run, any other folder with a token-classification model, an adapter
+                (PEFT) that has its ``config.json`` beside it, or a name on the Hub.
+            revision: Of a name on the Hub.
+            trust_remote_code: Run code that comes with the model.
+            device: See `Tagger`.
+            batch_subwords: See `Tagger`.
+            dtype: Of the weights, such as ``"bfloat16"``. Default: float32.
+
+        Raises:
+            ModelError: If there is no such model, or it has no trained tag head.
+        """
+        model, tokenizer = load_tagger(
+            str(name_or_dir), revision=revision, trust_remote_code=trust_remote_code, dtype=_dtype(dtype)
+        )
+        return cls(model, tokenizer, device=device, batch_subwords=batch_subwords)
+
+    @overload
+    def tag(self, words: list[str]) -> list[str]: ...
+    @overload
+    def tag(self, words: list[list[str]]) -> list[list[str]]: ...
+    def tag(self, words: Any) -> Any:
+        """Tags one sentence, or many.
+
+        Args:
+            words: The words of a sentence (words,), or a list of sentences (sentences, words).
+
+        Returns:
+            One tag per word, in the same shape.
+
+        Raises:
+            TaggingError: If a text was given instead of words, or something in the list is no word.
+        """
+        sentences, many = _as_sentences(words)
+        tags = [self._tags(labels) for labels in self.label(sentences)]
+        return tags if many else tags[0]
+
+    @overload
+    def tag_with_scores(self, words: list[str]) -> list[tuple[str, float]]: ...
+    @overload
+    def tag_with_scores(self, words: list[list[str]]) -> list[list[tuple[str, float]]]: ...
+    def tag_with_scores(self, words: Any) -> Any:
+        """Like `tag`, each tag with its probability."""
+        sentences, many = _as_sentences(words)
+        tags = [list(zip(self._tags(x), x.scores.tolist(), strict=True)) for x in self.label(sentences)]
+        return tags if many else tags[0]
+
+    def tag_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[list[str]]:
+        """Tags sentences one after the other, in memory that does not grow with their number.
+
+        Args:
+            sentences: Any iterable of sentences; read a block ahead.
+            block: Sentences that are batched together.
+
+        Yields:
+            The tags of each sentence, in the order given.
+        """
+        for labels in self.label_stream(sentences, block):
+            yield self._tags(labels)
+
+    def tag_text(self, text: str, *, splitter: Splitter = split_words) -> TaggedText:
+        """Splits a text into words, tags them as one sentence, and reads entities off the tags.
+
+        Args:
+            text: The text.
+            splitter: Gives start and end of each word in order. Default: `split_words`, for English.
+
+        Raises:
+            TaggingError: If `text` is no string, or `splitter` gives something else than places in it.
+        """
+        if not isinstance(text, str):
+            raise TaggingError(f"tag_text takes a string, and was given a {type(text).__name__}; words go to Tagger.tag.")
+        spans = _checked_spans(text, splitter(text))
+        return self.tagged_text(text, spans, self.label([[text[a:b] for a, b in spans]])[0])
+
+    def tagged_text(self, text: str, spans: Sequence[tuple[int, int]], labels: WordLabels) -> TaggedText:
+        """Puts together what `tag_text` returns.
+
+        Args:
+            text: The text.
+            spans: Start and end of its words. (words, 2)
+            labels: What `label` said of these words.
+        """
+        words = [
+            TaggedWord(text[start:end], start, end, tag, score)
+            for (start, end), tag, score in zip(spans, self._tags(labels), labels.scores.tolist(), strict=True)
+        ]
+        starts, ends, types = self.schema.entity_edges(labels.ids, np.array([0, len(words)]))
+        entities = []
+        for first, last in zip(np.flatnonzero(starts).tolist(), np.flatnonzero(ends).tolist(), strict=True):
+            start, end = words[first].start, words[last].end
+            score = float(labels.scores[first : last + 1].mean())
+            entity_type = self.schema.entity_types[types[first]]
+            entities.append(Entity(entity_type, text[start:end], start, end, score, first, last + 1))
+        return TaggedText(text, words, entities)
+
+    def label_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[WordLabels]:
+        """Like `tag_stream`, but with label ids and scores."""
+        first = 0
+        for sentences_of_block in _blocks(sentences, block):
+            yield from self.label(sentences_of_block, first=first)
+            first += len(sentences_of_block)
+
+    def label(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[WordLabels]:
+        """Label ids and scores for a batch of sentences.
+
+        Args:
+            sentences: Words. (sentences, words)
+            first: Number of the first sentence, for messages.
+
+        Returns:
+            One per sentence, in the same order.
+        """
+        _check_words(sentences, first)
+        windows = self._aligner.windows(_encodable(sentences))
+        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        bounds = np.concatenate([[0], np.cumsum(lengths)])  # (sentences + 1,)
+        ids, scores = self._read(windows, bounds)
+        return [WordLabels(ids[a:b], scores[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+    def _read(self, windows: Windows, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Runs the model over all windows and reads every word where it is owned.
+
+        Args:
+            windows: From the aligner.
+            bounds: Number of each sentence's first word, and the end. (sentences + 1,)
+
+        Returns:
+            Label ids (words,) int64 and scores (words,) float32.
+        """
+        ids, scores = np.zeros(bounds[-1], np.int64), np.zeros(bounds[-1], np.float32)
+        starts, start_offsets = windows.word_starts()
+        first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
+        for batch in _batches(np.diff(windows.offsets), self.batch_subwords):
+            owned = start_offsets[batch + 1] - start_offsets[batch]
+            row = np.repeat(np.arange(len(batch)), owned)
+            nth = np.arange(len(row)) - np.repeat(np.cumsum(owned) - owned, owned)
+            at = starts[start_offsets[batch][row] + nth]
+            words = first_words[batch][row] + nth
+            ids[words], scores[words] = self._predict(windows, batch, row, at)
+        return ids, scores
+
+    @torch.inference_mode()
+    def _predict(
+        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Runs one batch; reads it at subwords `at` of rows `row`, each (words,)."""
+        edges = zip(windows.offsets[batch], windows.offsets[batch + 1], strict=True)
+        inputs = self._collate([{"input_ids": windows.input_ids[a:b]} for a, b in edges])
+        logits = self.model(**{key: value.to(self.device) for key, value in inputs.items()}).logits
+        places = torch.from_numpy(np.stack([row, at])).to(self.device)
+        read = logits[places[0], places[1]].float()  # (words, tags)
+        scores, ids = read.softmax(-1).max(-1)
+        return ids.cpu().numpy(), scores.cpu().numpy()
+
+    def _tags(self, labels: WordLabels) -> list[str]:
+        return [self.schema.tags[i] for i in labels.ids.tolist()]
+
+
+def _batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Windows of like length together, the longest first, so that what does not fit the memory fails at once.
+
+    Args:
+        lengths: Subwords of each window. (windows,)
+        budget: Subwords of a batch, padding counted.
+
+    Yields:
+        Numbers of windows. (batch,)
+    """
+    order = np.argsort(-lengths, kind="stable")
+    begin = 0
+    while begin < len(order):
+        end = begin + max(1, budget // int(lengths[order[begin]]))
+        yield order[begin:end]
+        begin = end
+
+
+def _blocks(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
+    """Groups sentences; a block has at most `size` of them, or about `_BLOCK_WORDS` words."""
+    block: list[Sequence[str]] = []
+    words = 0
+    for sentence in sentences:
+        block.append(sentence)
+        words += len(sentence)
+        if len(block) >= size or words >= _BLOCK_WORDS:
+            yield block
+            block, words = [], 0
+    if block:
+        yield block
+
+
+def _as_sentences(words: Any) -> tuple[list[Any], bool]:
+    """What `tag` was given, as sentences, and whether it was more than one."""
+    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
+        hint = " a text goes to Tagger.tag_text." if isinstance(words, str) else ""
+        raise TaggingError(f"Tagger.tag takes a list of words or of sentences, and was given a {type(words).__name__};{hint}")
+    items = list(words)
+    if not items:
+        return [], True
+    many = not any(isinstance(item, str) for item in items[:1])
+    return (items, True) if many else ([items], False)
+
+
+def _check_words(sentences: Sequence[Any], first: int) -> None:
+    """Makes sure that every sentence is a list of strings, and says where one is not."""
+    for number, sentence in enumerate(sentences):
+        place = f"sentence {first + number}"
+        if isinstance(sentence, str | bytes) or not isinstance(sentence, Sequence | np.ndarray):
+            raise TaggingError(f"{place} is a {type(sentence).__name__}, {sentence!r:.60}; expected a list of words.")
+        if set(map(type, sentence)) <= {str}:
+            continue
+        for position, word in enumerate(sentence):
+            if not isinstance(word, str):
+                raise TaggingError(
+                    f"{place}, word {position} is a {type(word).__name__}, {word!r:.60}; expected a string. (Words and "
+                    "sentences count from 0.)"
+                )
+
+
+def _checked_spans(text: str, spans: Iterable[Any]) -> list[tuple[int, int]]:
+    checked, behind = [], 0
+    for span in spans:
+        if not (isinstance(span, tuple | list) and len(span) == 2 and behind <= span[0] <= span[1] <= len(text)):
+            raise TaggingError(f"splitter gave {span!r:.60}; expected (start, end) of words in the text, one after the other.")
+        behind = span[1]
+        checked.append((int(span[0]), int(span[1])))
+    return checked
+
+
+def _encodable(sentences: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """Puts U+FFFD for lone surrogates, which no tokenizer takes; JSON can spell them."""
+    try:
+        "".join(map("".join, sentences)).encode()
+    except UnicodeEncodeError:
+        return [[word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in s] for s in sentences]
+    return sentences
+
+
+def _window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """What the tokenizer says, as our runs save it, where the model takes that; else what the model takes."""
+    try:
+        return window_length(model, tokenizer, tokenizer.model_max_length)
+    except ConfigError:
+        return window_length(model, tokenizer, None)
+
+
+def _best_device() -> torch.device:
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator or torch.device("cpu")
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    found = torch.float32 if dtype is None else getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype):
+        raise ConfigError(f"dtype: {dtype!r} is not one of PyTorch's, such as float32 or bfloat16.")
+    return found

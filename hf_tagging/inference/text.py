@@ -1,0 +1,98 @@
+"""Text to words, in the spirit of the Penn Treebank, with the place of every word.
+
+The rules are those of the Treebank's tokenizer (Robert MacIntyre 1995, `tokenizer.sed`) as far as a tagger trained on
+CoNLL-2003 or Universal Dependencies profits from them:
+
+- A word ends at white space; punctuation, symbols, ``$`` and ``%`` stand on their own, ``...`` and ``--`` as one.
+- Whole: abbreviations (``U.S.``, ``Mr.``, ``e.g.``), initials (``J. Smith``), numbers (``1,000.50``, ``10:30``, ``-5``),
+  hyphenated words, ``AT&T``, ``O'Neill``, addresses (``https://...``, ``me@example.org``), ``@user`` and ``#hashtag``.
+- English clitics are words of their own: ``do n't``, ``John 's``, ``they 've``.
+- A period goes with an abbreviation, also at the end of a text (``Foo Inc.``), and stands alone after any other word.
+
+Any Unicode goes in: each character that is not white space is in exactly one word. Combining marks, joiners and other
+invisible format characters stay with the word around them. Scripts written without spaces come out as long runs; give
+`Tagger.tag_text` a splitter of your own for them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from itertools import groupby
+
+_ABBREVIATIONS = (
+    "Mr Mrs Ms Dr Prof Rev Hon Sr Jr St Gen Adm Col Maj Capt Cmdr Lt Sgt Gov Sen Rep Pres Messrs Mme Mlle "
+    "Inc Corp Co Ltd Cos Bros Assn Dept Univ Ave Blvd Rd Mt Ft vs etc cf al approx Ph.D "
+    "Jan Feb Apr Aug Sept Sep Oct Nov Dec"
+)
+_CLITIC = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m))\Z", re.IGNORECASE)
+_LONGEST_CLITIC = 3
+
+
+def split_words(text: str) -> list[tuple[int, int]]:
+    """Splits a text into words.
+
+    Args:
+        text: Any string; it need not be one sentence.
+
+    Returns:
+        Start and end of each word, in order: ``text[start:end]`` is the word. (words, 2)
+    """
+    words: list[tuple[int, int]] = []
+    for match in _pattern().finditer(text):
+        start, end = match.span()
+        words += _without_clitics(text, start, end) if match.lastgroup == "word" else [(start, end)]
+    return words
+
+
+def _without_clitics(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Splits ``wouldn't've`` into ``would``, ``n't``, ``'ve``."""
+    clitics = []
+    while match := _CLITIC.search(text, max(start + 1, end - _LONGEST_CLITIC), end):
+        clitics.append(match.span())
+        end = match.start()
+    return [(start, end), *reversed(clitics)]
+
+
+@lru_cache(maxsize=1)
+def _pattern() -> re.Pattern[str]:
+    """The alternatives in order: the first that matches wins, and the last takes whatever is left.
+
+    None scans the same long stretch from many starting points, so that the time is linear in the text for any input.
+    """
+    marks = _marks()
+    w = rf"[\w{marks}]"  # a character of a word
+    letter, capital = r"[^\W\d_]", "[A-ZÀ-ÖØ-Þ]"
+    abbreviation = "|".join(map(re.escape, _ABBREVIATIONS.split()))
+    rest = rf"(?:(?:[-‐‑'’.&]|(?<=\d)[,:/](?=\d)){w}+)*"  # what may stand inside a word, or between digits
+    return re.compile(
+        rf"""
+          (?<!{w})(?i:https?://|ftp://|www\.)\S*[^\s.,;:!?'")\]}}>»”’]  # an address, not the punctuation after it
+        | [\w{marks}.+\-]{{1,64}}@[\w{marks}\-]+(?:\.[\w{marks}\-]+)+   # me@example.org
+        | (?<!{w})@{w}+                                                 # @user
+        | (?<!{w})\#(?={w}*{letter}){w}+                                # #hashtag, but not #1
+        | (?<!{w})(?:{abbreviation})\.(?!{w})                           # Mr.
+        | (?<!{w})[Nn]os?\.(?=[ ]?\d)                                   # No. 5
+        | (?<!{w})(?:{letter}\.){{2,}}(?!{w})(?:-{w}+)*                 # U.S. and U.S.-based
+        | (?<!{w})(?!I){capital}\.(?=[ ]{capital})                      # J. Smith
+        | ['’](?i:s|re|ve|ll|d|m)(?!{w})                                # 's after a space, or after U.S.
+        | (?P<word>(?:(?<!{w})[-+−]?\.?(?=\d))?{w}+{rest})              # house, well-known, -5, 1,000.50
+        | \.{{2,}} | -{{2,}} | `` | ''                                  # as one
+        | [\U0001F1E6-\U0001F1FF]{{2}}                                  # a flag
+        | \S(?:\u200d\S|[{marks}\U0001F3FB-\U0001F3FF])*                # a symbol, with its marks and joined emoji
+        """,
+        re.VERBOSE,
+    )
+
+
+def _marks() -> str:
+    r"""Combining marks and invisible format characters, as ranges for a character class.
+
+    Python's ``\w`` lacks them, and decomposed accents or the vowel signs of Hindi would fall off their words. `re` has no
+    name for them, so they are looked up; all lie in these two stretches.
+    """
+    codes = [*range(0x80, 0x20000), *range(0xE0000, 0xE0200)]
+    found = [code for code in codes if unicodedata.category(chr(code)) in ("Mn", "Mc", "Me", "Cf")]
+    runs = (list(run) for _, run in groupby(enumerate(found), key=lambda pair: pair[1] - pair[0]))
+    return "".join(f"\\U{run[0][1]:08x}-\\U{run[-1][1]:08x}" for run in runs)

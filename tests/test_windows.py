@@ -1,0 +1,147 @@
+"""Contract 1: no word lost, whatever it is and however long its sentence."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
+from transformers import AutoTokenizer
+
+from hf_tagging.data import Aligner, TagSchema
+from hf_tagging.data.alignment import label_subwords
+from hf_tagging.data.pretokenized import prepare_tokenizer
+from hf_tagging.errors import ConfigError, ModelError
+
+# facts: what a BERT tokenizer turns into nothing
+VANISHING = ["\u200b", "\ufe0f", "\x00", "\x07", "\xad", "\ufeff", "", "  ", "\u0301", "\u2028", "\u3000", "\ufffd"]
+NASTY = [*VANISHING, "x" * 5_000, "\U0001f600" * 300, "[SEP]", "[CLS]", "<s>", "a b", "\n", "don't", "U.S.", "I'm"]
+
+
+@pytest.fixture(scope="module", params=[tiny_bert, tiny_roberta, tiny_modernbert])
+def tokenizer(request, tmp_path_factory):
+    return AutoTokenizer.from_pretrained(request.param(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    return AutoTokenizer.from_pretrained(tiny_bert(tmp_path_factory.mktemp("bert")))
+
+
+def window_tokens(tokenizer, windows):
+    bounds = zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
+    return [tokenizer.convert_ids_to_tokens(windows.input_ids[a:b].tolist()) for a, b in bounds]
+
+
+def owned_words(windows):
+    """Words in the order in which windows own them."""
+    return windows.words[windows.owned & windows.heads].tolist()
+
+
+def test_short_sentences_are_what_the_tokenizer_makes_of_them(tokenizer):
+    sentences = [["the", "house", "in", "the", "street"], ["a"], ["Unaffable", "Jordan", "!"]]
+    windows = Aligner(tokenizer).windows(sentences)
+    expected = tokenizer(sentences, is_split_into_words=True)["input_ids"]
+    bounds = zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
+    assert [windows.input_ids[a:b].tolist() for a, b in bounds] == expected
+    assert windows.sentence.tolist() == [0, 1, 2]
+
+
+def test_vanished_words_are_the_unknown_token_and_counted(bert):
+    windows = Aligner(bert).windows([["a", word, "b"] for word in VANISHING])
+    assert window_tokens(bert, windows) == [["[CLS]", "a", "[UNK]", "b", "[SEP]"]] * len(VANISHING)
+    assert windows.vanished.tolist() == [1] * len(VANISHING)
+
+
+def test_windows_own_each_word_once_where_it_has_most_context(bert):
+    """Ten words of one subword, six to a window: the middle words go to the window that holds them deeper."""
+    sentence = list("abcdefghij")
+    windows = Aligner(bert, max_length=8, overlap=3).windows([sentence])
+    assert window_tokens(bert, windows) == [
+        ["[CLS]", *"abcdef", "[SEP]"],
+        ["[CLS]", *"defghi", "[SEP]"],
+        ["[CLS]", *"efghij", "[SEP]"],
+    ]
+    # f stands at the edge of the first window; g has two neighbours on its short side in the last one, h has three.
+    assert windows.first_word.tolist() == [0, 5, 6]
+    assert owned_words(windows) == list(range(10))
+
+
+def test_a_word_longer_than_a_window_keeps_its_beginning(bert):
+    windows = Aligner(bert, max_length=6).windows([["a", "abcdefghij" * 9, "b"]])
+    assert owned_words(windows) == [0, 1, 2]
+    assert windows.shortened.sum() == 1
+    assert max(np.diff(windows.offsets)) <= 6
+
+
+def test_empty_sentences_have_no_window(bert):
+    windows = Aligner(bert).windows([[], ["a"], []])
+    assert windows.sentence.tolist() == [1]
+    assert len(Aligner(bert).windows([])) == 0
+
+
+def test_window_length_and_overlap_are_checked(bert):
+    with pytest.raises(ConfigError, match="no room"):
+        Aligner(bert, max_length=2)
+    with pytest.raises(ConfigError, match="half a window"):
+        Aligner(bert, max_length=12, overlap=6)
+
+
+def test_slow_tokenizers_are_refused():
+    with pytest.raises(ModelError, match="not a fast tokenizer"):
+        prepare_tokenizer(type("Slow", (), {"is_fast": False})())
+
+
+def test_words_come_out_of_a_list_as_they_come_out_of_text(tokenizer):
+    """Byte-level tokenizers built without add_prefix_space are put right."""
+    aligner = Aligner(tokenizer)
+    words = ["house", "the", "house", "street"]
+    ids = aligner.windows([words]).input_ids.tolist()
+    text = tokenizer(" ".join(words))["input_ids"]
+    assert ids[3:] == text[len(text) - len(ids) + 3 :]
+    same = aligner.windows([["house", "house", "house"]])
+    heads = same.input_ids[same.heads & same.owned]
+    assert len(set(heads.tolist())) == 1  # at the start and in the middle alike
+
+
+def test_labels_first_and_all(bert):
+    schema = TagSchema(("O", "B-PER", "I-PER"), "IOB2")
+    windows = Aligner(bert).windows([["a", "unaffable", "b"]])
+    tags = np.array([0, 1, 2])
+    pieces = len(windows.input_ids) - 4  # subwords of the middle word
+    assert pieces > 1
+    assert label_subwords(windows, tags, schema).tolist() == [-100, 0, 1, *[-100] * (pieces - 1), 2, -100]
+    assert label_subwords(windows, tags, schema, "all").tolist() == [-100, 0, 1, *[2] * (pieces - 1), 2, -100]
+
+
+def test_labels_stand_only_in_the_window_that_owns_the_word(bert):
+    schema = TagSchema(tuple("ABCDEFGHIJ"))
+    windows = Aligner(bert, max_length=8, overlap=3).windows([list("abcdefghij")])
+    labels = label_subwords(windows, np.arange(10), schema)
+    assert labels[labels >= 0].tolist() == list(range(10))
+
+
+words = st.one_of(st.sampled_from(NASTY), st.text(max_size=12), st.text("abcdefg.,!-' ", max_size=30))
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    sentences=st.lists(st.lists(words, max_size=40), min_size=1, max_size=4),
+    max_length=st.integers(4, 64),
+    share=st.floats(0, 0.5),
+)
+def test_every_word_is_owned_once_in_order(tokenizer, sentences, max_length, share):
+    capacity = max_length - 2
+    aligner = Aligner(tokenizer, max_length=max_length, overlap=int(capacity * share) // 2)
+    windows = aligner.windows(sentences)
+    assert owned_words(windows) == list(range(sum(map(len, sentences))))
+    assert np.diff(windows.offsets).max(initial=0) <= max_length
+    starts, bounds = windows.word_starts()
+    assert len(starts) == bounds[-1] == sum(map(len, sentences))
+    first = np.concatenate([[0], np.cumsum([len(s) for s in sentences])])[windows.sentence] + windows.first_word
+    assert windows.words[windows.offsets[:-1] + starts[bounds[:-1]]].tolist() == first.tolist()
+
+
+def test_three_thousand_words(tokenizer):
+    sentence = [f"word{i}" for i in range(2_990)] + NASTY[:10]
+    windows = Aligner(tokenizer, max_length=128).windows([sentence])
+    assert owned_words(windows) == list(range(3_000))
