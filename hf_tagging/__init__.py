@@ -1,0 +1,53 @@
+"""Fine-tuning for token classification with Transformers, Datasets and Accelerate: the public names."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hf_tagging.data import AlignedSplit, Aligner, TagSchema, align_dataset, convert_tags, load_tagging_dataset
+    from hf_tagging.errors import ConfigError, DataError, ModelError, OutputError, TaggingError
+    from hf_tagging.evaluation import EntityMetric, WordMetric
+    from hf_tagging.inference import Tagger
+    from hf_tagging.models import load_encoder
+    from hf_tagging.training import TaggingArguments, TaggingRun, TaggingTrainer, parse_arguments
+
+_WHERE = {
+    "data": ("AlignedSplit", "Aligner", "TagSchema", "align_dataset", "convert_tags", "load_tagging_dataset"),
+    "errors": ("ConfigError", "DataError", "ModelError", "OutputError", "TaggingError"),
+    "evaluation": ("EntityMetric", "WordMetric"),
+    "inference": ("Tagger",),
+    "models": ("load_encoder",),
+    "training": ("TaggingArguments", "TaggingRun", "TaggingTrainer", "parse_arguments"),
+}
+
+__all__ = [
+    "AlignedSplit",
+    "Aligner",
+    "ConfigError",
+    "DataError",
+    "EntityMetric",
+    "ModelError",
+    "OutputError",
+    "TagSchema",
+    "Tagger",
+    "TaggingArguments",
+    "TaggingError",
+    "TaggingRun",
+    "TaggingTrainer",
+    "WordMetric",
+    "align_dataset",
+    "convert_tags",
+    "load_encoder",
+    "load_tagging_dataset",
+    "parse_arguments",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for: torch and Transformers take seconds, `--help` must not."""
+    for module, names in _WHERE.items():
+        if name in names:
+            return getattr(import_module(f"hf_tagging.{module}"), name)
+    raise AttributeError(f"module 'hf_tagging' has no attribute {name!r}")

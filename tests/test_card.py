@@ -1,4 +1,5 @@
 import copy
+import inspect
 import re
 
 import pytest
@@ -6,6 +7,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.inference.tagger import Tagger
 from hf_tagging.publishing import model_card
 
 HOSTILE = (
@@ -232,7 +234,7 @@ def test_pos_sections(pos_record):
         "- The text of CoNLL-2003 is Reuters news (RCV1), which is for research use.",
     ]
     assert 'pipeline("token-classification", model="pos-minilm-conll2003")' in card
-    assert 'Tagger("pos-minilm-conll2003")' in card
+    assert 'Tagger.from_pretrained("pos-minilm-conll2003")' in card
 
 
 def test_ner_card(ner_record):
@@ -441,3 +443,13 @@ def test_an_evaluation_alone_claims_no_training(pos_record):
 def test_an_undefined_figure_is_left_out_of_the_index(pos_record):
     card = model_card(pos_record, {"test": {"accuracy": float("nan"), "macro_f1": 0.5}}, POS_SCHEMA)
     assert figures(card) == {("test", "Macro F1"): 0.5}
+
+
+def test_the_snippets_call_what_is_there(ner_record):
+    ner_record["arguments"]["trust_remote_code"] = True
+    usage = section(model_card(ner_record, NER_RESULTS, NER_SCHEMA), "How to use")
+    assert 'Tagger.from_pretrained("me/news-ner", trust_remote_code=True)' in usage
+    assert "tagger.tag([" in usage
+    assert usage.count("trust_remote_code=True") == 2
+    inspect.signature(Tagger.from_pretrained).bind("me/news-ner", trust_remote_code=True)
+    inspect.signature(Tagger.tag).bind(None, ["Ada"])

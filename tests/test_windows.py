@@ -61,8 +61,9 @@ def test_windows_own_each_word_once_where_it_has_most_context(bert):
         ["[CLS]", *"defghi", "[SEP]"],
         ["[CLS]", *"efghij", "[SEP]"],
     ]
-    # f stands at the edge of the first window; g has two neighbours on its short side in the last one, h has three.
-    assert windows.first_word.tolist() == [0, 5, 6]
+    # e: one neighbour on its short side in the first and in the second window, the first keeps it. f: none in the
+    # first, two in the second. g: two in both. h: one in the second; in the last three, whose end is the sentence's.
+    assert windows.first_word.tolist() == [0, 5, 7]
     assert owned_words(windows) == list(range(10))
 
 

@@ -23,8 +23,8 @@ _TEXT = (
     "Two old ships sailed slowly past the harbour of Porto; nobody on the pier waved.",
     "Is the river Douro longer than 1,000.50 metres? Ask Maria, she's been walking there for days!",
 )
-# Wide enough that neighbouring words get different tags, unlike with the usual 0.02.
-_SPREAD = 0.4
+# With 0.02, as usual, or with 1.0, nearly all words get the same tag, and a test of tags would see little.
+_SPREAD = 0.1
 
 
 def tiny_bert(

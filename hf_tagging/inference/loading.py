@@ -20,7 +20,7 @@ from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError
 from hf_tagging.models.encoder import quiet, resolve_model
 
-# What the libraries raise for a model that is missing, broken, of another kind, or of other shapes than its config says.
+# What the libraries raise for a model that is missing, broken, of another kind, or of other shapes than its config's.
 _LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError)
 _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
 
@@ -61,7 +61,9 @@ def _existing(name: str) -> str:
     folder = Path(source).expanduser()
     if not folder.exists():
         if looks_like_path(source):
-            raise ModelError(f"--model {name}: there is no such folder. Give the output folder of a run, or a name on the Hub.")
+            raise ModelError(
+                f"--model {name}: there is no such folder. Give the output folder of a run, or a name on the Hub."
+            )
         return source
     if not (folder / "config.json").is_file():
         inside = sorted(path.parent for path in folder.glob("*/config.json")) if folder.is_dir() else []
@@ -124,14 +126,15 @@ def _holds_weights(source: str) -> bool:
 
 def _refuse_untrained(name: str, missing: Iterable[str]) -> None:
     if missing := sorted(missing):
+        lacking = ", ".join(missing[:4])
         raise ModelError(
-            f"--model {name}: an encoder without a trained tag head (no weights for {', '.join(missing[:4])}). {_HOW_TO_TRAIN}"
+            f"--model {name}: an encoder without a trained tag head (no weights for {lacking}). {_HOW_TO_TRAIN}"
         )
 
 
 def _cannot_load(name: str, error: Exception) -> ModelError:
     first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return ModelError(
-        f"--model {name}: cannot be loaded ({first_line}). Give the output folder of a run (--model PATH), or a name on "
-        "the Hub that this machine can reach or has in its cache."
+        f"--model {name}: cannot be loaded ({first_line}). Give the output folder of a run (--model PATH), or a name "
+        "on the Hub that this machine can reach or has in its cache."
     )

@@ -1,14 +1,14 @@
 """Tagger: words in, as many tags out; text in, words with tags and entities out.
 
-Sentences are cut into windows by the `Aligner` that training uses, so that a word is read here where it was read in the
-evaluation. Windows are sorted by length and batched under a budget of subwords, padding counted; what happens per subword
-or word is arithmetic on arrays.
+Sentences are cut into windows by the `Aligner` that training uses, so that a word is read here where it was read in
+the evaluation. Windows are sorted by length and batched under a budget of subwords, padding counted; what happens per
+subword or word is arithmetic on arrays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -20,70 +20,12 @@ from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.inference.loading import load_tagger
+from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.encoder import window_length
 
 Splitter = Callable[[str], Sequence[tuple[int, int]]]
 _BLOCK_WORDS = 100_000  # a block of a stream is closed early where its sentences are very long
-
-
-@dataclass(frozen=True)
-class TaggedWord:
-    """A word of a text.
-
-    Args:
-        text: The word, as it stands in the text.
-        start: Where it starts in the text, in characters.
-        end: Where it ends.
-        tag: Its tag.
-        score: The tag's probability.
-    """
-
-    text: str
-    start: int
-    end: int
-    tag: str
-    score: float
-
-
-@dataclass(frozen=True)
-class Entity:
-    """An entity of a text.
-
-    Args:
-        type: Its type, such as ``PER``.
-        text: The text from its first word to its last.
-        start: Where it starts in the text, in characters.
-        end: Where it ends.
-        score: The mean of its words' scores.
-        first_word: Number of its first word.
-        end_word: Number of the word after its last.
-    """
-
-    type: str
-    text: str
-    start: int
-    end: int
-    score: float
-    first_word: int
-    end_word: int
-
-
-@dataclass(frozen=True)
-class TaggedText:
-    """A text with its words and, where the tagger knows entities, its entities."""
-
-    text: str
-    words: list[TaggedWord]
-    entities: list[Entity]
-
-
-@dataclass(frozen=True)
-class WordLabels:
-    """What the model says of one sentence: label ids (words,) int64, and their probabilities (words,) float32."""
-
-    ids: np.ndarray
-    scores: np.ndarray
 
 
 class Tagger:
@@ -165,7 +107,7 @@ class Tagger:
             TaggingError: If a text was given instead of words, or something in the list is no word.
         """
         sentences, many = _as_sentences(words)
-        tags = [self._tags(labels) for labels in self.label(sentences)]
+        tags = [labels.tags(self.schema) for labels in self.label(sentences)]
         return tags if many else tags[0]
 
     @overload
@@ -175,7 +117,7 @@ class Tagger:
     def tag_with_scores(self, words: Any) -> Any:
         """Like `tag`, each tag with its probability."""
         sentences, many = _as_sentences(words)
-        tags = [list(zip(self._tags(x), x.scores.tolist(), strict=True)) for x in self.label(sentences)]
+        tags = [list(zip(x.tags(self.schema), x.scores.tolist(), strict=True)) for x in self.label(sentences)]
         return tags if many else tags[0]
 
     def tag_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[list[str]]:
@@ -189,7 +131,7 @@ class Tagger:
             The tags of each sentence, in the order given.
         """
         for labels in self.label_stream(sentences, block):
-            yield self._tags(labels)
+            yield labels.tags(self.schema)
 
     def tag_text(self, text: str, *, splitter: Splitter = split_words) -> TaggedText:
         """Splits a text into words, tags them as one sentence, and reads entities off the tags.
@@ -202,30 +144,11 @@ class Tagger:
             TaggingError: If `text` is no string, or `splitter` gives something else than places in it.
         """
         if not isinstance(text, str):
-            raise TaggingError(f"tag_text takes a string, and was given a {type(text).__name__}; words go to Tagger.tag.")
+            raise TaggingError(
+                f"tag_text takes a string, and was given a {type(text).__name__}; words go to Tagger.tag."
+            )
         spans = _checked_spans(text, splitter(text))
-        return self.tagged_text(text, spans, self.label([[text[a:b] for a, b in spans]])[0])
-
-    def tagged_text(self, text: str, spans: Sequence[tuple[int, int]], labels: WordLabels) -> TaggedText:
-        """Puts together what `tag_text` returns.
-
-        Args:
-            text: The text.
-            spans: Start and end of its words. (words, 2)
-            labels: What `label` said of these words.
-        """
-        words = [
-            TaggedWord(text[start:end], start, end, tag, score)
-            for (start, end), tag, score in zip(spans, self._tags(labels), labels.scores.tolist(), strict=True)
-        ]
-        starts, ends, types = self.schema.entity_edges(labels.ids, np.array([0, len(words)]))
-        entities = []
-        for first, last in zip(np.flatnonzero(starts).tolist(), np.flatnonzero(ends).tolist(), strict=True):
-            start, end = words[first].start, words[last].end
-            score = float(labels.scores[first : last + 1].mean())
-            entity_type = self.schema.entity_types[types[first]]
-            entities.append(Entity(entity_type, text[start:end], start, end, score, first, last + 1))
-        return TaggedText(text, words, entities)
+        return tagged_text(text, spans, self.label([[text[a:b] for a, b in spans]])[0], self.schema)
 
     def label_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[WordLabels]:
         """Like `tag_stream`, but with label ids and scores."""
@@ -249,7 +172,7 @@ class Tagger:
         lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
         bounds = np.concatenate([[0], np.cumsum(lengths)])  # (sentences + 1,)
         ids, scores = self._read(windows, bounds)
-        return [WordLabels(ids[a:b], scores[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [WordLabels(ids[a:b], scores[a:b]) for a, b in pairwise(bounds)]
 
     def _read(self, windows: Windows, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Runs the model over all windows and reads every word where it is owned.
@@ -286,9 +209,6 @@ class Tagger:
         scores, ids = read.softmax(-1).max(-1)
         return ids.cpu().numpy(), scores.cpu().numpy()
 
-    def _tags(self, labels: WordLabels) -> list[str]:
-        return [self.schema.tags[i] for i in labels.ids.tolist()]
-
 
 def _batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     """Windows of like length together, the longest first, so that what does not fit the memory fails at once.
@@ -314,7 +234,7 @@ def _blocks(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequ
     words = 0
     for sentence in sentences:
         block.append(sentence)
-        words += len(sentence)
+        words += len(sentence) if _is_list(sentence) else 0  # `label` refuses what is not
         if len(block) >= size or words >= _BLOCK_WORDS:
             yield block
             block, words = [], 0
@@ -326,19 +246,25 @@ def _as_sentences(words: Any) -> tuple[list[Any], bool]:
     """What `tag` was given, as sentences, and whether it was more than one."""
     if isinstance(words, str | bytes) or not isinstance(words, Iterable):
         hint = " a text goes to Tagger.tag_text." if isinstance(words, str) else ""
-        raise TaggingError(f"Tagger.tag takes a list of words or of sentences, and was given a {type(words).__name__};{hint}")
+        raise TaggingError(
+            f"Tagger.tag takes a list of words or of sentences, and was given a {type(words).__name__};{hint}"
+        )
     items = list(words)
     if not items:
         return [], True
-    many = not any(isinstance(item, str) for item in items[:1])
+    many = _is_list(items[0])  # the first item decides; any other of another kind is refused with its place
     return (items, True) if many else ([items], False)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
 
 
 def _check_words(sentences: Sequence[Any], first: int) -> None:
     """Makes sure that every sentence is a list of strings, and says where one is not."""
     for number, sentence in enumerate(sentences):
         place = f"sentence {first + number}"
-        if isinstance(sentence, str | bytes) or not isinstance(sentence, Sequence | np.ndarray):
+        if not _is_list(sentence):
             raise TaggingError(f"{place} is a {type(sentence).__name__}, {sentence!r:.60}; expected a list of words.")
         if set(map(type, sentence)) <= {str}:
             continue
@@ -354,7 +280,9 @@ def _checked_spans(text: str, spans: Iterable[Any]) -> list[tuple[int, int]]:
     checked, behind = [], 0
     for span in spans:
         if not (isinstance(span, tuple | list) and len(span) == 2 and behind <= span[0] <= span[1] <= len(text)):
-            raise TaggingError(f"splitter gave {span!r:.60}; expected (start, end) of words in the text, one after the other.")
+            raise TaggingError(
+                f"splitter gave {span!r:.60}; expected (start, end) of words in the text, one after the other."
+            )
         behind = span[1]
         checked.append((int(span[0]), int(span[1])))
     return checked

@@ -4,8 +4,9 @@ The rules are those of the Treebank's tokenizer (Robert MacIntyre 1995, `tokeniz
 CoNLL-2003 or Universal Dependencies profits from them:
 
 - A word ends at white space; punctuation, symbols, ``$`` and ``%`` stand on their own, ``...`` and ``--`` as one.
-- Whole: abbreviations (``U.S.``, ``Mr.``, ``e.g.``), initials (``J. Smith``), numbers (``1,000.50``, ``10:30``, ``-5``),
-  hyphenated words, ``AT&T``, ``O'Neill``, addresses (``https://...``, ``me@example.org``), ``@user`` and ``#hashtag``.
+- Whole: abbreviations (``U.S.``, ``Mr.``, ``e.g.``), initials (``J. Smith``), numbers (``1,000.50``, ``10:30``,
+  ``-5``), hyphenated words, ``AT&T``, ``O'Neill``, addresses (``https://...``, ``me@example.org``), ``@user`` and
+  ``#hashtag``.
 - English clitics are words of their own: ``do n't``, ``John 's``, ``they 've``.
 - A period goes with an abbreviation, also at the end of a text (``Foo Inc.``), and stands alone after any other word.
 
@@ -89,8 +90,8 @@ def _pattern() -> re.Pattern[str]:
 def _marks() -> str:
     r"""Combining marks and invisible format characters, as ranges for a character class.
 
-    Python's ``\w`` lacks them, and decomposed accents or the vowel signs of Hindi would fall off their words. `re` has no
-    name for them, so they are looked up; all lie in these two stretches.
+    Python's ``\w`` lacks them, and decomposed accents or the vowel signs of Hindi would fall off their words. `re` has
+    no name for them, so they are looked up; all lie in these two stretches.
     """
     codes = [*range(0x80, 0x20000), *range(0xE0000, 0xE0200)]
     found = [code for code in codes if unicodedata.category(chr(code)) in ("Mn", "Mc", "Me", "Cf")]

@@ -213,7 +213,7 @@ def add_lora(
             f"lora_target_modules: {', '.join(missing)} not in this model; it has {', '.join(sorted(linear))}."
         )
     wanted = "|".join(sorted(target_modules or linear))
-    heads = [n for n, child in model.named_children() if n != model.base_model_prefix and any(child.parameters())]
+    heads = [n for n, child in model.named_children() if n != model.base_model_prefix and list(child.parameters())]
     config = LoraConfig(
         task_type=TaskType.TOKEN_CLS,
         r=rank,

@@ -209,16 +209,15 @@ def _history(record: Record) -> str:
 
 def _usage(name: str, arguments: dict[str, Any], schema: TagSchema) -> str:
     # The pipeline knows B- and I- only: it would cut an entity of BIOES tags into pieces.
-    grouped = schema.scheme in ("IOB1", "IOB2")
-    options = ', aggregation_strategy="first"' if grouped else ""
-    options += ", trust_remote_code=True" if arguments.get("trust_remote_code") else ""
+    grouped = ', aggregation_strategy="first"' if schema.scheme in ("IOB1", "IOB2") else ""
+    trust = ", trust_remote_code=True" if arguments.get("trust_remote_code") else ""
     model = json.dumps(name)
     return f"""With Transformers alone, from text:
 
 ```python
 from transformers import pipeline
 
-tagger = pipeline("token-classification", model={model}{options})
+tagger = pipeline("token-classification", model={model}{grouped}{trust})
 print(tagger("Ada Lovelace was born in London ."))
 ```
 
@@ -227,8 +226,8 @@ With `hf_tagging`, one tag for every word, however long the sentence:
 ```python
 from hf_tagging import Tagger
 
-tagger = Tagger({model})
-print(tagger([["Ada", "Lovelace", "was", "born", "in", "London", "."]]))
+tagger = Tagger.from_pretrained({model}{trust})
+print(tagger.tag(["Ada", "Lovelace", "was", "born", "in", "London", "."]))
 ```"""
 
 

@@ -30,6 +30,7 @@ class ReadableProgress(ProgressCallback):
         super().__init__()
         self._bars = show_bars and sys.stderr.isatty()
         self._train_loss: float | None = None
+        self._began = time.monotonic()  # of the evaluation, where nothing is trained
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

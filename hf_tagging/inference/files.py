@@ -1,0 +1,167 @@
+"""Tagging a file of any size, in one stream from its lines to the lines written."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.data.column_layout import DOCUMENT_MARK, is_blank
+from hf_tagging.data.files import missing_path
+from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
+from hf_tagging.inference.tagger import Tagger
+
+FORMATS = ("column", "jsonl", "text")
+STDOUT = "-"
+_FORMAT_OF_SUFFIX = {
+    **dict.fromkeys(
+        (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".bioes", ".ner", ".pos", ".tsv"), "column"
+    ),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **dict.fromkeys((".text", ".md"), "text"),
+}
+_PROBED_LINES = 200
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """What was tagged."""
+
+    sentences: int
+    words: int
+
+
+def tag_file(
+    tagger: Tagger,
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    format: str | None = None,
+    tokens_column: str | int | None = None,
+    separator: str | None = None,
+    overwrite: bool = False,
+) -> FileCounts:
+    """Tags a file, in memory that does not grow with it.
+
+    - ``column``: every line of a word comes back with the predicted tag as one more column at its end; comments, blank
+      lines and ``-DOCSTART-`` lines come back as they are. A file of words alone will do.
+    - ``jsonl``: ``{"tokens": [...]}`` gets ``"tags"``; ``{"text": "..."}`` gets ``"words"`` with their places,
+      ``"tags"`` and, from a tagger of entities, ``"entities"``. Other keys stay; a key of these names is replaced.
+    - ``text``: every line is a text and becomes a line of JSON, as above.
+
+    Args:
+        tagger: The tagger.
+        source: The file to tag, in UTF-8.
+        target: Where to write; it appears whole, or not at all. None or ``-``: standard output.
+        format: One of `FORMATS`. Default: by the suffix of `source`, or by its lines where the suffix does not say.
+        tokens_column: Of columns, the one of the words, by name or position; of JSON Lines, their key.
+        separator: Of columns: ``tab``, ``space`` or a literal. Default: found in the first line of data.
+        overwrite: Replace `target` if it is there.
+
+    Raises:
+        DataError: If `source` cannot be read; with the line.
+        OutputError: If `target` is there and is not to be replaced, or cannot be written.
+        ConfigError: If `format` is unknown.
+    """
+    check_paths(source, target, overwrite=overwrite)
+    records = read_records(Path(source), format, tokens_column=tokens_column, separator=separator)
+    with _output(target) as output:
+        return _tag_records(tagger, records, output)
+
+
+def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, overwrite: bool = False) -> FileCounts:
+    """Tags one text and writes it as a line of JSON, as `tag_file` does with a file of one line."""
+    check_paths(None, target, overwrite=overwrite)
+    with _output(target) as output:
+        return _tag_records(tagger, [text_record({"text": text})], output)
+
+
+def check_paths(source: str | Path | None, target: str | Path | None, *, overwrite: bool) -> None:
+    """Makes sure that a file can be read and another one written, before a model is loaded for it.
+
+    Raises:
+        DataError: If `source` is not there or is a folder.
+        OutputError: If `target` is there and is not to be replaced, or is a folder.
+    """
+    path = None if source is None else Path(source)
+    if path is not None and not path.exists():
+        raise missing_path(path)
+    if path is not None and path.is_dir():
+        raise DataError(f"{path} is a folder; expected a file.")
+    if target is None or str(target) == STDOUT:
+        return
+    if Path(target).is_dir():
+        raise OutputError(f"{target} is a folder; expected the name of a file to write.")
+    if Path(target).exists() and not overwrite:
+        raise OutputError(f"{target} is there already; give another name, or --overwrite to replace it.")
+
+
+def read_records(
+    path: Path, format: str | None, *, tokens_column: str | int | None = None, separator: str | None = None
+) -> Iterator[Record]:
+    """The records of a file; see `tag_file`."""
+    format = format or _FORMAT_OF_SUFFIX.get(path.suffix.lower()) or _format_of_lines(path)
+    if format not in FORMATS:
+        raise ConfigError(f"format: {format!r} is not one of {', '.join(FORMATS)}.")
+    if format == "column":
+        return read_columns(path, tokens_column=tokens_column, separator=separator)
+    if format == "jsonl":
+        return read_jsonl(path, tokens_key=None if tokens_column is None else str(tokens_column))
+    return read_texts(path)
+
+
+def _format_of_lines(path: Path) -> str:
+    """Columns or text, for a suffix such as ``.txt`` that people use for both: columns are as many in every line.
+
+    Raises:
+        DataError: If the first lines do not tell. A wrong guess would give wrong tags without an error.
+    """
+    lines = [line for _, line in islice(read_lines(path), _PROBED_LINES) if not is_blank(line)]
+    if lines and DOCUMENT_MARK.match(lines[0]):
+        return "column"
+    counts = Counter(len(line.split()) for line in lines if not line.startswith("#"))
+    most = max(counts.values(), default=0) / max(1, counts.total())
+    if most > 0.9 and counts.total() >= 5:
+        return "column"
+    if most <= 0.5 and counts:
+        return "text"
+    raise DataError(
+        f"{path}: its suffix and its first lines do not tell whether it holds columns (a word per line) or plain text "
+        "(a text per line). Give --format column or --format text."
+    )
+
+
+def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO) -> FileCounts:
+    """Writes each record as soon as its block is tagged."""
+    waiting: deque[Record] = deque()
+    sentences = words = 0
+
+    def read_ahead() -> Iterator[list[str]]:
+        for record in records:
+            waiting.append(record)
+            yield record.words
+
+    for labels in tagger.label_stream(read_ahead()):
+        output.write(waiting.popleft().render(tagger, labels))
+        sentences += len(labels.ids) > 0
+        words += len(labels.ids)
+    return FileCounts(sentences, words)
+
+
+@contextlib.contextmanager
+def _output(target: str | Path | None) -> Iterator[TextIO]:
+    if target is None or str(target) == STDOUT:
+        yield sys.stdout
+        return
+    try:
+        with whole_file(target) as file:
+            yield file
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error

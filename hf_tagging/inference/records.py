@@ -1,0 +1,209 @@
+"""The formats that `tag_file` reads and writes. Each cuts its lines into records, one sentence or text at a time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hf_tagging.data.column_layout import (
+    DOCUMENT_MARK,
+    ColumnLayout,
+    ColumnRequest,
+    find_layout,
+    is_blank,
+    shortened,
+    split_fields,
+)
+from hf_tagging.data.column_layout import _separator as separator_of
+from hf_tagging.data.conll import _lines as numbered_lines
+from hf_tagging.errors import DataError
+from hf_tagging.inference.results import WordLabels, tagged_text
+from hf_tagging.inference.tagger import Tagger
+from hf_tagging.inference.text import split_words
+
+_NO_WORD_ID = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 1-2 is a contraction, 1.1 an empty node; neither is a word
+_NO_TAG = "_"
+_SCORE_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Record:
+    """A sentence of a file.
+
+    Args:
+        words: Its words; none where there is only something to copy.
+        render: Gives what to write, line ends included, from what the tagger says of the words.
+    """
+
+    words: list[str]
+    render: Callable[[Tagger, WordLabels], str]
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbers from 1 and lines, without their ends, of a file in UTF-8.
+
+    Raises:
+        DataError: If it cannot be read, or a line is no UTF-8.
+    """
+    try:
+        with open(path, "rb") as stream:
+            yield from numbered_lines(stream, str(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def read_columns(
+    path: Path, *, tokens_column: str | int | None = None, separator: str | None = None
+) -> Iterator[Record]:
+    """The sentences of a column file, each with the comments and blank lines up to its end.
+
+    Args:
+        path: The file.
+        tokens_column: Column of the words, by name or by position; None finds it.
+        separator: ``tab``, ``space`` or a literal; None finds it.
+
+    Raises:
+        DataError: If a line does not fit the first one; with its number.
+    """
+    layout = _words_layout(path, tokens_column, separator)
+    words: list[str] = []
+    lines: list[tuple[str, bool]] = []
+    for number, line in read_lines(path):
+        if DOCUMENT_MARK.match(line) and words:  # ends a sentence, blank line or not
+            yield Record(words, partial(_write_columns, lines, layout))
+            words, lines = [], []
+        written, word = _column_line(line, layout, f"{path}, line {number}", starts_sentence=not words)
+        lines.append((written, word is not None))
+        if word is not None:
+            words.append(word)
+        elif is_blank(line):
+            yield Record(words, partial(_write_columns, lines, layout))
+            words, lines = [], []
+    if lines:
+        yield Record(words, partial(_write_columns, lines, layout))
+
+
+def read_jsonl(path: Path, *, tokens_key: str | None = None) -> Iterator[Record]:
+    """The rows of a JSON Lines file with words or text in them; blank lines are left out.
+
+    Args:
+        path: The file.
+        tokens_key: The key of the words. Default: ``tokens``, or else ``text`` with a text.
+
+    Raises:
+        DataError: If a line is no JSON, or holds neither words nor text; with its number.
+    """
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: {shortened(line)} is not JSON ({error}).") from None
+        record = _json_record(row, tokens_key)
+        if record is None:
+            wanted = f'"{tokens_key or "tokens"}", a list of strings'
+            wanted = wanted if tokens_key else f'{wanted}, or "text", a string'
+            raise DataError(f"{path}, line {number}: {shortened(line)}; expected an object with {wanted}.")
+        yield record
+
+
+def read_texts(path: Path) -> Iterator[Record]:
+    """The lines of a plain text file, each a text."""
+    return (text_record({"text": line}) for _, line in read_lines(path))
+
+
+def text_record(row: dict[str, Any]) -> Record:
+    """A text, to be written as a line of JSON.
+
+    Args:
+        row: ``text`` and whatever else belongs to it.
+    """
+    text = row["text"]
+    spans = split_words(text)
+    return Record([text[start:end] for start, end in spans], partial(_write_text, row, spans))
+
+
+def _json_record(row: Any, tokens_key: str | None) -> Record | None:
+    if not isinstance(row, dict):
+        return None
+    words = row.get(tokens_key or "tokens")
+    if isinstance(words, list) and all(isinstance(word, str) for word in words):
+        return Record(words, partial(_write_tags, row))
+    if words is None and tokens_key is None and isinstance(row.get("text"), str):
+        return text_record(row)
+    return None
+
+
+def _write_tags(row: dict[str, Any], tagger: Tagger, labels: WordLabels) -> str:
+    return _json_line({**row, "tags": labels.tags(tagger.schema)})
+
+
+def _write_text(row: dict[str, Any], spans: list[tuple[int, int]], tagger: Tagger, labels: WordLabels) -> str:
+    tagged = asdict(tagged_text(row["text"], spans, labels, tagger.schema))
+    for item in (*tagged["words"], *tagged["entities"]):
+        item["score"] = round(item["score"], _SCORE_DIGITS)
+    result = {**row, "words": tagged["words"], "tags": [word["tag"] for word in tagged["words"]]}
+    return _json_line({**result, "entities": tagged["entities"]} if tagger.schema.entity_types else result)
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    line = json.dumps(row, ensure_ascii=False)
+    if any("\ud800" <= character <= "\udfff" for character in line):  # UTF-8 has no bytes for a lone surrogate
+        line = json.dumps(row)
+    return line + "\n"
+
+
+def _words_layout(path: Path, tokens_column: str | int | None, separator: str | None) -> ColumnLayout:
+    """The layout of a file that need not have tags: a single column is the words."""
+    number, line = next(filter(_is_data, read_lines(path)), (1, ""))
+    found = separator_of(line, separator)
+    if len(split_fields(line.rstrip(" \t"), found)) == 1:
+        if str(tokens_column or 0) not in ("0", "-1"):
+            raise DataError(
+                f"{path}, line {number}: --tokens_column {tokens_column}: {shortened(line)} is a single column."
+            )
+        return ColumnLayout(separator=found, count=1, tokens=0, tags=0, word_id=None, conllu=False, first_line=number)
+
+    def layout(tags_column: int) -> ColumnLayout:
+        request = ColumnRequest(task="ner", tokens_column=tokens_column, tags_column=tags_column, separator=separator)
+        return find_layout(read_lines(path), file=str(path), request=request)
+
+    try:
+        return layout(tags_column=-1)
+    except DataError:  # the last column may hold the words; an error of another kind comes again
+        return layout(tags_column=0)
+
+
+def _is_data(numbered: tuple[int, str]) -> bool:
+    """Whether a line holds a word for certain."""
+    line = numbered[1]
+    return not is_blank(line) and not line.startswith("#") and not DOCUMENT_MARK.match(line)
+
+
+def _column_line(line: str, layout: ColumnLayout, place: str, *, starts_sentence: bool) -> tuple[str, str | None]:
+    """A line as it is written, the tag left out, and its word; None where it has none."""
+    no_word = is_blank(line) or DOCUMENT_MARK.match(line) or layout.is_comment(line, starts_sentence=starts_sentence)
+    if no_word:
+        return line, None
+    fields = layout.fields(line)
+    if len(fields) != layout.count:
+        raise DataError(
+            f"{place}: {shortened(line)} has {len(fields)} column{'s' * (len(fields) > 1)}; expected {layout.count}, "
+            f"with {layout.separator_words} between them, as in line {layout.first_line}. Plain text? --format text."
+        )
+    written = line.rstrip(" \t") if layout.separator is None else layout.separator.join(fields)
+    if layout.word_id is not None and _NO_WORD_ID.fullmatch(fields[layout.word_id]):
+        return f"{written}{layout.separator}{_NO_TAG}", None
+    return written, fields[layout.tokens]
+
+
+def _write_columns(lines: list[tuple[str, bool]], layout: ColumnLayout, tagger: Tagger, labels: WordLabels) -> str:
+    tags = iter(labels.tags(tagger.schema))
+    between = "\t" if layout.count == 1 else layout.separator or " "
+    return "".join(f"{line}{between}{next(tags)}\n" if is_word else f"{line}\n" for line, is_word in lines)

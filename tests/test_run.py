@@ -1,0 +1,216 @@
+"""A run's folder: what it leaves, what it refuses, what survives a kill."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import conlleval
+import pytest
+import torch
+from runs import ROOT, environment, recipe_command, record, run_recipe, weights
+from tiny_models import tiny_bert, tiny_roberta
+from transformers import pipeline
+
+from hf_tagging import Tagger
+from hf_tagging.training.callbacks import is_complete, last_complete_checkpoint
+
+SMALL = ("--dataset", "sample", "--max_train_samples", 80, "--max_eval_samples", 40, "--num_train_epochs", 2,
+         "--learning_rate", 1e-2, "--logging_steps", 2, "--use_cpu")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def ner_run(model, tmp_path_factory):
+    """One NER run on the sample, shared by the tests that only look at it."""
+    out = tmp_path_factory.mktemp("run") / "ner"
+    done = run_recipe("ner_bert", "--model", model, "--output_dir", out, *SMALL)
+    return out, done
+
+
+@pytest.mark.slow
+def test_what_a_run_leaves(ner_run):
+    out, done = ner_run
+    names = {path.name for path in out.iterdir() if not path.name.startswith("checkpoint-")}
+    assert names == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "predictions",
+                     "results.json", "run.json", "README.md"}  # fmt: skip
+    assert {path.name for path in (out / "predictions").iterdir()} == {"validation.conll", "test.conll"}
+    config = json.loads((out / "config.json").read_text())
+    assert config["id2label"]["0"] == "O"
+    assert config["tag_scheme"] == "IOB2"
+    run = record(out)
+    assert run["status"] == "finished"
+    assert run["results"] == json.loads((out / "results.json").read_text())
+    assert run["alignment"]["test"]["words"] == run["results"]["test"]["words"]
+    assert run["dataset"]["splits"]["train"]["sentences"] == 80
+    assert run["scheme"]["source"] == "IOB2"
+    assert {"seed", "versions", "hardware", "git_revision", "seconds", "arguments", "parameters"} <= run.keys()
+
+
+@pytest.mark.slow
+def test_what_a_run_says(ner_run):
+    """One line per evaluation, a table at the end, and nothing of the libraries."""
+    out, done = ner_run
+    evaluations = [line for line in done.stdout.splitlines() if line.startswith("epoch ")]
+    assert len(evaluations) == 2
+    figures = r"train loss [\d.]+, validation loss [\d.]+, accuracy [\d.]+, precision [\d.]+, recall [\d.]+, f1 [\d.]+"
+    assert re.fullmatch(rf"epoch 1/2, step 6: {figures} \(\d+ s\)", evaluations[0])
+    assert f"Written to {out}" in done.stdout
+    assert "Warning" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_conlleval_of_the_predictions_is_the_result(ner_run):
+    out, _ = ner_run
+    for split in ("validation", "test"):
+        scored = conlleval.score((out / "predictions" / f"{split}.conll").read_text().split("\n"))
+        results = record(out)["results"][split]
+        for name in ("precision", "recall", "f1", "accuracy"):
+            assert round(scored[name], 4) == round(results[name], 4)
+
+
+@pytest.mark.slow
+def test_pipeline_and_tagger_agree_with_the_predictions(ner_run):
+    out, _ = ner_run
+    rows = [block.split("\n") for block in (out / "predictions" / "test.conll").read_text().strip().split("\n\n")]
+    words = [[line.split(" ")[0] for line in block] for block in rows]
+    predicted = [[line.split(" ")[2] for line in block] for block in rows]
+    tagger = Tagger.from_pretrained(str(out))
+    assert tagger.tag(words) == predicted
+    tag = pipeline("token-classification", model=str(out), aggregation_strategy="none", ignore_labels=[])
+    short = [i for i, sentence in enumerate(words) if len(" ".join(sentence)) < 50]  # the pipeline cuts longer ones
+    assert len(short) > 5
+    for sentence, tags in ((words[i], predicted[i]) for i in short):
+        found = {item["start"]: item["entity"] for item in tag(" ".join(sentence))}
+        starts = [sum(len(word) + 1 for word in sentence[:i]) for i in range(len(sentence))]
+        assert [found[start] for start in starts] == tags
+
+
+@pytest.mark.slow
+def test_a_folder_with_a_run_is_refused_and_nothing_is_touched(ner_run, model):
+    out, _ = ner_run
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    done = run_recipe("ner_bert", "--model", model, "--output_dir", out, *SMALL, check=False)
+    assert done.returncode == 1
+    assert "holds a run already" in done.stderr
+    assert "--resume" in done.stderr
+    assert "--overwrite" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+@pytest.mark.slow
+def test_resume_insists_on_the_same_arguments(ner_run, model):
+    out, _ = ner_run
+    done = run_recipe(
+        "ner_bert", "--model", model, "--output_dir", out, *SMALL, "--learning_rate", 1e-3, "--resume", check=False
+    )
+    assert done.returncode == 2
+    assert "learning_rate: was 0.01, is 0.001" in done.stderr
+
+
+@pytest.mark.slow
+def test_overwrite_replaces_the_run_and_leaves_other_files(model, tmp_path):
+    out = tmp_path / "run"
+    few = (*SMALL, "--max_steps", 2, "--save_strategy", "no", "--eval_strategy", "no")
+    run_recipe("pos_bert", "--model", model, "--output_dir", out, *few)
+    (out / "notes.txt").write_text("mine")
+    (out / "predictions" / "old.conll").write_text("old")
+    run_recipe("pos_bert", "--model", model, "--output_dir", out, *few, "--overwrite", "--seed", 1)
+    assert record(out)["seed"] == 1
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not (out / "predictions" / "old.conll").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_and_resumed_is_bit_for_bit_unbroken(model, tmp_path, processes):
+    flags = ("--model", model, *SMALL, "--num_train_epochs", 4, "--per_device_train_batch_size", 8 // processes,
+             "--eval_strategy", "steps", "--eval_steps", 7)  # fmt: skip
+    run_recipe("pos_bert", *flags, "--output_dir", tmp_path / "unbroken", processes=processes)
+    out = tmp_path / "killed"
+    command = recipe_command("pos_bert", *flags, "--output_dir", out, processes=processes)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("checkpoint-14")) and time.monotonic() < deadline:
+        time.sleep(0.002)  # the moment its second checkpoint begins to appear: in the middle of writing it
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert record(out)["status"] == "running"
+    assert not (out / "model.safetensors").exists()
+    run_recipe("pos_bert", *flags, "--output_dir", out, "--resume", processes=processes)
+    expected = weights(tmp_path / "unbroken")
+    assert weights(out).keys() == expected.keys()
+    assert all(torch.equal(weight, expected[name]) for name, weight in weights(out).items())
+    assert record(out)["results"]["test"]["per_tag"] == record(tmp_path / "unbroken")["results"]["test"]["per_tag"]
+
+
+def test_only_complete_checkpoints_count(tmp_path):
+    for step, sizes in {3: {"a.bin": 2}, 20: {"a.bin": 3}, 100: None}.items():
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "a.bin").write_bytes(b"xx")
+        if sizes is not None:
+            (folder / "complete.json").write_text(json.dumps(sizes))
+    assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
+    (tmp_path / "checkpoint-20" / "a.bin").write_bytes(b"xxx")
+    assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-20"
+    (tmp_path / "checkpoint-20" / "a.bin").unlink()
+    assert not is_complete(tmp_path / "checkpoint-20")
+    assert last_complete_checkpoint(tmp_path / "nowhere") is None
+
+
+@pytest.mark.slow
+def test_lora_is_merged_or_kept_with_its_tags(model, tmp_path):
+    flags = ("--model", model, *SMALL, "--lora", "true", "--lora_rank", 4, "--max_steps", 6)
+    for name, merge in {"merged": "true", "adapter": "false"}.items():
+        run_recipe("ner_bert", *flags, "--lora_merge", merge, "--output_dir", tmp_path / name)
+        run = record(tmp_path / name)
+        assert run["parameters"]["trained"] < run["parameters"]["all"]
+    assert not list((tmp_path / "merged").glob("adapter*"))
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
+    words = [["Jordan", "sailed", "past", "Porto"], ["Maria", "will", "book", "a", "table"]]
+    merged, adapter = (Tagger.from_pretrained(str(tmp_path / name)) for name in ("merged", "adapter"))
+    assert merged.tag(words) == adapter.tag(words)
+    tag = pipeline("token-classification", model=str(tmp_path / "adapter"), ignore_labels=[])
+    assert [item["entity"] for item in tag("a")] == adapter.tag(["a"])
+
+
+@pytest.mark.slow
+def test_without_validation_or_test(tmp_path):
+    corpus = tmp_path / "mine.tsv"
+    corpus.write_text("\n".join(["the\tDT", "house\tNN", "", "a\tDT", "book\tNN", ""] * 6))
+    out = tmp_path / "run"
+    model = tiny_roberta(tmp_path)
+    done = run_recipe("pos_bert", "--model", model, "--train_file", corpus, "--output_dir", out, "--max_steps", 2)
+    assert "no validation and no test" in done.stderr
+    assert record(out)["results"] == {}
+    assert (out / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_evaluation_without_training_keeps_the_label_ids(ner_run, tmp_path):
+    out, _ = ner_run
+    again = tmp_path / "again"
+    run_recipe("ner_bert", "--model", out, "--do_train", "false", "--output_dir", again, *SMALL)
+    assert record(again)["results"]["test"]["per_type"] == record(out)["results"]["test"]["per_type"]
+    assert all(torch.equal(weight, weights(out)[name]) for name, weight in weights(again).items())
+
+
+@pytest.mark.slow
+def test_an_encoder_cannot_be_evaluated_without_training(model, tmp_path):
+    done = run_recipe(
+        "pos_bert", "--model", model, "--do_train", "false", "--output_dir", tmp_path / "x", *SMALL, check=False
+    )
+    assert done.returncode == 1
+    assert "has no tag head for the tags of this dataset" in done.stderr
+    assert not (tmp_path / "x").exists()

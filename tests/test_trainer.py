@@ -1,0 +1,161 @@
+"""What the loss is divided by, and what evaluation sees."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from runs import record, run_recipe, training_log, weights, without_dropout
+from tiny_models import tiny_bert
+
+from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.evaluation import score_words
+from hf_tagging.models import load_encoder, parameter_depths
+from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.training.trainer import class_weights, layerwise_groups, word_loss
+
+STEPS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 30, "--max_steps", 4, "--seed", 7,
+         "--learning_rate", 1e-2, "--logging_steps", 1, "--eval_strategy", "steps", "--eval_steps", 2, "--warmup_steps", 0,
+         "--use_cpu")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return without_dropout(tiny_bert(tmp_path_factory.mktemp("tiny"), max_length=24))
+
+
+@pytest.fixture(scope="module")
+def sample():
+    data = load_tagging_dataset("sample", task="pos")
+    data["train"] = data["train"].select(range(40))
+    return data
+
+
+def trainer(folder, sample, output, *flags):
+    args = parse_arguments("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
+    schema = TagSchema.detect(sample, task="pos")
+    model, tokenizer = load_encoder(str(folder), schema)
+    splits = align_dataset(sample, tokenizer, schema)
+    return TaggingTrainer(
+        model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits, score=score_words
+    ), splits
+
+
+@pytest.mark.slow
+def test_batches_of_8_are_2_times_4_are_2_processes_of_4(folder, tmp_path):
+    """Loss, gradient norm, eval_loss and weights; the stock Trainer gives twice the loss in the last two."""
+    ways = {
+        "eight": (1, ["--per_device_train_batch_size", 8]),
+        "accumulated": (1, ["--per_device_train_batch_size", 4, "--gradient_accumulation_steps", 2]),
+        "processes": (2, ["--per_device_train_batch_size", 4, "--per_device_eval_batch_size", 3]),
+    }
+    for name, (processes, flags) in ways.items():
+        out = tmp_path / name
+        run_recipe("pos_bert", "--model", folder, "--output_dir", out, *STEPS, *flags, processes=processes)
+        assert record(out)["hardware"]["processes"] == processes
+    expected, ours = training_log(tmp_path / "eight"), weights(tmp_path / "eight")
+    for other in ("accumulated", "processes"):
+        for entry, same in zip(expected, training_log(tmp_path / other), strict=True):
+            for key in {"loss", "grad_norm", "eval_loss", "eval_accuracy", "eval_macro_f1"} & entry.keys():
+                assert same[key] == pytest.approx(entry[key], abs=1e-5, rel=1e-5), (other, key)
+        for name, weight in weights(tmp_path / other).items():
+            if name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding, which Adam blows up
+                continue
+            torch.testing.assert_close(weight, ours[name], atol=1e-5, rtol=1e-4)
+        assert record(tmp_path / other)["results"]["test"]["per_tag"] == record(tmp_path / "eight")["results"]["test"]["per_tag"]
+
+
+def test_eval_loss_and_figures_do_not_depend_on_batches_or_on_how_they_are_gathered(folder, sample, tmp_path):
+    ways = {
+        "eight": ["--per_device_eval_batch_size", 8],
+        "one": ["--per_device_eval_batch_size", 1],
+        "padded": ["--eval_do_concat_batches", "true"],
+        "accumulated": ["--eval_accumulation_steps", 2],
+        "by batch": ["--batch_eval_metrics"],
+        "grouped": ["--train_sampling_strategy", "group_by_length"],
+    }
+    found = {}
+    for name, flags in ways.items():
+        torch.manual_seed(0)
+        run, _ = trainer(folder, sample, tmp_path / "out", *flags)
+        found[name] = {k: v for k, v in run.evaluate().items() if k in ("eval_loss", "eval_accuracy", "eval_macro_f1")}
+    for name, figures in found.items():
+        assert figures == pytest.approx(found["eight"], abs=1e-6), name
+
+
+def test_eval_loss_is_the_mean_over_words(folder, sample, tmp_path):
+    run, splits = trainer(folder, sample, tmp_path / "out")
+    total = words = 0.0
+    model = run.model.eval()
+    for row in splits["validation"].features:
+        ids, labels = torch.tensor([row["input_ids"]]), torch.tensor([row["labels"]])
+        with torch.no_grad():
+            total += F.cross_entropy(model(input_ids=ids).logits[0], labels[0], reduction="sum").item()
+        words += (labels != -100).sum().item()
+    assert words == sum(map(len, sample["validation"]["tokens"]))
+    assert run.evaluate()["eval_loss"] == pytest.approx(total / words, abs=1e-5)
+
+
+def test_windows_do_not_change_which_words_are_scored(folder, sample, tmp_path):
+    """The tiny model takes 24 subwords, most sentences have more: each word still counts once."""
+    run, splits = trainer(folder, sample, tmp_path / "out")
+    assert splits["validation"].counts().windowed_sentences > 10
+    outcome = run.predict_words(splits["validation"], "validation")
+    assert [len(tags) for tags in outcome.predicted] == [len(words) for words in sample["validation"]["tokens"]]
+    names = sample["validation"].features["tags"].feature.names
+    assert outcome.gold == [[names[i] for i in row] for row in sample["validation"]["tags"]]
+    assert outcome.metrics["words"] == sum(map(len, sample["validation"]["tokens"]))
+
+
+def test_evaluation_gathers_tags_not_logits(folder, sample, tmp_path):
+    run, splits = trainer(folder, sample, tmp_path / "out")
+    gathered = []
+    run._score_windows, plain = lambda outcome, **_: gathered.append(outcome) or {}, run._score_windows
+    run.compute_metrics = run._score_windows
+    run.evaluate()
+    tags, losses = gathered[0].predictions[0]
+    assert (tags.dtype, tags.ndim, losses.ndim) == (np.int32, 2, 1)  # no axis of tags
+
+
+def test_word_loss_by_hand():
+    logits = torch.log(torch.tensor([[[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]]]))
+    labels = torch.tensor([[0, -100]])
+    assert word_loss({"logits": logits}, labels).item() == pytest.approx(np.log(2))
+    assert word_loss({"logits": logits}, labels, num_items_in_batch=2).item() == pytest.approx(np.log(2) / 2)
+    weight = torch.tensor([3.0, 1.0, 1.0])
+    assert word_loss({"logits": logits}, labels, weight=weight).item() == pytest.approx(3 * np.log(2))
+    smooth = 0.9 * np.log(2) + 0.1 * (np.log(2) + 2 * np.log(4)) / 3
+    assert word_loss({"logits": logits}, labels, label_smoothing=0.1).item() == pytest.approx(smooth)
+
+
+def test_class_weights_average_to_one_over_the_words(folder, sample, tmp_path):
+    _, splits = trainer(folder, sample, tmp_path / "out")
+    schema = TagSchema.detect(sample, task="pos")
+    counts = np.bincount(np.concatenate(sample["train"]["tags"]), minlength=len(schema.tags))
+    assert class_weights(splits["train"], schema, "none") is None
+    for kind in ("balanced", "sqrt"):
+        weight = class_weights(splits["train"], schema, kind).numpy()
+        assert (weight * counts).sum() / counts.sum() == pytest.approx(1)
+    common, rare = np.argsort(-counts)[0], np.flatnonzero(counts == counts[counts > 0].min())[0]
+    assert weight[rare] / weight[common] == pytest.approx((counts[common] / counts[rare]) ** 0.5)
+
+
+def test_layerwise_rates_fall_from_the_head_down(folder, sample, tmp_path):
+    run, _ = trainer(folder, sample, tmp_path / "out", "--layerwise_lr_decay", 0.5, "--learning_rate", 1.0)
+    depths = parameter_depths(run.model)
+    assert depths["classifier.weight"] == 3
+    assert depths["bert.encoder.layer.0.output.dense.weight"] == 1
+    assert depths["bert.embeddings.word_embeddings.weight"] == 0
+    rates = {id(p): g["lr"] for g in layerwise_groups(run.model, set(), run.args) for p in g["params"]}
+    for name, parameter in run.model.named_parameters():
+        assert rates[id(parameter)] == 0.5 ** (3 - depths[name]), name
+    assert {group["lr"] for group in run.create_optimizer().param_groups} == {1.0, 0.5, 0.25, 0.125}
+
+
+@pytest.mark.parametrize(("layers", "trained"), [(0, 2), (1, 1), (2, 0), (-1, 0)])
+def test_freezing(folder, sample, layers, trained):
+    schema = TagSchema.detect(sample, task="pos")
+    model, _ = load_encoder(str(folder), schema, freeze_layers=layers)
+    learns = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert "classifier.weight" in learns
+    assert not any("embeddings" in name for name in learns)
+    assert len({name.split(".")[3] for name in learns if "encoder.layer" in name}) == trained
