@@ -2,18 +2,30 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-TEXT   ?= Jordan will book a table in May because the chef from Lisbon loves her book.
 STAMP  := $(VENV)/.installed
+RUN    := runs/quickstart-pos
+export TEXT ?= Jordan will book a table in May because the chef from Lisbon loves her book.
+
+.PHONY: install quickstart test lint bench wheel-test clean
+
+install: $(STAMP)
 
 # torch comes first and pinned: left to the resolver it may bring several GB of CUDA libraries along.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart,dev]'
 	touch $@
 
-.PHONY: install quickstart test lint bench wheel-test clean
-install: $(STAMP)
+# Trains once (about a minute on two cores); repeated, it only tags: make quickstart TEXT="..."
+quickstart: $(RUN)/results.json
+	@echo; echo "$(RUN), loaded by the Transformers pipeline in a fresh process:"; echo
+	@$(BIN)/python recipes/tag_with_pipeline.py --model $(RUN) --text "$$TEXT"
+	@echo; echo "Again: make quickstart TEXT=\"...\"   From the start: make clean quickstart"
+
+$(RUN)/results.json: | $(STAMP)
+	$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml recipes/pos_bert.py \
+	  --config recipes/configs/pos/quickstart.yaml --resume
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -23,3 +35,18 @@ lint: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/alignment.py
+
+# The wheel in an environment of its own, with no source tree in sight.
+wheel-test: $(STAMP)
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet -c constraints.txt torch
+	.venv-wheel/bin/python -m pip install --quiet -c constraints.txt dist/*.whl
+	.venv-wheel/bin/python -I tests/wheel_check.py
+
+clean:
+	rm -rf $(RUN) dist .venv-wheel

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import datasets
+import huggingface_hub
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
@@ -33,7 +34,7 @@ def folder(tmp_path):
 
     def _folder(files, name="corpus"):
         path = tmp_path / name
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         for file, content in files.items():
             (path / file).write_bytes(content.encode() if isinstance(content, str) else content)
         return path
@@ -190,7 +191,7 @@ def test_files_by_flag_win(folder):
     [
         ({"a.txt": TRAIN, "b.txt": TRAIN}, r"none of a.txt, b.txt has a split in its name .*--train_file"),
         ({"train.txt": TRAIN, "train.jsonl": "{}"}, r"train.jsonl, train.txt: two kinds of file for the split train"),
-        ({"train.txt": TRAIN, "train.conllu": TRAIN}, r"two kinds of file for the split train"),
+        ({"train.txt": TRAIN, "train.tsv": TRAIN}, r"two kinds of file for the split train"),
         ({"README.md": "x"}, r"no data files in this folder; .* beside: README.md"),
         ({}, r"no data files in this folder"),
     ],
@@ -426,7 +427,7 @@ def test_validation_share_that_cannot_be(folder):
     for files, share, message in [
         ({"train.txt": TRAIN, "dev.txt": TRAIN}, 0.1, "has a validation split of its own"),
         ({"test.txt": TRAIN}, 0.1, "has no train split"),
-        ({"train.txt": "-DOCSTART- O\n\na O\n\nb O\n"}, 0.1, "is a single document"),
+        ({"train.txt": "-DOCSTART- O\n\na O\n"}, 0.1, "is a single sentence"),
         ({"train.txt": TRAIN}, 0.0, "--validation_share 0.0: expected a share between 0 and 1"),
         ({"train.txt": TRAIN}, 1, "expected a share between 0 and 1"),
     ]:
@@ -482,7 +483,7 @@ def test_offline(name):
     assert time.perf_counter() - start < 10
     message = str(error.value)
     assert message.startswith(f"dataset {name!r}")
-    assert "`--dataset PATH`" in message
+    assert "`--dataset PATH --model PATH`" in message
     assert "`make quickstart`" in message
     if name in ("conll2003", "somebody/something"):
         assert "the Hub at http://127.0.0.1:9 cannot be reached" in message
@@ -490,7 +491,7 @@ def test_offline(name):
 
 def test_offline_by_setting_and_near_names(folder, monkeypatch):
     monkeypatch.chdir(folder({"x": ""}, "somebody").parent)
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"HF_HUB_OFFLINE is set.* Or did you mean the local ./somebody\?"):
         load_tagging_dataset("sombody", task="ner")
 
@@ -508,7 +509,7 @@ def hub(monkeypatch):
             raise datasets.exceptions.DatasetNotFoundError("Dataset 'no/body' doesn't exist on the Hub")
         return DatasetDict(train=class_labels(["O", "B-X"]))
 
-    monkeypatch.setattr(hub_source, "_why_unreachable", lambda *_: None)
+    monkeypatch.setattr(hub_source, "why_unreachable", lambda *_, **__: None)
     monkeypatch.setattr(datasets, "load_dataset", _load_dataset)
     monkeypatch.setattr(
         hub_source.HfApi, "list_repo_files", lambda *_, **__: ["one/train/0000.parquet", "two/train/0.parquet"]
@@ -533,7 +534,7 @@ def test_hub_script_falls_back_to_its_parquet_copy(hub):
 
 
 def test_hub_name_that_is_not_there(hub):
-    with pytest.raises(DataError, match=r"^dataset 'no/body': Dataset 'no/body' doesn't exist on the Hub\. For local"):
+    with pytest.raises(DataError, match=r"^dataset 'no/body': Dataset 'no/body' doesn't exist on the Hub\. Without the Hub"):
         load_tagging_dataset("no/body", task="ner")
 
 
@@ -569,3 +570,21 @@ def test_real_tweets():
     dataset = load_tagging_dataset(REAL / "twitter_pos" / "pos.txt", task="pos")["train"]
     assert (len(dataset), sum(map(len, dataset["tokens"]))) == (787, 15185)
     assert len(dataset.features["tags"].feature.names) == 49
+
+
+def test_raw_text_beside_a_treebank_is_left_out(folder):
+    line = "1\ta\ta\tDET\tDT\t_\t_\t_\t_\t_\n"
+    corpus = folder({"en-ud-train.conllu": line, "en-ud-train.txt": "A text, not columns.\n"})
+    assert load_tagging_dataset(corpus, task="pos")["train"]["tokens"] == [["a"]]
+
+
+def test_files_in_a_folder_named_data_are_found(folder, tmp_path):
+    folder({"train.txt": TRAIN}, "repository/data")
+    assert list(load_tagging_dataset(tmp_path / "repository", task="ner")) == ["train"]
+
+
+def test_a_single_document_is_held_out_by_sentence(folder, caplog):
+    corpus = folder({"train.txt": "-DOCSTART- O\n\n" + "a O\n\n" * 10})
+    dataset = load_tagging_dataset(corpus, task="ner", validation_share=0.2)
+    assert (len(dataset["train"]), len(dataset["validation"])) == (8, 2)
+    assert "single document" in caplog.text

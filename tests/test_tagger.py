@@ -21,10 +21,10 @@ from hf_tagging.inference import Entity, Tagger, split_words
 from hf_tagging.inference.results import WordLabels, tagged_text
 
 BUILDERS = {"bert": tiny_bert, "roberta": tiny_roberta, "modernbert": tiny_modernbert}
-WORDS = (
+WORDS = (  # noqa: SIM905
     "The chef from Lisbon will book a table in May because Jordan loves her book . Two old ships sailed slowly past "
     "the harbour of Porto ; nobody on the pier waved ! Is 1,000.50 metres long ? Ask Maria , she 's walking naïvely Ωm"
-).split()  # noqa: SIM905
+).split()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -365,7 +365,7 @@ def adapter(folders, tmp_path):
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_" in name or "modules_to_save" in name:
-                weight.normal_(0, 0.5)
+                weight.normal_(0, 0.1)
     folder = tmp_path / "adapter"
     model.save_pretrained(folder)
     model.config.save_pretrained(folder)

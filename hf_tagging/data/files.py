@@ -120,7 +120,9 @@ def find_split_files(path: Path) -> dict[str, SplitFiles]:
     if path.is_file():
         return {split_in_name(path.name) or "train": split_files([path])}
     candidates = sorted(file for file in path.iterdir() if _may_be_data(file))
-    named = {file: split for file in candidates if (split := split_in_name(file.name))}
+    if not candidates and (path / "data").is_dir():  # how the Hub lays out a dataset of Parquet files
+        return find_split_files(path / "data")
+    named = {file: split for file in _without_raw_text(candidates) if (split := split_in_name(file.name))}
     data = [file for file in candidates if file in named or file.suffix.lower() in _DATA_SUFFIXES]
     if not data:
         raise DataError(
@@ -139,6 +141,12 @@ def find_split_files(path: Path) -> dict[str, SplitFiles]:
         if len({file.suffix.lower() for file in files}) > 1:
             raise _two_kinds(files, split)
     return {split: split_files(files, split=split) for split, files in found.items() if files}
+
+
+def _without_raw_text(files: Sequence[Path]) -> list[Path]:
+    """Leaves out x.txt beside x.conllu: a Universal Dependencies release has the running text there."""
+    treebanks = {file.stem for file in files if file.suffix.lower() in (".conllu", ".conllup")}
+    return [file for file in files if not (file.suffix.lower() == ".txt" and file.stem in treebanks)]
 
 
 def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None]) -> dict[str, SplitFiles]:

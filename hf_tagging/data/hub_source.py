@@ -10,11 +10,12 @@ import datasets
 from datasets.exceptions import DatasetsError
 from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import HTTPError
 
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.sources import BuilderCache, first_line, named_splits
 from hf_tagging.errors import DataError
+from hf_tagging.hub import WITHOUT_HUB, why_unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,6 @@ HUB_ALIASES = {
     "conll2003": ("eriktks/conll2003", PARQUET_REVISION),
 }
 
-_PROBE_SECONDS = 5.0
 _FAILURES = (DatasetsError, HTTPError, OSError, ValueError, RuntimeError)
 
 
@@ -49,37 +49,19 @@ def read_hub(
     """
     repository, its_revision = HUB_ALIASES.get(name, (name, None))
     revision = revision or its_revision
-    unreachable = _why_unreachable(repository, revision)
+    unreachable = why_unreachable(repository, repo_type="dataset", revision=revision)
     try:
         with _offline(unreachable is not None):
             loaded = _load_from_hub(repository, config_name, revision, builders)
     except _FAILURES as error:
         full_name = f"{name!r}" if name == repository else f"{name!r} ({repository} at {revision})"
         near = nearest_path(Path(name))
-        hint = f". Or did you mean the local ./{near}?" if near else ""
+        hint = f" Or did you mean the local ./{near}?" if near else ""
         raise DataError(
-            f"dataset {full_name}: {unreachable or first_line(error)}. For local data type `--dataset PATH` "
-            f"(a file or a folder), for the embedded sample `make quickstart`{hint}"
+            f"dataset {full_name}: {f'not in the cache, and {unreachable}' if unreachable else first_line(error)}. "
+            f"{WITHOUT_HUB}{hint}"
         ) from error
     return named_splits(loaded, place=name)
-
-
-def _why_unreachable(name: str, revision: str | None) -> str | None:
-    """Asks the Hub once: `load_dataset` would try for 23 s before it gives up. None when the Hub answers."""
-    endpoint = datasets.config.HF_ENDPOINT
-    if datasets.config.HF_HUB_OFFLINE:
-        return "not in the cache, and HF_HUB_OFFLINE is set"
-    try:
-        HfApi(endpoint=endpoint).repo_info(name, repo_type="dataset", revision=revision, timeout=_PROBE_SECONDS)
-    except HfHubHTTPError:
-        return None  # it answered; load_dataset words the answer
-    except OfflineModeIsEnabled:
-        return "not in the cache, and HF_HUB_OFFLINE is set"
-    except (HTTPError, OSError) as error:
-        return f"not in the cache, and the Hub at {endpoint} cannot be reached ({first_line(error)})"
-    except ValueError:
-        return None  # no name that a repository can have
-    return None
 
 
 @contextlib.contextmanager

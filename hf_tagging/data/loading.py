@@ -177,10 +177,10 @@ def _held_out(splits: dict[str, Dataset], share: float | None, seed: int, place:
     documents = _documents(train)
     count = int(documents.max()) + 1
     if count < 2:
-        raise DataError(
-            f"--validation_share {share}: {place} is a single document, and documents are not cut; without "
-            "its document mark each sentence would count as one"
-        )
+        logger.warning("%s is a single document: a share of its sentences is held out", place)
+        documents, count = np.arange(len(train)), len(train)
+    if count < 2:
+        raise DataError(f"--validation_share {share}: {place} is a single sentence; give --validation_file instead")
     order = np.random.default_rng(seed).permutation(count)
     reached = np.cumsum(np.bincount(documents)[order])
     taken = min(int(np.searchsorted(reached, share * len(train))) + 1, count - 1)

@@ -25,6 +25,9 @@ from hf_tagging.inference.text import split_words
 from hf_tagging.models.encoder import window_length
 
 Splitter = Callable[[str], Sequence[tuple[int, int]]]
+# A CPU is fastest where a batch's activations fit its cache: MiniLM over 1,000 sentences takes 3.9 s of one core with 1024
+# subwords per batch, 7.1 s with 8192.
+_CPU_BATCH, _ACCELERATOR_BATCH = 1024, 8192
 _BLOCK_WORDS = 100_000  # a block of a stream is closed early where its sentences are very long
 
 
@@ -35,11 +38,12 @@ class Tagger:
         model: The model; put in evaluation mode and moved to `device`.
         tokenizer: Its tokenizer, a fast one.
         device: Where to run. Default: the accelerator if there is one, else the CPU.
-        batch_subwords: Subwords per batch, padding counted. One window is a batch even where it is longer.
+        batch_subwords: Subwords per batch, padding counted; a longer window is a batch of its own. Default: 8192 on an
+            accelerator, 1024 on a CPU.
 
     Raises:
         ModelError: If the tokenizer is not a fast one.
-        ConfigError: If `batch_subwords` is not positive.
+        ConfigError: If `batch_subwords` is not positive, or there is no such device.
     """
 
     def __init__(
@@ -48,11 +52,13 @@ class Tagger:
         tokenizer: PreTrainedTokenizerBase,
         *,
         device: str | torch.device | None = None,
-        batch_subwords: int = 8192,
+        batch_subwords: int | None = None,
     ):
+        self.device = _device(device)
+        if batch_subwords is None:
+            batch_subwords = _CPU_BATCH if self.device.type == "cpu" else _ACCELERATOR_BATCH
         if batch_subwords < 1:
             raise ConfigError(f"batch_subwords: {batch_subwords} is not a positive number of subwords.")
-        self.device = torch.device(device) if device is not None else _best_device()
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
         self.schema = TagSchema.from_config(model.config)
@@ -68,7 +74,7 @@ class Tagger:
         revision: str | None = None,
         trust_remote_code: bool = False,
         device: str | torch.device | None = None,
-        batch_subwords: int = 8192,
+        batch_subwords: int | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> Tagger:
         """Loads a tagger.
@@ -305,9 +311,16 @@ def _window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
         return window_length(model, tokenizer, None)
 
 
-def _best_device() -> torch.device:
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    return accelerator or torch.device("cpu")
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # PyTorch asserts that it was built for the device
+        first_line = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device: {str(device)!r} cannot be used ({first_line}). Leave it out, or give cpu."
+        ) from error
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:

@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.errors import ConfigError, ModelError
+from hf_tagging.hub import WITHOUT_HUB, why_unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +87,14 @@ def load_encoder(
         ConfigError: If `max_length` is more than the model takes.
     """
     source = resolve_model(name)
+    hub = hub_options(source, revision, trust_remote_code)
     with _loading(name), quiet():
-        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(source, **hub)
         if keep_head and config.id2label != schema.id2label:
             raise ModelError(
                 f"--model {name}: has no tag head for the tags of this dataset; leave out --do_train false."
             )
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(source, **hub)
         config.id2label, config.label2id = schema.id2label, schema.label2id
         config.tag_scheme = schema.scheme
         if dropout is not None:
@@ -100,8 +102,7 @@ def load_encoder(
         model = AutoModelForTokenClassification.from_pretrained(
             source,
             config=config,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
+            **hub,
             ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start; only its head is drawn anew
             dtype=torch.float32,
         )
@@ -113,10 +114,17 @@ def load_encoder(
 
 def saved_schema(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> TagSchema | None:
     """The tags of a model that is a tagger already; None for an encoder without a tag head of its own."""
+    source = resolve_model(name)
     with _loading(name), quiet():
-        config = AutoConfig.from_pretrained(resolve_model(name), revision=revision, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(source, **hub_options(source, revision, trust_remote_code))
     unnamed = all(str(tag).startswith("LABEL_") for tag in config.id2label.values())
     return None if unnamed else TagSchema.from_config(config)
+
+
+def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
+    """What every `from_pretrained` of a model is to be called with; the cache alone where the Hub does not answer."""
+    local = Path(source).exists() or why_unreachable(source, repo_type="model", revision=revision) is not None
+    return {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": local}
 
 
 def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
@@ -247,10 +255,7 @@ def _loading(name: str) -> Iterator[None]:
         if isinstance(error, ValueError) and "trust_remote_code" not in str(error) and "Unrecognized" not in str(error):
             raise
         first_line = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"--model {name}: cannot be loaded ({first_line}). Without the Hub, give a folder that holds a model "
-            f"(--model PATH) or the packaged encoder (--model {PACKAGED_ENCODER}); `make quickstart` shows the latter."
-        ) from error
+        raise ModelError(f"--model {name}: cannot be loaded ({first_line}). {WITHOUT_HUB}") from error
 
 
 def _sha256(path: Path) -> str:

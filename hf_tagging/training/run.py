@@ -247,29 +247,27 @@ class TaggingRun:
     def save_model(self, trainer: TaggingTrainer) -> None:
         """Writes model and tokenizer beside the folder's other files, each file whole.
 
-        A LoRA model is merged first, so that the result is an ordinary one; with ``--lora_merge false`` the adapter
-        is written as it is, with the config that holds its tags beside it.
+        A LoRA model is merged first, so that the result is an ordinary one. With ``--lora_merge false`` the adapter
+        stands in files of its own beside the encoder that it belongs to: the folder loads without the Hub, and the
+        adapter can be taken out of it.
         """
         staging = self.folder / ".model"
         if self.state.is_main_process:
             shutil.rmtree(staging, ignore_errors=True)
         self.state.wait_for_everyone()
+        trainer.save_model(str(staging))  # every process takes part where the weights are sharded
         model: Any = trainer.accelerator.unwrap_model(trainer.model)
-        tokenizer: Any = trainer.processing_class
-        if hasattr(model, "merge_and_unload") and self.arguments.model.lora_merge:
-            if self.state.is_main_process:
-                model.merge_and_unload().save_pretrained(staging)
-                tokenizer.save_pretrained(staging)
-        else:
-            trainer.save_model(str(staging))  # every process takes part where the weights are sharded
-            if self.state.is_main_process:
-                model.config.save_pretrained(staging)
-        self.state.wait_for_everyone()
         if self.state.is_main_process:
+            if hasattr(model, "merge_and_unload"):
+                merge = self.arguments.model.lora_merge
+                (model.merge_and_unload() if merge else model.unload()).save_pretrained(staging)
+                for adapter in staging.glob("adapter_*") if merge else ():
+                    adapter.unlink()
             for file in sorted(staging.iterdir()):
                 if file.name not in ("training_args.bin", "README.md"):  # a pickle, and peft's own empty card
                     os.replace(file, self.folder / file.name)
             shutil.rmtree(staging)
+        self.state.wait_for_everyone()
 
     def _write(self, name: str, content: Any) -> None:
         with whole_file(self.folder / name) as file:
@@ -298,6 +296,11 @@ def _describe(split: Dataset) -> dict[str, Any]:
 
 def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key.removeprefix("eval_"): value for key, value in entry.items()} for entry in log if "eval_loss" in entry]
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and hardware in one flat mapping, as `hf-tagging env` prints them."""
+    return _versions() | _hardware(PartialState().num_processes)
 
 
 def _versions() -> dict[str, str]:
