@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from hf_tagging.console import plain_errors
+from hf_tagging.inference.command import NOTHING_WRITTEN, add_arguments
+from hf_tagging.inference.command import run as tag
 
 _EXAMPLES = """examples:
   hf-tagging predict runs/quickstart-pos --text "Jordan will book a table in May."
@@ -37,22 +39,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         command.set_defaults(run=run)
     args = parser.parse_args(argv)
     run_command: Callable[[argparse.Namespace], None] = args.run
-    with plain_errors():
+    with plain_errors(interrupted=NOTHING_WRITTEN if run_command is _predict else ""):
         run_command(args)
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
-    from hf_tagging.inference.command import add_arguments
-
     parser.add_argument("model", metavar="DIR", help="output folder of a run, or a name on the Hub")
     add_arguments(parser)
 
 
 def _predict(args: argparse.Namespace) -> None:
     """Tags a text or a file."""
-    from hf_tagging.inference.command import run
-
-    run(args)
+    tag(args)
 
 
 def _add_validate(parser: argparse.ArgumentParser) -> None:
@@ -66,12 +64,12 @@ def _validate(args: argparse.Namespace) -> None:
     from hf_tagging.training.parsing import parse_arguments
 
     parsed = parse_arguments(args.task, ["--config", args.config, *args.flags])
-    print(f"{args.config}: {len(parsed.given)} arguments given, all right; the run would go to {parsed.training.output_dir}")
+    print(f"{args.config}: {len(parsed.given)} arguments, all right; the run would go to {parsed.training.output_dir}")
 
 
 def _env(args: argparse.Namespace) -> None:
     """Prints versions and hardware, for a bug report."""
-    from hf_tagging.training.run import describe_environment
+    from hf_tagging.training.environment import describe_environment
 
     for name, value in describe_environment().items():
         print(f"{name}: {value}")

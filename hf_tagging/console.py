@@ -9,10 +9,15 @@ from collections.abc import Iterator
 
 from hf_tagging.errors import ConfigError, TaggingError
 
+GO_ON = "The same command with --resume goes on from the last complete checkpoint."
+
 
 @contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
+def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
     """Ends the program with a message alone where a `TaggingError` or Ctrl-C reaches it.
+
+    Args:
+        interrupted: What to say after Ctrl-C.
 
     Exit codes: 2 for wrong usage (`ConfigError`), 1 for anything else that the user can mend, 130 for Ctrl-C. In a run
     of several processes the first one speaks for all.
@@ -24,7 +29,7 @@ def plain_errors() -> Iterator[None]:
     except TaggingError as error:
         _end(str(error), 1)
     except KeyboardInterrupt:
-        _end("Interrupted. The same command with --resume goes on from the last complete checkpoint.", 130)
+        _end(f"Interrupted. {interrupted}", 130)
 
 
 def _end(message: str, code: int) -> None:

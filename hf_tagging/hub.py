@@ -1,4 +1,4 @@
-"""Is the Hub there? Asked once and quickly, so that its absence ends in a message and not in half a minute of retries."""
+"""Is the Hub there? Asked once, so that its absence ends in a message and not in half a minute of retries."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ os.environ |= {
     "HF_HOME": _CACHE,
     "HF_DATASETS_CACHE": f"{_CACHE}/datasets",
     "HF_ENDPOINT": "http://127.0.0.1:9",
+    "OMP_NUM_THREADS": "1",  # tiny models are slower with two threads than with one, and tests share the cores
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }

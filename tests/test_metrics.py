@@ -129,9 +129,7 @@ def test_words_in_full():
 
 def test_unseen_words_are_those_that_training_did_not_have():
     known = {"the", "ran", ".", "rain"}  # "Rain" is written otherwise, so it is unseen, as are "dog" and "go"
-    result = WordMetric().compute(
-        predictions=POS_PREDICTED, references=POS_GOLD, words=POS_WORDS, known_words=known
-    )
+    result = WordMetric().compute(predictions=POS_PREDICTED, references=POS_GOLD, words=POS_WORDS, known_words=known)
     assert result["unseen_words"] == 3
     assert result["unseen_accuracy"] == pytest.approx(1 / 3)
     assert result["seen_accuracy"] == 1.0
@@ -139,9 +137,7 @@ def test_unseen_words_are_those_that_training_did_not_have():
 
 def test_no_unseen_words():
     known = ["the", "dog", "ran", ".", "Rain", "go"]
-    result = WordMetric().compute(
-        predictions=POS_PREDICTED, references=POS_GOLD, words=POS_WORDS, known_words=known
-    )
+    result = WordMetric().compute(predictions=POS_PREDICTED, references=POS_GOLD, words=POS_WORDS, known_words=known)
     assert (result["unseen_words"], result["unseen_accuracy"]) == (0, 0.0)
     assert result["seen_accuracy"] == result["accuracy"]
 
@@ -316,8 +312,7 @@ def random_corpus(rng, sentences, scheme):
     gold = [random_tags(rng, rng.randint(1, 12), scheme) for _ in range(sentences)]
     noise = [random_tags(rng, len(tags), scheme) for tags in gold]
     predicted = [
-        [a if rng.random() < 0.7 else b for a, b in zip(x, y, strict=True)]
-        for x, y in zip(gold, noise, strict=True)
+        [a if rng.random() < 0.7 else b for a, b in zip(x, y, strict=True)] for x, y in zip(gold, noise, strict=True)
     ]
     return predicted, gold
 

@@ -10,12 +10,12 @@ import time
 import conlleval
 import pytest
 import torch
-from runs import ROOT, environment, recipe_command, record, run_recipe, weights
 from tiny_models import tiny_bert, tiny_roberta
 from transformers import pipeline
 
 from hf_tagging import Tagger
 from hf_tagging.training.callbacks import is_complete, last_complete_checkpoint
+from runs import ROOT, environment, recipe_command, record, run_recipe, weights
 
 SMALL = ("--dataset", "sample", "--max_train_samples", 80, "--max_eval_samples", 40, "--num_train_epochs", 2,
          "--learning_rate", 1e-2, "--logging_steps", 2, "--use_cpu")  # fmt: skip
@@ -36,7 +36,7 @@ def ner_run(model, tmp_path_factory):
 
 @pytest.mark.slow
 def test_what_a_run_leaves(ner_run):
-    out, done = ner_run
+    out, _ = ner_run
     names = {path.name for path in out.iterdir() if not path.name.startswith("checkpoint-")}
     assert names == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "predictions",
                      "results.json", "run.json", "README.md"}  # fmt: skip
@@ -138,7 +138,12 @@ def test_killed_and_resumed_is_bit_for_bit_unbroken(model, tmp_path, processes):
     out = tmp_path / "killed"
     command = recipe_command("pos_bert", *flags, "--output_dir", out, processes=processes)
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=ROOT,
+        env=environment(),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
     while not list(out.glob("checkpoint-14")) and time.monotonic() < deadline:

@@ -12,9 +12,9 @@ from hf_tagging.errors import ConfigError, DataError
 
 # One sentence in three schemes: two PER side by side, a LOC of three words, a LOC after it, one MISC at the end.
 SAME = {
-    "IOB1": "I-PER B-PER O I-LOC I-LOC I-LOC B-LOC O I-MISC".split(),
-    "IOB2": "B-PER B-PER O B-LOC I-LOC I-LOC B-LOC O B-MISC".split(),
-    "BIOES": "S-PER S-PER O B-LOC I-LOC E-LOC S-LOC O S-MISC".split(),
+    "IOB1": ["I-PER", "B-PER", "O", "I-LOC", "I-LOC", "I-LOC", "B-LOC", "O", "I-MISC"],
+    "IOB2": ["B-PER", "B-PER", "O", "B-LOC", "I-LOC", "I-LOC", "B-LOC", "O", "B-MISC"],
+    "BIOES": ["S-PER", "S-PER", "O", "B-LOC", "I-LOC", "E-LOC", "S-LOC", "O", "S-MISC"],
 }
 
 

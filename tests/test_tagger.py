@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -100,12 +101,20 @@ class TestTag:
 
         assert len(taggers[kind].tag(words)) == 700
 
-    def test_reads_a_long_sentence_as_single_windows_do(self, tagger):
-        # 40 words of one subword each fit a window; the first of 200 is read there with the same context to its left.
-        words = ["the"] * 200
+    @pytest.mark.parametrize("kind", BUILDERS)
+    def test_reads_each_word_in_the_window_that_owns_it(self, taggers, kind):
+        tagger, many = taggers[kind], [*sentences(3, longest=300, seed=2), [], ["Jordan"]]
+        windows = tagger._aligner.windows(many)
+        expected = [None] * sum(map(len, many))
+        for begin, end in pairwise(windows.offsets):
+            with torch.no_grad():
+                logits = tagger.model(input_ids=torch.tensor([windows.input_ids[begin:end].tolist()])).logits[0]
+            for i in range(begin, end):
+                if windows.owned[i] and windows.heads[i]:
+                    expected[windows.words[i]] = TAGS[logits[i - begin].argmax()]
 
-        assert len(tagger.tag(words)) == 200
-        assert tagger.tag(words)[:5] == tagger.tag(words[:62])[:5]
+        assert len(windows) > 10
+        assert [tag for tags in tagger.tag(many) for tag in tags] == expected
 
     def test_scores_are_the_softmax_of_the_tag(self, tagger):
         words = ["Jordan", "waved", "."]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from runs import record, run_recipe, training_log, weights, without_dropout
 from tiny_models import tiny_bert
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
@@ -12,10 +11,11 @@ from hf_tagging.evaluation import score_words
 from hf_tagging.models import load_encoder, parameter_depths
 from hf_tagging.training import TaggingTrainer, parse_arguments
 from hf_tagging.training.trainer import class_weights, layerwise_groups, word_loss
+from runs import record, run_recipe, training_log, weights, without_dropout
 
 STEPS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 30, "--max_steps", 4, "--seed", 7,
-         "--learning_rate", 1e-2, "--logging_steps", 1, "--eval_strategy", "steps", "--eval_steps", 2, "--warmup_steps", 0,
-         "--use_cpu")  # fmt: skip
+         "--learning_rate", 1e-2, "--logging_steps", 1, "--eval_strategy", "steps", "--eval_steps", 2,
+         "--warmup_steps", 0, "--use_cpu")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,10 @@ def test_batches_of_8_are_2_times_4_are_2_processes_of_4(folder, tmp_path):
             if name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding, which Adam blows up
                 continue
             torch.testing.assert_close(weight, ours[name], atol=1e-5, rtol=1e-4)
-        assert record(tmp_path / other)["results"]["test"]["per_tag"] == record(tmp_path / "eight")["results"]["test"]["per_tag"]
+        assert (
+            record(tmp_path / other)["results"]["test"]["per_tag"]
+            == record(tmp_path / "eight")["results"]["test"]["per_tag"]
+        )
 
 
 def test_eval_loss_and_figures_do_not_depend_on_batches_or_on_how_they_are_gathered(folder, sample, tmp_path):
@@ -107,10 +110,9 @@ def test_windows_do_not_change_which_words_are_scored(folder, sample, tmp_path):
 
 
 def test_evaluation_gathers_tags_not_logits(folder, sample, tmp_path):
-    run, splits = trainer(folder, sample, tmp_path / "out")
+    run, _ = trainer(folder, sample, tmp_path / "out")
     gathered = []
-    run._score_windows, plain = lambda outcome, **_: gathered.append(outcome) or {}, run._score_windows
-    run.compute_metrics = run._score_windows
+    run.compute_metrics = lambda outcome: gathered.append(outcome) or {}
     run.evaluate()
     tags, losses = gathered[0].predictions[0]
     assert (tags.dtype, tags.ndim, losses.ndim) == (np.int32, 2, 1)  # no axis of tags

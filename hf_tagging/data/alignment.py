@@ -38,7 +38,9 @@ class AlignmentCounts:
         """One line for the log, empty where every sentence fits a window and every word has its subwords."""
         parts = []
         if self.windowed_sentences:
-            parts.append(f"{self.windowed_sentences:,} sentences longer than a window ({self.windows:,} windows in all)")
+            parts.append(
+                f"{self.windowed_sentences:,} sentences longer than a window ({self.windows:,} windows in all)"
+            )
         if self.vanished_words:
             parts.append(f"{self.vanished_words:,} words without a subword stand as the unknown token")
         if self.shortened_words:

@@ -121,7 +121,7 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
         DataError: No data line, a single column, or a column that is not there or cannot be guessed.
     """
     number, line, header = _first_data_line(lines, file)
-    separator = _separator(line, request.separator)
+    separator = separator_of(line, request.separator)
     fields = _first_fields(line, separator, place=f"{file}, line {number}")
     conllu = separator == "\t" and _is_conllu(fields, header)
     if conllu and header and len(header) != len(fields):
@@ -167,7 +167,7 @@ def _first_data_line(lines: Iterable[tuple[int, str]], file: str) -> tuple[int, 
     return *uncertain, header
 
 
-def _separator(line: str, asked: str | None) -> str | None:
+def separator_of(line: str, asked: str | None) -> str | None:
     """The separator that was asked for, or the one of the first data line."""
     if asked is None:
         return "\t" if "\t" in line else None

@@ -152,12 +152,12 @@ def read_sentences(
     if not stream.read(len(_BOM) + 1).removeprefix(_BOM):
         raise DataError(f"{file}: the file is empty; expected one word and its tag per line")
     stream.seek(0)
-    layout = find_layout(_lines(stream, file), file=file, request=request)
+    layout = find_layout(numbered_lines(stream, file), file=file, request=request)
     stream.seek(0)
     marked = any(_DOCUMENT_LINE.match(line) for line in stream)
     stream.seek(0)
     document, found = 0, False
-    for sentence in _sentences(_lines(stream, file), file=file, layout=layout):
+    for sentence in _sentences(numbered_lines(stream, file), file=file, layout=layout):
         if sentence is None:
             document += 1
             continue
@@ -168,7 +168,7 @@ def read_sentences(
         raise DataError(f"{file}: no sentence in this file; expected one word and its tag per line")
 
 
-def _lines(stream: Iterable[bytes], file: str) -> Iterator[tuple[int, str]]:
+def numbered_lines(stream: Iterable[bytes], file: str) -> Iterator[tuple[int, str]]:
     """Numbers and decodes lines. They end at a line feed alone: U+2028, U+0085 or a lone CR is data."""
     for number, line in enumerate(stream, start=1):
         if number == 1:

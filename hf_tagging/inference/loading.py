@@ -18,7 +18,7 @@ from transformers.utils import find_adapter_config_file
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError
-from hf_tagging.models.encoder import quiet, resolve_model
+from hf_tagging.models.encoder import hub_options, quiet, resolve_model
 
 # What the libraries raise for a model that is missing, broken, of another kind, or of other shapes than its config's.
 _LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError)
@@ -41,12 +41,12 @@ def load_tagger(
         ModelError: If there is no such model, or it has no trained tag head.
     """
     source = _existing(name)
-    hub: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+    hub = hub_options(source, revision, trust_remote_code)
     with quiet():
         try:
             config = AutoConfig.from_pretrained(source, **hub)
             tokenizer = AutoTokenizer.from_pretrained(source, **hub)
-            adapter = find_adapter_config_file(source, revision=revision)
+            adapter = find_adapter_config_file(source, revision=revision, local_files_only=hub["local_files_only"])
         except _LOADING_ERRORS as error:
             raise _cannot_load(name, error) from error
         _refuse_other_tasks(name, config)

@@ -16,11 +16,11 @@ from hf_tagging.data.column_layout import (
     ColumnRequest,
     find_layout,
     is_blank,
+    separator_of,
     shortened,
     split_fields,
 )
-from hf_tagging.data.column_layout import _separator as separator_of
-from hf_tagging.data.conll import _lines as numbered_lines
+from hf_tagging.data.conll import numbered_lines
 from hf_tagging.errors import DataError
 from hf_tagging.inference.results import WordLabels, tagged_text
 from hf_tagging.inference.tagger import Tagger

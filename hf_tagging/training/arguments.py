@@ -100,7 +100,8 @@ class ModelArguments:
         metadata={"help": "Linear maps that get an adapter, by name. Default: all in the encoder."},
     )
     lora_merge: bool = field(
-        default=True, metadata={"help": "Save an ordinary model with the adapters merged into it; without, they stand beside it."}
+        default=True,
+        metadata={"help": "Save an ordinary model with the adapters merged into it; without, they stand beside it."},
     )
 
     def __post_init__(self) -> None:

@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime, timezone
-from hashlib import sha256
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import datasets
-import pyarrow as pa
 import torch
 import transformers
 from accelerate import PartialState
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 from transformers import set_seed
 
 from hf_tagging.atomic import whole_file
@@ -33,6 +28,7 @@ from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.training.callbacks import is_complete, last_complete_checkpoint
+from hf_tagging.training.environment import describe_split, git_revision, hardware, use_cores, versions
 from hf_tagging.training.parsing import RunArguments
 from hf_tagging.training.trainer import TaggingTrainer
 
@@ -63,17 +59,6 @@ _FREE = {
     "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor", "local_rank", "hub_token",
     "push_to_hub", "hub_model_id", "hub_strategy", "hub_private_repo", "logging_first_step", "do_eval", "do_predict",
 }  # fmt: skip
-_PACKAGES = (
-    "torch",
-    "transformers",
-    "datasets",
-    "tokenizers",
-    "accelerate",
-    "evaluate",
-    "seqeval",
-    "peft",
-    "numpy",
-)
 
 
 class TaggingRun:
@@ -98,12 +83,12 @@ class TaggingRun:
             "command": [Path(sys.argv[0]).name, *_masked(sys.argv[1:])],
             "arguments": _masked_values(arguments.as_dict()),
             "seed": arguments.training.seed,
-            "versions": _versions(),
-            "hardware": _hardware(self.state.num_processes),
-            "git_revision": _git_revision(),
+            "versions": versions(),
+            "hardware": hardware(self.state.num_processes),
+            "git_revision": git_revision(),
         }
         self._began = time.monotonic()
-        _use_cores(arguments.training.use_cpu)
+        use_cores(arguments.training.use_cpu)
         self.record["hardware"]["threads"] = torch.get_num_threads()
         _quiet_libraries(self.state.is_main_process)
         self._check_folder()
@@ -155,7 +140,7 @@ class TaggingRun:
             raise DataError(f"{data.dataset}: has no training split (there is {', '.join(kept)}); give --train_file.")
         self.record["dataset"] = {
             "name": data.dataset,
-            "splits": {name: _describe(split) for name, split in kept.items()},
+            "splits": {name: describe_split(split) for name, split in kept.items()},
             "unseen_tags": unseen_tags(kept),
         }
         return kept
@@ -282,68 +267,8 @@ def _remove_run(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _describe(split: Dataset) -> dict[str, Any]:
-    words = 0
-    digest = sha256()
-    for batch in split.select_columns(["tokens", "tags"]).with_format("arrow").iter(batch_size=1_000):
-        words += len(batch.column("tokens").combine_chunks().flatten())
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema.remove_metadata()) as stream:
-            stream.write_table(batch.replace_schema_metadata(None).combine_chunks())
-        digest.update(sink.getvalue())
-    return {"sentences": len(split), "words": words, "fingerprint": digest.hexdigest()[:16]}
-
-
 def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key.removeprefix("eval_"): value for key, value in entry.items()} for entry in log if "eval_loss" in entry]
-
-
-def describe_environment() -> dict[str, Any]:
-    """Versions and hardware in one flat mapping, as `hf-tagging env` prints them."""
-    return _versions() | _hardware(PartialState().num_processes)
-
-
-def _versions() -> dict[str, str]:
-    found = {name: metadata.version(name) for name in _PACKAGES}
-    return {"hf_tagging": metadata.version("hf-tagging"), "python": platform.python_version(), **found}
-
-
-def _hardware(processes: int) -> dict[str, Any]:
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        "machine": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cpus": os.cpu_count(),
-        "gpus": gpus,
-        "processes": processes,
-    }
-
-
-def _use_cores(on_cpu: bool) -> None:
-    """Shares the cores between this machine's processes where a launcher left each a single thread.
-
-    `accelerate launch` and `torchrun` set OMP_NUM_THREADS to 1 unless they are told otherwise: right for processes
-    that feed a GPU, half the speed or less for one that trains on the CPU.
-    """
-    launched = "LOCAL_RANK" in os.environ or "ACCELERATE_MIXED_PRECISION" in os.environ
-    if launched and os.environ.get("OMP_NUM_THREADS") == "1" and (on_cpu or not torch.accelerator.is_available()):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-
-
-def _git_revision() -> str | None:
-    """The revision of the source that runs, where it is a git checkout."""
-    try:
-        result = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() or None
 
 
 def _masked(argv: Sequence[str]) -> list[str]:

@@ -1,0 +1,91 @@
+"""What a run is made with: data, packages, machine, revision of the code."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "datasets",
+    "tokenizers",
+    "accelerate",
+    "evaluate",
+    "seqeval",
+    "peft",
+    "numpy",
+)
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and hardware in one flat mapping, as `hf-tagging env` prints them."""
+    return versions() | hardware(PartialState().num_processes)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a figure may depend on."""
+    found = {name: metadata.version(name) for name in _PACKAGES}
+    return {"hf_tagging": metadata.version("hf-tagging"), "python": platform.python_version(), **found}
+
+
+def hardware(processes: int) -> dict[str, Any]:
+    """The machine, its processors and how many processes share the run."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "machine": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "gpus": gpus,
+        "processes": processes,
+    }
+
+
+def use_cores(on_cpu: bool) -> None:
+    """Shares the cores between this machine's processes where a launcher left each a single thread.
+
+    `accelerate launch` and `torchrun` set OMP_NUM_THREADS to 1 unless they are told otherwise: right for processes
+    that feed a GPU, half the speed or less for one that trains on the CPU.
+    """
+    launched = "LOCAL_RANK" in os.environ or "ACCELERATE_MIXED_PRECISION" in os.environ
+    if launched and os.environ.get("OMP_NUM_THREADS") == "1" and (on_cpu or not torch.accelerator.is_available()):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def git_revision() -> str | None:
+    """The revision of the source that runs, where it is a git checkout."""
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def describe_split(split: Dataset) -> dict[str, Any]:
+    """Counts of a split, and a fingerprint of its words and tags that no path and no date goes into."""
+    words = 0
+    digest = sha256()
+    for batch in split.select_columns(["tokens", "tags"]).with_format("arrow").iter(batch_size=1_000):
+        words += len(batch.column("tokens").combine_chunks().flatten())
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema.remove_metadata()) as stream:
+            stream.write_table(batch.replace_schema_metadata(None).combine_chunks())
+        digest.update(sink.getvalue())
+    return {"sentences": len(split), "words": words, "fingerprint": digest.hexdigest()[:16]}
