@@ -74,6 +74,7 @@ def test_eval_loss_and_figures_do_not_depend_on_batches_or_on_how_they_are_gathe
         "padded": ["--eval_do_concat_batches", "true"],
         "accumulated": ["--eval_accumulation_steps", 2],
         "by batch": ["--batch_eval_metrics"],
+        "last batch": ["--per_device_eval_batch_size", 7, "--dataloader_drop_last"],
         "grouped": ["--train_sampling_strategy", "group_by_length"],
     }
     found = {}

@@ -273,6 +273,8 @@ def _reconcile(values: dict[str, Any]) -> None:
     """Lets defaults follow what was given, so that one flag is enough for one wish."""
     if values.get("lora"):
         values.setdefault("learning_rate", LORA_LEARNING_RATE)
+    if values.get("prediction_loss_only"):
+        values.setdefault("metric_for_best_model", "loss")
     evaluation, saving = values.get("eval_strategy"), values.get("save_strategy")
     if evaluation == "no" or saving == "no":
         values.setdefault("load_best_model_at_end", False)

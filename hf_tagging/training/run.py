@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -20,6 +21,7 @@ import torch
 import transformers
 from accelerate import PartialState
 from datasets import DatasetDict
+from huggingface_hub import HfApi
 from transformers import set_seed
 
 from hf_tagging.atomic import whole_file
@@ -227,7 +229,21 @@ class TaggingRun:
             with whole_file(self.folder / "README.md") as file:
                 file.write(card)
             self._write(RECORD, self.record)
+            if self.arguments.training.push_to_hub:
+                self._push(trainer)
         self.state.wait_for_everyone()
+
+    def _push(self, trainer: TaggingTrainer) -> None:
+        """Uploads the folder as it stands; `Trainer.push_to_hub` would save again and write a card of its own."""
+        training = self.arguments.training
+        url = HfApi(token=training.hub_token).upload_folder(
+            repo_id=str(trainer.hub_model_id),
+            folder_path=self.folder,
+            revision=training.hub_revision,
+            ignore_patterns=["checkpoint-*", ".*"],
+            commit_message=f"{self.arguments.task} tagger, {self.record['finished']}",
+        )
+        logger.info("Pushed to %s", url)
 
     def save_model(self, trainer: TaggingTrainer) -> None:
         """Writes model and tokenizer beside the folder's other files, each file whole.
@@ -290,6 +306,7 @@ def _quiet_libraries(main_process: bool) -> None:
     """Leaves our own lines and the bar; the libraries speak up for errors only."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("hf_tagging").setLevel(logging.INFO if main_process else logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of the libraries among themselves
     transformers.logging.set_verbosity_error()
     datasets.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()  # of loading and saving weights; training has its own

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import Dataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -85,7 +85,7 @@ class TaggingTrainer(Trainer):
         args.label_names = args.label_names or ["labels"]
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False  # PyTorch warns about it at every loader
-        multiple = 8 if args.fp16 or args.bf16 else 1
+        multiple = 8 if args.mixed_precision != "no" else 1
         super().__init__(
             model=model,
             args=args,
@@ -139,6 +139,7 @@ class TaggingTrainer(Trainer):
             name: Its name, for the log.
         """
         self._evaluated = split.longest_first()
+        self.args.prediction_loss_only = False  # that flag is for the evaluations while training
         figures = super().predict(self._evaluated.features, metric_key_prefix=name).metrics or {}
         seconds = figures[f"{name}_runtime"]
         words = int(split.sentence_starts[-1])
@@ -161,6 +162,15 @@ class TaggingTrainer(Trainer):
         losses = F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
         # No loss of its own: the Trainer would average it over windows. `_score_windows` gives the mean over words.
         return None, (logits.argmax(-1).to(torch.int32), losses.sum(-1)), labels.to(torch.int32)
+
+    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+        """The stock loader, but without `dataloader_drop_last` in evaluation: it would drop words from the figures."""
+        drop_last = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = drop_last and is_training
+        try:
+            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = drop_last
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
         # train_sampling_strategy=group_by_length would shuffle evaluation too, and with it whose words are whose.

@@ -1,0 +1,154 @@
+"""Flags of TrainingArguments and of ours, each through a whole recipe: it runs, and it does what it says."""
+
+import json
+import logging
+import runpy
+import sys
+
+import pytest
+import torch
+from runs import ROOT, record, training_log, weights
+from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
+
+from hf_tagging import Tagger
+from hf_tagging.errors import ConfigError, DataError
+
+FEW = ("--dataset", "sample", "--max_train_samples", 16, "--max_eval_samples", 8, "--max_steps", 4, "--use_cpu",
+       "--per_device_train_batch_size", 4, "--learning_rate", 1e-2, "--eval_strategy", "steps", "--eval_steps", 2,
+       "--logging_steps", 1, "--warmup_steps", 0)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    return {"bert": tiny_bert(folder), "roberta": tiny_roberta(folder), "modernbert": tiny_modernbert(folder)}
+
+
+@pytest.fixture
+def run(models, tmp_path, monkeypatch):
+    """Runs a recipe in this process; gives its folder."""
+
+    def _run(*flags, recipe="pos_bert", model="bert", name="run"):
+        out = tmp_path / name
+        flags = ("--model", models.get(model, model), "--output_dir", out, *FEW, *flags)
+        monkeypatch.setattr(sys, "argv", [f"{recipe}.py", *map(str, flags)])
+        runpy.run_path(str(ROOT / "recipes" / f"{recipe}.py"), run_name="recipe")["main"]()
+        return out
+
+    yield _run
+    logging.getLogger("hf_tagging").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--bf16"],
+        ["--gradient_checkpointing"],
+        ["--gradient_accumulation_steps", 2],
+        ["--eval_on_start"],
+        ["--eval_strategy", "no"],
+        ["--save_strategy", "no"],
+        ["--save_strategy", "best"],
+        ["--save_only_model"],
+        ["--prediction_loss_only"],
+        ["--batch_eval_metrics"],
+        ["--eval_do_concat_batches", "true"],
+        ["--eval_accumulation_steps", 1],
+        ["--include_for_metrics", "inputs", "loss"],
+        ["--train_sampling_strategy", "group_by_length"],
+        ["--train_sampling_strategy", "sequential"],
+        ["--dataloader_num_workers", 1],
+        ["--dataloader_drop_last"],
+        ["--optim", "adafactor"],
+        ["--lr_scheduler_type", "cosine_with_restarts", "--lr_scheduler_kwargs", '{"num_cycles": 2}'],
+        ["--max_grad_norm", 0],
+        ["--neftune_noise_alpha", 5],
+        ["--metric_for_best_model", "loss"],
+        ["--bf16_full_eval"],
+        ["--full_determinism"],
+        ["--auto_find_batch_size"],
+        ["--include_num_input_tokens_seen", "true"],
+        ["--logging_strategy", "epoch"],
+        ["--no_do_eval"],
+        ["--no_do_predict"],
+        ["--label_smoothing_factor", 0.1],
+        ["--class_weights", "balanced"],
+        ["--layerwise_lr_decay", 0.8],
+        ["--label_strategy", "all"],
+        ["--max_length", 16, "--window_overlap", 4],
+        ["--head_dropout", 0.3],
+        ["--num_proc", 2],
+        ["--lora", "--layerwise_lr_decay", 0.9, "--lora_target_modules", "query", "value"],
+    ],
+    ids=lambda flags: " ".join(map(str, flags)),
+)
+def test_flag_runs(run, flags):
+    out = run(*flags)
+    assert record(out)["status"] == "finished"
+    assert Tagger.from_pretrained(out).tag([["a", "book"], []])[1] == []
+
+
+@pytest.mark.parametrize("model", ["roberta", "modernbert"])
+@pytest.mark.parametrize("flags", [(), ("--lora",), ("--freeze_layers", 1, "--layerwise_lr_decay", 0.5)], ids=str)
+def test_other_encoders(run, model, flags):
+    out = run(*flags, recipe="ner_bert", model=model)
+    results = record(out)["results"]["test"]
+    assert results["sentences"] == 8
+    assert "strict_f1" in results
+
+
+@pytest.mark.slow
+def test_torch_compile(run):
+    assert record(run("--torch_compile", "--max_steps", 2))["status"] == "finished"
+
+
+def test_early_stopping_stops(run):
+    out = run("--early_stopping_patience", 1, "--max_steps", 40, "--early_stopping_threshold", 2.0)
+    assert training_log(out)[-1]["step"] < 40
+
+
+def test_frozen_layers_do_not_move(run, models):
+    before, after = weights(models["bert"]), weights(run("--freeze_layers", 1))
+    moved = {name for name in before if name in after and not torch.equal(before[name], after[name])}
+    assert any("encoder.layer.1." in name for name in moved)
+    assert not any("encoder.layer.0." in name or "embeddings" in name for name in moved)
+
+
+def test_best_checkpoint_is_the_one_that_is_kept(run):
+    out = run("--learning_rate", 0.3)  # far too high: it gets worse
+    state = [entry for entry in training_log(out) if "eval_accuracy" in entry]
+    best = max(entry["eval_accuracy"] for entry in state)
+    assert record(out)["results"]["validation"]["accuracy"] == pytest.approx(best)
+
+
+@pytest.mark.parametrize("scheme", ["IOB1", "BIOES"])
+def test_the_model_writes_the_scheme_that_was_asked_for(run, scheme):
+    out = run("--scheme", scheme, recipe="ner_bert")
+    config = json.loads((out / "config.json").read_text())
+    assert config["tag_scheme"] == scheme
+    assert ("E-PER" in config["label2id"]) == (scheme == "BIOES")
+    assert record(out)["results"]["test"]["scheme"] == scheme
+    assert Tagger.from_pretrained(out).schema.scheme == scheme
+
+
+def test_a_tagger_for_more_tags_keeps_its_label_ids(run, models, tmp_path):
+    tags = ["XX", *sorted({line.split()[1] for line in open(ROOT / "hf_tagging/data/sample/train.txt") if line.strip()})]
+    tags += ["RBS", "WP$"]
+    tagger = tiny_bert(tmp_path, tags=list(dict.fromkeys(tag for tag in tags if tag != "-X-")))
+    out = run(model=tagger)
+    assert json.loads((out / "config.json").read_text())["id2label"]["0"] == "XX"
+
+
+def test_resume_from_a_checkpoint_that_is_named(run, tmp_path):
+    first = run(name="first")
+    checkpoint = next(first.glob("checkpoint-2"))
+    again = run("--resume_from_checkpoint", checkpoint, name="second")
+    assert all(torch.equal(w, weights(again)[name]) for name, w in weights(first).items())
+
+
+def test_mistakes_leave_no_folder(run, tmp_path):
+    with pytest.raises(ConfigError, match="max_length: 9999 is more than this model takes"):
+        run("--max_length", 9999)
+    with pytest.raises(DataError, match="cannot be reached"):
+        run("--dataset", "conll2003")
+    assert list(tmp_path.iterdir()) == []
