@@ -7,10 +7,10 @@ import sys
 
 import pytest
 import torch
-from runs import ROOT, record, training_log, weights
+from recipe_runs import ROOT, record, training_log, weights
 from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
 
-from hf_tagging import Tagger
+from hf_tagging import Tagger, load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError
 
 FEW = ("--dataset", "sample", "--max_train_samples", 16, "--max_eval_samples", 8, "--max_steps", 4, "--use_cpu",
@@ -132,9 +132,8 @@ def test_the_model_writes_the_scheme_that_was_asked_for(run, scheme):
 
 
 def test_a_tagger_for_more_tags_keeps_its_label_ids(run, models, tmp_path):
-    tags = ["XX", *sorted({line.split()[1] for line in open(ROOT / "hf_tagging/data/sample/train.txt") if line.strip()})]
-    tags += ["RBS", "WP$"]
-    tagger = tiny_bert(tmp_path, tags=list(dict.fromkeys(tag for tag in tags if tag != "-X-")))
+    tags = load_tagging_dataset("sample", task="pos")["train"].features["tags"].feature.names
+    tagger = tiny_bert(tmp_path, tags=["XX", *reversed(tags)])
     out = run(model=tagger)
     assert json.loads((out / "config.json").read_text())["id2label"]["0"] == "XX"
 

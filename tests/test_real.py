@@ -2,9 +2,9 @@
 
 import conlleval
 import pytest
+from recipe_runs import record, run_recipe
 
 from hf_tagging.data import TagSchema, load_tagging_dataset
-from runs import record, run_recipe
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 SLICE = ("--max_train_samples", 1_500, "--max_eval_samples", 400, "--num_train_epochs", 1, "--learning_rate", 4e-4,

@@ -10,12 +10,12 @@ import time
 import conlleval
 import pytest
 import torch
+from recipe_runs import ROOT, environment, recipe_command, record, run_recipe, weights
 from tiny_models import tiny_bert, tiny_roberta
 from transformers import pipeline
 
 from hf_tagging import Tagger
 from hf_tagging.training.callbacks import is_complete, last_complete_checkpoint
-from runs import ROOT, environment, recipe_command, record, run_recipe, weights
 
 SMALL = ("--dataset", "sample", "--max_train_samples", 80, "--max_eval_samples", 40, "--num_train_epochs", 2,
          "--learning_rate", 1e-2, "--logging_steps", 2, "--use_cpu")  # fmt: skip

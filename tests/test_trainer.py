@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from recipe_runs import record, run_recipe, training_log, weights, without_dropout
 from tiny_models import tiny_bert
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
@@ -11,7 +12,6 @@ from hf_tagging.evaluation import score_words
 from hf_tagging.models import load_encoder, parameter_depths
 from hf_tagging.training import TaggingTrainer, parse_arguments
 from hf_tagging.training.trainer import class_weights, layerwise_groups, word_loss
-from runs import record, run_recipe, training_log, weights, without_dropout
 
 STEPS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 30, "--max_steps", 4, "--seed", 7,
          "--learning_rate", 1e-2, "--logging_steps", 1, "--eval_strategy", "steps", "--eval_steps", 2,

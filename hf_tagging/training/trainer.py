@@ -163,12 +163,12 @@ class TaggingTrainer(Trainer):
         # No loss of its own: the Trainer would average it over windows. `_score_windows` gives the mean over words.
         return None, (logits.argmax(-1).to(torch.int32), losses.sum(-1)), labels.to(torch.int32)
 
-    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+    def _get_dataloader(self, *args: Any, **options: Any) -> DataLoader:
         """The stock loader, but without `dataloader_drop_last` in evaluation: it would drop words from the figures."""
         drop_last = self.args.dataloader_drop_last
-        self.args.dataloader_drop_last = drop_last and is_training
+        self.args.dataloader_drop_last = drop_last and options.get("is_training", False)
         try:
-            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+            return super()._get_dataloader(*args, **options)
         finally:
             self.args.dataloader_drop_last = drop_last
 
