@@ -26,7 +26,7 @@ def main() -> None:
         found = run.select(load_tagging_dataset(**args.loading()))
         # However the entities were written, the model sees one scheme.
         dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.data.scheme)
-        dataset, schema = schema.adopt(dataset, saved_schema(args.model.model))
+        dataset, schema = schema.adopt(dataset, saved_schema(**args.source()))
     run.note_conversion(conversion)
 
     model, tokenizer = load_encoder(schema=schema, **args.encoder())

@@ -26,7 +26,7 @@ def main() -> None:
     with run.main_process_first():
         dataset = run.select(load_tagging_dataset(**args.loading()))
         schema = TagSchema.detect(dataset, task="pos")
-        dataset, schema = schema.adopt(dataset, saved_schema(args.model.model))
+        dataset, schema = schema.adopt(dataset, saved_schema(**args.source()))
 
     # Words become windows of subwords that fit the encoder.
     model, tokenizer = load_encoder(schema=schema, **args.encoder())

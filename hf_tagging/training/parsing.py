@@ -73,14 +73,20 @@ class RunArguments:
             "seed": self.training.data_seed or self.training.seed,
         } | {name: getattr(data, name) for name in _LOADING}
 
-    def encoder(self) -> dict[str, Any]:
-        """What `load_encoder` is to be called with, beside the schema."""
+    def source(self) -> dict[str, Any]:
+        """What `saved_schema` is to be called with: which model it is."""
         model = self.model
-        lora = {name: getattr(model, f"lora_{name}") for name in ("rank", "alpha", "dropout", "target_modules")}
         return {
             "name": model.model,
             "revision": model.model_revision,
             "trust_remote_code": model.trust_remote_code,
+        }
+
+    def encoder(self) -> dict[str, Any]:
+        """What `load_encoder` is to be called with, beside the schema."""
+        model = self.model
+        lora = {name: getattr(model, f"lora_{name}") for name in ("rank", "alpha", "dropout", "target_modules")}
+        return self.source() | {
             "max_length": self.data.max_length,
             "dropout": model.head_dropout,
             "freeze_layers": model.freeze_layers,
