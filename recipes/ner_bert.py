@@ -24,9 +24,10 @@ def main() -> None:
 
     with run.main_process_first():
         found = run.select(load_tagging_dataset(**args.loading()))
+        saved = saved_schema(**args.source())
         # However the entities were written, the model sees one scheme.
-        dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.data.scheme)
-        dataset, schema = schema.adopt(dataset, saved_schema(**args.source()))
+        dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.scheme(saved))
+        dataset, schema = schema.adopt(dataset, saved)
     run.note_conversion(conversion)
 
     model, tokenizer = load_encoder(schema=schema, **args.encoder())
@@ -43,13 +44,8 @@ def main() -> None:
     )
     run.train(trainer)
 
-    outcomes = {name: trainer.predict_words(splits[name], name) for name in run.evaluated(splits)}
-    for name, outcome in outcomes.items():
-        words = dataset[name]["tokens"]
-        run.write(f"predictions/{name}.conll", write_predictions, words, outcome.gold, outcome.predicted)
-
-    results = {name: outcome.metrics for name, outcome in outcomes.items()}
-    run.save(trainer, results, model_card(run.record, results, schema))
+    results = run.evaluate(trainer, splits, write_predictions)
+    run.save(results, model_card(run.record, results, schema))
     run.say(results_table("ner", results))
 
 

@@ -40,18 +40,8 @@ def main() -> None:
     )
     run.train(trainer)
 
-    results = {}
-    for name in run.evaluated(splits):
-        outcome = trainer.predict_words(splits[name], name)
-        run.write(
-            f"predictions/{name}.conll",
-            write_predictions,
-            dataset[name]["tokens"],
-            outcome.gold,
-            outcome.predicted,
-        )
-        results[name] = outcome.metrics
-    run.save(trainer, results, model_card(run.record, results, schema))
+    results = run.evaluate(trainer, splits, write_predictions)
+    run.save(results, model_card(run.record, results, schema))
     run.say(results_table("pos", results))
 
 

@@ -1,9 +1,11 @@
-"""Flags of TrainingArguments and of ours, each through a whole recipe: it runs, and it does what it says."""
+"""Flags of TrainingArguments and of ours, each through a whole recipe."""
 
 import json
 import logging
 import runpy
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +13,8 @@ from recipe_runs import ROOT, record, training_log, weights
 from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
 
 from hf_tagging import Tagger, load_tagging_dataset
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.training import parse_arguments, pushing
 
 FEW = ("--dataset", "sample", "--max_train_samples", 16, "--max_eval_samples", 8, "--max_steps", 4, "--use_cpu",
        "--per_device_train_batch_size", 4, "--learning_rate", 1e-2, "--eval_strategy", "steps", "--eval_steps", 2,
@@ -85,6 +88,7 @@ def run(models, tmp_path, monkeypatch):
 def test_flag_runs(run, flags):
     out = run(*flags)
     assert record(out)["status"] == "finished"
+    assert {weight.dtype for weight in weights(out).values()} == {torch.float32}
     assert Tagger.from_pretrained(out).tag([["a", "book"], []])[1] == []
 
 
@@ -150,4 +154,57 @@ def test_mistakes_leave_no_folder(run, tmp_path):
         run("--max_length", 9999)
     with pytest.raises(DataError, match="cannot be reached"):
         run("--dataset", "conll2003")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheme", ["BIOES", "IOB1"])
+def test_a_tagger_keeps_its_scheme(run, scheme):
+    first = run("--scheme", scheme, recipe="ner_bert", name="first")
+    again = run("--do_train", "false", recipe="ner_bert", model=first, name="again")
+    assert record(again)["results"]["test"]["scheme"] == scheme
+    assert record(again)["results"]["test"]["per_type"] == record(first)["results"]["test"]["per_type"]
+    other = run("--scheme", "IOB2", recipe="ner_bert", model=first, name="other")
+    assert json.loads((other / "config.json").read_text())["tag_scheme"] == "IOB2"
+
+
+def test_files_name_the_run(tmp_path):
+    args = parse_arguments("ner", ["--train_file", str(ROOT / "README.md"), "--model", "minilm"])
+    assert args.training.output_dir == "runs/ner-minilm-README"
+    assert args.dataset_name == "README.md"
+
+
+def test_the_token_is_nowhere(run):
+    out = run("--hub_token", "hf_secret_1", "--hub-token=hf_secret_2", "--trackio_space_id", "x")
+    for file in ("run.json", "README.md"):
+        assert "hf_secret" not in (out / file).read_text()
+
+
+def test_pushing_sends_the_finished_folder_once_and_no_words(run, monkeypatch):
+    sent = []
+
+    class Hub:
+        def __init__(self, token=None):
+            assert token == "hf_secret"
+
+        def create_repo(self, name, private, exist_ok):
+            assert private
+            return SimpleNamespace(repo_id=f"someone/{name}")
+
+        def upload_folder(self, repo_id, folder_path, revision, allow_patterns):
+            sent.append((repo_id, {p: (Path(folder_path) / p).exists() for p in allow_patterns}))
+            return "https://hub/commit"
+
+    monkeypatch.setattr(pushing, "HfApi", Hub)
+    out = run("--push_to_hub", "--hub_token", "hf_secret", "--lora", recipe="ner_bert")
+    assert [name for name, _ in sent] == ["someone/run"]
+    assert sent[0][1] == dict.fromkeys(
+        ["README.md", "config.json", "model.safetensors", "results.json", "tokenizer.json", "tokenizer_config.json"],
+        True,
+    )
+    assert not list(out.glob("adapter*")) and not (out / "training_args.bin").exists()
+
+
+def test_pushing_without_the_hub_ends_in_a_message_before_training(run, tmp_path):
+    with pytest.raises(OutputError, match="--push_to_hub run: "):
+        run("--push_to_hub", "--hub_token", "hf_secret")
     assert list(tmp_path.iterdir()) == []

@@ -106,6 +106,9 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(confi
         (["--lora", "--freeze_layers", "2"], "freeze_layers: LoRA freezes"),
         (["--dataset", "./nowhere/data"], "dataset: ./nowhere/data is not there"),
         (["--class_weights", "balance"], "did you mean balanced?"),
+        (["--metric_for_best_model", "f1"], "metric_for_best_model: 'f1' is not one of accuracy, macro_f1"),
+        (["--early_stopping_patience", "2", "--eval_strategy", "no"], "early_stopping_patience: needs evaluations"),
+        (["--output_dir", __file__], "is a file; give a folder"),
         (["--no_lora_merge", "3"], "--no_lora_merge: takes no value"),
     ],
 )
@@ -115,6 +118,7 @@ def test_single_mistakes(argv, line):
 
 def test_broken_yaml_is_told(config):
     assert "not YAML" in problems("--config", config("a: [1"))
+    assert "line 1: expected `name: value`" in problems("--config", config("[a, b]: 1"))
     assert "expected lines of `name: value`" in problems("--config", config("- a\n- b"))
 
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from tiny_models import TAGS, tiny_bert
 
 from hf_tagging.errors import ConfigError, DataError, OutputError
@@ -21,15 +20,6 @@ COLUMNS = (
     "# # O O\n"
     "Porto NNP B-NP B-LOC\n"
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tiny models gain nothing from more threads, and wait for each other where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

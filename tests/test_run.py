@@ -15,7 +15,8 @@ from tiny_models import tiny_bert, tiny_roberta
 from transformers import pipeline
 
 from hf_tagging import Tagger
-from hf_tagging.training.callbacks import is_complete, last_complete_checkpoint
+from hf_tagging.errors import OutputError
+from hf_tagging.training.folder import RunFolder, is_complete
 
 SMALL = ("--dataset", "sample", "--max_train_samples", 80, "--max_eval_samples", 40, "--num_train_epochs", 2,
          "--learning_rate", 1e-2, "--logging_steps", 2, "--use_cpu")  # fmt: skip
@@ -122,11 +123,52 @@ def test_overwrite_replaces_the_run_and_leaves_other_files(model, tmp_path):
     few = (*SMALL, "--max_steps", 2, "--save_strategy", "no", "--eval_strategy", "no")
     run_recipe("pos_bert", "--model", model, "--output_dir", out, *few)
     (out / "notes.txt").write_text("mine")
-    (out / "predictions" / "old.conll").write_text("old")
+    (out / "predictions" / "mine.conll").write_text("mine too")
+    (out / "runs").mkdir()
+    (out / "tokenizer_notes.txt").write_text("mine as well")
     run_recipe("pos_bert", "--model", model, "--output_dir", out, *few, "--overwrite", "--seed", 1)
     assert record(out)["seed"] == 1
     assert (out / "notes.txt").read_text() == "mine"
-    assert not (out / "predictions" / "old.conll").exists()
+    assert (out / "predictions" / "mine.conll").exists()
+    assert (out / "runs").is_dir()
+    assert (out / "tokenizer_notes.txt").exists()
+
+
+def test_files_of_others_are_not_written_over(tmp_path):
+    """Not even with --overwrite: that is for runs."""
+    (tmp_path / "README.md").write_text("mine")
+    for resume, overwrite in [(False, False), (True, False), (False, True)]:
+        with pytest.raises(OutputError, match=r"holds README\.md, which a run would write over and no run has written"):
+            RunFolder(tmp_path).check(resume=resume, overwrite=overwrite)
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "notes.txt").write_text("harmless")
+    RunFolder(tmp_path).check(resume=False, overwrite=False)
+
+
+@pytest.mark.slow
+def test_resume_insists_on_the_same_data(model, tmp_path):
+    corpus = tmp_path / "train.tsv"
+    corpus.write_text("the\tDT\nhouse\tNN\n\n" * 20)
+    flags = ("--model", model, "--train_file", corpus, "--max_steps", 2, "--output_dir", tmp_path / "run", "--use_cpu")
+    run_recipe("pos_bert", *flags)
+    corpus.write_text("the\tNN\nhouse\tDT\n\n" * 20)
+    done = run_recipe("pos_bert", *flags, "--resume", check=False)
+    assert done.returncode == 1
+    assert "the words or tags of train are not those" in done.stderr
+
+
+@pytest.mark.slow
+def test_early_stopping_is_remembered_by_a_resumed_run(model, tmp_path):
+    """A kill after training, before the model is written: the resumed run must not train on."""
+    out = tmp_path / "run"
+    flags = ("--model", model, *SMALL, "--num_train_epochs", 9, "--early_stopping_patience", 1, "--output_dir", out,
+             "--early_stopping_threshold", 2.0)  # fmt: skip
+    run_recipe("pos_bert", *flags)
+    steps, expected = record(out)["history"][-1]["step"], weights(out)
+    (out / "model.safetensors").unlink()
+    run_recipe("pos_bert", *flags, "--resume")
+    assert record(out)["history"][-1]["step"] == steps
+    assert all(torch.equal(weight, expected[name]) for name, weight in weights(out).items())
 
 
 @pytest.mark.slow
@@ -160,18 +202,19 @@ def test_killed_and_resumed_is_bit_for_bit_unbroken(model, tmp_path, processes):
 
 
 def test_only_complete_checkpoints_count(tmp_path):
+    (tmp_path / "checkpoint-best").mkdir()  # somebody's own: neither counted nor removed
     for step, sizes in {3: {"a.bin": 2}, 20: {"a.bin": 3}, 100: None}.items():
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
         (folder / "a.bin").write_bytes(b"xx")
         if sizes is not None:
             (folder / "complete.json").write_text(json.dumps(sizes))
-    assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
+    assert RunFolder(tmp_path).last_checkpoint() == tmp_path / "checkpoint-3"
     (tmp_path / "checkpoint-20" / "a.bin").write_bytes(b"xxx")
-    assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-20"
+    assert RunFolder(tmp_path).last_checkpoint() == tmp_path / "checkpoint-20"
     (tmp_path / "checkpoint-20" / "a.bin").unlink()
     assert not is_complete(tmp_path / "checkpoint-20")
-    assert last_complete_checkpoint(tmp_path / "nowhere") is None
+    assert RunFolder(tmp_path / "nowhere").last_checkpoint() is None
 
 
 @pytest.mark.slow

@@ -28,15 +28,6 @@ WORDS = (  # noqa: SIM905
 ).split()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tiny models gain nothing from more threads, and wait for each other where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):
     return {kind: build(tmp_path_factory.mktemp("models")) for kind, build in BUILDERS.items()}

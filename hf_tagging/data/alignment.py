@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,9 @@ from datasets import Dataset, DatasetDict, Features, List, Value
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
+from hf_tagging.data import pretokenized, rows
+from hf_tagging.data import schema as schemas
+from hf_tagging.data import windows as windowing
 from hf_tagging.data.rows import flat_lists, row_ranges, row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import Aligner, Windows
@@ -145,7 +150,7 @@ def align_split(
     label_strategy: str = "first",
     num_proc: int | None = None,
 ) -> AlignedSplit:
-    """Aligns a split; the result is cached by `datasets` under the source, the tokenizer and the settings.
+    """Aligns a split; the result is cached by `datasets` under source, tokenizer, settings and this code.
 
     Args:
         dataset: `tokens` and, where labels are wanted, `tags`.
@@ -165,7 +170,7 @@ def align_split(
     # The tokenizer's own hash changes when it is used; its content does not.
     fingerprint = Hasher.hash(
         (dataset._fingerprint, tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
-         aligner._lead, schema.tags, schema.scheme, label_strategy)
+         aligner._lead, schema.tags, schema.scheme, label_strategy, _code_hash())
     )  # fmt: skip
     features = dataset.with_format("arrow").map(
         _align_batch,
@@ -183,6 +188,13 @@ def align_split(
     return AlignedSplit(
         dataset, features.with_format(None), row_starts(np.concatenate([np.zeros(0, np.int64), *sizes]))
     )
+
+
+@cache
+def _code_hash() -> str:
+    """What older code aligned is not taken from the cache."""
+    files = [__file__, *(str(module.__file__) for module in (windowing, rows, pretokenized, schemas))]
+    return str(Hasher.hash([Path(file).read_bytes() for file in files]))
 
 
 _FEATURES = Features(
@@ -221,12 +233,12 @@ def _align_batch(
     return pa.table(columns)
 
 
-def label_subwords(windows: Windows, tags: np.ndarray, schema: TagSchema, strategy: str = "first") -> np.ndarray:
+def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, strategy: str = "first") -> np.ndarray:
     """Labels for every subword of every window; -100 where a word is not scored.
 
     Args:
         windows: From `Aligner.windows`.
-        tags: Label ids of all words of the batch. (words,)
+        label_ids: Label ids of all words of the batch. (words,)
         schema: The tags.
         strategy: See `align_split`.
 
@@ -235,10 +247,10 @@ def label_subwords(windows: Windows, tags: np.ndarray, schema: TagSchema, strate
     """
     labels = np.full(len(windows.input_ids), IGNORED, dtype=np.int64)
     head = windows.owned & windows.heads
-    labels[head] = tags[windows.words[head]]
+    labels[head] = label_ids[windows.words[head]]
     if strategy == "all":
         tail = windows.owned & ~windows.heads
-        labels[tail] = schema.continuation_ids()[tags[windows.words[tail]]]
+        labels[tail] = schema.continuation_ids()[label_ids[windows.words[tail]]]
     return labels
 
 

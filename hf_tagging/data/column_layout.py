@@ -4,18 +4,31 @@ The layout is found once per file, from its first data line, because the formats
 little more: CoNLL-2003 (word POS chunk NER), CoNLL-2000/2002 (three columns), two columns, CoNLL-U and
 CoNLL-U Plus (https://universaldependencies.org/format.html,
 https://universaldependencies.org/ext-format.html).
+
+A first data line of nothing but column names, one of words and one of tags (`word<tab>tag`), is a header: it names the
+columns and is no word. A corpus whose first sentence begins with the word `word` tagged `pos` would lose this word;
+none is known, and the log says that a header was read.
 """
 
 import difflib
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hf_tagging.errors import DataError
 
+logger = logging.getLogger(__name__)
+
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _WORD_NAMES = frozenset({"word", "words", "token", "tokens", "form", "forms", "text"})
 _TAG_NAMES = frozenset({"tag", "tags", "label", "labels"})
+# The columns of a header that hold a task's tags, the best first.
+_TASK_NAMES = {
+    "pos": ("pos", "pos_tags", "upos", "upos_tags", "xpos", "tag", "tags", "label", "labels"),
+    "ner": ("ner", "ner_tags", "tag", "tags", "label", "labels", "chunk", "chunk_tags"),
+}
+_HEADER_TAG_NAMES = frozenset().union(*_TASK_NAMES.values())
 
 # Spaces and tabs only: a no-break space or a U+3000 inside a word is data.
 _BLANKS = re.compile(r"[ \t]+")
@@ -56,6 +69,7 @@ class ColumnLayout:
         word_id: Position of the CoNLL-U word number, None where there is none.
         conllu: Whether every line that starts with `#` is a comment.
         first_line: Number of the line that the layout was read from.
+        has_header: Whether that line names the columns and is no word.
     """
 
     separator: str | None
@@ -65,6 +79,7 @@ class ColumnLayout:
     word_id: int | None
     conllu: bool
     first_line: int
+    has_header: bool = False
 
     def fields(self, line: str) -> list[str]:
         """Cuts a line into its fields; blanks after the last column do not count as one more."""
@@ -127,8 +142,15 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
     if conllu and header and len(header) != len(fields):
         declared = f"expected {len(header)}, as `# global.columns` declares"
         raise DataError(f"{file}, line {number}: {shortened(line)} has {len(fields)} columns; {declared}")
-    names = _column_names(len(fields), header if conllu else (), conllu)
-    finder = _ColumnFinder(file=file, number=number, count=len(fields), names=names, conllu=conllu)
+    has_header = not conllu and _is_header(fields)
+    if has_header:
+        names = _header_names(fields)
+        logger.info("%s, line %d: read as the names of the columns: %s", file, number, ", ".join(fields))
+    else:
+        names = _column_names(len(fields), header if conllu else (), conllu)
+    finder = _ColumnFinder(
+        file=file, number=number, count=len(fields), names=names, conllu=conllu, has_header=has_header
+    )
     tokens = finder.tokens_position(request)
     tags = finder.tags_position(request)
     if tokens == tags:
@@ -144,6 +166,7 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
         word_id=_index_of("id", names) if conllu else None,
         conllu=conllu,
         first_line=number,
+        has_header=has_header,
     )
 
 
@@ -193,6 +216,22 @@ def _is_conllu(fields: Sequence[str], header: Sequence[str]) -> bool:
     return bool(header) or (len(fields) == len(CONLLU_COLUMNS) and bool(_CONLLU_ID.match(fields[0])))
 
 
+def _is_header(fields: Sequence[str]) -> bool:
+    names = {field.strip().lower() for field in fields}
+    known = _WORD_NAMES | _HEADER_TAG_NAMES | {"lemma"}
+    return names <= known and not names.isdisjoint(_WORD_NAMES) and not names.isdisjoint(_HEADER_TAG_NAMES)
+
+
+def _header_names(fields: Sequence[str]) -> list[frozenset[str]]:
+    """The names that each column of a header answers to: its own, and any word for words where one column has them."""
+    names = [field.strip().lower() for field in fields]
+    one_of_words = sum(name in _WORD_NAMES for name in names) == 1
+    return [
+        _WORD_NAMES if one_of_words and name in _WORD_NAMES else frozenset({name, name.removesuffix("_tags")})
+        for name in names
+    ]
+
+
 def _column_names(count: int, header: Sequence[str], conllu: bool) -> list[frozenset[str]]:
     """The names each column answers to, the first column first; empty where nobody knows."""
     if conllu:
@@ -218,6 +257,7 @@ class _ColumnFinder:
     count: int
     names: list[frozenset[str]]
     conllu: bool
+    has_header: bool
 
     @property
     def listing(self) -> str:
@@ -230,12 +270,14 @@ class _ColumnFinder:
     def _shown(names: frozenset[str]) -> str:
         if names == _WORD_NAMES:
             return "word"
-        return "/".join(sorted(names - _TAG_NAMES))
+        return "/".join(sorted(names - _TAG_NAMES or names))
 
     def tokens_position(self, request: ColumnRequest) -> int:
         """The column that was asked for, or the one that the format keeps the words in."""
         if request.tokens_column is not None:
             return self.position(request.tokens_column, "--tokens_column")
+        if self.has_header:
+            return next(index for index, names in enumerate(self.names) if names & _WORD_NAMES)
         return self.position("form", "--tokens_column") if self.conllu else 0
 
     def tags_position(self, request: ColumnRequest) -> int:
@@ -243,6 +285,14 @@ class _ColumnFinder:
         if request.tags_column is not None:
             return self.position(request.tags_column, "--tags_column")
         place = f"{self.file}, line {self.number}"
+        if self.has_header:
+            found = next((i for n in _TASK_NAMES[request.task] if (i := _index_of(n, self.names)) is not None), None)
+            if found is None:
+                raise DataError(
+                    f"{place}: this header names no column for the task {request.task}; give --tags_column with one "
+                    f"of: {self.listing}"
+                )
+            return found
         if self.conllu:
             found = _index_of("ner" if request.task == "ner" else "upos", self.names)
             if found is None:

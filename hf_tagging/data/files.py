@@ -52,7 +52,7 @@ class SplitFiles:
 
     Args:
         kind: "columns", "json" or "parquet".
-        paths: The files, sorted.
+        paths: The files.
     """
 
     kind: str
@@ -153,7 +153,7 @@ def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None])
     """Checks the files that were given split by split.
 
     Args:
-        files: Split to path, to paths, or to None.
+        files: Split to path, to paths in the order they are to be read, or to None.
 
     Returns:
         The files of each split that was given.
@@ -176,17 +176,17 @@ def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None])
 
 
 def split_files(paths: Sequence[Path], *, split: str = "train") -> SplitFiles:
-    """Sorts the files of one split and makes sure that they are of one kind and can be read.
+    """Makes sure that the files of one split are of one kind and can be read; their order stays.
 
     Raises:
         DataError: They are not.
     """
-    absolute = sorted(path.expanduser().absolute() for path in paths)
+    absolute = [path.expanduser().absolute() for path in paths]
     kinds = {_kind(path) for path in absolute}
     if len(kinds) > 1:
         raise _two_kinds(absolute, split)
-    for path, following in zip(absolute, [*absolute[1:], None], strict=True):
-        if path == following:
+    for index, path in enumerate(absolute):
+        if path in absolute[:index]:
             raise DataError(f"{path} is given twice for the split {split}")
         if not os.access(path, os.R_OK):
             raise DataError(f"{path}: no permission to read this file")

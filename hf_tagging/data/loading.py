@@ -18,6 +18,7 @@ from hf_tagging.data.files import (
     missing_path,
 )
 from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
+from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved
 from hf_tagging.data.tag_columns import common_tag_names, encoded, standard_columns, tag_counts
 from hf_tagging.errors import DataError
@@ -103,7 +104,7 @@ def load_tagging_dataset(
         dataset = DatasetDict(
             {split: encoded(splits[split], names=names, split=split, cache_dir=cache) for split in splits}
         )
-    _report(dataset, place)
+    _report(dataset, place, task)
     return dataset
 
 
@@ -201,7 +202,7 @@ def _documents(dataset: Dataset) -> np.ndarray:
     return np.concatenate([chunk.indices.to_numpy() for chunk in encoded_ids.chunks])
 
 
-def _report(dataset: DatasetDict, place: str) -> None:
+def _report(dataset: DatasetDict, place: str, task: str) -> None:
     """Says what was loaded, and what a person would want to know before training on it."""
     for split, part in dataset.items():
         documents = len(pc.unique(part.data.column("document_id")))
@@ -212,9 +213,25 @@ def _report(dataset: DatasetDict, place: str) -> None:
     if missing := [split for split in SPLITS if split not in dataset]:
         level = logging.WARNING if "validation" in missing and "train" in dataset else logging.INFO
         logger.log(level, "%s has no %s split", place, " and no ".join(missing))
-    if unseen := unseen_tags(dataset):
+    if unseen := _unseen_types(dataset) if task == "ner" else unseen_tags(dataset):
+        what = "entity types" if task == "ner" else "tags"
         counts = "; ".join(
             f"{split}: " + ", ".join(f"{tag} ({count})" for tag, count in tags.items())
             for split, tags in unseen.items()
         )
-        logger.warning("%s: tags that train never has, with their words: %s", place, counts)
+        logger.warning("%s: %s that train never has, with their words: %s", place, what, counts)
+
+
+def _unseen_types(dataset: DatasetDict) -> dict[str, dict[str, int]]:
+    """What `unseen_tags` counts, by entity type: splits in two schemes have other tags for the same entities."""
+    if "train" not in dataset:
+        return {}
+    schema = TagSchema(tuple(dataset["train"].features["tags"].feature.names), "IOB2")  # types are so in any scheme
+    of_type = schema.types[:, None] == np.arange(len(schema.entity_types))  # (tags, types); O is of none
+    seen = tag_counts(dataset["train"]) @ of_type > 0
+    unseen = {}
+    for split in dataset:
+        counts = np.where(seen, 0, tag_counts(dataset[split]) @ of_type)
+        if counts.any():
+            unseen[str(split)] = {schema.entity_types[index]: int(counts[index]) for index in np.flatnonzero(counts)}
+    return unseen

@@ -4,17 +4,22 @@ A scheme says how entities are written as tags, one tag per word:
 
 - ``IOB1``: ``I-X``; ``B-X`` only where an entity directly follows another of the same type (Ramshaw and Marcus 1995).
 - ``IOB2``: every entity begins with ``B-X`` (CoNLL-2002 and most data on the Hub).
-- ``BIOES``: ``B-X I-X E-X``, and ``S-X`` for an entity of one word. ``BILOU`` is read as BIOES (L = E, U = S).
+- ``BIOES``: ``B-X I-X E-X``, and ``S-X`` for an entity of one word. ``BILOU`` (L = E, U = S) and ``BMES``
+  (M = I) are read as BIOES.
 - ``plain``: no entities, as in part-of-speech tagging.
 
 Which words make an entity is decided by one rule for all schemes, the rule of the CoNLL-2003 scorer ``conlleval``: an
 entity starts at a word that is tagged ``B-`` or ``S-``, or that follows ``O``, an ``E-``, an ``S-`` or another type;
 it ends before the next start or ``O``. Valid sequences of every scheme read as they were meant; an invalid one (an
 ``I-`` without its ``B-``) is read by the same rule, so that repairing it is: write down again what was read.
+
+Some data have one nameless type and write its prefixes bare: ``B I O`` (keyphrases, chunks), ``B M E S`` (Chinese words).
+Where an inventory has nothing but bare prefixes and ``O``, they are the prefixes of a type that is written ``ENT``.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,11 +32,15 @@ from datasets import ClassLabel, Dataset, DatasetDict, List
 from hf_tagging.data.rows import flat_lists
 from hf_tagging.errors import ConfigError, DataError
 
+logger = logging.getLogger(__name__)
+
 SCHEMES = ("IOB1", "IOB2", "BIOES")
 PLAIN = "plain"
 _PREFIXES = "OBIES"  # a word's prefix code is its position in this string
 _O, _B, _I, _E, _S = range(5)
-_READ_AS = {"B": _B, "I": _I, "E": _E, "S": _S, "L": _E, "U": _S}
+_READ_AS = {"B": _B, "I": _I, "E": _E, "S": _S, "L": _E, "U": _S, "M": _I}
+_ONLY_IN_BIOES = frozenset("ESLUM")
+_NAMELESS = "ENT"  # the entity type of an inventory of bare prefixes
 _WRITTEN = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES"}
 
 
@@ -62,9 +71,10 @@ class TagSchema:
         """Reads the inventory and the scheme off all splits of a dataset.
 
         For ``task="pos"`` the scheme is always plain. For ``task="ner"``: BIOES where an ``E-``/``S-`` (or
-        ``L-``/``U-``) occurs; else IOB1 where more entities begin with ``I-`` than there are ``B-`` that do not follow
-        an entity of their own type; else IOB2. NER tags without any prefix (``PER``) count as IOB1: a run of equal
-        tags is an entity.
+        ``L-``/``U-``, ``M-``) occurs; else IOB1 where more entities begin with ``I-`` than there are ``B-`` that do
+        not follow an entity of their own type; else IOB2. NER tags without any prefix (``PER``) count as IOB1: a run
+        of equal tags is an entity. Bare prefixes (``B I O``) are those of one type, ``ENT``, which is warned of; so
+        are prefixes in lower case (``b-per``, ``o``), which count as entity types like any other tag.
 
         Args:
             dataset: Splits with a column `tags` of List(ClassLabel).
@@ -76,14 +86,20 @@ class TagSchema:
         names = tuple(next(iter(dataset.values())).features["tags"].feature.names)
         if task == "pos":
             return cls(names)
+        _warn_of_prefixes(names)
         return cls(names, _detect_scheme(names, dataset))
 
     @classmethod
     def from_config(cls, config: Any) -> TagSchema:
-        """The schema of a saved tagger, from the `id2label` of its config (and `tag_scheme`, which our runs save)."""
+        """The schema of a saved tagger, from the `id2label` of its config and `tag_scheme`, which our runs save.
+
+        Without `tag_scheme` the tags must tell. Where all but ``O`` have a prefix, or are nothing but one (``B I O``),
+        the scheme is BIOES with ``E-``/``S-`` (or ``L-``/``U-``, ``M-``), IOB1 without any ``B-``, else IOB2: IOB1
+        with a ``B-`` cannot be told from it. Anything else is plain, entity types without prefixes (``O PER LOC``)
+        too: short names in capitals are part-of-speech tags as well.
+        """
         names = tuple(config.id2label[i] for i in range(len(config.id2label)))
-        guess = "IOB2" if all(name == "O" or name[:2] in ("B-", "I-") for name in names) else PLAIN
-        return cls(names, getattr(config, "tag_scheme", None) or guess)
+        return cls(names, getattr(config, "tag_scheme", None) or _guess_scheme(names))
 
     @property
     def id2label(self) -> dict[int, str]:
@@ -154,9 +170,12 @@ class TagSchema:
             other: The model's schema, or None.
 
         Returns:
-            The dataset in the other schema and that schema; both unchanged where it lacks one of the tags.
+            The dataset in the other schema and that schema; both unchanged where it lacks one of the tags, or is of
+            another scheme: the same tags mean other entities there, and BIOES has all the tags of IOB2.
         """
-        if other is None or not set(self.tags) <= set(other.tags) or other.tags == self.tags:
+        if other is None or other.scheme != self.scheme or not set(self.tags) <= set(other.tags):
+            return dataset, self
+        if other.tags == self.tags:
             return dataset, self
         adopted = TagSchema(other.tags, self.scheme)
         table = np.array([adopted.label2id[tag] for tag in self.tags])
@@ -233,17 +252,17 @@ class TagSchema:
 
     def continuation_ids(self) -> np.ndarray:
         """Per label id, the label of a word's further subwords: ``B-X`` and ``S-X`` become ``I-X``. (tags,) int64."""
-        inside = {tag: i for i, tag in enumerate(self.tags)}
-        return np.array(
-            [inside.get(f"I-{tag[2:]}", i) if self.prefixes[i] in (_B, _S) else i for i, tag in enumerate(self.tags)]
-        )
+        inside = self._lookup(self.entity_types)[self.types, _I]
+        return np.where(np.isin(self.prefixes, (_B, _S)) & (inside >= 0), inside, np.arange(len(self.tags)))
 
     def _lookup(self, entity_types: Sequence[str]) -> np.ndarray:
         """Label id for (entity type, prefix code); row -1 is O. (types + 1, prefixes)."""
-        ids = self.label2id
-        table = np.full((len(entity_types) + 1, len(_PREFIXES)), ids.get("O", 0))
-        for row, name in enumerate(entity_types):
-            table[row] = [ids.get(f"{prefix}-{name}", -1) for prefix in _PREFIXES]
+        table = np.full((len(entity_types) + 1, len(_PREFIXES)), -1)
+        table[-1] = self.label2id.get("O", 0)
+        rows = {name: row for row, name in enumerate(entity_types)}
+        for i in reversed(np.flatnonzero(self.types >= 0)):  # of two tags that read alike (E-X, L-X) the first stays
+            if (row := rows.get(self.entity_types[self.types[i]])) is not None:
+                table[row, self.prefixes[i]] = i
         return table
 
     def _same_tags(self, ids: np.ndarray, other_ids: np.ndarray, other: TagSchema) -> np.ndarray:
@@ -268,8 +287,9 @@ def convert_tags(tags: Sequence[str], *, source: str, target: str) -> list[str]:
 def _parse(tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Prefix codes, entity type indices and entity types of tags. A tag without a prefix is `I-` of itself."""
     prefixes, names = [], []
+    bare = _bare(tags)
     for tag in tags:
-        head, dash, rest = tag.partition("-")
+        head, dash, rest = f"{tag}-{_NAMELESS}".partition("-") if bare else tag.partition("-")
         prefixed = dash and head in _READ_AS and rest
         prefixes.append(_O if tag == "O" else _READ_AS[head] if prefixed else _I)
         names.append(None if tag == "O" else rest if prefixed else tag)
@@ -279,16 +299,55 @@ def _parse(tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ..
     return np.array(prefixes, np.int8), codes, types
 
 
+def _bare(names: Sequence[str]) -> bool:
+    """Whether an inventory is the bare prefixes of one nameless type: `B I O`, `B M E S`; `O S L` may be three types."""
+    return set(names) <= {"O", *_READ_AS} and not {"B", "I"}.isdisjoint(names)
+
+
+def _unprefixed(names: Sequence[str]) -> list[str]:
+    """The tags but O that are no prefix with a type behind it."""
+    return [
+        name
+        for name, (head, _, rest) in ((name, name.partition("-")) for name in names)
+        if name != "O" and (head not in _READ_AS or not rest)
+    ]
+
+
+def _guess_scheme(names: Sequence[str]) -> str:
+    """The scheme that an inventory alone tells; see `TagSchema.from_config`."""
+    if _unprefixed(names) and not _bare(names):
+        return PLAIN
+    heads = {name.partition("-")[0] for name in names}
+    if heads & _ONLY_IN_BIOES:
+        return "BIOES"
+    return "IOB1" if "I" in heads and "B" not in heads else "IOB2"
+
+
+def _warn_of_prefixes(names: Sequence[str]) -> None:
+    if _bare(names):
+        logger.warning(
+            "the tags %s are prefixes without an entity type: read as one type, %s (B-%s, I-%s)",
+            *(" ".join(names), _NAMELESS, _NAMELESS, _NAMELESS),
+        )
+    heads = [(name, *name.partition("-")) for name in names]
+    lower = [n for n, head, _, rest in heads if n == "o" or (rest and head.islower() and head.upper() in _READ_AS)]
+    if lower:
+        logger.warning(
+            "%s: prefixes are B-, I-, ... and O in capitals, so each of these counts as an entity type of its own; "
+            "where they are meant as prefixes, write them in capitals in the data",
+            " ".join(lower),
+        )
+
+
 def _detect_scheme(names: Sequence[str], dataset: DatasetDict) -> str:
-    heads = [name.partition("-") for name in names if name != "O"]
-    unprefixed = ["".join(parts) for parts in heads if parts[0] not in _READ_AS or not parts[2]]
-    if unprefixed and len(unprefixed) < len(heads):
+    unprefixed = [] if _bare(names) else _unprefixed(names)
+    if unprefixed and len(unprefixed) < sum(name != "O" for name in names):
         raise DataError(
             f"Some tags have no prefix ({', '.join(unprefixed[:5])}) while others do: "
             "a NER dataset has B-/I- (or B-/I-/E-/S-) before every tag but O, or before none. "
             "Is this the right column? Choose it with --tags_column; for part-of-speech tags use recipes/pos_bert.py."
         )
-    if any(head in ("E", "S", "L", "U") for head, _, _ in heads) and not unprefixed:
+    if not unprefixed and not _ONLY_IN_BIOES.isdisjoint(name.partition("-")[0] for name in names):
         return "BIOES"
     schema = TagSchema(tuple(names), "IOB2")
     started_by_i = isolated_b = 0

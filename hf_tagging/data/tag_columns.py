@@ -1,6 +1,7 @@
 """From a source's columns to ours: which hold words and tags, are the rows sound, and tags as ClassLabel."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -75,15 +76,17 @@ def common_tag_names(
         place: The source as a message names it.
 
     Raises:
-        DataError: Splits have different ClassLabel names, ids have no names or are out of their range, or a
-            tag is not among the names given.
+        DataError: Splits have different ClassLabel names, ids have no names or are out of their range, a tag
+            is not among the names given, or a tag is empty or has white space in it.
     """
     declared = _declared_names(splits, tag_names, place)
     found: set[str] = set()
     for split, dataset in splits.items():
         values = pc.list_flatten(dataset.data.column("tags"))
         if _item(dataset, "tags") == "string":
-            found.update(pc.unique(values).to_pylist())
+            tags = pc.unique(values).to_pylist()
+            _check_tags(tags, f"{place}, split {split}")
+            found.update(tags)
         elif declared is None:
             raise DataError(
                 f"{place}: the tags of {split} are integers without names; give the names in the order of "
@@ -274,6 +277,7 @@ def _declared_names(
     if tag_names is not None and len(set(tag_names)) != len(tag_names):
         raise DataError(f"--tag_names {' '.join(tag_names)}: a name is there twice")
     declared, source = (list(tag_names), "--tag_names") if tag_names is not None else (None, "")
+    _check_tags(declared or (), source)
     for split, dataset in splits.items():
         item = dataset.features["tags"].feature
         if not isinstance(item, datasets.ClassLabel):
@@ -284,7 +288,18 @@ def _declared_names(
                 f"are {' '.join(declared)}; expected the same names in the same order"
             )
         declared, source = item.names, split
+        _check_tags(declared, f"{place}, split {split}")
     return declared
+
+
+def _check_tags(tags: Sequence[str], place: str) -> None:
+    """No white space in a tag: a prediction is written as a line of fields, which `conlleval` cuts at blanks."""
+    for tag in tags:
+        if not tag or re.search(r"\s", tag):
+            raise DataError(
+                f"{place}: the tag {tag!r} {'has white space in it' if tag else 'is empty'}; tags are written between "
+                f"blanks, so expected one like {'_'.join(tag.split()) or 'O'!r}: rename it in the data"
+            )
 
 
 def _check_ids(dataset: datasets.Dataset, count: int, place: str) -> None:

@@ -16,6 +16,7 @@ from hf_tagging.data.column_layout import DOCUMENT_MARK, is_blank
 from hf_tagging.data.files import missing_path
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
+from hf_tagging.inference.results import text_table
 from hf_tagging.inference.tagger import Tagger
 
 FORMATS = ("column", "jsonl", "text")
@@ -77,9 +78,16 @@ def tag_file(
 
 
 def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, overwrite: bool = False) -> FileCounts:
-    """Tags one text and writes it as a line of JSON, as `tag_file` does with a file of one line."""
+    """Tags one text and writes it as a line of JSON, as `tag_file` does with a file of one line.
+
+    On a terminal it writes a table instead, for the person before it.
+    """
     check_paths(None, target, overwrite=overwrite)
     with _output(target) as output:
+        if output.isatty():
+            tagged = tagger.tag_text(text)
+            output.write(text_table(tagged))
+            return FileCounts(int(bool(tagged.words)), len(tagged.words))
         return _tag_records(tagger, [text_record({"text": text})], output)
 
 

@@ -10,7 +10,6 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -18,11 +17,14 @@ from transformers.utils import find_adapter_config_file
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError
-from hf_tagging.models.encoder import hub_options, quiet, resolve_model
+from hf_tagging.hub import model_errors
+from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model
 
-# What the libraries raise for a model that is missing, broken, of another kind, or of other shapes than its config's.
-_LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError)
 _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
+_HOW_TO_FIND = (
+    "Give the output folder of a run (--model PATH), or a name on the Hub that this machine can reach or has in its "
+    "cache."
+)
 
 
 def load_tagger(
@@ -42,23 +44,22 @@ def load_tagger(
     """
     source = _existing(name)
     hub = hub_options(source, revision, trust_remote_code)
-    with quiet():
-        try:
-            config = AutoConfig.from_pretrained(source, **hub)
-            tokenizer = AutoTokenizer.from_pretrained(source, **hub)
-            adapter = find_adapter_config_file(source, revision=revision, local_files_only=hub["local_files_only"])
-        except _LOADING_ERRORS as error:
-            raise _cannot_load(name, error) from error
+    with quiet(), model_errors(name, advice=_HOW_TO_FIND):
+        config = AutoConfig.from_pretrained(source, **hub)
+        tokenizer = load_tokenizer(source, hub)
+        adapter = find_adapter_config_file(source, revision=revision, local_files_only=hub["local_files_only"])
         _refuse_other_tasks(name, config)
         if adapter and not _holds_weights(source):
-            return _load_adapter(name, source, config, hub, dtype), tokenizer
+            # PEFT asks the Hub for a name even with local_files_only (0.21, load_peft_weights), but not for a folder.
+            found = str(Path(adapter).parent) if hub["local_files_only"] else source
+            return _load_adapter(name, found, config, hub, dtype), tokenizer
         return _load_model(name, source, config, hub, dtype), tokenizer
 
 
 def _existing(name: str) -> str:
     """The folder or the name on the Hub; what can only be a folder has to be there and hold a model."""
     source = resolve_model(name)
-    folder = Path(source).expanduser()
+    folder = Path(source)
     if not folder.exists():
         if looks_like_path(source):
             raise ModelError(
@@ -82,12 +83,9 @@ def _refuse_other_tasks(name: str, config: Any) -> None:
 
 
 def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype: torch.dtype) -> PreTrainedModel:
-    try:
-        model, report = AutoModelForTokenClassification.from_pretrained(
-            source, config=config, dtype=dtype, output_loading_info=True, **hub
-        )
-    except _LOADING_ERRORS as error:
-        raise _cannot_load(name, error) from error
+    model, report = AutoModelForTokenClassification.from_pretrained(
+        source, config=config, dtype=dtype, output_loading_info=True, **hub
+    )
     _refuse_untrained(name, report["missing_keys"])
     return model
 
@@ -100,20 +98,18 @@ def _load_adapter(name: str, source: str, config: Any, hub: dict[str, Any], dtyp
     """
     from peft import PeftConfig, PeftModel
 
-    try:
+    with model_errors(f"{name} (an adapter, which needs its base model)", advice=_HOW_TO_FIND):
         adapter = PeftConfig.from_pretrained(source, revision=hub["revision"])
+        base = resolve_model(adapter.base_model_name_or_path)
         model, report = AutoModelForTokenClassification.from_pretrained(
-            resolve_model(adapter.base_model_name_or_path),
+            base,
             config=config,
             dtype=dtype,
-            revision=adapter.revision,
-            trust_remote_code=hub["trust_remote_code"],
+            **hub_options(base, adapter.revision, hub["trust_remote_code"]),
             ignore_mismatched_sizes=True,  # the base may tag with other tags; the adapter brings a head of its own
             output_loading_info=True,
         )
         model = PeftModel.from_pretrained(model, source, revision=hub["revision"]).merge_and_unload()
-    except _LOADING_ERRORS as error:
-        raise _cannot_load(f"{name} (an adapter, which needs its base model)", error) from error
     brought = set(adapter.modules_to_save or ())
     lacking = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
     _refuse_untrained(name, [key for key in lacking if not brought & set(key.split("."))])
@@ -130,11 +126,3 @@ def _refuse_untrained(name: str, missing: Iterable[str]) -> None:
         raise ModelError(
             f"--model {name}: an encoder without a trained tag head (no weights for {lacking}). {_HOW_TO_TRAIN}"
         )
-
-
-def _cannot_load(name: str, error: Exception) -> ModelError:
-    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return ModelError(
-        f"--model {name}: cannot be loaded ({first_line}). Give the output folder of a run (--model PATH), or a name "
-        "on the Hub that this machine can reach or has in its cache."
-    )

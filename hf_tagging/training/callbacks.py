@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,8 +10,10 @@ from typing import Any
 from accelerate import PartialState
 from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
 
-_COMPLETE = "complete.json"
+from hf_tagging.training.folder import mark_complete
+
 _SHOWN = ("loss", "accuracy", "precision", "recall", "f1")
 
 
@@ -97,34 +97,22 @@ def evaluation_line(
 
 
 class CompleteCheckpoints(TrainerCallback):
-    """Writes into each checkpoint, last of all, a list of its files with their sizes.
+    """Marks each checkpoint as complete, last of all, and only then deletes older ones.
 
-    The Trainer writes a checkpoint file by file and deletes old ones the same way; a killed run can leave either half
-    done. Only a checkpoint whose list is there and true is resumed.
+    The Trainer writes a checkpoint file by file and would delete old ones the same way before that; a killed run can
+    leave either half done. Only a checkpoint that holds what its mark lists is resumed.
+
+    Args:
+        keep: Checkpoints to keep, the best and the last among them; None: all.
     """
+
+    def __init__(self, keep: int | None):
+        self.keep = keep
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Runs after the Trainer has written everything, on every process."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
-            folder = Path(args.output_dir or "") / f"checkpoint-{state.global_step}"
-            sizes = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
-            sizes.pop(_COMPLETE, None)
-            partial = folder / f".{_COMPLETE}"
-            partial.write_text(json.dumps(sizes, indent=1))
-            os.replace(partial, folder / _COMPLETE)
-
-
-def last_complete_checkpoint(output_dir: str | Path) -> Path | None:
-    """The newest checkpoint that was written to its end, or None."""
-    folders = sorted(Path(output_dir).glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]), reverse=True)
-    return next((folder for folder in folders if is_complete(folder)), None)
-
-
-def is_complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint holds every file that it is said to hold."""
-    try:
-        sizes = json.loads((checkpoint / _COMPLETE).read_text())
-    except (OSError, ValueError):
-        return False
-    return all((checkpoint / name).is_file() and (checkpoint / name).stat().st_size == n for name, n in sizes.items())
+            folder = str(args.output_dir)
+            mark_complete(Path(folder) / f"checkpoint-{state.global_step}")
+            rotate_checkpoints(folder, self.keep, best_model_checkpoint=state.best_model_checkpoint)

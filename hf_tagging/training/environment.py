@@ -64,18 +64,19 @@ def use_cores(on_cpu: bool) -> None:
 
 
 def git_revision() -> str | None:
-    """The revision of the source that runs, where it is a git checkout."""
+    """The revision of the source that runs; None where it is installed, be it inside somebody's checkout."""
+    here = Path(__file__)
+    if _git("ls-files", "--error-unmatch", here.name, cwd=here.parent) is None:
+        return None
+    return _git("rev-parse", "HEAD", cwd=here.parent)
+
+
+def _git(*words: str, cwd: Path) -> str | None:
     try:
-        result = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
+        result = subprocess.run(["git", *words], cwd=cwd, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return result.stdout.strip() or None
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def describe_split(split: Dataset) -> dict[str, Any]:

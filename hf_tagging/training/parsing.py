@@ -20,6 +20,8 @@ from typing import Any
 import yaml
 from transformers import HfArgumentParser
 
+from hf_tagging.data.files import looks_like_path, nearest_path
+from hf_tagging.data.schema import SCHEMES, TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.training.arguments import LORA_LEARNING_RATE, DataArguments, ModelArguments, TaggingArguments
 
@@ -28,18 +30,9 @@ _LOADING = (
     "validation_share", "num_proc",
 )  # fmt: skip
 _METRIC = {"pos": "accuracy", "ner": "f1"}
-_DATA_SUFFIXES = {
-    ".txt",
-    ".conll",
-    ".conllu",
-    ".tsv",
-    ".jsonl",
-    ".json",
-    ".parquet",
-    ".iob",
-    ".bio",
-    ".csv",
-    ".safetensors",
+_METRICS = {
+    "pos": ("accuracy", "macro_f1", "sentence_accuracy", "mean_sentence_accuracy", "unseen_accuracy", "loss"),
+    "ner": ("f1", "precision", "recall", "strict_f1", "macro_f1", "sentence_f1", "accuracy", "loss"),
 }
 
 
@@ -61,16 +54,33 @@ class RunArguments:
     training: TaggingArguments
     given: frozenset[str]
 
+    @property
+    def _files_alone(self) -> bool:
+        """Whether the data is given split by split, so that the default dataset is not meant."""
+        data = self.data
+        return bool(data.train_file or data.validation_file or data.test_file) and "dataset" not in self.given
+
+    @property
+    def dataset_name(self) -> str:
+        """What the data is called in messages, in the record and in the default folder."""
+        files = (
+            (self.data.train_file or self.data.test_file or self.data.validation_file) if self._files_alone else None
+        )
+        return Path(files[0]).name if files else self.data.dataset
+
+    def scheme(self, saved: TagSchema | None) -> str:
+        """The scheme of the model: as given, or as a model that is a tagger already has it, or IOB2."""
+        return self.data.scheme or (saved.scheme if saved and saved.scheme in SCHEMES else "IOB2")
+
     def loading(self) -> dict[str, Any]:
         """What `load_tagging_dataset` is to be called with."""
         data = self.data
-        from_files = data.train_file or data.validation_file or data.test_file
         return {
-            "name_or_path": None if from_files and "dataset" not in self.given else data.dataset,
+            "name_or_path": None if self._files_alone else data.dataset,
             "task": self.task,
             "config_name": data.dataset_config,
             "revision": data.dataset_revision,
-            "seed": self.training.data_seed or self.training.seed,
+            "seed": self.training.seed if self.training.data_seed is None else self.training.data_seed,
         } | {name: getattr(data, name) for name in _LOADING}
 
     def source(self) -> dict[str, Any]:
@@ -108,7 +118,8 @@ class RunArguments:
         merged: dict[str, Any] = {"task": self.task}
         for part in (self.data, self.model):
             merged.update({f.name: getattr(part, f.name) for f in fields(part)})
-        return merged | self.training.to_dict()
+        merged |= self.training.to_dict()
+        return {name: "***" if name.endswith("_token") and value else value for name, value in merged.items()}
 
 
 @dataclass(frozen=True)
@@ -150,7 +161,7 @@ def parse_arguments(task: str, argv: Sequence[str] | None = None, *, description
         problem = _convert(parser, setting, values)
         problems += [problem] if problem else []
     _reconcile(values)
-    problems += _missing_paths(values)
+    problems += _missing_paths(values) + _unknown_metric(task, values)
     parts = [_build(part, parser, values, problems) for part in (DataArguments, ModelArguments, TaggingArguments)]
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -196,7 +207,7 @@ def _read_yaml(paths: list[str]) -> tuple[list[_Given], list[str]]:
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as error:
-        return [], [f"--config {path}: {error.strerror}{_nearest_path(path)}"]
+        return [], [f"--config {path}: {error.strerror}{_did_you_mean(path)}"]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return [], [f"--config {path}: not YAML ({' '.join(str(error).split())})"]
     if node is None:
@@ -207,6 +218,9 @@ def _read_yaml(paths: list[str]) -> tuple[list[_Given], list[str]]:
     seen: set[str] = set()
     for key, value in node.value:
         place = f"{path}, line {key.start_mark.line + 1}"
+        if not isinstance(key, yaml.ScalarNode):
+            problems.append(f"{place}: expected `name: value`")
+            continue
         if key.value in seen:
             problems.append(f"{place}: {key.value}: stands there twice")
         seen.add(key.value)
@@ -299,6 +313,16 @@ def _reconcile(values: dict[str, Any]) -> None:
         values["save_steps"] = values.setdefault("eval_steps", 500)
 
 
+def _unknown_metric(task: str, values: dict[str, Any]) -> list[str]:
+    """A figure to choose by that no evaluation gives: better told now than after the first epoch."""
+    name = (values.get("metric_for_best_model") or "loss").removeprefix("eval_")
+    if name in _METRICS[task]:
+        return []
+    near = difflib.get_close_matches(name, _METRICS[task], 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return [f"metric_for_best_model: {name!r} is not one of {', '.join(_METRICS[task])}{hint}"]
+
+
 def _missing_paths(values: dict[str, Any]) -> list[str]:
     """Paths that are not there. A name that may be one on the Hub is left to the Hub."""
     problems = []
@@ -306,24 +330,17 @@ def _missing_paths(values: dict[str, Any]) -> list[str]:
         given = values.get(name) or []
         for path in [given] if isinstance(given, str) else given:
             if not Path(path).expanduser().exists():
-                problems.append(f"{name}: {path} is not there{_nearest_path(Path(path))}")
+                problems.append(f"{name}: {path} is not there{_did_you_mean(Path(path))}")
     for name in ("dataset", "model"):
         path = values.get(name)
-        if path and _looks_like_path(path) and not Path(path).expanduser().exists():
-            problems.append(f"{name}: {path} is not there{_nearest_path(Path(path))}")
+        if path and looks_like_path(path) and not Path(path).expanduser().exists():
+            problems.append(f"{name}: {path} is not there{_did_you_mean(Path(path))}")
     return problems
 
 
-def _looks_like_path(name: str) -> bool:
-    return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).suffix.lower() in _DATA_SUFFIXES
-
-
-def _nearest_path(path: Path) -> str:
-    path = path.expanduser()
-    if not path.parent.is_dir():
-        return f" (nor is the folder {path.parent})"
-    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], 1)
-    return f"; did you mean {path.parent / near[0]}?" if near else ""
+def _did_you_mean(path: Path) -> str:
+    near = nearest_path(path.expanduser())
+    return f"; did you mean {near}?" if near else ""
 
 
 def _build(part: type, parser: HfArgumentParser, values: dict[str, Any], problems: list[str]) -> Any:
@@ -339,7 +356,7 @@ def _build(part: type, parser: HfArgumentParser, values: dict[str, Any], problem
 
 def _name_output(arguments: RunArguments) -> RunArguments:
     if "output_dir" not in arguments.given:
-        names: Iterable[str] = (arguments.task, arguments.model.model, arguments.data.dataset)
+        names: Iterable[str] = (arguments.task, arguments.model.model, Path(arguments.dataset_name).stem)
         slugs = [re.sub(r"[^A-Za-z0-9._]+", "-", Path(name).name).strip("-.") for name in names]
         arguments.training.output_dir = str(Path("runs") / "-".join(filter(None, slugs)))
     return arguments

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
-import os
 import shutil
 import sys
 import time
@@ -21,39 +21,21 @@ import torch
 import transformers
 from accelerate import PartialState
 from datasets import DatasetDict
-from huggingface_hub import HfApi
 from transformers import set_seed
 
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
-from hf_tagging.errors import ConfigError, DataError, OutputError
-from hf_tagging.training.callbacks import is_complete, last_complete_checkpoint
+from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.training.environment import describe_split, git_revision, hardware, use_cores, versions
+from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.parsing import RunArguments
+from hf_tagging.training.pushing import prepare_repository, push_folder
 from hf_tagging.training.trainer import TaggingTrainer
 
 logger = logging.getLogger("hf_tagging")
 
-RECORD = "run.json"
-_OWN = (
-    RECORD,
-    "results.json",
-    "README.md",
-    "predictions",
-    "config.json",
-    "adapter_config.json",
-)  # what marks a run
-_MODEL_FILES = (
-    "*.safetensors*",
-    "tokenizer*",
-    "vocab*",
-    "merges.txt",
-    "special_tokens_map.json",
-    "adapter_*",
-    "runs",
-)
 # Arguments that change how a run is carried out but not what comes out of it: they may differ when it is resumed.
 _FREE = {
     "resume", "overwrite", "resume_from_checkpoint", "output_dir", "disable_tqdm", "log_level", "log_level_replica",
@@ -76,14 +58,15 @@ class TaggingRun:
 
     def __init__(self, arguments: RunArguments):
         self.arguments = arguments
-        self.folder = Path(arguments.training.output_dir or "runs")
+        self.folder = RunFolder(str(arguments.training.output_dir))
+        self._before: dict[str, Any] = {}  # the record of the run that is resumed
         self.state = PartialState()
         self.record: dict[str, Any] = {
             "task": arguments.task,
             "status": "running",
             "started": _now(),
             "command": [Path(sys.argv[0]).name, *_masked(sys.argv[1:])],
-            "arguments": _masked_values(arguments.as_dict()),
+            "arguments": arguments.as_dict(),
             "seed": arguments.training.seed,
             "versions": versions(),
             "hardware": hardware(self.state.num_processes),
@@ -94,57 +77,55 @@ class TaggingRun:
         self.record["hardware"]["threads"] = torch.get_num_threads()
         _quiet_libraries(self.state.is_main_process)
         self._check_folder()
+        if arguments.training.push_to_hub and self.state.is_main_process:
+            prepare_repository(arguments.training)
         set_seed(arguments.training.seed)
 
     def _check_folder(self) -> None:
-        found = [name for name in _OWN if (self.folder / name).exists()]
-        found += sorted(path.name for path in self.folder.glob("checkpoint-*"))
         training = self.arguments.training
-        if found and not (training.resume or training.overwrite):
-            raise OutputError(
-                f"{self.folder}: holds a run already ({', '.join(found[:4])}). Nothing was changed. "
-                "Type --resume to go on with it, --overwrite to replace it, or choose another --output_dir."
-            )
-        if training.resume and found:
-            self._check_arguments()
-
-    def _check_arguments(self) -> None:
-        try:
-            before = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))["arguments"]
-        except (OSError, ValueError, KeyError):
-            raise OutputError(
-                f"{self.folder / RECORD}: cannot be read, so it is not known how the run was started. "
-                "Type --overwrite to start again."
-            ) from None
+        self.folder.check(resume=training.resume, overwrite=training.overwrite)
+        before = self.folder.record()
+        if not (training.resume and before):
+            return
+        self._before = before
         now = json.loads(json.dumps(self.record["arguments"], default=str))
-        changed = [k for k in now if k not in _FREE and k in before and before[k] != now[k]]
+        old = before["arguments"] | {"processes": before["hardware"]["processes"]}
+        now["processes"] = self.record["hardware"]["processes"]
+        changed = [name for name in now if name not in _FREE and name in old and old[name] != now[name]]
         if changed:
-            lines = [f"{k}: was {before[k]!r}, is {now[k]!r}" for k in sorted(changed)]
+            lines = [f"{name}: was {old[name]!r}, is {now[name]!r}" for name in sorted(changed)]
             raise ConfigError(
-                f"--resume goes on with the run in {self.folder} as it was started, but its arguments differ:\n  "
+                f"--resume goes on with the run in {self.folder.path} as it was started, but this differs:\n  "
                 + "\n  ".join(lines)
                 + "\nGive the old values, or type --overwrite to start again."
             )
+        versions_then = {k: v for k, v in before["versions"].items() if self.record["versions"].get(k) != v}
+        if versions_then:
+            logger.warning("The run was started with other versions (%s): its weights may differ", versions_then)
 
     def select(self, dataset: DatasetDict) -> DatasetDict:
-        """Keeps the first `max_train_samples` and `max_eval_samples` sentences, and notes what there is."""
+        """Keeps the first `max_train_samples` and `max_eval_samples` sentences, and notes what there is.
+
+        Raises:
+            DataError: If there is nothing to train on, or the run to be resumed had other data.
+        """
         data = self.arguments.data
-        limits = {
-            "train": data.max_train_samples,
-            "validation": data.max_eval_samples,
-            "test": data.max_eval_samples,
-        }
+        limits = {"train": data.max_train_samples, "validation": data.max_eval_samples, "test": data.max_eval_samples}
         kept = DatasetDict()
         for name, split in dataset.items():
             limit = limits.get(name)
             kept[name] = split if limit is None else split.select(range(min(limit, len(split))))
+        name = self.arguments.dataset_name
         if self.arguments.training.do_train and "train" not in kept:
-            raise DataError(f"{data.dataset}: has no training split (there is {', '.join(kept)}); give --train_file.")
-        self.record["dataset"] = {
-            "name": data.dataset,
-            "splits": {name: describe_split(split) for name, split in kept.items()},
-            "unseen_tags": unseen_tags(kept),
-        }
+            raise DataError(f"{name}: has no training split (there is {', '.join(kept)}); give --train_file.")
+        self.record["dataset"] = {"name": name, "splits": {n: describe_split(split) for n, split in kept.items()}}
+        before = self._before.get("dataset", {}).get("splits", {})
+        changed = [n for n, facts in self.record["dataset"]["splits"].items() if n in before and before[n] != facts]
+        if changed:
+            raise DataError(
+                f"{name}: the words or tags of {', '.join(changed)} are not those that the run in {self.folder.path} "
+                "was started with. Give it the old data, or type --overwrite to start again."
+            )
         return kept
 
     def main_process_first(self) -> AbstractContextManager[None]:
@@ -165,26 +146,45 @@ class TaggingRun:
             if changes := count.describe():
                 logger.info("%s: %s", name, changes)
         self.record["alignment"] = {name: asdict(count) for name, count in counts.items()}
+        # Counted here and not when it was loaded: by now every split is in one scheme.
+        self.record["dataset"]["unseen_tags"] = unseen_tags(DatasetDict({n: s.words for n, s in splits.items()}))
         return splits
 
-    def evaluated(self, splits: dict[str, AlignedSplit]) -> list[str]:
-        """The splits that the arguments ask figures of (`do_eval`, `do_predict`) and that exist."""
-        training = self.arguments.training
-        wanted = {"validation": training.do_eval, "test": training.do_predict}
-        return [name for name, wish in wanted.items() if wish and name in splits]
+    def evaluate(
+        self, trainer: TaggingTrainer, splits: dict[str, AlignedSplit], write_predictions: Callable[..., None]
+    ) -> dict[str, dict[str, Any]]:
+        """Tags and scores validation and test, as `do_eval` and `do_predict` ask, and keeps the predictions.
 
-    def write(self, name: str, writer: Callable[..., None], *content: Any) -> None:
-        """Calls `writer(path, *content)` for a file in the folder, on the first process alone."""
-        if self.state.is_main_process:
-            writer(self.folder / name, *content)
+        Args:
+            trainer: After training.
+            splits: Those that exist.
+            write_predictions: Writes (path, words, gold, predicted), the last three (sentences, words).
+
+        Returns:
+            Per split, every figure.
+        """
+        training = self.arguments.training
+        results = {}
+        for name, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
+            if wanted and name in splits:
+                outcome = trainer.predict_words(splits[name], name)
+                results[name] = outcome.metrics
+                if self.state.is_main_process:
+                    path = self.folder.path / "predictions" / f"{name}.conll"
+                    write_predictions(path, splits[name].words["tokens"], outcome.gold, outcome.predicted)
+        return results
 
     def say(self, text: str) -> None:
         """Prints once, whatever the number of processes."""
         if self.state.is_main_process:
-            print(f"\n{text}\n\nWritten to {self.folder}", flush=True)
+            print(f"\n{text}\n\nWritten to {self.folder.path}", flush=True)
 
     def train(self, trainer: TaggingTrainer) -> None:
-        """Trains, from the last complete checkpoint where the run is resumed."""
+        """Trains, from the last complete checkpoint where the run is resumed, and saves the model.
+
+        Raises:
+            ConfigError: If an argument asks for a package that is not installed.
+        """
         assert trainer.model is not None
         parameters = list(trainer.model.parameters())
         self.record["parameters"] = {
@@ -194,93 +194,93 @@ class TaggingRun:
         with self.state.main_process_first():
             if self.state.is_main_process:
                 self._begin()
-        if not self.arguments.training.do_train:
-            return
-        given = self.arguments.training.resume_from_checkpoint
-        checkpoint = given or (last_complete_checkpoint(self.folder) if self.arguments.training.resume else None)
-        if checkpoint:
-            logger.info("Going on from %s", checkpoint)
-        output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        self.record["seconds"] = {"training": round(output.metrics["train_runtime"], 1)}
-        self.record["history"] = _history(trainer.state.log_history)
+        if self.arguments.training.do_train:
+            checkpoint = self._checkpoint()
+            self.record["resumed_from"] = checkpoint and Path(checkpoint).name
+            try:
+                output = trainer.train(resume_from_checkpoint=checkpoint)
+            except ImportError as error:
+                raise ConfigError(f"A package is missing for what was asked: {error}") from error
+            self.record["seconds"] = {"training": round(output.metrics["train_runtime"], 1)}
+            self.record["history"] = _history(trainer.state.log_history)
+        self._save_model(trainer)  # before anything is evaluated: bf16_full_eval casts the weights in place
 
     def _begin(self) -> None:
         """Makes the folder ready; only now, with everything loaded, is an old run removed."""
         if self.arguments.training.overwrite:
-            _remove_run(self.folder)
-        for checkpoint in self.folder.glob("checkpoint-*"):
-            if not is_complete(checkpoint):
-                shutil.rmtree(checkpoint)
-        self._write(RECORD, self.record)
+            self.folder.remove_run()
+        else:
+            self.folder.remove_broken_checkpoints()
+        self.record["files"] = self._before.get("files", [])
+        self.folder.write(RECORD, self.record)
 
-    def save(self, trainer: TaggingTrainer, results: dict[str, dict[str, Any]], card: str = "") -> None:
-        """Writes the model, the tokenizer, `results.json`, the card and, last, `run.json` with status finished.
+    def _checkpoint(self) -> str | None:
+        """Where training goes on, if anywhere."""
+        training = self.arguments.training
+        if training.resume_from_checkpoint or not training.resume:
+            return training.resume_from_checkpoint
+        if training.save_only_model:
+            logger.warning("save_only_model: the checkpoints hold no optimizer; the run starts again")
+            return None
+        found = self.folder.last_checkpoint()
+        if found:
+            logger.info("Going on from %s", found)
+        return str(found) if found else None
+
+    def save(self, results: dict[str, dict[str, Any]], card: str) -> None:
+        """Writes `results.json`, the card and, last, `run.json` with status finished; pushes if that was asked.
 
         Args:
-            trainer: After training.
             results: Per split, every figure.
             card: Text of `README.md`.
         """
-        self.save_model(trainer)
         self.record |= {"status": "finished", "finished": _now(), "results": results}
         self.record.setdefault("seconds", {})["all"] = round(time.monotonic() - self._began, 1)
         if self.state.is_main_process:
-            self._write("results.json", results)
-            with whole_file(self.folder / "README.md") as file:
+            self.folder.write("results.json", results)
+            with whole_file(self.folder.path / "README.md") as file:
                 file.write(card)
-            self._write(RECORD, self.record)
+            self.folder.write(RECORD, self.record)
             if self.arguments.training.push_to_hub:
-                self._push(trainer)
+                logger.info(
+                    "Pushed to %s", push_folder(self.folder.path, self.record["files"], self.arguments.training)
+                )
         self.state.wait_for_everyone()
 
-    def _push(self, trainer: TaggingTrainer) -> None:
-        """Uploads the folder as it stands; `Trainer.push_to_hub` would save again and write a card of its own."""
-        training = self.arguments.training
-        url = HfApi(token=training.hub_token).upload_folder(
-            repo_id=str(trainer.hub_model_id),
-            folder_path=self.folder,
-            revision=training.hub_revision,
-            ignore_patterns=["checkpoint-*", ".*"],
-            commit_message=f"{self.arguments.task} tagger, {self.record['finished']}",
-        )
-        logger.info("Pushed to %s", url)
-
-    def save_model(self, trainer: TaggingTrainer) -> None:
+    def _save_model(self, trainer: TaggingTrainer) -> None:
         """Writes model and tokenizer beside the folder's other files, each file whole.
 
         A LoRA model is merged first, so that the result is an ordinary one. With ``--lora_merge false`` the adapter
         stands in files of its own beside the encoder that it belongs to: the folder loads without the Hub, and the
         adapter can be taken out of it.
         """
-        staging = self.folder / ".model"
+        staging = self.folder.path / ".model"
         if self.state.is_main_process:
             shutil.rmtree(staging, ignore_errors=True)
         self.state.wait_for_everyone()
-        trainer.save_model(str(staging))  # every process takes part where the weights are sharded
+        trainer.save_model(str(staging), _internal_call=True)  # every process takes part where weights are sharded
         model: Any = trainer.accelerator.unwrap_model(trainer.model)
         if self.state.is_main_process:
             if hasattr(model, "merge_and_unload"):
-                merge = self.arguments.model.lora_merge
-                (model.merge_and_unload() if merge else model.unload()).save_pretrained(staging)
-                for adapter in staging.glob("adapter_*") if merge else ():
-                    adapter.unlink()
-            for file in sorted(staging.iterdir()):
-                if file.name not in ("training_args.bin", "README.md"):  # a pickle, and peft's own empty card
-                    os.replace(file, self.folder / file.name)
+                self._save_lora(model, staging)
+            for leftover in ("training_args.bin", "README.md"):  # a pickle, and peft's own empty card
+                (staging / leftover).unlink(missing_ok=True)
+            files = sorted(staging.iterdir())
+            written = [f.name for f in files] + ["results.json", "README.md"]
+            written += [f"predictions/{name}.conll" for name in ("validation", "test")]
+            self.record["files"] = sorted({*self.record["files"], *written})
+            self.folder.write(RECORD, self.record)  # said before it is done: a killed run still knows its own files
+            self.folder.take(files)
             shutil.rmtree(staging)
         self.state.wait_for_everyone()
 
-    def _write(self, name: str, content: Any) -> None:
-        with whole_file(self.folder / name) as file:
-            json.dump(content, file, indent=2, ensure_ascii=False, default=str)
-            file.write("\n")
-
-
-def _remove_run(folder: Path) -> None:
-    """Removes what a run writes, and nothing else that a person may have put there."""
-    for pattern in (*_OWN, *_MODEL_FILES, "checkpoint-*", ".model"):
-        for path in folder.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def _save_lora(self, model: Any, staging: Path) -> None:
+        if self.arguments.model.lora_merge:
+            model.merge_and_unload().save_pretrained(staging)
+            for adapter in staging.glob("adapter_*"):
+                adapter.unlink()
+        else:
+            copy.deepcopy(model).unload().save_pretrained(staging)
 
 
 def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -289,13 +289,14 @@ def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _masked(argv: Sequence[str]) -> list[str]:
     """A command line without the value of a token."""
-    return [
-        "***" if i and "token" in argv[i - 1] and argv[i - 1].startswith("--hub") else a for i, a in enumerate(argv)
-    ]
-
-
-def _masked_values(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {k: ("***" if k.endswith("_token") and v else v) for k, v in arguments.items()}
+    shown: list[str] = []
+    hide = False
+    for word in argv:
+        name, equals, _ = word.partition("=")
+        is_token = name.startswith("--") and name.replace("-", "_").endswith("_token")
+        shown.append(f"{name}=***" if is_token and equals else "***" if hide else word)
+        hide = is_token and not equals
+    return shown
 
 
 def _now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,7 +50,8 @@ class TaggingTrainer(Trainer):
     - The loss is the sum over scored words divided by their number in the whole step, over accumulated batches and
       processes; the stock models divide by the batch's own, which doubles the loss of 2 x 4 against 8.
     - In evaluation logits become tags before they are gathered, so memory does not grow with the number of tags, and
-      `eval_loss` is the mean over words (plain cross-entropy, without class weights and label smoothing).
+      `eval_loss` is the mean over all that has a label: words, or subwords with ``label_strategy="all"`` (plain
+      cross-entropy, without class weights and label smoothing).
     - Metrics see whole sentences of words, put together from windows, in the order of the split.
 
     Args:
@@ -80,8 +82,11 @@ class TaggingTrainer(Trainer):
         self._evaluated = self.validation
         self._batches: list[tuple[Any, Any]] = []
         self._outcome = WordPredictions([], [], {})
+        args = copy.copy(args)  # what is changed below is the Trainer's business and not the caller's
         if validation is None:
             args.without_validation()
+        keep, args.save_total_limit = args.save_total_limit, None  # `CompleteCheckpoints` deletes, once it is safe to
+        args.push_to_hub = False  # `TaggingRun` pushes the finished folder; the Trainer would push half-made ones
         args.label_names = args.label_names or ["labels"]
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False  # PyTorch warns about it at every loader
@@ -104,13 +109,13 @@ class TaggingTrainer(Trainer):
         )
         # Our loss does the smoothing; the stock smoother would divide by the batch's own words.
         self.label_smoother = None
-        self._choose_callbacks(args)
+        self._choose_callbacks(args, keep)
 
-    def _choose_callbacks(self, args: TaggingArguments) -> None:
+    def _choose_callbacks(self, args: TaggingArguments, keep: int | None) -> None:
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
         self.add_callback(ReadableProgress(show_bars=not args.disable_tqdm))
-        self.add_callback(CompleteCheckpoints())
+        self.add_callback(CompleteCheckpoints(keep))
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
 
@@ -126,10 +131,18 @@ class TaggingTrainer(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Evaluates an `AlignedSplit` (default: validation); see `Trainer.evaluate`. Only single figures are kept."""
-        self._evaluated = eval_dataset if isinstance(eval_dataset, AlignedSplit) else self.validation
-        features = self._evaluated.features if self._evaluated else eval_dataset
-        return super().evaluate(features, ignore_keys, metric_key_prefix)
+        """Evaluates an `AlignedSplit` (default: validation); see `Trainer.evaluate`. Only single figures are kept.
+
+        Raises:
+            TypeError: If it is something else: without the split nobody knows whose subwords are whose.
+        """
+        split = self.validation if eval_dataset is None else eval_dataset
+        if split is self.eval_dataset:  # the Trainer's own call while it trains
+            split = self.validation
+        if not isinstance(split, AlignedSplit):
+            raise TypeError(f"evaluate takes an AlignedSplit, as align_dataset gives it, not {type(split).__name__}")
+        self._evaluated = split.longest_first()
+        return super().evaluate(self._evaluated.features, ignore_keys, metric_key_prefix)
 
     def predict_words(self, split: AlignedSplit, name: str = "test") -> WordPredictions:
         """Tags a split and scores it.
@@ -190,11 +203,10 @@ class TaggingTrainer(Trainer):
             predictions, labels = [predictions], [labels]
         scored = sum(int(np.count_nonzero(batch != IGNORED)) for batch in labels)
         loss = float(sum(batch[1].sum(dtype=np.float64) for batch in predictions)) / max(scored, 1)
-        figures: dict[str, Any] = {}
-        if self.score is not None and self._evaluated is not None:
-            predicted, gold = self._read_tags(self._evaluated, predictions, labels)
-            figures = self.score(self._evaluated, predicted, gold)
-            self._outcome = WordPredictions(predicted, gold, {**figures, "loss": loss})
+        assert self._evaluated is not None
+        predicted, gold = self._read_tags(self._evaluated, predictions, labels)
+        figures = self.score(self._evaluated, predicted, gold) if self.score else {}
+        self._outcome = WordPredictions(predicted, gold, {**figures, "loss": loss})
         return {"loss": loss} | {k: v for k, v in figures.items() if isinstance(v, (int, float))}
 
     def _read_tags(self, split: AlignedSplit, predictions: list[Any], labels: list[Any]) -> tuple[Tags, Tags]:

@@ -1,0 +1,130 @@
+"""The folder of a run: what in it is the run's, what is somebody else's, and which checkpoints can be trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.errors import OutputError
+
+RECORD = "run.json"
+_COMPLETE = "complete.json"
+_CHECKPOINT = re.compile(r"checkpoint-\d+")
+# What a run writes at its end. A file of such a name that no run has listed as its own belongs to somebody else.
+_WRITTEN = (
+    "results.json", "README.md", "config.json", "model*.safetensors*", "adapter_config.json",
+    "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
+    "vocab.json", "merges.txt", "predictions/validation.conll", "predictions/test.conll",
+)  # fmt: skip
+
+
+class RunFolder:
+    """A folder that a run writes into.
+
+    Args:
+        path: The folder; it need not be there.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def record(self) -> dict[str, Any] | None:
+        """What `run.json` says, or None where there is no run."""
+        file = self.path / RECORD
+        if not file.exists():
+            return None
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            return record if {"task", "status", "arguments", "files"} <= record.keys() else None
+        except (OSError, ValueError, AttributeError):
+            return None
+
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Makes sure that a run may write here.
+
+        Raises:
+            OutputError: If there is a run and neither flag is set, or files that are not a run's would be lost.
+        """
+        record = self.record()
+        foreign = self._foreign(record)
+        if foreign:
+            raise OutputError(
+                f"{self.path}: holds {', '.join(foreign[:4])}, which a run would write over and no run has written. "
+                "Nothing was changed. Choose another --output_dir."
+            )
+        if record is not None and not (resume or overwrite):
+            raise OutputError(
+                f"{self.path}: holds a run already (status: {record['status']}). Nothing was changed. "
+                "Type --resume to go on with it, --overwrite to replace it, or choose another --output_dir."
+            )
+
+    def _foreign(self, record: dict[str, Any] | None) -> list[str]:
+        own = set(record["files"]) if record else set()
+        found = [p.relative_to(self.path).as_posix() for kind in _WRITTEN for p in self.path.glob(kind)]
+        found += [RECORD] if record is None and (self.path / RECORD).exists() else []
+        found += [path.name for path in self.checkpoints()] if record is None else []
+        return sorted(set(found) - own)
+
+    def remove_run(self) -> None:
+        """Removes what the run here has written, and nothing that a person may have put beside it."""
+        record = self.record()
+        if record is None:
+            return
+        for checkpoint in self.checkpoints():
+            shutil.rmtree(checkpoint)
+        for name in (*record["files"], RECORD):
+            (self.path / name).unlink(missing_ok=True)
+        predictions = self.path / "predictions"
+        if predictions.is_dir() and not any(predictions.iterdir()):
+            predictions.rmdir()
+
+    def remove_broken_checkpoints(self) -> None:
+        """Removes checkpoints of a killed run that were not written, or not deleted, to the end."""
+        for checkpoint in self.checkpoints():
+            if not is_complete(checkpoint):
+                shutil.rmtree(checkpoint)
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints, the oldest first."""
+        found = [
+            (match, path) for path in self.path.glob("checkpoint-*") if (match := _CHECKPOINT.fullmatch(path.name))
+        ]
+        return [path for _, path in sorted(found, key=lambda pair: int(pair[0][1]))]
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that was written to its end, or None."""
+        return next((path for path in reversed(self.checkpoints()) if is_complete(path)), None)
+
+    def write(self, name: str, content: Any) -> None:
+        """Writes a JSON file, whole."""
+        with whole_file(self.path / name) as file:
+            json.dump(content, file, indent=2, ensure_ascii=False, default=str)
+            file.write("\n")
+
+    def take(self, files: Iterable[Path]) -> None:
+        """Moves files into the folder, each at once."""
+        for file in files:
+            os.replace(file, self.path / file.name)
+
+
+def mark_complete(checkpoint: Path) -> None:
+    """Writes the list of a checkpoint's files with their sizes: from now on it counts."""
+    sizes = {str(p.relative_to(checkpoint)): p.stat().st_size for p in sorted(checkpoint.rglob("*")) if p.is_file()}
+    sizes.pop(_COMPLETE, None)
+    with whole_file(checkpoint / _COMPLETE) as file:
+        json.dump(sizes, file, indent=1)
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint holds every file that it is said to hold."""
+    try:
+        sizes = json.loads((checkpoint / _COMPLETE).read_text())
+    except (OSError, ValueError):
+        return False
+    return all((checkpoint / name).is_file() and (checkpoint / name).stat().st_size == n for name, n in sizes.items())
