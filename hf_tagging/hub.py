@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
@@ -56,7 +57,7 @@ def model_errors(name: str, *, advice: str = WITHOUT_HUB) -> Iterator[None]:
 
     Args:
         name: The model, as the user gave it.
-        advice: What to do about it, a sentence.
+        advice: What to do about a name, a sentence; of a folder, its files are what is to be looked at.
 
     Raises:
         ModelError: For what the libraries raise where files are missing, broken, or those of another model.
@@ -66,6 +67,8 @@ def model_errors(name: str, *, advice: str = WITHOUT_HUB) -> Iterator[None]:
     except _LOADING_ERRORS as error:
         if "trust_remote_code" in str(error):
             advice = "It comes with code of its own: read that, and give --trust_remote_code to run it."
+        elif Path(name).expanduser().is_dir():
+            advice = "Is every file of a model in that folder, and whole?"
         raise ModelError(f"--model {name}: cannot be loaded ({first_line(error)}). {advice}") from error
 
 

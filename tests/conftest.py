@@ -10,20 +10,54 @@ os.environ |= {
     "HF_HOME": _CACHE,
     "HF_DATASETS_CACHE": f"{_CACHE}/datasets",
     "HF_ENDPOINT": "http://127.0.0.1:9",
-    "OMP_NUM_THREADS": "1",  # tiny models are slower with two threads than with one, and tests share the cores
+    "OMP_NUM_THREADS": "1",  # PyTorch's too: tiny models are slower with two threads, and tests share the cores
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 
 import shutil  # noqa: E402
+import socket  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 
+import huggingface_hub.constants  # noqa: E402
 import pytest  # noqa: E402
+
+from hf_tagging.hub import why_unreachable  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _ask_the_hub_anew() -> None:
+    """A test may give the Hub another address, or none; the answer of the test before would stand."""
+    why_unreachable.cache_clear()
+
+
+@pytest.fixture
+def in_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path, str], None]:
+    """Puts a folder where huggingface_hub would have left its download under a name."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def _in_cache(folder: Path, name: str) -> None:
+        cached = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
+        (cached / "refs").mkdir(parents=True)
+        (cached / "refs" / "main").write_text("0" * 40)
+        shutil.copytree(folder, cached / "snapshots" / ("0" * 40))
+
+    return _in_cache
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The addresses that are asked for a connection from here on."""
+    asked: list[object] = []
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: asked.append(address) or connect(self, address))
+    return asked
 
 
 @pytest.fixture(scope="session")

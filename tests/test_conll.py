@@ -1,3 +1,4 @@
+import logging
 import pickle
 from pathlib import Path
 
@@ -132,6 +133,46 @@ def test_columns_without_names_by_position(read):
 
 def test_literal_separator(read):
     assert read("New York|LOC\n||SYM\n".replace("||", "a|"), separator="|") == [(["New York", "a"], ["LOC", "SYM"], 1)]
+
+
+@pytest.mark.parametrize("task", ["pos", "ner"])
+@pytest.mark.parametrize("header", ["word\ttag", "Token\tLabels", "TEXT\tTags"])
+def test_a_header_names_the_columns_and_is_no_word(read, header, task, caplog):
+    with caplog.at_level(logging.INFO):
+        assert read(f"\ufeff{header}\n\na\tX\nb\tY\n", task=task) == [(["a", "b"], ["X", "Y"], 1)]
+    names = header.replace("\t", ", ")
+    assert [record.message for record in caplog.records] == [
+        f"data.txt, line 1: read as the names of the columns: {names}"
+    ]
+
+
+def test_columns_are_found_by_the_names_of_a_header(read):
+    text = "ner_tags upos chunk lemma form\nB-PER PROPN B-NP ada Ada\n"
+    assert read(text, task="ner") == [(["Ada"], ["B-PER"], 1)]
+    assert read(text, task="pos") == [(["Ada"], ["PROPN"], 1)]
+    assert read(text, tags_column="chunk", tokens_column="lemma") == [(["ada"], ["B-NP"], 1)]
+    assert read(text, tags_column="NER", tokens_column="word") == [(["Ada"], ["B-PER"], 1)]
+    assert read("word text label\na b X\n", tokens_column="text") == [(["b"], ["X"], 1)]
+    with pytest.raises(DataError, match=r"there are: 0 ner/ner_tags, 1 upos, 2 chunk, 3 lemma, 4 word\. Did you mean"):
+        read(text, tags_column="chunks")
+    with pytest.raises(DataError, match=r"names no column for the task ner; .*: 0 word, 1 pos"):
+        read("word pos\na X\n", task="ner")
+
+
+@pytest.mark.parametrize("first", ["word NN", "Text text", "tag NN", "lemma lemma", "pos tag"])
+def test_a_line_that_is_no_header_is_a_word(read, first):
+    assert read(f"{first}\na X\n")[0][0] == [first.split()[0], "a"]
+
+
+def test_a_header_alone_is_no_sentence(read):
+    with pytest.raises(DataError, match="no sentence in this file"):
+        read("word tag\n")
+
+
+def test_lines_after_a_header_have_its_columns(read):
+    with pytest.raises(DataError, match=r"line 2: 'a X Y' has 3 columns; expected 2, .* as in line 1"):
+        read("word tag\na X Y\n")
+    assert read("a X\nword tag\n") == [(["a", "word"], ["X", "tag"], 1)]
 
 
 # Lines and characters

@@ -103,9 +103,21 @@ def test_unseen_tags(folder, caplog):
         dataset = load_tagging_dataset(corpus, task="ner")
     assert unseen_tags(dataset) == {"test": {"B-ORG": 1, "I-ORG": 1}}
     assert [record.message for record in caplog.records if "never" in record.message] == [
-        f"{corpus}: tags that train never has, with their words: test: B-ORG (1), I-ORG (1)"
+        f"{corpus}: entity types that train never has, with their words: test: ORG (2)"
     ]
     assert unseen_tags(DatasetDict(test=dataset["test"])) == {}
+
+
+def test_unseen_tags_in_the_log(folder, caplog):
+    corpus = folder({"train.txt": TRAIN, "dev.txt": "Ada S-PER\n\nRome S-LOC\n", "test.txt": "Oslo I-LOC\n"})
+    with caplog.at_level(logging.WARNING):
+        dataset = load_tagging_dataset(corpus, task="ner")
+    assert "never" not in caplog.text  # another scheme, the same entity types
+    assert unseen_tags(dataset) == {"validation": {"S-LOC": 1, "S-PER": 1}, "test": {"I-LOC": 1}}
+    load_tagging_dataset(corpus, task="pos")
+    assert "tags that train never has, with their words: validation: S-LOC (1), S-PER (1); test: I-LOC (1)" in (
+        caplog.text
+    )
 
 
 def test_missing_splits_are_said(folder, caplog):
@@ -186,6 +198,15 @@ def test_files_by_flag_win(folder):
     assert alone["train"]["tokens"] == [["Zoe"]]
 
 
+def test_files_by_flag_stay_in_their_order(folder):
+    corpus = folder({f"{name}.txt": f"{name} O\n" for name in "abc"})
+    for num_proc in (None, 2):
+        dataset = load_tagging_dataset(
+            task="ner", train_file=[corpus / f"{name}.txt" for name in "bca"], num_proc=num_proc
+        )
+        assert dataset["train"]["tokens"] == [["b"], ["c"], ["a"]]
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -202,11 +223,12 @@ def test_folders_that_are_unclear(folder, files, message):
 
 
 def test_flags_that_are_wrong(folder):
-    corpus = folder({"train.txt": TRAIN, "b.jsonl": "{}"})
+    corpus = folder({"train.txt": TRAIN, "a.txt": TRAIN, "b.jsonl": "{}"})
     for arguments, message in [
         ({"train_file": corpus / "trian.txt"}, r"trian.txt does not exist; did you mean .*corpus/train.txt\?"),
         ({"train_file": corpus}, r"--train_file .* is a folder"),
         ({"train_file": [corpus / "train.txt"] * 2}, r"train.txt is given twice"),
+        ({"train_file": [corpus / "train.txt", corpus / "a.txt", corpus / "train.txt"]}, r"train.txt is given twice"),
         ({"train_file": [corpus / "train.txt", corpus / "b.jsonl"]}, r"two kinds of file"),
         ({}, r"no data was named"),
     ]:
@@ -338,6 +360,26 @@ def test_columns_that_are_not_there(folder):
 def class_labels(names, tokens=("a", "b"), ids=(0, 1)):
     features = Features({"words": List(Value("string")), "ner_tags": List(ClassLabel(names=names))})
     return Dataset.from_dict({"words": [list(tokens)], "ner_tags": [list(ids)]}, features=features)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\u00a0", "\u3000", "\u2028"])
+def test_tags_with_white_space_are_refused(folder, blank):
+    tag = f"B-first{blank}name"
+    bad, good = rows(["a", "b"], [tag, "O"]), rows(["a"], ["O"])
+    message = r"split test: the tag 'B-first.*name' has white space .* one like 'B-first_name'"
+    with pytest.raises(DataError, match=message):
+        load_tagging_dataset(folder({"train.jsonl": good, "test.jsonl": bad}), task="ner")
+
+
+def test_tags_with_white_space_are_refused_in_every_source(folder, tmp_path):
+    with pytest.raises(DataError, match=r"split train: the tag 'B-first name' has white space"):
+        load_tagging_dataset(folder({"train.tsv": "a\tB-first name\n"}), task="ner")
+    with pytest.raises(DataError, match=r"--tag_names: the tag 'B X' has white space"):
+        load_tagging_dataset(folder({"train.jsonl": rows(["a"], [0])}, "ids"), task="ner", tag_names=["O", "B X"])
+    for name, wrong in (("blank", ["O", "B X"]), ("empty", ["O", ""])):
+        DatasetDict(train=class_labels(wrong)).save_to_disk(tmp_path / name)
+        with pytest.raises(DataError, match=r"split train: the tag '(B X' has white space|' is empty)"):
+            load_tagging_dataset(tmp_path / name, task="ner")
 
 
 def test_parquet_keeps_class_labels(folder):

@@ -313,6 +313,18 @@ class TestRecipe:
         assert code == 0
         assert json.loads(out)["tags"] == tagger.tag(["Jordan", "waved", "."])
 
+    def test_shows_a_table_on_a_terminal(self, predict, tagger, tmp_path, monkeypatch):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        tags = tagger.tag(["Jordan", "waved", "."])
+
+        _, out, _ = predict("--text", "Jordan waved.")
+        table = [line.split() for line in out.splitlines()]
+        assert table[0] == ["word", "tag", "score"]
+        assert [row[:2] for row in table[1:4]] == [["Jordan", tags[0]], ["waved", tags[1]], [".", tags[2]]]
+
+        predict("--text", "Jordan waved.", "--output", tmp_path / "out")
+        assert json.loads((tmp_path / "out").read_text())["tags"] == tags
+
     @pytest.mark.parametrize(
         ("flags", "code", "message"),
         [

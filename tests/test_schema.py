@@ -1,4 +1,6 @@
 import itertools
+import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +52,70 @@ def test_bilou_is_read_as_bioes():
     source = dataset(["B-PER", "I-PER", "L-PER", "U-LOC"])
     converted, schema, _ = TagSchema.detect(source, task="ner").convert(source, to="IOB2")
     assert tags_of(converted["train"], schema) == [["B-PER", "I-PER", "I-PER", "B-LOC"]]
+
+
+def test_bmes_is_read_as_bioes():
+    source = dataset(["B-PER", "M-PER", "M-PER", "E-PER", "S-LOC"])
+    converted, schema, conversion = TagSchema.detect(source, task="ner").convert(source, to="IOB2")
+    assert tags_of(converted["train"], schema) == [["B-PER", "I-PER", "I-PER", "I-PER", "B-LOC"]]
+    assert (conversion.source, conversion.repaired) == ("BIOES", 0)
+
+
+@pytest.mark.parametrize(
+    ("bare", "scheme", "iob2"),
+    [
+        (["B", "I", "O", "B", "B"], "IOB2", ["B", "I", "O", "B", "B"]),
+        (["I", "I", "B", "O", "I"], "IOB1", ["B", "I", "B", "O", "B"]),
+        (["I", "I", "O"], "IOB1", ["B", "I", "O"]),
+        (["B", "I", "E", "O", "S"], "BIOES", ["B", "I", "I", "O", "B"]),
+        (["B", "I", "L", "O", "U"], "BIOES", ["B", "I", "I", "O", "B"]),
+        (["B", "M", "E", "S"], "BIOES", ["B", "I", "I", "B"]),
+    ],
+)
+def test_bare_prefixes_are_one_nameless_type(bare, scheme, iob2, caplog):
+    source = dataset(bare)
+    schema = TagSchema.detect(source, task="ner")
+    assert (schema.scheme, schema.entity_types) == (scheme, ("ENT",))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "read as one type, ENT (B-ENT, I-ENT)" in caplog.text
+    converted, target, conversion = schema.convert(source, to="IOB2")
+    assert tags_of(converted["train"], target) == [[tag if tag == "O" else f"{tag}-ENT" for tag in iob2]]
+    assert conversion.repaired == 0
+
+
+def test_letters_that_are_no_bare_prefixes():
+    assert TagSchema.detect(dataset(["O", "S", "L"]), task="ner").entity_types == ("L", "S")
+    assert TagSchema.detect(dataset(["O", "B", "PER"]), task="ner").entity_types == ("B", "PER")
+    with pytest.raises(DataError, match=r"no prefix \(B, I\)"):
+        TagSchema.detect(dataset(["O", "B", "I", "B-PER"]), task="ner")
+
+
+def test_prefixes_in_lower_case_stay_and_are_named(caplog):
+    with caplog.at_level(logging.WARNING):
+        schema = TagSchema.detect(dataset(["o", "b-per", "i-per", "x-ray"]), task="ner")
+    assert schema.entity_types == ("b-per", "i-per", "o", "x-ray")
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["b-per i-per o"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme"),
+    [
+        ("O B-PER I-PER", "IOB2"),
+        ("O I-PER I-LOC", "IOB1"),
+        ("O B-PER I-PER E-PER S-PER", "BIOES"),
+        ("O B-PER I-PER L-PER U-PER", "BIOES"),
+        ("O B I", "IOB2"),
+        ("B I O E S", "BIOES"),
+        ("O PER LOC", "plain"),
+        ("O NOUN B-PER", "plain"),
+        ("ADJ NOUN X", "plain"),
+    ],
+)
+def test_scheme_of_a_tagger_that_does_not_name_it(tags, scheme):
+    id2label = dict(enumerate(tags.split()))
+    assert TagSchema.from_config(SimpleNamespace(id2label=id2label)) == TagSchema(tuple(tags.split()), scheme)
+    named = SimpleNamespace(id2label=id2label, tag_scheme="IOB1")
+    assert TagSchema.from_config(named).scheme == "IOB1"
 
 
 def test_tags_without_prefix_are_runs_of_one_entity():
@@ -131,6 +197,9 @@ def test_plain_transitions_are_all_legal():
 def test_continuation_turns_b_into_i():
     schema = TagSchema(("O", "B-PER", "I-PER", "B-LOC"), "IOB2")
     assert schema.continuation_ids().tolist() == [0, 2, 2, 3]  # no I-LOC in the inventory: the tag itself
+    assert TagSchema(("B", "I", "O"), "IOB2").continuation_ids().tolist() == [1, 1, 2]
+    assert TagSchema(("B-X", "M-X", "S-X", "O"), "BIOES").continuation_ids().tolist() == [1, 1, 1, 3]
+    assert TagSchema(("B-X", "NN")).continuation_ids().tolist() == [0, 1]
 
 
 def test_adopts_the_label_ids_of_a_tagger_that_has_all_tags():
@@ -140,6 +209,20 @@ def test_adopts_the_label_ids_of_a_tagger_that_has_all_tags():
     assert adopted["train"]["tags"][0] == [2, 0]
     assert schema.tags == ("VB", "JJ", "NN")
     assert own.adopt(data, TagSchema(("VB", "JJ")))[1] == own
+
+
+def test_adopts_no_label_ids_of_another_scheme():
+    data = dataset(["O", "B-PER", "I-PER"])
+    own = TagSchema.detect(data, task="ner")
+    for tags, scheme in [
+        ("O B-PER I-PER E-PER S-PER", "BIOES"),
+        ("O I-PER B-PER", "IOB1"),
+        ("O B-PER I-PER", "plain"),
+    ]:
+        adopted, schema = own.adopt(data, TagSchema(tuple(tags.split()), scheme))
+        assert schema == own
+        assert adopted is data
+    assert own.adopt(data, TagSchema(("I-PER", "O", "B-PER"), "IOB2"))[0]["train"]["tags"][0] == [1, 2, 0]
 
 
 @settings(max_examples=200, deadline=None)

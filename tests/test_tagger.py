@@ -1,4 +1,6 @@
+import json
 import random
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +21,7 @@ from transformers import (
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, ModelError, TaggingError
 from hf_tagging.inference import Entity, Tagger, split_words
-from hf_tagging.inference.results import WordLabels, tagged_text
+from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text, text_table
 
 BUILDERS = {"bert": tiny_bert, "roberta": tiny_roberta, "modernbert": tiny_modernbert}
 WORDS = (  # noqa: SIM905
@@ -240,6 +242,33 @@ class TestTagText:
         assert tagger.tag_text(" \n").words == []
 
 
+class TestTextTable:
+    def test_shows_words_and_entities_in_columns(self):
+        text = "Ann Lee saw\n東京 ."
+        ids = np.array([TAGS.index(tag) for tag in ("B-PER", "I-PER", "O", "B-LOC", "O")])
+        labels = WordLabels(ids, np.array([0.5, 1.0, 1.0, 0.75, 0.9996], np.float32))
+
+        assert text_table(tagged_text(text, split_words(text), labels, TagSchema(TAGS, "IOB2"))) == (
+            "word  tag    score\n"
+            "Ann   B-PER  0.500\n"
+            "Lee   I-PER  1.000\n"
+            "saw   O      1.000\n"
+            "東京  B-LOC  0.750\n"
+            ".     O      1.000\n"
+            "\n"
+            "entity   type  score\n"
+            "Ann Lee  PER   0.750\n"
+            "東京     LOC   0.750\n"
+        )
+
+    def test_stays_a_table_whatever_is_in_the_text(self, tagger):
+        text = "New\n\nYork \x1b[31mred\x07 e\u0301te\u0301"
+        table = text_table(tagger.tag_text(text, splitter=lambda text: [(0, len(text))]))
+
+        assert table.splitlines()[1].startswith("New York \ufffd[31mred\ufffd e\u0301te\u0301  ")
+        assert text_table(TaggedText("", [], [])) == "No words.\n"
+
+
 class TestSplitWords:
     @pytest.mark.parametrize(
         ("text", "words"),
@@ -337,14 +366,37 @@ class TestFromPretrained:
         with pytest.raises(ModelError, match="BertForSequenceClassification classifies whole texts, not words"):
             Tagger.from_pretrained(str(tmp_path))
 
-    def test_says_what_is_missing(self, folders, tmp_path):
+    def test_says_what_is_missing(self, folders):
         with pytest.raises(ModelError, match=r"--model \./nowhere: there is no such folder"):
             Tagger.from_pretrained("./nowhere")
         with pytest.raises(ModelError, match=f"no config.json in it.*Did you mean {folders['bert']}"):
             Tagger.from_pretrained(str(folders["bert"].parent))
-        (tmp_path / "config.json").write_text("{")
-        with pytest.raises(ModelError, match="cannot be loaded"):
-            Tagger.from_pretrained(str(tmp_path))
+
+    @pytest.mark.parametrize(
+        ("file", "content", "message"),
+        [
+            ("config.json", "{", r"cannot be loaded \(.*config\.json"),
+            ("model.safetensors", "cut short", r"cannot be loaded \(Error while deserializing header"),
+            ("tokenizer.json", '{"model":', r"cannot be loaded \(its tokenizer: Expecting value: line 1"),
+        ],
+    )
+    def test_says_what_is_broken(self, folders, tmp_path, file, content, message):
+        broken = shutil.copytree(folders["bert"], tmp_path / "broken")
+        (broken / file).write_text(content)
+
+        with pytest.raises(ModelError, match=f"--model {broken}: {message}"):
+            Tagger.from_pretrained(str(broken))
+
+    def test_finds_the_home_folder(self, folders, monkeypatch):
+        monkeypatch.setenv("HOME", str(folders["bert"].parent))
+
+        assert Tagger.from_pretrained("~/bert", device="cpu").schema.tags == TAGS
+
+    def test_loads_from_the_cache_without_a_retry_where_the_hub_is_away(self, folders, in_cache, connections):
+        in_cache(folders["bert"], "some/bert")
+
+        assert Tagger.from_pretrained("some/bert", device="cpu").schema.tags == TAGS
+        assert len(connections) == 1
 
     def test_needs_the_hub_only_for_a_name_on_it(self, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -406,3 +458,14 @@ class TestAdapter:
 
         with pytest.raises(ModelError, match=r"an adapter, which needs its base model\): cannot be loaded"):
             Tagger.from_pretrained(str(folder))
+
+    def test_loads_from_the_cache_without_a_retry_where_the_hub_is_away(self, adapter, in_cache, connections):
+        folder, tags = adapter
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        settings["base_model_name_or_path"] = "some/encoder"
+        (folder / "adapter_config.json").write_text(json.dumps(settings))
+        in_cache(folder.parent / "encoder", "some/encoder")
+        in_cache(folder, "some/adapter")
+
+        assert Tagger.from_pretrained("some/adapter", device="cpu").tag(WORDS) == tags
+        assert len(connections) == 2  # once for each of the two names

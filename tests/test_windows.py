@@ -1,13 +1,17 @@
 """Contract 1: no word lost, whatever it is and however long its sentence."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
+from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
 from transformers import AutoTokenizer
 
-from hf_tagging.data import Aligner, TagSchema
+from hf_tagging.data import Aligner, TagSchema, align_split, alignment
 from hf_tagging.data.alignment import label_subwords
 from hf_tagging.data.pretokenized import prepare_tokenizer
 from hf_tagging.errors import ConfigError, ModelError
@@ -112,6 +116,30 @@ def test_labels_first_and_all(bert):
     assert pieces > 1
     assert label_subwords(windows, tags, schema).tolist() == [-100, 0, 1, *[-100] * (pieces - 1), 2, -100]
     assert label_subwords(windows, tags, schema, "all").tolist() == [-100, 0, 1, *[2] * (pieces - 1), 2, -100]
+
+
+def test_edited_code_never_meets_stale_features(bert, monkeypatch):
+    dataset = Dataset.from_dict({"tokens": [["a", "b"]]})
+    schema = TagSchema(("X",))
+
+    def fingerprint():
+        return align_split(dataset, Aligner(bert), schema).features._fingerprint
+
+    before = fingerprint()
+    assert fingerprint() == before
+    monkeypatch.setattr(alignment, "_code_hash", lambda: "edited")
+    assert fingerprint() != before
+
+
+@pytest.mark.parametrize("edited", ["windows", "rows", "pretokenized", "schema", "alignment"])
+def test_the_code_hash_reads_every_module_that_makes_features(edited, tmp_path, monkeypatch):
+    module = importlib.import_module(f"hf_tagging.data.{edited}")
+    copy = tmp_path / "edited.py"
+    copy.write_bytes(Path(module.__file__).read_bytes() + b"# edited\n")
+    code_hash = alignment._code_hash.__wrapped__
+    before = code_hash()
+    monkeypatch.setattr(module, "__file__", str(copy))
+    assert code_hash() != before
 
 
 def test_labels_stand_only_in_the_window_that_owns_the_word(bert):

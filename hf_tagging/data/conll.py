@@ -200,9 +200,7 @@ def _sentences(
                 words, tags = [], []
             if marks_document:
                 yield None
-        elif layout.is_comment(line, starts_sentence=not words) or (
-            layout.has_header and number == layout.first_line
-        ):
+        elif layout.is_comment(line, starts_sentence=not words) or (layout.has_header and number == layout.first_line):
             continue
         elif pair := _word_and_tag(line, file=file, number=number, layout=layout):
             words.append(pair[0])

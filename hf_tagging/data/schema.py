@@ -13,7 +13,7 @@ entity starts at a word that is tagged ``B-`` or ``S-``, or that follows ``O``, 
 it ends before the next start or ``O``. Valid sequences of every scheme read as they were meant; an invalid one (an
 ``I-`` without its ``B-``) is read by the same rule, so that repairing it is: write down again what was read.
 
-Some data have one nameless type and write its prefixes bare: ``B I O`` (keyphrases, chunks), ``B M E S`` (Chinese words).
+Some data have one nameless type and write its prefixes bare: ``B I O`` (keyphrases, chunks), ``B M E S`` (words).
 Where an inventory has nothing but bare prefixes and ``O``, they are the prefixes of a type that is written ``ENT``.
 """
 
@@ -300,7 +300,7 @@ def _parse(tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ..
 
 
 def _bare(names: Sequence[str]) -> bool:
-    """Whether an inventory is the bare prefixes of one nameless type: `B I O`, `B M E S`; `O S L` may be three types."""
+    """Whether an inventory is bare prefixes of one nameless type: `B I O`, `B M E S`; not `O S L`, two types."""
     return set(names) <= {"O", *_READ_AS} and not {"B", "I"}.isdisjoint(names)
 
 

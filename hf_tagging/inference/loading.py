@@ -18,7 +18,7 @@ from transformers.utils import find_adapter_config_file
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError
 from hf_tagging.hub import model_errors
-from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model
+from hf_tagging.models.encoder import hub_options, load_tokenizer, model_options, quiet, resolve_model
 
 _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
 _HOW_TO_FIND = (
@@ -84,7 +84,7 @@ def _refuse_other_tasks(name: str, config: Any) -> None:
 
 def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype: torch.dtype) -> PreTrainedModel:
     model, report = AutoModelForTokenClassification.from_pretrained(
-        source, config=config, dtype=dtype, output_loading_info=True, **hub
+        source, config=config, dtype=dtype, output_loading_info=True, **model_options(hub)
     )
     _refuse_untrained(name, report["missing_keys"])
     return model
@@ -105,7 +105,7 @@ def _load_adapter(name: str, source: str, config: Any, hub: dict[str, Any], dtyp
             base,
             config=config,
             dtype=dtype,
-            **hub_options(base, adapter.revision, hub["trust_remote_code"]),
+            **model_options(hub_options(base, adapter.revision, hub["trust_remote_code"])),
             ignore_mismatched_sizes=True,  # the base may tag with other tags; the adapter brings a head of its own
             output_loading_info=True,
         )

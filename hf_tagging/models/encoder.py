@@ -104,7 +104,7 @@ def load_encoder(
         model = AutoModelForTokenClassification.from_pretrained(
             source,
             config=config,
-            **hub,
+            **model_options(hub),
             ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start; only its head is drawn anew
             dtype=torch.float32,
         )
@@ -131,6 +131,15 @@ def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> d
     """What every `from_pretrained` of a model is to be called with; the cache alone where the Hub does not answer."""
     local = Path(source).exists() or why_unreachable(source, repo_type="model", revision=revision) is not None
     return {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": local}
+
+
+def model_options(hub: dict[str, Any]) -> dict[str, Any]:
+    """`hub_options` for an auto model, which asks the Hub for an adapter unless this too is told not to.
+
+    It passes `local_files_only` on to everything but that question (transformers 5.23, auto_factory.py), and with the
+    Hub away half a minute of retries is its answer. This can go when it does.
+    """
+    return {**hub, "adapter_kwargs": {"local_files_only": hub["local_files_only"]}}
 
 
 def load_tokenizer(source: str, hub: dict[str, Any]) -> PreTrainedTokenizerBase:

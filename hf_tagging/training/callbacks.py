@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -116,3 +117,17 @@ class CompleteCheckpoints(TrainerCallback):
             folder = str(args.output_dir)
             mark_complete(Path(folder) / f"checkpoint-{state.global_step}")
             rotate_checkpoints(folder, self.keep, best_model_checkpoint=state.best_model_checkpoint)
+
+
+def stopped_early_at(checkpoint: Path) -> int | None:
+    """The step at which early stopping had ended the run that wrote this checkpoint, or None.
+
+    The Trainer restores how long the callback has been patient, but not that its patience had run out: resumed, it
+    would train on until the next evaluation.
+    """
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    stopping = state.get("stateful_callbacks", {}).get("EarlyStoppingCallback")
+    if not stopping:
+        return None
+    waited = stopping["attributes"]["early_stopping_patience_counter"]
+    return state["global_step"] if waited >= stopping["args"]["early_stopping_patience"] else None

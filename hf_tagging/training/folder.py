@@ -92,10 +92,8 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, the oldest first."""
-        found = [
-            (match, path) for path in self.path.glob("checkpoint-*") if (match := _CHECKPOINT.fullmatch(path.name))
-        ]
-        return [path for _, path in sorted(found, key=lambda pair: int(pair[0][1]))]
+        found = [path for path in self.path.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that was written to its end, or None."""

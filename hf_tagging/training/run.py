@@ -28,6 +28,7 @@ from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.training.callbacks import stopped_early_at
 from hf_tagging.training.environment import describe_split, git_revision, hardware, use_cores, versions
 from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.parsing import RunArguments
@@ -197,6 +198,8 @@ class TaggingRun:
         if self.arguments.training.do_train:
             checkpoint = self._checkpoint()
             self.record["resumed_from"] = checkpoint and Path(checkpoint).name
+            if checkpoint and (step := stopped_early_at(Path(checkpoint))):
+                trainer.args.max_steps = step  # killed after its last step: it only has to be finished
             try:
                 output = trainer.train(resume_from_checkpoint=checkpoint)
             except ImportError as error:
