@@ -201,7 +201,8 @@ def test_pushing_sends_the_finished_folder_once_and_no_words(run, monkeypatch):
         ["README.md", "config.json", "model.safetensors", "results.json", "tokenizer.json", "tokenizer_config.json"],
         True,
     )
-    assert not list(out.glob("adapter*")) and not (out / "training_args.bin").exists()
+    assert not list(out.glob("adapter*"))
+    assert not (out / "training_args.bin").exists()
 
 
 def test_pushing_without_the_hub_ends_in_a_message_before_training(run, tmp_path):

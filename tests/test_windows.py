@@ -9,7 +9,8 @@ from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, models
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hf_tagging.data import Aligner, TagSchema, align_split, alignment
 from hf_tagging.data.alignment import label_subwords
@@ -94,6 +95,12 @@ def test_window_length_and_overlap_are_checked(bert):
 def test_slow_tokenizers_are_refused():
     with pytest.raises(ModelError, match="not a fast tokenizer"):
         prepare_tokenizer(type("Slow", (), {"is_fast": False})())
+
+
+def test_a_tokenizer_without_a_vocabulary_is_refused():
+    empty = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordPiece({"[UNK]": 0})), unk_token="[UNK]")
+    with pytest.raises(ModelError, match="no words at all"):
+        prepare_tokenizer(empty)
 
 
 def test_words_come_out_of_a_list_as_they_come_out_of_text(tokenizer):

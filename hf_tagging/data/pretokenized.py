@@ -29,6 +29,8 @@ def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase) -> tuple[PreTrainedTok
             f"{type(tokenizer).__name__} is not a fast tokenizer, so it cannot say which subword belongs to which "
             "word. Use a model that ships a tokenizer.json."
         )
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # what a folder without tokenizer files loads as
+        raise ModelError("The tokenizer has no words at all: the model's folder lacks its tokenizer.json.")
     if _splits_like_text(tokenizer, ""):
         return tokenizer, ""
     steps = tokenizer.backend_tokenizer.pre_tokenizer
