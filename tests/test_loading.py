@@ -630,3 +630,11 @@ def test_a_single_document_is_held_out_by_sentence(folder, caplog):
     dataset = load_tagging_dataset(corpus, task="ner", validation_share=0.2)
     assert (len(dataset["train"]), len(dataset["validation"])) == (8, 2)
     assert "single document" in caplog.text
+
+
+def test_comments_behind_a_hash_and_a_tab(tmp_path):
+    """GermEval writes the source of each sentence so."""
+    path = tmp_path / "train.tsv"
+    path.write_text("#\thttp://a.b\t[2010]\n1\tAda\tB-PER\tO\n2\tschläft\tO\tO\n\n#\thttp://c\t[2011]\n1\tsie\tO\tO\n")
+    loaded = load_tagging_dataset(path, task="ner", tokens_column=1, tags_column=2)["train"]
+    assert loaded["tokens"] == [["Ada", "schläft"], ["sie"]]

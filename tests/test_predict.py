@@ -370,3 +370,11 @@ class TestRecipe:
         assert pipe.wait() == 0
         assert "Traceback" not in err
         assert not re.search("BrokenPipe", err)
+
+
+def test_a_header_row_is_no_word(tagger, tmp_path):
+    source, target = tmp_path / "in.tsv", tmp_path / "out.tsv"
+    source.write_text("word\ttag\nJordan\tO\n\nwill\tO\n")
+    counts = tag_file(tagger, source, target)
+    assert (counts.sentences, counts.words) == (2, 2)
+    assert target.read_text().splitlines()[0] == "word\ttag\tpredicted"

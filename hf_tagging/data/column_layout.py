@@ -94,7 +94,7 @@ class ColumnLayout:
             return False
         if self.conllu:
             return True
-        if not starts_sentence or not line.startswith("# "):
+        if not starts_sentence or not line.startswith(("# ", "#\t")):
             return False
         return bool(_ANNOTATION.match(line)) or len(self.fields(line)) != self.count
 

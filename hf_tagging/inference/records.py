@@ -28,6 +28,7 @@ from hf_tagging.inference.text import split_words
 
 _NO_WORD_ID = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 1-2 is a contraction, 1.1 an empty node; neither is a word
 _NO_TAG = "_"
+_TAG_HEADER = "predicted"  # what a header row calls the column of predicted tags
 _SCORE_DIGITS = 6
 
 
@@ -77,6 +78,9 @@ def read_columns(
         if DOCUMENT_MARK.match(line) and words:  # ends a sentence, blank line or not
             yield Record(words, partial(_write_columns, lines, layout))
             words, lines = [], []
+        if layout.has_header and number == layout.first_line:
+            lines.append((f"{line}{layout.separator or ' '}{_TAG_HEADER}", False))
+            continue
         written, word = _column_line(line, layout, f"{path}, line {number}", starts_sentence=not words)
         lines.append((written, word is not None))
         if word is not None:
