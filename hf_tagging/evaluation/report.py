@@ -75,10 +75,15 @@ def results_table(task: str, results: dict[str, dict[str, Any]]) -> str:
         task: ``"pos"`` or ``"ner"``.
         results: Per split, what the metric gave.
     """
+    if not results:
+        return "There is no validation and no test split (or neither was asked for): nothing was scored."
     columns = [c for c in _COLUMNS[task] if any(c in figures for figures in results.values())]
     rows = [["", *(c.replace("_", " ") for c in columns), "words", "words/s"]]
     for split, figures in results.items():
-        rows.append([split, *(_figure(figures.get(c)) for c in columns), *_sizes(figures)])
+        shown = [
+            _figure(None if c == "unseen_accuracy" and not figures["unseen_words"] else figures.get(c)) for c in columns
+        ]
+        rows.append([split, *shown, *_sizes(figures)])
         for name, scores in figures.get("per_type", {}).items():
             shown = [_figure(scores.get(c)) if c in ("precision", "recall", "f1") else "" for c in columns]
             rows.append([f"  {name}", *shown, "", ""])

@@ -312,7 +312,7 @@ def _quiet_libraries(main_process: bool) -> None:
     logging.getLogger("hf_tagging").setLevel(logging.INFO if main_process else logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)  # of the libraries among themselves
     transformers.logging.set_verbosity_error()
-    datasets.logging.set_verbosity_error()
+    datasets.logging.set_verbosity(logging.CRITICAL)  # what it logs before it raises, our messages say with the place
     transformers.logging.disable_progress_bar()  # of loading and saving weights; training has its own
     if not (main_process and sys.stderr.isatty()):
         datasets.disable_progress_bars()
