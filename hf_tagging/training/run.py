@@ -130,8 +130,8 @@ class TaggingRun:
         return kept
 
     def main_process_first(self) -> AbstractContextManager[None]:
-        """Lets the first process fill the caches that the others then read."""
-        return self.state.main_process_first()
+        """Lets the first process of each machine fill the caches that the others there then read."""
+        return self.state.local_main_process_first()
 
     def note_conversion(self, conversion: Conversion) -> None:
         """Logs and notes which scheme the data had, and how many tags were repaired."""
@@ -184,9 +184,14 @@ class TaggingRun:
         """Trains, from the last complete checkpoint where the run is resumed, and saves the model.
 
         Raises:
-            ConfigError: If an argument asks for a package that is not installed.
+            ConfigError: If an argument asks for a package that is not installed, or for LoRA on sharded weights.
         """
         assert trainer.model is not None
+        if self.arguments.model.lora and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+            raise ConfigError(
+                "lora: adapters on weights that FSDP or DeepSpeed has sharded cannot be merged or saved here. "
+                "Train them with accelerate_configs/multi_gpu.yaml, or leave --lora out."
+            )
         parameters = list(trainer.model.parameters())
         self.record["parameters"] = {
             "all": sum(p.numel() for p in parameters),
