@@ -24,7 +24,7 @@ def main() -> None:
 
     with run.main_process_first():
         found = run.select(load_tagging_dataset(**args.loading()))
-        saved = saved_schema(**args.source())
+        saved = saved_schema(**args.source(), scheme=args.data.scheme)
         # However the entities were written, the model sees one scheme.
         dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.scheme(saved))
         dataset, schema = schema.adopt(dataset, saved)

@@ -149,6 +149,22 @@ def test_resume_from_a_checkpoint_that_is_named(run, tmp_path):
     assert all(torch.equal(w, weights(again)[name]) for name, w in weights(first).items())
 
 
+def test_a_checkpoint_in_the_folder_that_is_emptied_is_refused(run):
+    first = run(name="first")
+    with pytest.raises(ConfigError, match="lies in the folder that --overwrite empties"):
+        run("--overwrite", "--resume_from_checkpoint", first / "checkpoint-2", name="first")
+    assert (first / "checkpoint-2").is_dir()
+
+
+def test_an_iob1_tagger_that_does_not_say_so_is_told(run):
+    first = run("--scheme", "IOB1", recipe="ner_bert", name="first")
+    config = json.loads((first / "config.json").read_text())
+    del config["tag_scheme"]
+    (first / "config.json").write_text(json.dumps(config))
+    again = run("--do_train", "false", "--scheme", "IOB1", recipe="ner_bert", model=first, name="again")
+    assert record(again)["results"]["test"]["per_type"] == record(first)["results"]["test"]["per_type"]
+
+
 def test_mistakes_leave_no_folder(run, tmp_path):
     with pytest.raises(ConfigError, match="max_length: 9999 is more than this model takes"):
         run("--max_length", 9999)

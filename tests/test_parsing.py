@@ -109,6 +109,8 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(confi
         (["--metric_for_best_model", "f1"], "metric_for_best_model: 'f1' is not one of accuracy, macro_f1"),
         (["--early_stopping_patience", "2", "--eval_strategy", "no"], "early_stopping_patience: needs evaluations"),
         (["--output_dir", __file__], "is a file; give a folder"),
+        (["--resume_from_checkpoint", "tests"], "tests is no checkpoint, it has no trainer_state.json"),
+        (["--config", ""], "--config .: Is a directory"),
         (["--no_lora_merge", "3"], "--no_lora_merge: takes no value"),
     ],
 )
@@ -128,6 +130,11 @@ def test_flags_in_all_their_forms():
     assert args.training.fp16_full_eval is True
     assert args.training.do_predict is False
     assert args.model.lora_merge is False
+
+
+def test_the_default_folder_keeps_what_is_no_suffix():
+    assert parse("--dataset", "org/corpus.v2").training.output_dir == "runs/pos-bert-base-cased-corpus.v2"
+    assert parse("--model", "org/bert.ner").model.model == "org/bert.ner"  # a name on the Hub may have a dot
 
 
 def test_one_flag_is_enough_for_one_wish():

@@ -378,3 +378,4 @@ def test_a_header_row_is_no_word(tagger, tmp_path):
     counts = tag_file(tagger, source, target)
     assert (counts.sentences, counts.words) == (2, 2)
     assert target.read_text().splitlines()[0] == "word\ttag\tpredicted"
+    assert tag_file(tagger, target, tmp_path / "again.tsv").words == 2

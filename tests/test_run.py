@@ -158,11 +158,12 @@ def test_resume_insists_on_the_same_data(model, tmp_path):
 
 
 @pytest.mark.slow
-def test_early_stopping_is_remembered_by_a_resumed_run(model, tmp_path):
+@pytest.mark.parametrize("when", [(), ("--eval_strategy", "steps", "--eval_steps", 4)], ids=["epoch", "steps"])
+def test_early_stopping_is_remembered_by_a_resumed_run(model, tmp_path, when):
     """A kill after training, before the model is written: the resumed run must not train on."""
     out = tmp_path / "run"
     flags = ("--model", model, *SMALL, "--num_train_epochs", 9, "--early_stopping_patience", 1, "--output_dir", out,
-             "--early_stopping_threshold", 2.0)  # fmt: skip
+             "--early_stopping_threshold", 2.0, *when)  # fmt: skip
     run_recipe("pos_bert", *flags)
     steps, expected = record(out)["history"][-1]["step"], weights(out)
     (out / "model.safetensors").unlink()
@@ -260,5 +261,5 @@ def test_an_encoder_cannot_be_evaluated_without_training(model, tmp_path):
         "pos_bert", "--model", model, "--do_train", "false", "--output_dir", tmp_path / "x", *SMALL, check=False
     )
     assert done.returncode == 1
-    assert "has no tag head for the tags of this dataset" in done.stderr
+    assert "its tag head is not one for the tags of this dataset" in done.stderr
     assert not (tmp_path / "x").exists()

@@ -218,7 +218,7 @@ def _is_conllu(fields: Sequence[str], header: Sequence[str]) -> bool:
 
 def _is_header(fields: Sequence[str]) -> bool:
     names = {field.strip().lower() for field in fields}
-    known = _WORD_NAMES | _HEADER_TAG_NAMES | {"lemma"}
+    known = _WORD_NAMES | _HEADER_TAG_NAMES | {"lemma", "id", "index", "predicted"}
     return names <= known and not names.isdisjoint(_WORD_NAMES) and not names.isdisjoint(_HEADER_TAG_NAMES)
 
 

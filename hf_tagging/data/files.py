@@ -96,6 +96,8 @@ def looks_like_path(name: str) -> bool:
     """Whether a name that is not there was meant as a path, not as a name on the Hub."""
     suffix = Path(name).suffix.lower()
     known = suffix in _DATA_SUFFIXES or suffix.removeprefix(".") in _SPLIT_OF_WORD
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):  # owner/name, as on the Hub
+        return known and Path(name).parent.is_dir()
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or known
 
 
@@ -197,6 +199,8 @@ def nearest_path(path: Path) -> Path | None:
     """The existing path whose name is most like that of a path which is not there."""
     folder = _nearest_folder(path)
     if not os.access(folder, os.R_OK):
+        return None
+    if path == folder:
         return None
     there = sorted(entry.name for entry in folder.iterdir())
     near = difflib.get_close_matches(path.relative_to(folder).parts[0], there, n=1)

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,11 @@ def load_encoder(
     with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub)
         if keep_head and config.id2label != schema.id2label:
+            found = ", ".join(map(str, list(config.id2label.values())[:6]))
             raise ModelError(
-                f"--model {name}: has no tag head for the tags of this dataset; leave out --do_train false."
+                f"--model {name}: its tag head is not one for the tags of this dataset in {schema.scheme}: it has "
+                f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... Leave out --do_train false, or give the "
+                "--scheme that the model writes."
             )
         tokenizer = load_tokenizer(source, hub)
         config.id2label, config.label2id = schema.id2label, schema.label2id
@@ -118,13 +122,26 @@ def load_encoder(
     return (model if lora is None else add_lora(model, **lora)), tokenizer
 
 
-def saved_schema(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> TagSchema | None:
-    """The tags of a model that is a tagger already; None for an encoder without a tag head of its own."""
+def saved_schema(
+    name: str, *, revision: str | None = None, trust_remote_code: bool = False, scheme: str | None = None
+) -> TagSchema | None:
+    """The tags of a model that is a tagger already; None for an encoder without a tag head of its own.
+
+    Args:
+        name: See `load_encoder`.
+        revision: Of a name on the Hub.
+        trust_remote_code: Run code that comes with the model.
+        scheme: What the user says of the scheme: it wins where the config is silent and its tags look like IOB.
+    """
     source = resolve_model(name)
     with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub_options(source, revision, trust_remote_code))
     unnamed = all(str(tag).startswith("LABEL_") for tag in config.id2label.values())
-    return None if unnamed else TagSchema.from_config(config)
+    if unnamed:
+        return None
+    schema = TagSchema.from_config(config)
+    silent = getattr(config, "tag_scheme", None) is None and {schema.scheme, scheme} <= {"IOB1", "IOB2"}
+    return replace(schema, scheme=scheme) if silent and scheme else schema
 
 
 def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:

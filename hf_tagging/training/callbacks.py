@@ -119,8 +119,8 @@ class CompleteCheckpoints(TrainerCallback):
             rotate_checkpoints(folder, self.keep, best_model_checkpoint=state.best_model_checkpoint)
 
 
-def stopped_early_at(checkpoint: Path) -> int | None:
-    """The step at which early stopping had ended the run that wrote this checkpoint, or None.
+def stopped_early(checkpoint: Path) -> bool:
+    """Whether early stopping had ended the run that wrote this checkpoint.
 
     The Trainer restores how long the callback has been patient, but not that its patience had run out: resumed, it
     would train on until the next evaluation.
@@ -128,6 +128,6 @@ def stopped_early_at(checkpoint: Path) -> int | None:
     state = json.loads((checkpoint / "trainer_state.json").read_text())
     stopping = state.get("stateful_callbacks", {}).get("EarlyStoppingCallback")
     if not stopping:
-        return None
-    waited = stopping["attributes"]["early_stopping_patience_counter"]
-    return state["global_step"] if waited >= stopping["args"]["early_stopping_patience"] else None
+        return False
+    waited: int = stopping["attributes"]["early_stopping_patience_counter"]
+    return waited >= stopping["args"]["early_stopping_patience"]

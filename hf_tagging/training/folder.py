@@ -20,7 +20,8 @@ _CHECKPOINT = re.compile(r"checkpoint-\d+")
 _WRITTEN = (
     "results.json", "README.md", "config.json", "model*.safetensors*", "adapter_config.json",
     "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
-    "vocab.json", "merges.txt", "predictions/validation.conll", "predictions/test.conll",
+    "vocab.json", "merges.txt", "added_tokens.json", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
+    "predictions/validation.conll", "predictions/test.conll",
 )  # fmt: skip
 
 
@@ -52,6 +53,11 @@ class RunFolder:
             OutputError: If there is a run and neither flag is set, or files that are not a run's would be lost.
         """
         record = self.record()
+        if record is None and (self.path / RECORD).exists():
+            raise OutputError(
+                f"{self.path / RECORD}: is damaged, or of another version, so it is not known which files here are the "
+                "run's. Nothing was changed. Move the folder away or choose another --output_dir."
+            )
         foreign = self._foreign(record)
         if foreign:
             raise OutputError(
@@ -67,7 +73,6 @@ class RunFolder:
     def _foreign(self, record: dict[str, Any] | None) -> list[str]:
         own = set(record["files"]) if record else set()
         found = [p.relative_to(self.path).as_posix() for kind in _WRITTEN for p in self.path.glob(kind)]
-        found += [RECORD] if record is None and (self.path / RECORD).exists() else []
         found += [path.name for path in self.checkpoints()] if record is None else []
         return sorted(set(found) - own)
 
@@ -84,10 +89,14 @@ class RunFolder:
         if predictions.is_dir() and not any(predictions.iterdir()):
             predictions.rmdir()
 
-    def remove_broken_checkpoints(self) -> None:
-        """Removes checkpoints of a killed run that were not written, or not deleted, to the end."""
+    def remove_broken_checkpoints(self, *, keep: str | None) -> None:
+        """Removes checkpoints of a killed run that were not written, or not deleted, to the end.
+
+        Args:
+            keep: One that was asked for by name.
+        """
         for checkpoint in self.checkpoints():
-            if not is_complete(checkpoint):
+            if not is_complete(checkpoint) and checkpoint.resolve() != Path(keep or "/").resolve():
                 shutil.rmtree(checkpoint)
 
     def checkpoints(self) -> list[Path]:

@@ -31,8 +31,29 @@ _LOADING = (
 )  # fmt: skip
 _METRIC = {"pos": "accuracy", "ner": "f1"}
 _METRICS = {
-    "pos": ("accuracy", "macro_f1", "sentence_accuracy", "mean_sentence_accuracy", "unseen_accuracy", "loss"),
-    "ner": ("f1", "precision", "recall", "strict_f1", "macro_f1", "sentence_f1", "accuracy", "loss"),
+    "pos": (
+        "accuracy",
+        "macro_f1",
+        "sentence_accuracy",
+        "mean_sentence_accuracy",
+        "unseen_accuracy",
+        "seen_accuracy",
+        "loss",
+    ),
+    "ner": (
+        "f1",
+        "precision",
+        "recall",
+        "strict_f1",
+        "strict_precision",
+        "strict_recall",
+        "macro_f1",
+        "macro_precision",
+        "macro_recall",
+        "sentence_f1",
+        "accuracy",
+        "loss",
+    ),
 }
 
 
@@ -331,6 +352,11 @@ def _missing_paths(values: dict[str, Any]) -> list[str]:
         for path in [given] if isinstance(given, str) else given:
             if not Path(path).expanduser().exists():
                 problems.append(f"{name}: {path} is not there{_did_you_mean(Path(path))}")
+    checkpoint = Path(values.get("resume_from_checkpoint") or "").expanduser()
+    if values.get("resume_from_checkpoint") and checkpoint.exists():
+        values["resume_from_checkpoint"] = str(checkpoint)
+        if not (checkpoint / "trainer_state.json").is_file():
+            problems.append(f"resume_from_checkpoint: {checkpoint} is no checkpoint, it has no trainer_state.json")
     for name in ("dataset", "model"):
         path = values.get(name)
         if path and looks_like_path(path) and not Path(path).expanduser().exists():
@@ -354,9 +380,13 @@ def _build(part: type, parser: HfArgumentParser, values: dict[str, Any], problem
     return None
 
 
+def _without_suffix(name: str) -> str:
+    return Path(name).stem if looks_like_path(name) or Path(name).is_file() else name
+
+
 def _name_output(arguments: RunArguments) -> RunArguments:
     if "output_dir" not in arguments.given:
-        names: Iterable[str] = (arguments.task, arguments.model.model, Path(arguments.dataset_name).stem)
+        names: Iterable[str] = (arguments.task, arguments.model.model, _without_suffix(arguments.dataset_name))
         slugs = [re.sub(r"[^A-Za-z0-9._]+", "-", Path(name).name).strip("-.") for name in names]
         arguments.training.output_dir = str(Path("runs") / "-".join(filter(None, slugs)))
     return arguments

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalTokenNotFoundError
 from transformers import TrainingArguments
 
 from hf_tagging.errors import OutputError
@@ -52,9 +52,10 @@ def push_folder(folder: Path, files: Sequence[str], training: TrainingArguments)
 def _hub_errors(name: str) -> Iterator[None]:
     try:
         yield
-    except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError, OSError) as error:
+    except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError, HFValidationError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise OutputError(
             f"--push_to_hub {name}: {reason}. Log in with `hf auth login` or give --hub_token, or leave --push_to_hub "
-            "out: a finished folder can be pushed later with `hf upload NAME FOLDER`."
+            "out: a finished folder can be pushed later with "
+            "`hf upload NAME FOLDER --private --exclude 'predictions/*' 'checkpoint-*/*' run.json`."
         ) from error

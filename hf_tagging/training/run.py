@@ -28,7 +28,7 @@ from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.training.callbacks import stopped_early_at
+from hf_tagging.training.callbacks import stopped_early
 from hf_tagging.training.environment import describe_split, git_revision, hardware, use_cores, versions
 from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.parsing import RunArguments
@@ -84,6 +84,12 @@ class TaggingRun:
 
     def _check_folder(self) -> None:
         training = self.arguments.training
+        named = Path(training.resume_from_checkpoint or "/").resolve()
+        if training.overwrite and self.folder.path.resolve() in named.parents:
+            raise ConfigError(
+                f"resume_from_checkpoint: {training.resume_from_checkpoint} lies in the folder that --overwrite "
+                "empties. Give another --output_dir."
+            )
         self.folder.check(resume=training.resume, overwrite=training.overwrite)
         before = self.folder.record()
         if not (training.resume and before):
@@ -203,22 +209,27 @@ class TaggingRun:
         if self.arguments.training.do_train:
             checkpoint = self._checkpoint()
             self.record["resumed_from"] = checkpoint and Path(checkpoint).name
-            if checkpoint and (step := stopped_early_at(Path(checkpoint))):
-                trainer.args.max_steps = step  # killed after its last step: it only has to be finished
-            try:
-                output = trainer.train(resume_from_checkpoint=checkpoint)
-            except ImportError as error:
-                raise ConfigError(f"A package is missing for what was asked: {error}") from error
-            self.record["seconds"] = {"training": round(output.metrics["train_runtime"], 1)}
+            named = self.arguments.training.resume_from_checkpoint
+            if checkpoint and not named and stopped_early(Path(checkpoint)):
+                trainer.take_up(checkpoint)  # killed after its last step: there is nothing left to train
+            else:
+                self._train(trainer, checkpoint)
             self.record["history"] = _history(trainer.state.log_history)
         self._save_model(trainer)  # before anything is evaluated: bf16_full_eval casts the weights in place
+
+    def _train(self, trainer: TaggingTrainer, checkpoint: str | None) -> None:
+        try:
+            output = trainer.train(resume_from_checkpoint=checkpoint)
+        except ImportError as error:
+            raise ConfigError(f"A package is missing for what was asked: {error}") from error
+        self.record["seconds"] = {"training": round(output.metrics["train_runtime"], 1)}
 
     def _begin(self) -> None:
         """Makes the folder ready; only now, with everything loaded, is an old run removed."""
         if self.arguments.training.overwrite:
             self.folder.remove_run()
         else:
-            self.folder.remove_broken_checkpoints()
+            self.folder.remove_broken_checkpoints(keep=self.arguments.training.resume_from_checkpoint)
         self.record["files"] = self._before.get("files", [])
         self.folder.write(RECORD, self.record)
 

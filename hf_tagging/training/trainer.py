@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
-from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedTokenizerBase, Trainer
+from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedTokenizerBase, Trainer, TrainerState
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
@@ -143,6 +144,18 @@ class TaggingTrainer(Trainer):
             raise TypeError(f"evaluate takes an AlignedSplit, as align_dataset gives it, not {type(split).__name__}")
         self._evaluated = split.longest_first()
         return super().evaluate(self._evaluated.features, ignore_keys, metric_key_prefix)
+
+    def take_up(self, checkpoint: str) -> None:
+        """Stands where a run stood that ended at this checkpoint: its state and its final weights, nothing trained.
+
+        Args:
+            checkpoint: Folder of the last checkpoint.
+        """
+        self.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
+            self._load_best_model()
+        else:
+            self._load_from_checkpoint(checkpoint)
 
     def predict_words(self, split: AlignedSplit, name: str = "test") -> WordPredictions:
         """Tags a split and scores it.
