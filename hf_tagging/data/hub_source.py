@@ -13,7 +13,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
 from hf_tagging.data.files import nearest_path
-from hf_tagging.data.sources import BuilderCache, first_line, named_splits
+from hf_tagging.data.sources import BuilderCache, innermost_cause, named_splits
 from hf_tagging.errors import DataError
 from hf_tagging.hub import WITHOUT_HUB, why_unreachable
 
@@ -57,10 +57,8 @@ def read_hub(
         full_name = f"{name!r}" if name == repository else f"{name!r} ({repository} at {revision})"
         near = nearest_path(Path(name))
         hint = f" Or did you mean the local ./{near}?" if near else ""
-        raise DataError(
-            f"dataset {full_name}: {f'not in the cache, and {unreachable}' if unreachable else first_line(error)}. "
-            f"{WITHOUT_HUB}{hint}"
-        ) from error
+        reason = f"not in the cache, and {unreachable}" if unreachable else innermost_cause(error)
+        raise DataError(f"dataset {full_name}: {reason}. {WITHOUT_HUB}{hint}") from error
     return named_splits(loaded, place=name)
 
 

@@ -41,7 +41,7 @@ _O, _B, _I, _E, _S = range(5)
 _READ_AS = {"B": _B, "I": _I, "E": _E, "S": _S, "L": _E, "U": _S, "M": _I}
 _ONLY_IN_BIOES = frozenset("ESLUM")
 _NAMELESS = "ENT"  # the entity type of an inventory of bare prefixes
-_WRITTEN = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES"}
+PREFIXES_OF = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class TagSchema:
             raise ConfigError(
                 f"scheme: cannot write {self.scheme} tags as {scheme!r}; it is one of {', '.join(SCHEMES)}."
             )
-        tags = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in _WRITTEN[scheme]]
+        tags = ["O"] + [f"{prefix}-{name}" for name in self.entity_types for prefix in PREFIXES_OF[scheme]]
         # An inventory that is this one already keeps its order of ids: the Hub's CoNLL-2003 starts with O, B-PER.
         return TagSchema(self.tags if set(tags) == set(self.tags) else tuple(tags), scheme)
 

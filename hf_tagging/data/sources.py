@@ -123,7 +123,7 @@ def read_saved(folder: Path) -> dict[str, datasets.Dataset]:
     try:
         loaded = datasets.load_from_disk(str(folder))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{folder}: a damaged dataset of save_to_disk: {first_line(error)}") from error
+        raise DataError(f"{folder}: a damaged dataset of save_to_disk: {innermost_cause(error)}") from error
     if isinstance(loaded, datasets.Dataset):
         loaded = {str(loaded.split or "train"): loaded}
     return named_splits(loaded, place=str(folder))
@@ -164,7 +164,7 @@ def _read_json(files: SplitFiles, split: str, builders: BuilderCache) -> dataset
     except (DatasetsError, pa.ArrowException, ValueError) as error:
         for path in files.paths:
             _find_broken_line(path)
-        raise DataError(f"{files.place}: cannot be read as JSON Lines: {first_line(error)}") from error
+        raise DataError(f"{files.place}: cannot be read as JSON Lines: {innermost_cause(error)}") from error
 
 
 def _find_broken_line(path: Path) -> None:
@@ -196,7 +196,7 @@ def _read_parquet(files: SplitFiles, split: str, builders: BuilderCache) -> data
         dataset.data.validate(full=True)
         return dataset
     except (DatasetsError, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{files.place}: cannot be read as Parquet: {first_line(error)}") from error
+        raise DataError(f"{files.place}: cannot be read as Parquet: {innermost_cause(error)}") from error
 
 
 def _class_names(features: datasets.Features) -> dict[str, list[str]]:
@@ -236,7 +236,7 @@ def _remove(builder: datasets.DatasetBuilder) -> None:
             parent.rmdir()
 
 
-def first_line(error: BaseException) -> str:
+def innermost_cause(error: BaseException) -> str:
     """The innermost cause of a library's error, in one line."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__

@@ -20,6 +20,7 @@ from datasets import Features, List, Value
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB1, IOB2, IOBES, Token, Tokens
 
+from hf_tagging.data.schema import PREFIXES_OF
 from hf_tagging.errors import ConfigError, DataError
 
 Tags = list[list[str]]  # (sentences, words)
@@ -27,7 +28,6 @@ Array = npt.NDArray[Any]
 EntityReader = Callable[[list[str]], Iterable[tuple[str, int, int]]]  # a sentence's (type, start, end)
 
 SCHEMES: dict[str, type[Token]] = {"IOB1": IOB1, "IOB2": IOB2, "BIOES": IOBES}
-_PREFIXES = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES"}
 
 
 class _TaggingMetric(evaluate.Metric):
@@ -207,11 +207,11 @@ def _check_lengths(name: str, left: Any, other_name: str, right: Any, first: int
 
 def _check_entity_tags(name: str, tags: Tags, scheme: str) -> None:
     """Refuse tags that seqeval would take for nonsense (`NN` for an entity `N`) with at most a warning."""
-    legal = re.compile(rf"O|[{_PREFIXES[scheme]}](-.+)?", re.DOTALL)
+    legal = re.compile(rf"O|[{PREFIXES_OF[scheme]}](-.+)?", re.DOTALL)
     wrong = {tag for tag in set(chain.from_iterable(tags)) if not legal.fullmatch(tag)}
     if wrong:
         number, tag = next((n, tag) for n, sentence in enumerate(tags, 1) for tag in sentence if tag in wrong)
-        expected = ", ".join(["O", *(f"{prefix}-TYPE" for prefix in _PREFIXES[scheme])])
+        expected = ", ".join(["O", *(f"{prefix}-TYPE" for prefix in PREFIXES_OF[scheme])])
         raise DataError(
             f"{name}, sentence {number}: {tag!r} is no tag of scheme {scheme}, which has {expected}. "
             f"Pass scheme= as the data has it ({', '.join(SCHEMES)}); for parts of speech use WordMetric."

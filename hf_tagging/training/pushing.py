@@ -11,6 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError,
 from transformers import TrainingArguments
 
 from hf_tagging.errors import OutputError
+from hf_tagging.hub import first_line
 
 
 def prepare_repository(training: TrainingArguments) -> str:
@@ -53,9 +54,8 @@ def _hub_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError, HFValidationError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise OutputError(
-            f"--push_to_hub {name}: {reason}. Log in with `hf auth login` or give --hub_token, or leave --push_to_hub "
-            "out: a finished folder can be pushed later with "
+            f"--push_to_hub {name}: {first_line(error)}. Log in with `hf auth login` or give --hub_token, or leave "
+            "--push_to_hub out: a finished folder can be pushed later with "
             "`hf upload NAME FOLDER --private --exclude 'predictions/*' 'checkpoint-*/*' run.json`."
         ) from error
