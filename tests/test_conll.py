@@ -36,7 +36,8 @@ def read(tmp_path):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with path.open("rb") as stream:
-            return list(read_sentences(stream, file=path.name, request=ColumnRequest(task=task, **request)))
+            sentences = read_sentences(stream, file=path.name, request=ColumnRequest(task=task, **request))
+            return [(sentence.words, sentence.tags, sentence.document) for sentence in sentences]
 
     return _read
 
@@ -302,6 +303,64 @@ def test_conllu_plus_header_against_the_first_line(read):
 def test_many_columns_without_names_need_a_column_for_pos(read):
     with pytest.raises(DataError, match=r"5 columns without names, 0 to 4; which one holds the POS tags\?"):
         read("a b c d e\n", task="pos")
+
+
+# Further columns
+
+
+def test_further_columns_in_their_order(tmp_path):
+    (tmp_path / "four.txt").write_text(FOUR)
+    request = ColumnRequest(task="ner", word_features=("chunk", "1"))
+    with (tmp_path / "four.txt").open("rb") as stream:
+        sentences = list(read_sentences(stream, file="four.txt", request=request))
+    assert [(sentence.words, sentence.features) for sentence in sentences] == [
+        (["Ada", "sleeps"], [["B-NP", "B-VP"], ["NNP", "VBZ"]]),
+        (["Rome"], [["B-NP"], ["NNP"]]),
+        (["Bob"], [["B-NP"], ["NNP"]]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("chunks",), r"--word_features chunks: there is no such column; .*Did you mean 'chunk'\?"),
+        (("4",), r"--word_features 4: there is no such position; there are: 0 word, 1 pos"),
+        (("ner",), r"--word_features ner: this is the column of the tags, and a feature would give away the answer"),
+        (("-1",), r"--word_features -1: this is the column of the tags"),
+        (("word",), r"--word_features word: this is the column of the words"),
+        (("pos", "1"), r"--word_features pos 1: both are column 1"),
+    ],
+)
+def test_further_columns_that_cannot_be(read, asked, message):
+    with pytest.raises(DataError, match=message):
+        read(FOUR, word_features=asked)
+
+
+# Where sentences start
+
+
+def test_a_sentence_starts_at_a_mention(read):
+    text = "RT USR\n@ada USR\nhello UH\n\nsleepy JJ\n@bob USR\n@ IN\nhome NN\n\n\n@ada USR\n"
+    assert [words for words, _, _ in read(text, task="pos", sentence_start="mention")] == [
+        ["RT"], ["@ada", "hello", "sleepy"], ["@bob"], ["@", "home"], ["@ada"],
+    ]  # fmt: skip
+    blank = [words for words, _, _ in read(text, task="pos")]
+    assert blank == [["RT", "@ada", "hello"], ["sleepy", "@bob", "@", "home"], ["@ada"]]
+
+
+def test_a_document_mark_ends_a_sentence_that_starts_at_a_mention(read):
+    text = "-DOCSTART- X\n\n@ada USR\n\nhello UH\n-DOCSTART- X\n\nbye UH\n"
+    assert read(text, task="pos", sentence_start="mention") == [
+        (["@ada", "hello"], ["USR", "UH"], 1),
+        (["bye"], ["UH"], 2),
+    ]
+
+
+def test_comments_stand_after_blank_lines_also_within_what_mentions_start(read):
+    text = "# id a\n@ada USR\nhello UH\n\n# id b\nbye UH\n# SYM\n"
+    assert [words for words, _, _ in read(text, task="pos", sentence_start="mention")] == [
+        ["@ada", "hello", "bye", "#"]
+    ]
 
 
 # The builder

@@ -612,6 +612,11 @@ def test_real_tweets():
     dataset = load_tagging_dataset(REAL / "twitter_pos" / "pos.txt", task="pos")["train"]
     assert (len(dataset), sum(map(len, dataset["tokens"]))) == (787, 15185)
     assert len(dataset.features["tags"].feature.names) == 49
+    at_mentions = load_tagging_dataset(REAL / "twitter_pos" / "pos.txt", task="pos", sentence_start="mention")["train"]
+    assert (len(at_mentions), sum(map(len, at_mentions["tokens"]))) == (472, 15185)
+    assert all(words[0].startswith("@") for words in at_mentions["tokens"])
+    by_flag = load_tagging_dataset(train_file=REAL / "twitter_pos" / "pos.txt", task="pos", sentence_start="mention")
+    assert {split: len(part) for split, part in by_flag.items()} == {"train": 472}
 
 
 def test_raw_text_beside_a_treebank_is_left_out(folder):

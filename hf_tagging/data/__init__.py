@@ -11,6 +11,7 @@ from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
 from hf_tagging.data.schema import TagSchema, convert_tags
 from hf_tagging.data.windows import Aligner
+from hf_tagging.data.word_features import feature_values
 
 __all__ = [
     "AlignedSplit",
@@ -21,6 +22,7 @@ __all__ = [
     "align_dataset",
     "align_split",
     "convert_tags",
+    "feature_values",
     "load_tagging_dataset",
     "unseen_tags",
     "vocabulary",

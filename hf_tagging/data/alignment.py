@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -19,9 +19,11 @@ from transformers import PreTrainedTokenizerBase
 from hf_tagging.data import pretokenized, rows
 from hf_tagging.data import schema as schemas
 from hf_tagging.data import windows as windowing
+from hf_tagging.data import word_features as further_columns
 from hf_tagging.data.rows import flat_lists, row_ranges, row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import Aligner, Windows
+from hf_tagging.data.word_features import feature_ids
 from hf_tagging.errors import ConfigError
 
 IGNORED = -100  # the label that PyTorch's cross-entropy and the Trainer leave out
@@ -61,7 +63,8 @@ class AlignedSplit:
         words: The source: `tokens`, `tags`, `document_id`, a row per sentence.
         features: A row per window: `input_ids`, `labels`; for reading the result `sentence` (row in `words`),
             `first_word`, `word_starts` (positions of the words that this window owns); `length`; for the counts
-            `vanished` and `shortened`.
+            `vanished` and `shortened`; with further columns `word_features`, their ids subword after subword, for each
+            subword one per column.
         sentence_starts: Number of each sentence's first word in the split, and the end. (sentences + 1,)
     """
 
@@ -123,6 +126,7 @@ def align_dataset(
     *,
     overlap: int | None = None,
     label_strategy: str = "first",
+    word_features: Mapping[str, Sequence[str]] | None = None,
     num_proc: int | None = None,
 ) -> dict[str, AlignedSplit]:
     """Aligns every split of a dataset.
@@ -133,11 +137,14 @@ def align_dataset(
         schema: The tags; `dataset`'s label ids are this schema's.
         overlap: See `Aligner`.
         label_strategy: See `align_split`.
+        word_features: See `align_split`.
         num_proc: Processes.
     """
     aligner = Aligner(tokenizer, overlap=overlap)
     return {
-        name: align_split(split, aligner, schema, label_strategy=label_strategy, num_proc=num_proc)
+        name: align_split(
+            split, aligner, schema, label_strategy=label_strategy, word_features=word_features, num_proc=num_proc
+        )
         for name, split in dataset.items()
     }
 
@@ -148,6 +155,7 @@ def align_split(
     schema: TagSchema,
     *,
     label_strategy: str = "first",
+    word_features: Mapping[str, Sequence[str]] | None = None,
     num_proc: int | None = None,
 ) -> AlignedSplit:
     """Aligns a split; the result is cached by `datasets` under source, tokenizer, settings and this code.
@@ -159,26 +167,30 @@ def align_split(
         label_strategy: ``"first"``: a word's first subword carries its label, the others -100. ``"all"``: every
             subword does, ``B-X`` and ``S-X`` turned ``I-X`` inside a word. Words are read at their first subword
             in both cases.
+        word_features: Further columns of `dataset` with their values in the order of their ids, as `feature_values`
+            finds them. A value's id is its position + 1; 0 is any other value, and a special token.
         num_proc: Processes.
 
     Raises:
         ConfigError: If `label_strategy` is unknown.
+        DataError: If a further column is not there, or has not one string per word.
     """
     if label_strategy not in LABEL_STRATEGIES:
         raise ConfigError(f"label_strategy: {label_strategy!r} is not one of {', '.join(LABEL_STRATEGIES)}.")
     tokenizer = aligner.tokenizer
+    further = [(column, list(values)) for column, values in (word_features or {}).items()]
     # The tokenizer's own hash changes when it is used; its content does not.
     fingerprint = Hasher.hash(
         (dataset._fingerprint, tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
-         aligner._lead, schema.tags, schema.scheme, label_strategy, _code_hash())
+         aligner._lead, schema.tags, schema.scheme, label_strategy, further, _code_hash())
     )  # fmt: skip
     features = dataset.with_format("arrow").map(
         _align_batch,
         batched=True,
         with_indices=True,
         remove_columns=dataset.column_names,
-        features=_FEATURES,
-        fn_kwargs={"aligner": aligner, "schema": schema, "label_strategy": label_strategy},
+        features=Features(_FEATURES | ({"word_features": List(Value("int32"))} if further else {})),
+        fn_kwargs={"aligner": aligner, "schema": schema, "label_strategy": label_strategy, "further": dict(further)},
         num_proc=num_proc,
         new_fingerprint=fingerprint,
         desc="Aligning words and subwords",
@@ -193,7 +205,8 @@ def align_split(
 @cache
 def _code_hash() -> str:
     """What older code aligned is not taken from the cache."""
-    files = [__file__, *(str(module.__file__) for module in (windowing, rows, pretokenized, schemas))]
+    modules = (windowing, rows, pretokenized, schemas, further_columns)
+    files = [__file__, *(str(module.__file__) for module in modules)]
     return str(Hasher.hash([Path(file).read_bytes() for file in files]))
 
 
@@ -212,7 +225,12 @@ _FEATURES = Features(
 
 
 def _align_batch(
-    table: pa.Table, indices: list[int], aligner: Aligner, schema: TagSchema, label_strategy: str
+    table: pa.Table,
+    indices: list[int],
+    aligner: Aligner,
+    schema: TagSchema,
+    label_strategy: str,
+    further: dict[str, list[str]],
 ) -> pa.Table:
     windows = aligner.windows(table.column("tokens").to_pylist())
     starts, start_offsets = windows.word_starts()
@@ -230,6 +248,9 @@ def _align_batch(
         "vanished": pa.array(windows.vanished, pa.int32()),
         "shortened": pa.array(windows.shortened, pa.int32()),
     }
+    if further:
+        ids = np.pad(feature_ids(table, further), ((0, 1), (0, 0)))  # (words + 1, columns); -1 is a special token's
+        columns["word_features"] = _lists(ids[windows.words].ravel(), windows.offsets * len(further), pa.int32())
     return pa.table(columns)
 
 

@@ -26,10 +26,14 @@ class WindowCollator:
         self.pad_to_multiple_of = pad_to_multiple_of
 
     def __call__(self, windows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Collates rows with `input_ids` and, if present, `labels`, each (subwords,).
+        """Collates rows with `input_ids` and, if present, `labels`, each (subwords,), and `word_features`.
+
+        Args:
+            windows: The rows; their `word_features` are flat: for each subword one id per column.
 
         Returns:
-            `input_ids`, `attention_mask` and `labels`, each (batch, subwords).
+            `input_ids`, `attention_mask` and `labels`, each (batch, subwords), and `word_features`, 0 at padding.
+            (batch, subwords, columns)
         """
         lengths = np.array([len(window["input_ids"]) for window in windows])
         step = self.pad_to_multiple_of
@@ -41,6 +45,8 @@ class WindowCollator:
         }
         if "labels" in windows[0]:
             batch["labels"] = self._fill(windows, "labels", real, IGNORED)
+        if "word_features" in windows[0]:
+            batch["word_features"] = self._features(windows, real)
         return batch
 
     @staticmethod
@@ -48,3 +54,11 @@ class WindowCollator:
         values = np.full(real.shape, padding, dtype=np.int64)
         values[real] = np.concatenate([window[column] for window in windows])
         return torch.from_numpy(values)
+
+    @staticmethod
+    def _features(windows: Sequence[dict[str, Any]], real: np.ndarray) -> torch.Tensor:
+        ids = np.concatenate([window["word_features"] for window in windows])
+        columns = len(ids) // int(real.sum())
+        values = np.zeros((*real.shape, columns), dtype=np.int64)
+        values[real] = ids.reshape(-1, columns)
+        return torch.from_numpy(values)  # (batch, subwords, columns)

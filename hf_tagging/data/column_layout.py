@@ -10,25 +10,24 @@ columns and is no word. A corpus whose first sentence begins with the word `word
 none is known, and the log says that a header was read.
 """
 
-import difflib
 import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hf_tagging.data.column_names import (
+    CONLLU_COLUMNS,
+    HEADER_TAG_NAMES,
+    WORD_NAMES,
+    ColumnFinder,
+    ColumnRequest,
+    column_names,
+    header_names,
+    index_of,
+)
 from hf_tagging.errors import DataError
 
 logger = logging.getLogger(__name__)
-
-CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-_WORD_NAMES = frozenset({"word", "words", "token", "tokens", "form", "forms", "text"})
-_TAG_NAMES = frozenset({"tag", "tags", "label", "labels"})
-# The columns of a header that hold a task's tags, the best first.
-_TASK_NAMES = {
-    "pos": ("pos", "pos_tags", "upos", "upos_tags", "xpos", "tag", "tags", "label", "labels"),
-    "ner": ("ner", "ner_tags", "tag", "tags", "label", "labels", "chunk", "chunk_tags"),
-}
-_HEADER_TAG_NAMES = frozenset().union(*_TASK_NAMES.values())
 
 # Spaces and tabs only: a no-break space or a U+3000 inside a word is data.
 _BLANKS = re.compile(r"[ \t]+")
@@ -38,23 +37,6 @@ _CONLLU_ID = re.compile(r"\d+([-.]\d+)?$")
 _GLOBAL_COLUMNS = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
 DOCUMENT_MARK = re.compile(r"[ \t]*-DOCSTART-(?!\w)")
 """A line that starts a document; what follows the mark differs between corpora and is not looked at."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnRequest:
-    """What the caller asked of the columns, the same for every file.
-
-    Args:
-        task: "pos" or "ner".
-        tokens_column: Column of the words, by name or by position (from 0; -1 is the last); None finds it.
-        tags_column: Column of the tags, likewise.
-        separator: "tab", "space" or a literal; None finds it.
-    """
-
-    task: str
-    tokens_column: str | int | None = None
-    tags_column: str | int | None = None
-    separator: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +52,7 @@ class ColumnLayout:
         conllu: Whether every line that starts with `#` is a comment.
         first_line: Number of the line that the layout was read from.
         has_header: Whether that line names the columns and is no word.
+        features: Positions of the further columns that were asked for, in their order.
     """
 
     separator: str | None
@@ -80,6 +63,7 @@ class ColumnLayout:
     conllu: bool
     first_line: int
     has_header: bool = False
+    features: tuple[int, ...] = ()
 
     def fields(self, line: str) -> list[str]:
         """Cuts a line into its fields; blanks after the last column do not count as one more."""
@@ -142,13 +126,13 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
     if conllu and header and len(header) != len(fields):
         declared = f"expected {len(header)}, as `# global.columns` declares"
         raise DataError(f"{file}, line {number}: {shortened(line)} has {len(fields)} columns; {declared}")
-    has_header = not conllu and _is_header(fields)
+    has_header = not conllu and _is_header(fields, request.word_features)
     if has_header:
-        names = _header_names(fields)
+        names = header_names(fields)
         logger.info("%s, line %d: read as the names of the columns: %s", file, number, ", ".join(fields))
     else:
-        names = _column_names(len(fields), header if conllu else (), conllu)
-    finder = _ColumnFinder(
+        names = column_names(len(fields), header if conllu else (), conllu)
+    finder = ColumnFinder(
         file=file, number=number, count=len(fields), names=names, conllu=conllu, has_header=has_header
     )
     tokens = finder.tokens_position(request)
@@ -163,10 +147,11 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
         count=len(fields),
         tokens=tokens,
         tags=tags,
-        word_id=_index_of("id", names) if conllu else None,
+        word_id=index_of("id", names) if conllu else None,
         conllu=conllu,
         first_line=number,
         has_header=has_header,
+        features=finder.feature_positions(request, tokens=tokens, tags=tags),
     )
 
 
@@ -216,115 +201,7 @@ def _is_conllu(fields: Sequence[str], header: Sequence[str]) -> bool:
     return bool(header) or (len(fields) == len(CONLLU_COLUMNS) and bool(_CONLLU_ID.match(fields[0])))
 
 
-def _is_header(fields: Sequence[str]) -> bool:
+def _is_header(fields: Sequence[str], features: Sequence[str]) -> bool:
     names = {field.strip().lower() for field in fields}
-    known = _WORD_NAMES | _HEADER_TAG_NAMES | {"lemma", "id", "index", "predicted"}
-    return names <= known and not names.isdisjoint(_WORD_NAMES) and not names.isdisjoint(_HEADER_TAG_NAMES)
-
-
-def _header_names(fields: Sequence[str]) -> list[frozenset[str]]:
-    """The names that each column of a header answers to: its own, and any word for words where one column has them."""
-    names = [field.strip().lower() for field in fields]
-    one_of_words = sum(name in _WORD_NAMES for name in names) == 1
-    return [
-        _WORD_NAMES if one_of_words and name in _WORD_NAMES else frozenset({name, name.removesuffix("_tags")})
-        for name in names
-    ]
-
-
-def _column_names(count: int, header: Sequence[str], conllu: bool) -> list[frozenset[str]]:
-    """The names each column answers to, the first column first; empty where nobody knows."""
-    if conllu:
-        return [_WORD_NAMES if name == "form" else frozenset({name}) for name in header or CONLLU_COLUMNS]
-    known: dict[int, list[frozenset[str]]] = {
-        2: [_WORD_NAMES, frozenset({"pos", "ner"}) | _TAG_NAMES],
-        3: [_WORD_NAMES, frozenset({"pos"}), frozenset({"chunk", "ner"}) | _TAG_NAMES],
-        4: [_WORD_NAMES, frozenset({"pos"}), frozenset({"chunk"}), frozenset({"ner"})],
-    }
-    return known.get(count, [])
-
-
-def _index_of(name: str, names: Sequence[frozenset[str]]) -> int | None:
-    return next((index for index, known in enumerate(names) if name in known), None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ColumnFinder:
-    """Finds a column by name or by position, and says what there is where it fails."""
-
-    file: str
-    number: int
-    count: int
-    names: list[frozenset[str]]
-    conllu: bool
-    has_header: bool
-
-    @property
-    def listing(self) -> str:
-        """The columns as a message lists them: `0 word, 1 pos, ...`."""
-        if not self.names:
-            return f"{self.count} columns without names, 0 to {self.count - 1}"
-        return ", ".join(f"{index} {self._shown(names)}" for index, names in enumerate(self.names))
-
-    @staticmethod
-    def _shown(names: frozenset[str]) -> str:
-        if names == _WORD_NAMES:
-            return "word"
-        return "/".join(sorted(names - _TAG_NAMES or names))
-
-    def tokens_position(self, request: ColumnRequest) -> int:
-        """The column that was asked for, or the one that the format keeps the words in."""
-        if request.tokens_column is not None:
-            return self.position(request.tokens_column, "--tokens_column")
-        if self.has_header:
-            return next(index for index, names in enumerate(self.names) if names & _WORD_NAMES)
-        return self.position("form", "--tokens_column") if self.conllu else 0
-
-    def tags_position(self, request: ColumnRequest) -> int:
-        """The column that was asked for, or the one that the format keeps the task's tags in."""
-        if request.tags_column is not None:
-            return self.position(request.tags_column, "--tags_column")
-        place = f"{self.file}, line {self.number}"
-        if self.has_header:
-            found = next((i for n in _TASK_NAMES[request.task] if (i := _index_of(n, self.names)) is not None), None)
-            if found is None:
-                raise DataError(
-                    f"{place}: this header names no column for the task {request.task}; give --tags_column with one "
-                    f"of: {self.listing}"
-                )
-            return found
-        if self.conllu:
-            found = _index_of("ner" if request.task == "ner" else "upos", self.names)
-            if found is None:
-                raise DataError(
-                    f"{place}: this CoNLL-U file has no column of its own for the task {request.task} (MISC "
-                    f"is not parsed); give --tags_column with one of: {self.listing}"
-                )
-            return found
-        if request.task == "ner":
-            return self.count - 1
-        if not self.names:
-            raise DataError(
-                f"{place}: {self.listing}; which one holds the POS tags? Give --tags_column (0 is the first, "
-                "-1 the last)"
-            )
-        return 1
-
-    def position(self, asked: str | int, flag: str) -> int:
-        """The position of a column given by name or by position."""
-        if isinstance(asked, int) or re.fullmatch(r"-?\d+", asked):
-            index = int(asked)
-            if not -self.count <= index < self.count:
-                raise DataError(f"{self.file}: {flag} {asked}: there is no such position; there are: {self.listing}")
-            return index % self.count
-        name = asked.lower()
-        found = _index_of(name, self.names)
-        found = _index_of(name.removesuffix("_tags"), self.names) if found is None else found
-        if found is None:
-            there = f"there are: {self.listing}{self._near(name)}"
-            raise DataError(f"{self.file}: {flag} {asked}: there is no such column; {there}")
-        return found
-
-    def _near(self, name: str) -> str:
-        near = difflib.get_close_matches(name, sorted({known for names in self.names for known in names}), n=1)
-        return f". Did you mean {near[0]!r}?" if near else ""
+    known = WORD_NAMES | HEADER_TAG_NAMES | {"lemma", "id", "index", "predicted"} | {name.lower() for name in features}
+    return names <= known and not names.isdisjoint(WORD_NAMES) and not names.isdisjoint(HEADER_TAG_NAMES)

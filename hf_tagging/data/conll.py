@@ -46,12 +46,17 @@ class ConllConfig(datasets.BuilderConfig):
         tokens_column: Column of the words, by name or by position from 0 (negative: from the end).
         tags_column: Column of the tags, likewise.
         separator: "tab", "space" or a literal; None finds it from the first data line.
+        word_features: Further columns to keep, likewise by name or by position.
+        sentence_start: "blank": a sentence starts after a blank line; "mention": at every word that begins with `@`,
+            as a tweet does in corpora that have no other mark of it, and blank lines mean nothing.
     """
 
     task: str = "ner"
     tokens_column: str | int | None = None
     tags_column: str | int | None = None
     separator: str | None = None
+    word_features: tuple[str, ...] = ()
+    sentence_start: str = "blank"
 
     @property
     def request(self) -> ColumnRequest:
@@ -61,11 +66,31 @@ class ConllConfig(datasets.BuilderConfig):
             tokens_column=self.tokens_column,
             tags_column=self.tags_column,
             separator=self.separator,
+            word_features=tuple(self.word_features),
+            sentence_start=self.sentence_start,
         )
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of a column file.
+
+    Args:
+        words: Its words.
+        tags: Their tags. (words,)
+        features: For each further column that was asked for its values. (columns, words)
+        document: The running number of the document. A file without document marks has each sentence as a document
+            of its own; sentences before the first mark are document 0.
+    """
+
+    words: list[str]
+    tags: list[str]
+    features: list[list[str]]
+    document: int
+
+
 class ConllBuilder(datasets.GeneratorBasedBuilder):
-    """Reads column files into `tokens`, `tags` (strings both) and `document_id`.
+    """Reads column files into `tokens`, `tags`, the further columns asked for (strings all) and `document_id`.
 
     Raises:
         DataError: When the data is generated, for anything that cannot be read as words and tags, with file
@@ -77,9 +102,9 @@ class ConllBuilder(datasets.GeneratorBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         strings = datasets.List(datasets.Value("string"))
-        return datasets.DatasetInfo(
-            features=datasets.Features({"tokens": strings, "tags": strings, "document_id": datasets.Value("string")})
-        )
+        columns = {"tokens": strings, "tags": strings, "document_id": datasets.Value("string")}
+        features = datasets.Features(columns | dict.fromkeys(self.config.word_features, strings))
+        return datasets.DatasetInfo(features=features)
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         if not self.config.data_files:
@@ -105,11 +130,13 @@ class ConllBuilder(datasets.GeneratorBasedBuilder):
             # `open` is named in this module because datasets replaces it here for streaming.
             with open(local_file, "rb") as stream:
                 sentences = read_sentences(stream, file=file, request=self.config.request)
-                for index, (words, tags, document) in enumerate(sentences):
-                    yield (
-                        Key(shard, index),
-                        {"tokens": words, "tags": tags, "document_id": f"{stem}:{document}"},
-                    )
+                for index, sentence in enumerate(sentences):
+                    row = {
+                        "tokens": sentence.words,
+                        "tags": sentence.tags,
+                        "document_id": f"{stem}:{sentence.document}",
+                    }
+                    yield Key(shard, index), row | dict(zip(self.config.word_features, sentence.features, strict=True))
 
     def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         # Unwrapped here and not by the caller: this runs in the worker, and on the way back from one the
@@ -131,9 +158,7 @@ def unique_stems(files: Sequence[str]) -> list[str]:
     return [path.as_posix() for path in paths]
 
 
-def read_sentences(
-    stream: BinaryIO, *, file: str, request: ColumnRequest
-) -> Iterator[tuple[list[str], list[str], int]]:
+def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> Iterator[Sentence]:
     """Reads the sentences of one column file.
 
     Args:
@@ -143,8 +168,7 @@ def read_sentences(
         request: What is asked of its columns.
 
     Yields:
-        The words, their tags and the running number of the document. A file without document marks has each
-        sentence as a document of its own; sentences before the first mark are document 0.
+        The sentences in their order.
 
     Raises:
         DataError: The file is empty, is no UTF-8, has no sentence, or a line does not fit the first one.
@@ -157,13 +181,15 @@ def read_sentences(
     marked = any(_DOCUMENT_LINE.match(line) for line in stream)
     stream.seek(0)
     document, found = 0, False
-    for sentence in _sentences(numbered_lines(stream, file), file=file, layout=layout):
-        if sentence is None:
+    at_mentions = request.sentence_start == "mention"
+    for rows in _sentences(numbered_lines(stream, file), file=file, layout=layout, at_mentions=at_mentions):
+        if rows is None:
             document += 1
             continue
         document += not marked
         found = True
-        yield *sentence, document
+        words, tags, *features = map(list, zip(*rows, strict=True))
+        yield Sentence(words, tags, features, document)
     if not found:
         raise DataError(f"{file}: no sentence in this file; expected one word and its tag per line")
 
@@ -187,26 +213,30 @@ def _undecodable(line: bytes, start: int, *, file: str, number: int) -> str:
 
 
 def _sentences(
-    lines: Iterable[tuple[int, str]], *, file: str, layout: ColumnLayout
-) -> Iterator[tuple[list[str], list[str]] | None]:
-    """Yields the words and tags of each sentence, and None where a document starts."""
-    words: list[str] = []
-    tags: list[str] = []
+    lines: Iterable[tuple[int, str]], *, file: str, layout: ColumnLayout, at_mentions: bool
+) -> Iterator[list[tuple[str, ...]] | None]:
+    """Yields the rows of each sentence, a word with its tag and its features in each; None where a document starts."""
+    rows: list[tuple[str, ...]] = []
+    fresh = True  # no word since the last blank line: here, and only here, a comment may stand
     for number, line in lines:
-        marks_document = _marks_document(line, layout, starts_sentence=not words)
+        marks_document = _marks_document(line, layout, starts_sentence=fresh)
         if marks_document or is_blank(line):
-            if words:
-                yield words, tags
-                words, tags = [], []
+            fresh = True
+            if rows and (marks_document or not at_mentions):
+                yield rows
+                rows = []
             if marks_document:
                 yield None
-        elif layout.is_comment(line, starts_sentence=not words) or (layout.has_header and number == layout.first_line):
+        elif layout.is_comment(line, starts_sentence=fresh) or (layout.has_header and number == layout.first_line):
             continue
-        elif pair := _word_and_tag(line, file=file, number=number, layout=layout):
-            words.append(pair[0])
-            tags.append(pair[1])
-    if words:
-        yield words, tags
+        elif row := _row(line, file=file, number=number, layout=layout):
+            if rows and at_mentions and row[0].startswith("@"):
+                yield rows
+                rows = []
+            rows.append(row)
+            fresh = False
+    if rows:
+        yield rows
 
 
 def _marks_document(line: str, layout: ColumnLayout, *, starts_sentence: bool) -> bool:
@@ -215,8 +245,8 @@ def _marks_document(line: str, layout: ColumnLayout, *, starts_sentence: bool) -
     return bool(DOCUMENT_MARK.match(line))
 
 
-def _word_and_tag(line: str, *, file: str, number: int, layout: ColumnLayout) -> tuple[str, str] | None:
-    """The word and the tag of a line; None for a CoNLL-U line that is no word (`1-2`, `1.1`)."""
+def _row(line: str, *, file: str, number: int, layout: ColumnLayout) -> tuple[str, ...] | None:
+    """The word of a line, its tag and its features; None for a CoNLL-U line that is no word (`1-2`, `1.1`)."""
     fields = layout.fields(line)
     if len(fields) != layout.count:
         raise DataError(
@@ -235,7 +265,8 @@ def _word_and_tag(line: str, *, file: str, number: int, layout: ColumnLayout) ->
         raise DataError(
             f"{file}, line {number}: {shortened(line)} has nothing in column {layout.tags}; expected a tag there"
         )
-    return fields[layout.tokens], tag
+    row = (fields[layout.tokens], tag)
+    return (*row, *(fields[position].strip(" ") for position in layout.features)) if layout.features else row
 
 
 def _columns(count: int) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 
-from hf_tagging.data.column_layout import ColumnRequest
+from hf_tagging.data.column_names import SENTENCE_STARTS, ColumnRequest
 from hf_tagging.data.files import (
     SPLITS,
     files_by_flag,
@@ -19,8 +19,11 @@ from hf_tagging.data.files import (
 )
 from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved
-from hf_tagging.data.tag_columns import common_tag_names, encoded, standard_columns, tag_counts
+from hf_tagging.data.source_columns import standard_columns
+from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved, refuse_sentence_start
+from hf_tagging.data.splitting import HoldOut
+from hf_tagging.data.tag_columns import common_tag_names, encoded, tag_counts
+from hf_tagging.data.word_features import check_feature_names
 from hf_tagging.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -42,8 +45,13 @@ def load_tagging_dataset(
     tokens_column: str | int | None = None,
     tags_column: str | int | None = None,
     separator: str | None = None,
+    sentence_start: str = "blank",
     tag_names: Sequence[str] | None = None,
+    word_features: Sequence[str] | None = None,
     validation_share: float | None = None,
+    test_share: float | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
     seed: int = 42,
     num_proc: int | None = None,
     cache_dir: str | Path | None = None,
@@ -64,24 +72,39 @@ def load_tagging_dataset(
         tags_column: Column of the tags, likewise.
         separator: What stands between the columns of column files: "tab", "space" or a literal; None finds
             it.
+        sentence_start: Where a sentence of a column file starts. "blank": after a blank line; "mention": at every
+            word that begins with `@`, and blank lines mean nothing.
         tag_names: Names of integer tags that bring none, in the order of their ids. With tags that are
             strings, it fixes the names and their order.
+        word_features: Further columns to keep, one value per word, by name or by position ("1").
         validation_share: Share of the train sentences, by whole documents, to hold out as validation.
+        test_share: The same for test.
+        folds: Instead of `test_share`: cut train into this many parts, by whole documents, and hold out one as test.
+        fold: Which one, from 0. Over all folds of a seed, every sentence is tested once.
         seed: Seed of the choice of these documents.
         num_proc: Processes to read the files of a split with.
         cache_dir: Folder of the cache; None is that of `datasets`.
 
     Returns:
         The splits that exist of `train`, `validation` and `test`, in this order, each with the columns
-        `tokens` (List(string)), `tags` (List(ClassLabel), the same names in every split) and `document_id`
-        (string).
+        `tokens` (List(string)), `tags` (List(ClassLabel), the same names in every split), `document_id`
+        (string) and, under the names that they were asked for, `word_features` (List(string) each).
 
     Raises:
         DataError: Anything that keeps the data from being words with one tag each; the cache is left as it
             was.
     """
-    _check_arguments(task, validation_share)
-    request = ColumnRequest(task=task, tokens_column=tokens_column, tags_column=tags_column, separator=separator)
+    hold_out = HoldOut(validation_share=validation_share, test_share=test_share, folds=folds, fold=fold, seed=seed)
+    _check_arguments(task, sentence_start, hold_out)
+    check_feature_names(word_features or ())
+    request = ColumnRequest(
+        task=task,
+        tokens_column=tokens_column,
+        tags_column=tags_column,
+        separator=separator,
+        word_features=tuple(word_features or ()),
+        sentence_start=sentence_start,
+    )
     given = files_by_flag({"train": train_file, "validation": validation_file, "test": test_file})
     cache = str(cache_dir) if cache_dir is not None else None
     with BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
@@ -99,7 +122,7 @@ def load_tagging_dataset(
             raise DataError("no data was named; give --dataset NAME, --dataset PATH or --train_file FILE")
         place = str(name_or_path or next(iter(raw.values())).place)
         splits = {split: standard_columns(raw[split], task=task) for split in SPLITS if split in raw}
-        splits = _held_out(splits, validation_share, seed, place)
+        splits = hold_out.split(splits, place)
         names = common_tag_names(splits, task=task, tag_names=tag_names, place=place)
         dataset = DatasetDict(
             {split: encoded(splits[split], names=names, split=split, cache_dir=cache) for split in splits}
@@ -129,11 +152,17 @@ def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
     return unseen
 
 
-def _check_arguments(task: str, validation_share: float | None) -> None:
+def _check_arguments(task: str, sentence_start: str, hold_out: HoldOut) -> None:
     if task not in ("pos", "ner"):
         raise DataError(f"--task {task}: expected pos or ner")
-    if validation_share is not None and not 0 < validation_share < 1:
-        raise DataError(f"--validation_share {validation_share}: expected a share between 0 and 1, for example 0.1")
+    if sentence_start not in SENTENCE_STARTS:
+        raise DataError(f"--sentence_start {sentence_start}: expected {' or '.join(SENTENCE_STARTS)}")
+    for name in ("validation_share", "test_share"):
+        share = getattr(hold_out, name)
+        if share is not None and not 0 < share < 1:
+            raise DataError(f"--{name} {share}: expected a share between 0 and 1, for example 0.1")
+    for problem in hold_out.problems():
+        raise DataError(f"--{problem}")
 
 
 def _read_named(
@@ -158,48 +187,18 @@ def _read_named(
     else:
         found = {split: files for split, files in find_split_files(path).items() if split not in left_out}
         return {split: read_files(files, split, request=request, builders=builders) for split, files in found.items()}
-    columns = {"tokens_column": request.tokens_column, "tags_column": request.tags_column}
+    refuse_sentence_start(name, request)
     return {
-        split: RawSplit(dataset=part, place=f"{name}, split {split}", **columns)
+        split: RawSplit(
+            dataset=part,
+            place=f"{name}, split {split}",
+            tokens_column=request.tokens_column,
+            tags_column=request.tags_column,
+            word_features=request.word_features,
+        )
         for split, part in loaded.items()
         if split not in left_out
     }
-
-
-def _held_out(splits: dict[str, Dataset], share: float | None, seed: int, place: str) -> dict[str, Dataset]:
-    """Holds out documents of train, chosen at random until they have the share of its sentences."""
-    if share is None:
-        return splits
-    if "validation" in splits:
-        raise DataError(f"--validation_share {share}: {place} has a validation split of its own; leave one of them out")
-    if "train" not in splits:
-        raise DataError(f"--validation_share {share}: {place} has no train split to hold a share of out")
-    train = splits["train"]
-    documents = _documents(train)
-    count = int(documents.max()) + 1
-    if count < 2:
-        logger.warning("%s is a single document: a share of its sentences is held out", place)
-        documents, count = np.arange(len(train)), len(train)
-    if count < 2:
-        raise DataError(f"--validation_share {share}: {place} is a single sentence; give --validation_file instead")
-    order = np.random.default_rng(seed).permutation(count)
-    reached = np.cumsum(np.bincount(documents)[order])
-    taken = min(int(np.searchsorted(reached, share * len(train))) + 1, count - 1)
-    held = np.isin(documents, order[:taken])
-    logger.info("held out %d of %d documents of train as validation (seed %d)", taken, count, seed)
-    parts = splits | {
-        "train": train.select(np.flatnonzero(~held)),
-        "validation": train.select(np.flatnonzero(held)),
-    }
-    return {split: parts[split] for split in SPLITS if split in parts}
-
-
-def _documents(dataset: Dataset) -> np.ndarray:
-    """The number of each row's document; each row is its own where the source has no documents."""
-    if "document_id" not in dataset.column_names:
-        return np.arange(len(dataset))
-    encoded_ids = pc.dictionary_encode(dataset.data.column("document_id")).unify_dictionaries()
-    return np.concatenate([chunk.indices.to_numpy() for chunk in encoded_ids.chunks])
 
 
 def _report(dataset: DatasetDict, place: str, task: str) -> None:

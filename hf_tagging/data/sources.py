@@ -21,8 +21,9 @@ from datasets.packaged_modules.json.json import Json
 from datasets.packaged_modules.parquet.parquet import Parquet
 from datasets.utils._filelock import FileLock
 
-from hf_tagging.data import column_layout, conll
-from hf_tagging.data.column_layout import ColumnRequest, shortened
+from hf_tagging.data import column_layout, column_names, conll
+from hf_tagging.data.column_layout import shortened
+from hf_tagging.data.column_names import ColumnRequest
 from hf_tagging.data.files import SPLITS, SplitFiles, splits_in_name
 from hf_tagging.errors import DataError
 
@@ -38,12 +39,14 @@ class RawSplit:
         place: The source as a message names it.
         tokens_column: The column of the words, None to find it.
         tags_column: The column of the tags, None to find it.
+        word_features: Further columns to keep.
     """
 
     dataset: datasets.Dataset
     place: str
     tokens_column: str | int | None = None
     tags_column: str | int | None = None
+    word_features: tuple[str, ...] = ()
 
 
 class BuilderCache:
@@ -103,15 +106,38 @@ def read_files(files: SplitFiles, split: str, *, request: ColumnRequest, builder
             tokens_column=request.tokens_column,
             tags_column=request.tags_column,
             separator=request.separator,
+            word_features=request.word_features,
+            sentence_start=request.sentence_start,
         )
-        return RawSplit(dataset=dataset, place=files.place, tokens_column="tokens", tags_column="tags")
+        return RawSplit(
+            dataset=dataset,
+            place=files.place,
+            tokens_column="tokens",
+            tags_column="tags",
+            word_features=request.word_features,
+        )
+    refuse_sentence_start(files.place, request)
     dataset = _read_json(files, split, builders) if files.kind == "json" else _read_parquet(files, split, builders)
     return RawSplit(
         dataset=dataset,
         place=files.place,
         tokens_column=request.tokens_column,
         tags_column=request.tags_column,
+        word_features=request.word_features,
     )
+
+
+def refuse_sentence_start(place: str, request: ColumnRequest) -> None:
+    """Refuses to be told where sentences start in data that has one sentence per row.
+
+    Raises:
+        DataError: The request tells it.
+    """
+    if request.sentence_start != "blank":
+        raise DataError(
+            f"{place}: --sentence_start {request.sentence_start} is for column files; this data has one sentence per "
+            "row, so leave it out"
+        )
 
 
 def read_saved(folder: Path) -> dict[str, datasets.Dataset]:
@@ -214,7 +240,7 @@ def _data_files(files: SplitFiles, split: str) -> DataFilesDict:
 @cache
 def _code_hash() -> str:
     """What was parsed by an older parser is not taken from the cache."""
-    return Hasher.hash([Path(str(module.__file__)).read_bytes() for module in (conll, column_layout)])
+    return Hasher.hash([Path(str(module.__file__)).read_bytes() for module in (conll, column_layout, column_names)])
 
 
 def _remove(builder: datasets.DatasetBuilder) -> None:

@@ -1,4 +1,4 @@
-"""From a source's columns to ours: which hold words and tags, are the rows sound, and tags as ClassLabel."""
+"""The tags of all splits: the names that they share, and tags as a ClassLabel of these names."""
 
 import difflib
 import re
@@ -13,52 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
-from hf_tagging.data.column_layout import shortened
-from hf_tagging.data.sources import RawSplit
+from hf_tagging.data.source_columns import check_ids, item_kind
+from hf_tagging.data.word_features import RESERVED, as_strings
 from hf_tagging.errors import DataError
 
-TOKENS_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
-TAGS_COLUMNS = {
-    "pos": ("pos_tags", "pos", "upos", "xpos", "upos_tags", "tags", "labels"),
-    "ner": ("ner_tags", "ner", "tags", "labels", "entities"),
-}
-DOCUMENT_COLUMNS = ("document_id", "doc_id")
-# Elsewhere these mostly hold plain text, or spans.
-_ONLY_AS_LISTS = frozenset({"text", "entities"})
 # B before I before E and S; M, L and U are what other schemes call I, E and S.
 _PREFIX_ORDER = "BIMELSU"
 _ENCODING_VERSION = 1
 _ENCODING_BATCH = 10_000
-
-
-def standard_columns(raw: RawSplit, *, task: str) -> datasets.Dataset:
-    """Chooses a source's columns and names them `tokens`, `tags` and, where there is one, `document_id`.
-
-    Args:
-        raw: The split as its source has it.
-        task: "pos" or "ner".
-
-    Returns:
-        The split with these columns; rows checked, tags as the source has them.
-
-    Raises:
-        DataError: A column is missing or of another type, or a row is not one tag per word.
-    """
-    dataset = raw.dataset.with_format(None)
-    if dataset._indices is not None:  # the Arrow table below would be in another order than the rows
-        dataset = dataset.flatten_indices()
-    tokens = _choose(dataset, raw.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
-    tags = _choose(dataset, raw.tags_column, TAGS_COLUMNS[task], what="tags", place=raw.place)
-    if tokens == tags:
-        raise DataError(f"{raw.place}: the column {tokens!r} would be both words and tags; give another --tags_column")
-    columns = {tokens: "tokens", tags: "tags"}
-    if document := next((name for name in DOCUMENT_COLUMNS if name in dataset.column_names), None):
-        columns.setdefault(document, "document_id")
-    dataset = dataset.select_columns(list(columns))
-    dataset = dataset.rename_columns({old: new for old, new in columns.items() if old != new})
-    _check_types(dataset, names=(tokens, tags), place=raw.place)
-    _check_rows(dataset, names=(tokens, tags), place=raw.place)
-    return dataset
 
 
 def common_tag_names(
@@ -83,7 +45,7 @@ def common_tag_names(
     found: set[str] = set()
     for split, dataset in splits.items():
         values = pc.list_flatten(dataset.data.column("tags"))
-        if _item(dataset, "tags") == "string":
+        if item_kind(dataset, "tags") == "string":
             tags = pc.unique(values).to_pylist()
             _check_tags(tags, f"{place}, split {split}")
             found.update(tags)
@@ -93,7 +55,7 @@ def common_tag_names(
                 "their ids with --tag_names, for example --tag_names O B-PER I-PER"
             )
         else:
-            _check_ids(dataset, len(declared), f"{place}, split {split}")
+            check_ids(dataset, "tags", len(declared), what="tag", place=f"{place}, split {split}")
     if found == {"_"}:
         raise DataError(f"{place}: every tag is '_', which stands for none; give another --tags_column")
     new = sorted(found - set(declared or ()), key=partial(_sort_key, task=task))
@@ -114,14 +76,13 @@ def encoded(dataset: datasets.Dataset, *, names: Sequence[str], split: str, cach
         cache_dir: Folder of the cache, None for that of `datasets`.
 
     Returns:
-        The split with the columns `tokens`, `tags`, `document_id` and no others.
+        The split with the columns `tokens`, `tags`, `document_id` and the further ones, as strings.
     """
+    strings = datasets.List(datasets.Value("string"))
+    tags = datasets.List(datasets.ClassLabel(names=list(names)))
+    further = {name: dataset.features[name].feature for name in dataset.column_names if name not in RESERVED}
     features = datasets.Features(
-        {
-            "tokens": datasets.List(datasets.Value("string")),
-            "tags": datasets.List(datasets.ClassLabel(names=list(names))),
-            "document_id": datasets.Value("string"),
-        }
+        {"tokens": strings, "tags": tags, "document_id": datasets.Value("string")} | dict.fromkeys(further, strings)
     )
     if dataset.features == features and dataset._indices is None:
         return dataset.select_columns(list(features))
@@ -133,7 +94,13 @@ def encoded(dataset: datasets.Dataset, *, names: Sequence[str], split: str, cach
         folder.mkdir(parents=True, exist_ok=True)
         cache_file = str(folder / f"{fingerprint}.arrow")
     mapped = dataset.with_format("arrow").map(
-        partial(_encode_batch, schema=features.arrow_schema, names=pa.array(names, pa.string()), split=split),
+        partial(
+            _encode_batch,
+            schema=features.arrow_schema,
+            names=pa.array(names, pa.string()),
+            split=split,
+            further=further,
+        ),
         batched=True,
         batch_size=_ENCODING_BATCH,
         with_indices=True,
@@ -155,7 +122,9 @@ def tag_counts(dataset: datasets.Dataset) -> np.ndarray:
     return np.bincount(values, minlength=len(dataset.features["tags"].feature.names))
 
 
-def _encode_batch(table: pa.Table, indices: list[int], *, schema: pa.Schema, names: pa.Array, split: str) -> pa.Table:
+def _encode_batch(
+    table: pa.Table, indices: list[int], *, schema: pa.Schema, names: pa.Array, split: str, further: dict[str, Any]
+) -> pa.Table:
     tags = table.column("tags").combine_chunks()
     values = pc.list_flatten(tags)
     if not pa.types.is_integer(values.type):
@@ -169,105 +138,8 @@ def _encode_batch(table: pa.Table, indices: list[int], *, schema: pa.Schema, nam
         numbers = pc.add(pa.array(indices, pa.int64()), 1).cast(pa.string())
         documents = pc.binary_join_element_wise(split, numbers, ":")
     tokens = table.column("tokens").cast(schema.field("tokens").type)
-    return pa.table([tokens, ids, documents], names=schema.names)
-
-
-def _choose(
-    dataset: datasets.Dataset, asked: str | int | None, expected: Sequence[str], *, what: str, place: str
-) -> str:
-    """The column that was asked for, by name or position, or the first of the expected that is there."""
-    there = dataset.column_names
-    if asked is None:
-        for name in expected:
-            if name in there and (name not in _ONLY_AS_LISTS or _item(dataset, name)):
-                return name
-        raise DataError(
-            f"{place}: no column of {what}; expected one of {', '.join(expected)}, found {', '.join(there)} "
-            f"(another one: --{what}_column)"
-        )
-    if isinstance(asked, str) and asked in there:
-        return asked
-    if isinstance(asked, int) or asked.removeprefix("-").isdecimal():
-        if -len(there) <= int(asked) < len(there):
-            return there[int(asked)]
-        near = []
-    else:
-        near = difflib.get_close_matches(asked, there, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise DataError(f"{place}: --{what}_column {asked}: no such column, found {', '.join(there)}{hint}")
-
-
-def _item(dataset: datasets.Dataset, column: str) -> str | None:
-    """What the lists of a column hold: "string", "id", another dtype; None where it holds no lists."""
-    feature = dataset.features[column]
-    if not isinstance(feature, datasets.List | datasets.LargeList):
-        return None
-    item = feature.feature
-    if isinstance(item, datasets.ClassLabel):
-        return "id"
-    dtype = str(getattr(item, "dtype", type(item).__name__))
-    if dtype in ("string", "large_string", "string_view"):
-        return "string"
-    return "id" if dtype.startswith(("int", "uint")) else dtype
-
-
-def _check_types(dataset: datasets.Dataset, *, names: tuple[str, str], place: str) -> None:
-    if not len(dataset):
-        raise DataError(f"{place}: no rows; expected one sentence in each")
-    for column, name, allowed in (("tokens", names[0], ("string",)), ("tags", names[1], ("string", "id"))):
-        item = _item(dataset, column)
-        if item == "null":
-            raise DataError(f"{place}: every list of the column {name!r} is empty; expected words and tags")
-        if item not in allowed:
-            row, value = _first_odd_row(dataset, column)
-            kind = "tag" if column == "tags" else "string"
-            raise DataError(
-                f"{place}, row {row + 1}: {shortened(str(value))} in the column {name!r} ({dataset.features[column]}); "
-                f"expected a list with one {kind} per word, of one type in all rows"
-            )
-
-
-def _first_odd_row(dataset: datasets.Dataset, column: str) -> tuple[int, Any]:
-    """The first row that is not a list of strings (or, for tags, of integers): what gave the column its odd type."""
-    wanted: tuple[type, ...] = (str,) if column == "tokens" else (str, int)
-    for row, value in enumerate(dataset[column]):
-        if not isinstance(value, list) or not all(isinstance(item, wanted) for item in value):
-            return row, value
-        if value:  # strings in one row and integers in the next are as bad
-            wanted = (type(value[0]),)
-    return 0, dataset[0][column]
-
-
-def _check_rows(dataset: datasets.Dataset, *, names: tuple[str, str], place: str) -> None:
-    """One tag per word and nothing null, by Arrow over whole columns."""
-    columns = [dataset.data.column(column) for column in dataset.column_names]
-    for column, name in zip(columns, [*names, "document_id"], strict=False):
-        if column.null_count:
-            row = pc.index(pc.is_null(column), True).as_py()
-            raise DataError(f"{place}, row {row + 1}: the column {name!r} is null")
-    tokens, tags = columns[:2]
-    for column, name in ((tokens, names[0]), (tags, names[1])):
-        items = pc.list_flatten(column)
-        if items.null_count:
-            row = _row_of_item(column, pc.index(pc.is_null(items), True).as_py())
-            raise DataError(f"{place}, row {row + 1}: a null in the list {name!r}; expected one value per word")
-    lengths = pc.list_value_length(tokens), pc.list_value_length(tags)
-    row = pc.index(pc.not_equal(*lengths), True).as_py()
-    if row >= 0:
-        raise DataError(
-            f"{place}, row {row + 1}: {lengths[0][row]} in {names[0]!r} but {lengths[1][row]} in "
-            f"{names[1]!r}; expected one tag per word"
-        )
-    if _item(dataset, "tags") == "string":
-        index = pc.index(pc.list_flatten(tags).cast(pa.string()), "").as_py()
-        if index >= 0:
-            raise DataError(f"{place}, row {_row_of_item(tags, index) + 1}: an empty tag in {names[1]!r}")
-
-
-def _row_of_item(column: pa.ChunkedArray, index: int) -> int:
-    """The row whose list holds the item at an index of the flattened column."""
-    ends = np.cumsum(pc.list_value_length(column).to_numpy())
-    return int(np.searchsorted(ends, index, side="right"))
+    features = [as_strings(table.column(name).combine_chunks(), item) for name, item in further.items()]
+    return pa.table([tokens, ids, documents, *features], names=schema.names)
 
 
 def _declared_names(
@@ -300,18 +172,6 @@ def _check_tags(tags: Sequence[str], place: str) -> None:
                 f"{place}: the tag {tag!r} {'has white space in it' if tag else 'is empty'}; tags are written between "
                 f"blanks, so expected one like {'_'.join(tag.split()) or 'O'!r}: rename it in the data"
             )
-
-
-def _check_ids(dataset: datasets.Dataset, count: int, place: str) -> None:
-    column = dataset.data.column("tags")
-    values = pc.list_flatten(column)
-    outside = pc.or_(pc.less(values, 0), pc.greater_equal(values, count))
-    index = pc.index(outside, True).as_py()
-    if index >= 0:
-        row = _row_of_item(column, index)
-        raise DataError(
-            f"{place}, row {row + 1}: the tag id {values[index]} has no name; there are names for 0 to {count - 1}"
-        )
 
 
 def _sort_key(tag: str, *, task: str) -> tuple[bool, str, int, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
 from transformers import IntervalStrategy, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
+from hf_tagging.data.splitting import HoldOut
 from hf_tagging.errors import ConfigError
 
 LORA_LEARNING_RATE = 5e-4  # low-rank updates start from zero and want about ten times a full fine-tuning's rate
@@ -41,12 +42,33 @@ class DataArguments:
     separator: str | None = field(
         default=None, metadata={"help": "Of column files: tab, space, or the character. Default: found out."}
     )
+    sentence_start: Literal["blank", "mention"] = field(
+        default="blank",
+        metadata={
+            "help": "Of column files, what starts a sentence: a blank line, or (tweets) every word that begins with @."
+        },
+    )
     tag_names: list[str] | None = field(
         default=None, metadata={"help": "Names of tags that a file holds as integers, in order."}
     )
     validation_share: float | None = field(
         default=None, metadata={"help": "Share of the training documents to hold out for validation, as 0.1."}
     )
+    test_share: float | None = field(
+        default=None,
+        metadata={
+            "help": "Share of the training documents to hold out for test. What is held out is drawn with data_seed, "
+            "without it with seed: runs over several seeds that are to be compared want one data_seed."
+        },
+    )
+    folds: int | None = field(
+        default=None,
+        metadata={
+            "help": "Cut the training documents into N parts and test on one of them; drawn as for test_share. Over "
+            "all N runs with one data_seed every sentence is tested once."
+        },
+    )
+    fold: int | None = field(default=None, metadata={"help": "The part to test on, from 0 to folds - 1."})
     scheme: Literal["IOB1", "IOB2", "BIOES"] | None = field(
         default=None,
         metadata={"help": "How the model writes entities as tags (NER). Default: IOB2, or that of a model that tags."},
@@ -71,9 +93,8 @@ class DataArguments:
     def __post_init__(self) -> None:
         problems = [_at_least(self, name, 1) for name in ("max_train_samples", "max_eval_samples", "num_proc")]
         problems += [_at_least(self, "max_length", 3), _at_least(self, "window_overlap", 0)]
-        if self.validation_share is not None and not 0 < self.validation_share < 1:
-            problems.append(f"validation_share: {self.validation_share} is not between 0 and 1")
-        _raise(problems)
+        hold_out = HoldOut(**{f.name: getattr(self, f.name) for f in fields(HoldOut) if f.name != "seed"})
+        _raise([*problems, *hold_out.problems()])
 
 
 @dataclass
@@ -111,6 +132,11 @@ class ModelArguments:
         if self.lora and self.freeze_layers is not None:
             problems.append("freeze_layers: LoRA freezes the whole encoder already; give one of the two")
         _raise(problems)
+
+    @property
+    def label(self) -> str:
+        """What the model is called in the name of a folder."""
+        return self.model
 
 
 @dataclass

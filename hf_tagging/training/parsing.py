@@ -24,11 +24,18 @@ from hf_tagging.data.files import looks_like_path, nearest_path
 from hf_tagging.data.schema import SCHEMES, TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.training.arguments import LORA_LEARNING_RATE, DataArguments, ModelArguments, TaggingArguments
+from hf_tagging.training.baseline_arguments import PARTS, BaselineArguments, useless
 
 _LOADING = (
-    "train_file", "validation_file", "test_file", "tokens_column", "tags_column", "separator", "tag_names",
-    "validation_share", "num_proc",
+    "train_file", "validation_file", "test_file", "tokens_column", "tags_column", "separator", "sentence_start",
+    "tag_names", "validation_share", "test_share", "folds", "fold", "num_proc",
 )  # fmt: skip
+_PARTS: dict[str, tuple[Any, ...]] = {
+    "encoder": (DataArguments, ModelArguments, TaggingArguments),
+    "baseline": (DataArguments, BaselineArguments, TaggingArguments),
+}
+# Weights that start at random want larger steps and more of them than a fine-tuned encoder's.
+_FROM_SCRATCH = {"learning_rate": 2e-3, "num_train_epochs": 10.0, "max_grad_norm": 5.0}
 _METRIC = {"pos": "accuracy", "ner": "f1"}
 _METRICS = {
     "pos": (
@@ -64,14 +71,14 @@ class RunArguments:
     Args:
         task: ``"pos"`` or ``"ner"``.
         data: Where words and tags come from.
-        model: The encoder.
+        model: The encoder, or the parts of a tagger from scratch.
         training: The Trainer's arguments.
         given: Names that the user set, by flag or YAML.
     """
 
     task: str
     data: DataArguments
-    model: ModelArguments
+    model: ModelArguments | BaselineArguments
     training: TaggingArguments
     given: frozenset[str]
 
@@ -102,6 +109,7 @@ class RunArguments:
             "config_name": data.dataset_config,
             "revision": data.dataset_revision,
             "seed": self.training.seed if self.training.data_seed is None else self.training.data_seed,
+            "word_features": getattr(self.model, "word_features", None),  # encoders see words alone
         } | {name: getattr(data, name) for name in _LOADING}
 
     def source(self) -> dict[str, Any]:
@@ -122,6 +130,25 @@ class RunArguments:
             "dropout": model.head_dropout,
             "freeze_layers": model.freeze_layers,
             "lora": lora if model.lora else None,
+            "keep_head": not self.training.do_train,
+        }
+
+    def baseline(self) -> dict[str, Any]:
+        """What `build_baseline` is to be called with, beside dataset and schema."""
+        model = self.model
+        assert isinstance(model, BaselineArguments)
+        names = ("min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")
+        return {
+            "words": model.words,
+            "vocabulary": {name: getattr(model, name) for name in names},
+            "parts": {name: getattr(model, name) for name in PARTS},
+            "given": self.given,
+            "word_vectors": model.word_vectors,
+            "word_features": model.word_features,
+            "max_length": self.data.max_length,
+            "model": model.model,
+            "revision": model.model_revision,
+            "trust_remote_code": model.trust_remote_code,
             "keep_head": not self.training.do_train,
         }
 
@@ -153,19 +180,22 @@ class _Given:
     is_list: bool = False
 
 
-def parse_arguments(task: str, argv: Sequence[str] | None = None, *, description: str | None = None) -> RunArguments:
+def parse_arguments(
+    task: str, argv: Sequence[str] | None = None, *, family: str = "encoder", description: str | None = None
+) -> RunArguments:
     """Reads flags and, with ``--config FILE.yaml``, a YAML file.
 
     Args:
         task: ``"pos"`` or ``"ner"``; decides which figure picks the best checkpoint.
         argv: Flags; default: those of the command line.
+        family: ``"encoder"`` or ``"baseline"``: which models the recipe trains.
         description: Printed by ``--help``, which ends the program.
 
     Raises:
         ConfigError: Listing every unknown name, wrong type, bad choice, missing path and contradiction, each with the
             nearest name that would be right.
     """
-    parser = _parser(task, description)
+    parser = _parser(task, family, description)
     flags, problems = _read_flags(list(sys.argv[1:] if argv is None else argv))
     if any(flag.name in ("-h", "--help") for flag in flags):
         parser.print_help()
@@ -183,7 +213,8 @@ def parse_arguments(task: str, argv: Sequence[str] | None = None, *, description
         problems += [problem] if problem else []
     _reconcile(values)
     problems += _missing_paths(values) + _unknown_metric(task, values)
-    parts = [_build(part, parser, values, problems) for part in (DataArguments, ModelArguments, TaggingArguments)]
+    problems += useless(values) if family == "baseline" else []
+    parts = [_build(part, parser, values, problems) for part in _PARTS[family]]
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigError(f"{count} with the arguments:\n  " + "\n  ".join(problems) + "\nAll arguments: --help")
@@ -191,16 +222,15 @@ def parse_arguments(task: str, argv: Sequence[str] | None = None, *, description
     return _name_output(RunArguments(task, data, model, training, frozenset(values)))
 
 
-def _parser(task: str, description: str | None) -> HfArgumentParser:
-    parts: list[Any] = [DataArguments, ModelArguments, TaggingArguments]
+def _parser(task: str, family: str, description: str | None) -> HfArgumentParser:
     parser = HfArgumentParser(
-        parts,
+        list(_PARTS[family]),
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", metavar="FILE.yaml", help="A file of arguments; flags win over it.")
-    parser.set_defaults(metric_for_best_model=_METRIC[task])
+    parser.set_defaults(metric_for_best_model=_METRIC[task], **(_FROM_SCRATCH if family == "baseline" else {}))
     return parser
 
 
@@ -386,7 +416,7 @@ def _without_suffix(name: str) -> str:
 
 def _name_output(arguments: RunArguments) -> RunArguments:
     if "output_dir" not in arguments.given:
-        names: Iterable[str] = (arguments.task, arguments.model.model, _without_suffix(arguments.dataset_name))
+        names: Iterable[str] = (arguments.task, arguments.model.label, _without_suffix(arguments.dataset_name))
         slugs = [re.sub(r"[^A-Za-z0-9._]+", "-", Path(name).name).strip("-.") for name in names]
         arguments.training.output_dir = str(Path("runs") / "-".join(filter(None, slugs)))
     return arguments

@@ -1,0 +1,167 @@
+"""What the columns of a column file are called in each format, and how a column that was asked for is found."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hf_tagging.errors import DataError
+
+CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+WORD_NAMES = frozenset({"word", "words", "token", "tokens", "form", "forms", "text"})
+_TAG_NAMES = frozenset({"tag", "tags", "label", "labels"})
+# The columns of a header that hold a task's tags, the best first.
+_TASK_NAMES = {
+    "pos": ("pos", "pos_tags", "upos", "upos_tags", "xpos", "tag", "tags", "label", "labels"),
+    "ner": ("ner", "ner_tags", "tag", "tags", "label", "labels", "chunk", "chunk_tags"),
+}
+HEADER_TAG_NAMES = frozenset().union(*_TASK_NAMES.values())
+SENTENCE_STARTS = ("blank", "mention")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnRequest:
+    """What the caller asked of the columns, the same for every file.
+
+    Args:
+        task: "pos" or "ner".
+        tokens_column: Column of the words, by name or by position (from 0; -1 is the last); None finds it.
+        tags_column: Column of the tags, likewise.
+        separator: "tab", "space" or a literal; None finds it.
+        word_features: Further columns to keep, likewise by name or by position.
+        sentence_start: "blank": at a blank line; "mention": at every word that begins with `@`.
+    """
+
+    task: str
+    tokens_column: str | int | None = None
+    tags_column: str | int | None = None
+    separator: str | None = None
+    word_features: tuple[str, ...] = ()
+    sentence_start: str = "blank"
+
+
+def feature_is_taken(asked: str, what: str) -> str:
+    """What a message says of a further column that is that of the words or of the tags."""
+    why = "a feature would give away the answer" if what == "tags" else "the model sees the words already"
+    return f"--word_features {asked}: this is the column of the {what}, and {why}; ask for another one, or for none"
+
+
+def header_names(fields: Sequence[str]) -> list[frozenset[str]]:
+    """The names that each column of a header answers to: its own, and any word for words where one column has them."""
+    names = [field.strip().lower() for field in fields]
+    one_of_words = sum(name in WORD_NAMES for name in names) == 1
+    return [
+        WORD_NAMES if one_of_words and name in WORD_NAMES else frozenset({name, name.removesuffix("_tags")})
+        for name in names
+    ]
+
+
+def column_names(count: int, header: Sequence[str], conllu: bool) -> list[frozenset[str]]:
+    """The names each column answers to, the first column first; empty where nobody knows."""
+    if conllu:
+        return [WORD_NAMES if name == "form" else frozenset({name}) for name in header or CONLLU_COLUMNS]
+    known: dict[int, list[frozenset[str]]] = {
+        2: [WORD_NAMES, frozenset({"pos", "ner"}) | _TAG_NAMES],
+        3: [WORD_NAMES, frozenset({"pos"}), frozenset({"chunk", "ner"}) | _TAG_NAMES],
+        4: [WORD_NAMES, frozenset({"pos"}), frozenset({"chunk"}), frozenset({"ner"})],
+    }
+    return known.get(count, [])
+
+
+def index_of(name: str, names: Sequence[frozenset[str]]) -> int | None:
+    """The first column that answers to a name; None where none does."""
+    return next((index for index, known in enumerate(names) if name in known), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnFinder:
+    """Finds a column by name or by position, and says what there is where it fails."""
+
+    file: str
+    number: int
+    count: int
+    names: list[frozenset[str]]
+    conllu: bool
+    has_header: bool
+
+    @property
+    def listing(self) -> str:
+        """The columns as a message lists them: `0 word, 1 pos, ...`."""
+        if not self.names:
+            return f"{self.count} columns without names, 0 to {self.count - 1}"
+        return ", ".join(f"{index} {self._shown(names)}" for index, names in enumerate(self.names))
+
+    @staticmethod
+    def _shown(names: frozenset[str]) -> str:
+        if names == WORD_NAMES:
+            return "word"
+        return "/".join(sorted(names - _TAG_NAMES or names))
+
+    def tokens_position(self, request: ColumnRequest) -> int:
+        """The column that was asked for, or the one that the format keeps the words in."""
+        if request.tokens_column is not None:
+            return self.position(request.tokens_column, "--tokens_column")
+        if self.has_header:
+            return next(index for index, names in enumerate(self.names) if names & WORD_NAMES)
+        return self.position("form", "--tokens_column") if self.conllu else 0
+
+    def tags_position(self, request: ColumnRequest) -> int:
+        """The column that was asked for, or the one that the format keeps the task's tags in."""
+        if request.tags_column is not None:
+            return self.position(request.tags_column, "--tags_column")
+        place = f"{self.file}, line {self.number}"
+        if self.has_header:
+            found = next((i for n in _TASK_NAMES[request.task] if (i := index_of(n, self.names)) is not None), None)
+            if found is None:
+                raise DataError(
+                    f"{place}: this header names no column for the task {request.task}; give --tags_column with one "
+                    f"of: {self.listing}"
+                )
+            return found
+        if self.conllu:
+            found = index_of("ner" if request.task == "ner" else "upos", self.names)
+            if found is None:
+                raise DataError(
+                    f"{place}: this CoNLL-U file has no column of its own for the task {request.task} (MISC "
+                    f"is not parsed); give --tags_column with one of: {self.listing}"
+                )
+            return found
+        if request.task == "ner":
+            return self.count - 1
+        if not self.names:
+            raise DataError(
+                f"{place}: {self.listing}; which one holds the POS tags? Give --tags_column (0 is the first, "
+                "-1 the last)"
+            )
+        return 1
+
+    def feature_positions(self, request: ColumnRequest, *, tokens: int, tags: int) -> tuple[int, ...]:
+        """The further columns that were asked for, in their order; none of them the words, the tags, or there twice."""
+        found: dict[int, str] = {}
+        for asked in request.word_features:
+            position = self.position(asked, "--word_features")
+            if position in (tokens, tags):
+                raise DataError(f"{self.file}: {feature_is_taken(asked, 'tags' if position == tags else 'words')}")
+            if position in found:
+                raise DataError(f"{self.file}: --word_features {found[position]} {asked}: both are column {position}")
+            found[position] = asked
+        return tuple(found)
+
+    def position(self, asked: str | int, flag: str) -> int:
+        """The position of a column given by name or by position."""
+        if isinstance(asked, int) or re.fullmatch(r"-?\d+", asked):
+            index = int(asked)
+            if not -self.count <= index < self.count:
+                raise DataError(f"{self.file}: {flag} {asked}: there is no such position; there are: {self.listing}")
+            return index % self.count
+        name = asked.lower()
+        found = index_of(name, self.names)
+        found = index_of(name.removesuffix("_tags"), self.names) if found is None else found
+        if found is None:
+            there = f"there are: {self.listing}{self._near(name)}"
+            raise DataError(f"{self.file}: {flag} {asked}: there is no such column; {there}")
+        return found
+
+    def _near(self, name: str) -> str:
+        near = difflib.get_close_matches(name, sorted({known for names in self.names for known in names}), n=1)
+        return f". Did you mean {near[0]!r}?" if near else ""

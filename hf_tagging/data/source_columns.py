@@ -1,0 +1,212 @@
+"""Which columns of a source hold words, tags, documents and further values of words, and whether its rows are sound."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hf_tagging.data.column_layout import shortened
+from hf_tagging.data.column_names import feature_is_taken
+from hf_tagging.data.sources import RawSplit
+from hf_tagging.errors import DataError
+
+TOKENS_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
+TAGS_COLUMNS = {
+    "pos": ("pos_tags", "pos", "upos", "xpos", "upos_tags", "tags", "labels"),
+    "ner": ("ner_tags", "ner", "tags", "labels", "entities"),
+}
+DOCUMENT_COLUMNS = ("document_id", "doc_id")
+# Elsewhere these mostly hold plain text, or spans.
+_ONLY_AS_LISTS = frozenset({"text", "entities"})
+# What the lists of a column may hold.
+_ITEMS = {"tokens": ("string",), "tags": ("string", "id")}
+_FEATURE_ITEMS = ("string", "id", "bool")
+
+
+def standard_columns(raw: RawSplit, *, task: str) -> datasets.Dataset:
+    """Chooses a source's columns and names them `tokens`, `tags` and, where there is one, `document_id`.
+
+    Further columns that were asked for follow, under the names that they were asked for.
+
+    Args:
+        raw: The split as its source has it.
+        task: "pos" or "ner".
+
+    Returns:
+        The split with these columns; rows checked, tags as the source has them.
+
+    Raises:
+        DataError: A column is missing or of another type, or a row is not one tag per word.
+    """
+    dataset = raw.dataset.with_format(None)
+    if dataset._indices is not None:  # the Arrow table below would be in another order than the rows
+        dataset = dataset.flatten_indices()
+    tokens = _choose(dataset, raw.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
+    tags = _choose(dataset, raw.tags_column, TAGS_COLUMNS[task], what="tags", place=raw.place)
+    if tokens == tags:
+        raise DataError(f"{raw.place}: the column {tokens!r} would be both words and tags; give another --tags_column")
+    columns = {tokens: "tokens", tags: "tags"}
+    if document := next((name for name in DOCUMENT_COLUMNS if name in dataset.column_names), None):
+        columns.setdefault(document, "document_id")
+    columns |= _feature_columns(dataset, raw.word_features, taken=columns, place=raw.place)
+    dataset = dataset.select_columns(list(columns))
+    dataset = dataset.rename_columns({old: new for old, new in columns.items() if old != new})
+    names = {new: old for old, new in columns.items()}
+    _check_types(dataset, names, place=raw.place)
+    _check_rows(dataset, names, place=raw.place)
+    return dataset
+
+
+def item_kind(dataset: datasets.Dataset, column: str) -> str | None:
+    """What the lists of a column hold: "string", "id", another dtype; None where it holds no lists."""
+    feature = dataset.features[column]
+    if not isinstance(feature, datasets.List | datasets.LargeList):
+        return None
+    item = feature.feature
+    if isinstance(item, datasets.ClassLabel):
+        return "id"
+    dtype = str(getattr(item, "dtype", type(item).__name__))
+    if dtype in ("string", "large_string", "string_view"):
+        return "string"
+    return "id" if dtype.startswith(("int", "uint")) else dtype
+
+
+def row_of_item(column: pa.ChunkedArray, index: int) -> int:
+    """The row whose list holds the item at an index of the flattened column."""
+    ends = np.cumsum(pc.list_value_length(column).to_numpy())
+    return int(np.searchsorted(ends, index, side="right"))
+
+
+def check_ids(dataset: datasets.Dataset, column: str, count: int, *, what: str, place: str) -> None:
+    """Makes sure that every id in a column has a name.
+
+    Raises:
+        DataError: One is not from 0 up to below `count`.
+    """
+    values = pc.list_flatten(dataset.data.column(column))
+    outside = pc.or_(pc.less(values, 0), pc.greater_equal(values, count))
+    index = pc.index(outside, True).as_py()
+    if index >= 0:
+        row = row_of_item(dataset.data.column(column), index)
+        raise DataError(
+            f"{place}, row {row + 1}: the {what} id {values[index]} has no name; there are names for 0 to {count - 1}"
+        )
+
+
+def _choose(
+    dataset: datasets.Dataset, asked: str | int | None, expected: Sequence[str], *, what: str, place: str
+) -> str:
+    """The column that was asked for, by name or position, or the first of the expected that is there."""
+    there = dataset.column_names
+    if asked is None:
+        for name in expected:
+            if name in there and (name not in _ONLY_AS_LISTS or item_kind(dataset, name)):
+                return name
+        raise DataError(
+            f"{place}: no column of {what}; expected one of {', '.join(expected)}, found {', '.join(there)} "
+            f"(another one: --{what}_column)"
+        )
+    return _named(dataset, asked, flag=f"--{what}_column", place=place)
+
+
+def _named(dataset: datasets.Dataset, asked: str | int, *, flag: str, place: str) -> str:
+    """The column that was asked for, by name or by position."""
+    there = dataset.column_names
+    if isinstance(asked, str) and asked in there:
+        return asked
+    if isinstance(asked, int) or asked.removeprefix("-").isdecimal():
+        if -len(there) <= int(asked) < len(there):
+            return there[int(asked)]
+        near = []
+    else:
+        near = difflib.get_close_matches(asked, there, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise DataError(f"{place}: {flag} {asked}: no such column, found {', '.join(there)}{hint}")
+
+
+def _feature_columns(
+    dataset: datasets.Dataset, asked: Sequence[str], *, taken: Mapping[str, str], place: str
+) -> dict[str, str]:
+    """The further columns with the names that they were asked for; `pos` and `pos_tags` are one name, as in files."""
+    found: dict[str, str] = {}
+    for name in asked:
+        spellings = (name, f"{name}_tags", name.removesuffix("_tags"))
+        spelled = next((spelling for spelling in spellings if spelling in dataset.column_names), name)
+        column = _named(dataset, spelled, flag="--word_features", place=place)
+        if taken.get(column) in ("tokens", "tags"):
+            raise DataError(f"{place}: {feature_is_taken(name, 'tags' if taken[column] == 'tags' else 'words')}")
+        if column in found:
+            raise DataError(f"{place}: --word_features {found[column]} {name}: both are the column {column!r}")
+        found[column] = name
+    return found
+
+
+def _check_types(dataset: datasets.Dataset, names: Mapping[str, str], *, place: str) -> None:
+    if not len(dataset):
+        raise DataError(f"{place}: no rows; expected one sentence in each")
+    for column, name in names.items():
+        if column == "document_id":
+            continue
+        item, allowed = item_kind(dataset, column), _ITEMS.get(column, _FEATURE_ITEMS)
+        if item == "null":
+            raise DataError(f"{place}: every list of the column {name!r} is empty; expected {_wanted(column)}")
+        if item not in allowed:
+            row, value = _first_odd_row(dataset, column)
+            kind = {"tokens": "string", "tags": "tag"}.get(column, "value")
+            raise DataError(
+                f"{place}, row {row + 1}: {shortened(str(value))} in the column {name!r} ({dataset.features[column]}); "
+                f"expected a list with one {kind} per word, of one type in all rows"
+            )
+
+
+def _wanted(column: str) -> str:
+    return "words and tags" if column in _ITEMS else "one value per word"
+
+
+def _first_odd_row(dataset: datasets.Dataset, column: str) -> tuple[int, Any]:
+    """The first row that is not a list of strings (or, but for words, of integers): what gave the column its type."""
+    wanted: tuple[type, ...] = (str,) if column == "tokens" else (str, int)
+    for row, value in enumerate(dataset[column]):
+        if not isinstance(value, list) or not all(isinstance(item, wanted) for item in value):
+            return row, value
+        if value:  # strings in one row and integers in the next are as bad
+            wanted = (type(value[0]),)
+    return 0, dataset[0][column]
+
+
+def _check_rows(dataset: datasets.Dataset, names: Mapping[str, str], *, place: str) -> None:
+    """One tag and one value per word and nothing null, by Arrow over whole columns."""
+    columns = {column: dataset.data.column(column) for column in names}
+    for column, values in columns.items():
+        if values.null_count:
+            row = pc.index(pc.is_null(values), True).as_py()
+            raise DataError(f"{place}, row {row + 1}: the column {names[column]!r} is null")
+    lists = {column: values for column, values in columns.items() if column != "document_id"}
+    for column, values in lists.items():
+        items = pc.list_flatten(values)
+        if items.null_count:
+            row = row_of_item(values, pc.index(pc.is_null(items), True).as_py())
+            raise DataError(
+                f"{place}, row {row + 1}: a null in the list {names[column]!r}; expected one value per word"
+            )
+    words = pc.list_value_length(lists["tokens"])
+    for column, values in lists.items():
+        lengths = pc.list_value_length(values)
+        row = pc.index(pc.not_equal(words, lengths), True).as_py()
+        if row >= 0:
+            raise DataError(
+                f"{place}, row {row + 1}: {words[row]} in {names['tokens']!r} but {lengths[row]} in "
+                f"{names[column]!r}; expected one {'tag' if column == 'tags' else 'value'} per word"
+            )
+        item = dataset.features[column].feature
+        if isinstance(item, datasets.ClassLabel) and column != "tags":  # tags may get their names from elsewhere
+            check_ids(dataset, column, len(item.names), what=names[column], place=place)
+    if item_kind(dataset, "tags") == "string":
+        index = pc.index(pc.list_flatten(lists["tags"]).cast(pa.string()), "").as_py()
+        if index >= 0:
+            row = row_of_item(lists["tags"], index)
+            raise DataError(f"{place}, row {row + 1}: an empty tag in {names['tags']!r}")

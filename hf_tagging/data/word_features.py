@@ -1,0 +1,117 @@
+"""Further columns of a dataset, one value per word: their values become ids, which a model embeds beside its words."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hf_tagging.data.rows import row_starts
+from hf_tagging.errors import DataError
+
+MAX_VALUES = 10_000
+RESERVED = ("tokens", "tags", "document_id")
+
+
+def check_feature_names(asked: Sequence[str]) -> None:
+    """Makes sure that each further column can stand under the name that it was asked for.
+
+    Raises:
+        DataError: A name is that of a column which every dataset has, or is there twice.
+    """
+    if isinstance(asked, str):
+        raise DataError(f"word_features: {asked!r} is a string; expected a list of names, as [{asked!r}]")
+    for index, name in enumerate(asked):
+        if name in RESERVED:
+            raise DataError(
+                f"--word_features {name}: every dataset has a column {name!r} of its own; give the position of yours "
+                "from 0, as --word_features 2, or rename it in the data"
+            )
+        if name in asked[:index]:
+            raise DataError(f"--word_features {' '.join(asked)}: {name!r} is there twice")
+
+
+def as_strings(lists: pa.Array, item: Any) -> pa.ListArray:
+    """A further column as strings: the names of a ClassLabel, numbers as they are written.
+
+    Args:
+        lists: Its rows, without nulls. (sentences, words)
+        item: The feature of its items.
+    """
+    values = pc.list_flatten(lists)
+    if isinstance(item, datasets.ClassLabel):
+        values = pa.array(item.names, pa.string()).take(values)
+    offsets = row_starts(pc.list_value_length(lists).to_numpy(zero_copy_only=False))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.cast(pa.string()))
+
+
+def feature_values(train: datasets.Dataset, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Finds the values that the words of the training split have in further columns.
+
+    Args:
+        train: The training split, with these columns.
+        columns: Their names.
+
+    Returns:
+        Column to its distinct values, the most frequent first, ties in alphabetical order: what `align_dataset` takes
+        as `word_features`, and what a model keeps in its config.
+
+    Raises:
+        DataError: A column is not there, or has more than 10,000 values, as no categories do.
+    """
+    found = {}
+    for column in columns:
+        _check_present(train.column_names, column)
+        counts: Counter[str] = Counter()
+        for batch in train.select_columns(column).with_format("arrow").iter(batch_size=10_000):
+            for entry in pc.value_counts(pc.list_flatten(batch.column(column))):
+                counts[entry["values"].as_py()] += entry["counts"].as_py()
+        if len(counts) > MAX_VALUES:
+            raise DataError(
+                f"--word_features {column}: {len(counts):,} different values in training; expected a column of "
+                f"categories, with {MAX_VALUES:,} at most"
+            )
+        found[column] = sorted(counts, key=lambda value: (-counts[value], value))
+    return found
+
+
+def feature_ids(table: pa.Table, word_features: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Looks up the ids of all words of a batch of sentences.
+
+    Args:
+        table: `tokens` and the further columns.
+        word_features: Column to its values. A value's id is its position + 1; a value that is not there has 0.
+
+    Returns:
+        Ids. (words, columns) int32
+
+    Raises:
+        DataError: A column is not there, or has not one value per word.
+    """
+    lengths = pc.list_value_length(table.column("tokens"))
+    ids = []
+    for column, values in word_features.items():
+        _check_present(table.column_names, column)
+        lists = table.column(column)
+        kind = getattr(lists.type, "value_type", None)
+        if kind != pa.string() or not pc.list_value_length(lists).equals(lengths):
+            raise DataError(f"word_features: the column {column!r} ({lists.type}) has not one string per word")
+        positions = pc.index_in(pc.list_flatten(lists), value_set=pa.array(values, pa.string()))
+        ids.append(pc.add(pc.fill_null(positions, -1), 1).to_numpy())
+    return np.stack(ids, axis=1).astype(np.int32)
+
+
+def _check_present(there: Sequence[str], column: str) -> None:
+    if column not in there:
+        near = difflib.get_close_matches(column, there, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DataError(
+            f"the data has no column {column!r}, it has {', '.join(there)}{hint}. "
+            f"Further columns are kept where they are asked for: --word_features {column}"
+        )
