@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from hf_tagging.errors import ModelError
+
+OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a subword is to words, see `piece_kinds`
+_SPACES = "\u0120\u2581"  # how byte-level BPE and SentencePiece write the space before a word
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # a byte of a character that SentencePiece does not know
 
 
 def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase) -> tuple[PreTrainedTokenizerBase, str]:
@@ -82,3 +90,52 @@ def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int:
         if token is not None:
             return token
     raise ModelError("The tokenizer has no unknown, mask, end or padding token to stand for a word without subwords.")
+
+
+def piece_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None) -> np.ndarray:
+    """What each id of a vocabulary is to words, so that a model can tell words apart by its input ids alone.
+
+    WordPiece says it outright (``##ing``); the others mark the space before a word, and what has no mark continues one.
+    Punctuation always starts a word: in running text no space stands before it, and BERT's own tokenizer, too, cuts it
+    off and makes no mark.
+
+    Args:
+        tokenizer: A fast tokenizer. Made right for words that are already split (`prepare_tokenizer`).
+        size: Rows of the model's embeddings, where they are more than the tokenizer's ids; those beyond are 1.
+
+    Returns:
+        0: stands outside words (padding, the tokens around a sentence), 1: starts a word (the unknown token and the
+        mask too), 2: continues one. (ids,) int8
+
+    Raises:
+        ModelError: If the tokenizer is not a fast one.
+    """
+    prepared, lead = prepare_tokenizer(tokenizer)
+    kinds = np.full(max(len(prepared), size or 0), STARTS, np.int8)
+    continues = _continues(prepared, lead)
+    kinds[[i for piece, i in prepared.get_vocab().items() if continues(piece)]] = CONTINUES
+    before, after = special_tokens(prepared)
+    named = set(prepared.all_special_ids)
+    kinds[[*named]] = OUTSIDE
+    words = {prepared.unk_token_id, prepared.mask_token_id} - {None, prepared.pad_token_id, *before, *after}
+    kinds[[*words]] = STARTS
+    return kinds
+
+
+def _continues(tokenizer: PreTrainedTokenizerBase, lead: str) -> Callable[[str], bool]:
+    """Tells whether a subword, as the vocabulary writes it, continues a word."""
+    backend = tokenizer.backend_tokenizer
+    if prefix := getattr(backend.model, "continuing_subword_prefix", None):
+        return lambda piece: piece.startswith(prefix)
+    probe = backend.encode([lead + "a", lead + "a"], is_pretokenized=True, add_special_tokens=False)
+    space = next((piece[0] for piece, word in zip(probe.tokens, probe.word_ids, strict=True) if word), "")
+    if space not in _SPACES or not space:  # whole words, or a mark at their ends: nothing is known to continue one
+        return lambda piece: False
+
+    def unmarked(piece: str) -> bool:
+        first = piece[:1]
+        # Byte-level BPE writes bytes as characters, and of those only ASCII ones are what they look like.
+        mark = unicodedata.category(first or "a")[0] in "PS" and (space == _SPACES[1] or first.isascii())
+        return first != space and (not mark or _BYTE.fullmatch(piece) is not None)
+
+    return unmarked

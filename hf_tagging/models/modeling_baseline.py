@@ -1,0 +1,172 @@
+"""Taggers that are trained from scratch, put together from parts that the config names.
+
+    pieces ── words in ──► (batch, words, size) ── encoder ──► (batch, words, size) ── head ──► scores of tags
+
+Pieces of the tokenizer become words first, so that all that follows sees words; scores go back to all pieces of a word.
+This file is copied beside saved models, so it imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import TokenClassifierOutput
+
+from .configuration_baseline import BaselineConfig
+from .crf import LinearChainCrf
+from .sequence_encoders import ENCODERS
+from .word_embeddings import WordInput, Words
+
+IGNORED = -100
+
+
+class BaselinePreTrainedModel(PreTrainedModel):
+    """What the models of the family share: config, names, initialisation."""
+
+    config_class = BaselineConfig
+    base_model_prefix = "baseline"
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Says that all weights are drawn by `transformers.initialization`, which leaves alone what was loaded.
+
+        Of other people's models it assumes the worst, and skips every module that has no weights of its own: the parts
+        here that draw the weights of what they hold (transformers 5.23, PreTrainedModel._initialize_weights).
+        """
+        return False
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, nn.RNNBase):
+            for weight in module.parameters(recurse=False):
+                init.xavier_uniform_(weight) if weight.dim() > 1 else init.zeros_(weight)
+        # Parts of ours know better; torch's own reset_parameters would draw what was loaded anew.
+        if hasattr(module, "reset_parameters") and not type(module).__module__.startswith("torch."):
+            module.reset_parameters()
+
+
+class BaselineModel(BaselinePreTrainedModel):
+    """Words in and encoder, without a head.
+
+    Args:
+        config: The parts.
+
+    Raises:
+        ValueError: If the config names an encoder that there is not.
+    """
+
+    def __init__(self, config: BaselineConfig):
+        super().__init__(config)
+        if config.encoder not in ENCODERS:
+            raise ValueError(f"encoder: {config.encoder!r} is not one of {', '.join(ENCODERS)}.")
+        self.words = WordInput(config)
+        self.encoder = ENCODERS[config.encoder](config, self.words.output_size)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The word vectors."""
+        return self.words.vectors
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, word_features: Tensor | None = None
+    ) -> tuple[Tensor, Words]:
+        """Contextual vectors of words.
+
+        Args:
+            input_ids: (batch, pieces)
+            attention_mask: 1 where a piece is. (batch, pieces)
+            word_features: See `WordInput`. (batch, pieces, columns)
+
+        Returns:
+            Vectors (batch, words, size), zero where there is no word; which pieces the words are made of.
+        """
+        words = self.words.tables.group(input_ids, attention_mask)
+        return self.encoder(self.words(input_ids, words, word_features), words.mask), words
+
+
+class BaselineForTokenClassification(BaselinePreTrainedModel):
+    """A tagger from scratch.
+
+    Args:
+        config: The parts, and the tags in `id2label`.
+
+    Raises:
+        ValueError: If the config names a part that there is not.
+    """
+
+    def __init__(self, config: BaselineConfig):
+        super().__init__(config)
+        self.baseline = BaselineModel(config)
+        self.classifier = nn.Linear(self.baseline.encoder.output_size, config.num_labels)
+        if config.head not in ("linear", "crf"):
+            raise ValueError(f"head: {config.head!r} is not one of linear, crf.")
+        self.crf = _crf(config) if config.head == "crf" else None
+        self.post_init()
+
+    @property
+    def computes_loss(self) -> bool:
+        """Whether the loss is the model's own business, and not a sum over words that anybody can take."""
+        return self.crf is not None
+
+    def reset_parameters(self) -> None:
+        """Draws the classifier."""
+        init.xavier_uniform_(self.classifier.weight)
+        init.zeros_(self.classifier.bias)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        word_features: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Scores of tags; with labels, the loss too.
+
+        Args:
+            input_ids: (batch, pieces)
+            attention_mask: 1 where a piece is. (batch, pieces)
+            word_features: Ids of the values of further columns, 0 where one is not known. (batch, pieces, columns)
+            labels: Label ids at the first piece of each word, -100 elsewhere. (batch, pieces)
+            num_items_in_batch: What the loss is divided by: the labelled words of the whole step; None: of this batch.
+            kwargs: Not used.
+
+        Returns:
+            `logits` (batch, pieces, tags), the same at all pieces of a word. A CRF's are those of its emissions where
+            there are labels; without, their argmax is the best path and their softmax the posterior.
+        """
+        vectors, words = self.baseline(input_ids, attention_mask, word_features)
+        scores = self.classifier(vectors)  # (batch, words, tags)
+        loss = None
+        if labels is not None:
+            of_words = words.gather(labels).masked_fill(~words.mask, IGNORED)  # (batch, words)
+            loss = self._loss(scores, of_words, num_items_in_batch)
+        elif self.crf is not None:
+            scores = self.crf(scores, words.mask)
+        return TokenClassifierOutput(loss=loss, logits=words.spread(scores))
+
+    def _loss(self, scores: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
+        scored = labels != IGNORED
+        if self.crf is None:
+            total = F.cross_entropy(scores.float().flatten(0, 1), labels.flatten(), reduction="sum")
+        else:
+            total = -self.crf(scores, scored, labels).sum()
+        return total / (scored.sum().clamp(min=1) if num_items is None else num_items)
+
+
+def _crf(config: BaselineConfig) -> LinearChainCrf:
+    return LinearChainCrf(
+        config.num_labels,
+        legal_start=config.legal_start,
+        legal_step=config.legal_step,
+        legal_end=config.legal_end,
+    )
+
+
+BaselineForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")

@@ -1,0 +1,132 @@
+"""What all sequence encoders share: the interface, a learned mix of layers, dropout, initialisation.
+
+This file is copied beside saved models, so it imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+from transformers import initialization as init
+
+
+class SequenceEncoder(nn.Module):
+    """Word vectors in, contextual word vectors out. Words of a row stand to the left, padding to the right.
+
+    What stands at padding never reaches a word: the output for a word is the same for any amount of padding and any
+    company in the batch, and zero at padding. A row may be empty. Subclasses write `layers`.
+
+    Args:
+        config: The sizes; see `BaselineConfig`.
+        input_size: Dimensions of the word vectors.
+        num_layers: How many outputs `layers` gives; None: as the config says.
+
+    Raises:
+        ValueError: If a size of the config cannot be.
+    """
+
+    output_size: int
+
+    def __init__(self, config: PreTrainedConfig, input_size: int, num_layers: int | None = None):
+        super().__init__()
+        self.num_layers = config.num_layers if num_layers is None else num_layers
+        check_at_least(1, "num_layers", self.num_layers)
+        check_at_least(1, "hidden_size", config.hidden_size)
+        self.input_size = input_size
+        self.output_size = config.hidden_size
+        self.dropout: nn.Module = nn.Dropout(config.dropout)
+        self.mix = LayerMix(self.num_layers) if config.layer_mix else None
+
+    def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Contextual vectors: the last layer's, or with `layer_mix` the mix of all.
+
+        Args:
+            vectors: Anything at padding. (batch, words, input_size)
+            mask: True where a word is, all to the left of False. (batch, words) bool
+
+        Returns:
+            (batch, words, output_size)
+        """
+        outputs = self.layers(vectors, mask)
+        return self.dropout(outputs[-1] if self.mix is None else self.mix(outputs))
+
+    def layers(self, vectors: Tensor, mask: Tensor) -> list[Tensor]:
+        """Output of every layer, the lowest first, all zero at padding.
+
+        Args:
+            vectors: Anything at padding. (batch, words, input_size)
+            mask: True where a word is, all to the left of False. (batch, words) bool
+
+        Returns:
+            `num_layers` times (batch, words, output_size).
+        """
+        raise NotImplementedError
+
+    def reset_parameters(self) -> None:
+        """Draws every parameter; what `from_pretrained` has loaded stays. A model's `_init_weights` calls this."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    init.zeros_(module.bias)
+            elif isinstance(module, nn.LayerNorm):
+                init.ones_(module.weight)
+                init.zeros_(module.bias)
+            elif isinstance(module, (nn.RNNBase, LayerMix)):
+                module.reset_parameters()
+
+
+class LayerMix(nn.Module):
+    """The layers' sum, weighted by a softmax, times one factor, all learned (Peters et al. 2018, equation 1).
+
+    Args:
+        num_layers: How many; they have one size.
+    """
+
+    def __init__(self, num_layers: int):
+        super().__init__()
+        self.weights = nn.Parameter(torch.empty(num_layers))
+        self.gamma = nn.Parameter(torch.empty(1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The mean of the layers."""
+        init.zeros_(self.weights)
+        init.ones_(self.gamma)
+
+    def forward(self, outputs: list[Tensor]) -> Tensor:
+        """As many tensors of one shape as there are layers to one of that shape."""
+        stacked = torch.stack(outputs, dim=-1)  # (batch, words, size, layers)
+        return self.gamma * (stacked @ self.weights.softmax(0))
+
+
+class SentenceDropout(nn.Module):
+    """Dropout that hides the same dimensions at all words of a sentence (Gal and Ghahramani 2016).
+
+    A recurrent network would average noise that is new at each word.
+
+    Args:
+        probability: Share of the dimensions that are hidden while the model learns.
+    """
+
+    def __init__(self, probability: float):
+        super().__init__()
+        self.drop = nn.Dropout(probability)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(batch, words, size) to the same."""
+        if not self.training or self.drop.p == 0:
+            return vectors
+        return vectors * self.drop(vectors.new_ones(len(vectors), 1, vectors.shape[-1]))
+
+
+def without_padding(vectors: Tensor, mask: Tensor) -> Tensor:
+    """The vectors (batch, words, size), zero outside the mask (batch, words)."""
+    return vectors.masked_fill(~mask[..., None], 0)
+
+
+def check_at_least(least: int, name: str, value: int) -> None:
+    """Raises a ValueError that names the setting if its value is smaller."""
+    if value < least:
+        raise ValueError(f"{name}: {value} is less than {least}.")

@@ -1,0 +1,253 @@
+"""Sequence encoders by name: feed-forward, convolutional, recurrent, self-attention.
+
+Another one is one class and one line in `ENCODERS`. This file is copied beside saved models, so it imports nothing of
+this package.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+from transformers import initialization as init
+
+from .recurrent import GruEncoder, LstmEncoder, RnnEncoder, TwistedEncoder
+from .sequence_base import SequenceEncoder, check_at_least, without_padding
+
+_ROTARY_BASE = 10000.0  # the longest wave has this many words, times 2 pi (Vaswani et al. 2017; Su et al. 2021)
+
+
+class MlpEncoder(SequenceEncoder):
+    """Layers of a linear map and GELU over each word and, if `context` is not 0, that many neighbours on each side.
+
+    Neighbours are concatenated at the input alone, zeros beyond the sentence (the window approach of Collobert et al.
+    2011), so a word sees `context` words on each side however many layers there are.
+    """
+
+    def __init__(self, config: PreTrainedConfig, input_size: int):
+        super().__init__(config, input_size)
+        check_at_least(0, "context", config.context)
+        self.window = 2 * config.context + 1
+        sizes = [self.window * input_size] + [config.hidden_size] * (self.num_layers - 1)
+        self.maps = nn.ModuleList(nn.Linear(size, config.hidden_size) for size in sizes)
+        self.reset_parameters()
+
+    def layers(self, vectors: Tensor, mask: Tensor) -> list[Tensor]:
+        """See `SequenceEncoder`."""
+        hidden = without_padding(vectors, mask)
+        outputs = []
+        for layer, linear in enumerate(self.maps):
+            hidden = self.dropout(hidden)
+            hidden = F.gelu(linear(hidden if layer else _windows(hidden, self.window)))
+            outputs.append(without_padding(hidden, mask))
+        return outputs
+
+
+class CnnEncoder(SequenceEncoder):
+    """One-dimensional convolutions over words, each with a residual connection and layer normalisation.
+
+    A linear map to the hidden size comes first. A filter of layer i, counted from 0, reads `kernel_size` words that lie
+    `dilation ** i` apart, so with dilation 2 the context doubles with each layer (Strubell et al. 2017).
+
+    Raises:
+        ValueError: If the kernel has no middle.
+    """
+
+    def __init__(self, config: PreTrainedConfig, input_size: int):
+        super().__init__(config, input_size)
+        check_at_least(1, "dilation", config.dilation)
+        check_at_least(1, "kernel_size", config.kernel_size)
+        if config.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size: {config.kernel_size} is even; a filter has a word in its middle.")
+        hidden = config.hidden_size
+        self.kernel_size = config.kernel_size
+        self.distances = [config.dilation**layer for layer in range(self.num_layers)]
+        self.project = nn.Linear(input_size, hidden)
+        # A convolution as a linear map of windows: on a CPU a fifth faster than nn.Conv1d with its two transpositions.
+        self.filters = nn.ModuleList(nn.Linear(self.kernel_size * hidden, hidden) for _ in self.distances)
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in self.distances)
+        self.reset_parameters()
+
+    def layers(self, vectors: Tensor, mask: Tensor) -> list[Tensor]:
+        """See `SequenceEncoder`."""
+        hidden = without_padding(self.project(self.dropout(without_padding(vectors, mask))), mask)
+        outputs = []
+        for distance, filters, norm in zip(self.distances, self.filters, self.norms, strict=True):
+            found = F.gelu(filters(_windows(self.dropout(hidden), self.kernel_size, distance)))
+            hidden = without_padding(norm(hidden + found), mask)
+            outputs.append(hidden)
+        return outputs
+
+
+class TransformerEncoder(SequenceEncoder):
+    """Layers of self-attention and a feed-forward network (Vaswani et al. 2017), after a linear map to the hidden size.
+
+    `norm` ``post`` normalises after each residual connection as the paper does; ``pre`` normalises before each sublayer
+    and every layer's output once more (Xiong et al. 2020), which trains without warm-up. `positions` are added
+    sinusoids, added ``learned`` vectors, or ``rotary``: queries and keys are turned, so that scores depend on distances
+    alone (Su et al. 2021). Dropout is on the input, the sublayers' outputs, inner activations and attention.
+
+    Raises:
+        ValueError: If sizes do not fit together, or a name is not known.
+    """
+
+    def __init__(self, config: PreTrainedConfig, input_size: int):
+        super().__init__(config, input_size)
+        _check_transformer(config)
+        hidden = config.hidden_size
+        self.positions = config.positions
+        self.wave_size = hidden // config.num_heads if self.positions == "rotary" else hidden
+        self.project = nn.Linear(input_size, hidden)
+        learned = config.positions == "learned"
+        self.position_vectors = nn.Parameter(torch.empty(config.max_positions, hidden)) if learned else None
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(self.num_layers))
+        self.norm = nn.LayerNorm(hidden) if config.norm == "pre" else nn.Identity()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws every parameter; what `from_pretrained` has loaded stays. A model's `_init_weights` calls this."""
+        super().reset_parameters()
+        if self.position_vectors is not None:
+            init.normal_(self.position_vectors, std=0.02)
+
+    def layers(self, vectors: Tensor, mask: Tensor) -> list[Tensor]:
+        """Output of every layer, the lowest first, all zero at padding.
+
+        Args:
+            vectors: Anything at padding. (batch, words, input_size)
+            mask: True where a word is, all to the left of False. (batch, words) bool
+
+        Returns:
+            `num_layers` times (batch, words, output_size).
+
+        Raises:
+            ValueError: If positions are learned and there are more words than positions.
+        """
+        hidden = self.project(without_padding(vectors, mask))
+        waves = None if self.positions == "learned" else _waves(hidden, self.wave_size)
+        if self.positions != "rotary":
+            hidden = hidden + self._added_positions(hidden, waves)
+        hidden = self.dropout(hidden)
+        # A softmax over nothing is not a number: an empty row attends to all of its padding.
+        keys = (mask | ~mask.any(1, keepdim=True))[:, None, None]  # (batch, heads, queries, words)
+        outputs = []
+        for block in self.blocks:
+            hidden = block(hidden, keys, waves if self.positions == "rotary" else None)
+            outputs.append(without_padding(self.norm(hidden), mask))
+        return outputs
+
+    def _added_positions(self, hidden: Tensor, waves: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Vectors of the positions. (words, hidden)"""
+        if waves is not None:
+            return torch.cat(waves, -1)
+        assert self.position_vectors is not None
+        words, most = hidden.shape[1], len(self.position_vectors)
+        if words > most:
+            raise ValueError(
+                f"A sentence of {words} words is longer than the {most} learned positions; "
+                "raise max_positions, or use sinusoidal or rotary positions."
+            )
+        return self.position_vectors[:words]
+
+
+class _Block(nn.Module):
+    """One layer of a `TransformerEncoder`; its caller initialises it."""
+
+    def __init__(self, config: PreTrainedConfig):
+        super().__init__()
+        hidden = config.hidden_size
+        self.pre, self.num_heads = config.norm == "pre", config.num_heads
+        self.qkv = nn.Linear(hidden, 3 * hidden)
+        self.out = nn.Linear(hidden, hidden)
+        self.up = nn.Linear(hidden, config.intermediate_size)
+        self.down = nn.Linear(config.intermediate_size, hidden)
+        self.attention_norm, self.feed_norm = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: Tensor, keys: Tensor, waves: tuple[Tensor, Tensor] | None) -> Tensor:
+        """(batch, words, hidden) to the same; keys (batch, 1, 1, words) bool; waves of rotary positions."""
+        if self.pre:
+            hidden = hidden + self.dropout(self._attend(self.attention_norm(hidden), keys, waves))
+            return hidden + self.dropout(self._feed(self.feed_norm(hidden)))
+        hidden = self.attention_norm(hidden + self.dropout(self._attend(hidden, keys, waves)))
+        return self.feed_norm(hidden + self.dropout(self._feed(hidden)))
+
+    def _attend(self, hidden: Tensor, keys: Tensor, waves: tuple[Tensor, Tensor] | None) -> Tensor:
+        split = self.qkv(hidden).unflatten(-1, (3, self.num_heads, -1))  # (batch, words, 3, heads, size)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (batch, heads, words, size)
+        if waves is not None:
+            query, key = rotate(query, waves), rotate(key, waves)
+        dropout = self.dropout.p if self.training else 0.0
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, dropout_p=dropout)
+        return self.out(attended.transpose(1, 2).flatten(2))
+
+    def _feed(self, hidden: Tensor) -> Tensor:
+        return self.down(self.dropout(F.gelu(self.up(hidden))))
+
+
+def rotate(vectors: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
+    """Turns pairs of dimensions, i and i + size / 2, by angles that grow with the position (Su et al. 2021).
+
+    Args:
+        vectors: (..., words, size)
+        waves: Sines and cosines of the angles. (words, size / 2) each
+
+    Returns:
+        Vectors whose inner products depend on positions by their difference alone. (..., words, size)
+    """
+    sines, cosines = waves
+    left, right = vectors.chunk(2, -1)
+    return torch.cat((left * cosines - right * sines, right * cosines + left * sines), -1)
+
+
+def _waves(like: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Sines and cosines of positions at size / 2 frequencies, for (batch, words, ...). (words, size / 2) each"""
+    positions = torch.arange(like.shape[1], device=like.device, dtype=torch.float32)
+    exponents = torch.arange(0, size, 2, device=like.device, dtype=torch.float32) / size
+    angles = positions[:, None] * _ROTARY_BASE**-exponents
+    return angles.sin().to(like.dtype), angles.cos().to(like.dtype)
+
+
+def _windows(vectors: Tensor, count: int, distance: int = 1) -> Tensor:
+    """Concatenates to each word its neighbours at both sides, zeros beyond the edges.
+
+    Args:
+        vectors: Zero at padding. (batch, words, size)
+        count: Words of a window; odd.
+        distance: From one of them to the next.
+
+    Returns:
+        (batch, words, count * size)
+    """
+    if count == 1:
+        return vectors
+    words, reach = vectors.shape[1], count // 2 * distance
+    padded = F.pad(vectors, (0, 0, reach, reach))
+    return torch.cat([padded[:, start : start + words] for start in range(0, count * distance, distance)], -1)
+
+
+def _check_transformer(config: PreTrainedConfig) -> None:
+    for name, known in (("norm", ("pre", "post")), ("positions", ("sinusoidal", "learned", "rotary"))):
+        if getattr(config, name) not in known:
+            raise ValueError(f"{name}: {getattr(config, name)!r} is not one of {', '.join(known)}.")
+    for name in ("num_heads", "intermediate_size", "max_positions"):
+        check_at_least(1, name, getattr(config, name))
+    hidden, heads = config.hidden_size, config.num_heads
+    if hidden % heads:
+        raise ValueError(f"hidden_size: {hidden} is not a multiple of num_heads {heads}.")
+    if config.positions == "sinusoidal" and hidden % 2:
+        raise ValueError(f"hidden_size: {hidden} is odd; sinusoidal positions are pairs of sine and cosine.")
+    if config.positions == "rotary" and hidden // heads % 2:
+        raise ValueError(f"hidden_size: {hidden} by num_heads {heads} is odd; rotary positions turn pairs.")
+
+
+ENCODERS: dict[str, type[SequenceEncoder]] = {
+    "mlp": MlpEncoder,
+    "cnn": CnnEncoder,
+    "rnn": RnnEncoder,
+    "lstm": LstmEncoder,
+    "gru": GruEncoder,
+    "twisted": TwistedEncoder,
+    "transformer": TransformerEncoder,
+}

@@ -1,0 +1,347 @@
+"""From the ids of a tokenizer to one vector per word: word vectors, characters, shape and further columns.
+
+A word is one or more *pieces* (subwords). With a word vocabulary a known word is one piece, and an unseen word is spelled
+by pieces of one character each, so that its characters are known wherever the tokenizer is. With a subword tokenizer the
+pieces are subwords. This file is copied beside saved models, so it imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import initialization as init
+
+OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a piece is
+UNKNOWN_ROW = 1
+# What a character is; the shape of a word is which of these it has.
+LOWER, UPPER, DIGIT, OTHER = 1, 2, 3, 4
+SHAPES = 64
+
+
+class Words(NamedTuple):
+    """Which pieces belong to which words; the words of a row stand to the left."""
+
+    mask: Tensor  # where a word is. (batch, words) bool
+    first: Tensor  # the position of each word's first piece, 0 where there is none. (batch, words)
+    of: Tensor  # the word of each piece; any outside words. (batch, pieces)
+    inside: Tensor  # which pieces belong to a word. (batch, pieces) bool
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Values at each word's first piece. (batch, pieces, ...) to (batch, words, ...)"""
+        return _pick(values, self.first)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """A word's values at all of its pieces. (batch, words, ...) to (batch, pieces, ...)"""
+        return _pick(values, self.of)
+
+
+class PieceTables(nn.Module):
+    """What is known of every id of the tokenizer; none of it is learned.
+
+    Args:
+        config: A `BaselineConfig`, or any other with its names of sizes.
+    """
+
+    piece_kind: Tensor
+    vector_of_id: Tensor
+    spelling: Tensor
+    character_class: Tensor
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.longest = config.max_word_characters
+        self.register_buffer("piece_kind", torch.empty(config.vocab_size, dtype=torch.int8))
+        self.register_buffer("vector_of_id", torch.empty(config.vocab_size, dtype=torch.int32))
+        self.register_buffer("spelling", torch.empty(config.vocab_size, config.max_piece_characters, dtype=torch.int16))
+        self.register_buffer("character_class", torch.empty(config.num_characters, dtype=torch.int8))
+
+    def reset_parameters(self) -> None:
+        """Every piece is an unknown word of unknown spelling; `fill` tells what they are."""
+        init.constant_(self.piece_kind, STARTS)
+        init.constant_(self.vector_of_id, UNKNOWN_ROW)
+        init.zeros_(self.spelling)
+        init.constant_(self.character_class, OTHER)
+
+    @torch.no_grad()
+    def fill(self, tables: Mapping[str, Any]) -> None:
+        """Sets the tables.
+
+        Args:
+            tables: `piece_kind` (ids,), `vector_of_id` (ids,), `spelling` (ids, characters), `character_class`
+                (characters,).
+        """
+        for name, table in tables.items():
+            getattr(self, name).copy_(torch.as_tensor(table))
+
+    def group(self, input_ids: Tensor, attention_mask: Tensor | None) -> Words:
+        """Finds the words of a batch of pieces, each (batch, pieces)."""
+        kind = self.piece_kind[input_ids]
+        inside = kind != OUTSIDE
+        if attention_mask is not None:
+            inside = inside & attention_mask.bool()
+        # A row that begins in the middle of a word begins with a word all the same.
+        starts = inside & ((kind == STARTS) | (inside.cumsum(1) == 1))
+        of = (starts.cumsum(1) - 1).clamp(min=0)
+        width = input_ids.shape[1]
+        steps = torch.arange(width, device=input_ids.device)
+        places = input_ids.new_zeros(input_ids.shape[0], width + 1)  # the last column takes what starts no word
+        first = places.scatter(1, torch.where(starts, of, width), steps.expand_as(of))[:, :-1]
+        mask = steps < starts.sum(1, keepdim=True)
+        if not torch.compiler.is_compiling():
+            widest = max(int(starts.sum(1).max()), 1)
+            mask, first = mask[:, :widest], first[:, :widest]
+        return Words(mask, first, of, inside)
+
+    def rows(self, input_ids: Tensor, words: Words) -> Tensor:
+        """The row of each word in the table of word vectors: that of unknown words where it is spelled. (batch, words)"""
+        rows = words.gather(self.vector_of_id[input_ids].long())
+        pieces = torch.zeros_like(words.first).scatter_add(1, words.of, words.inside.long())
+        return torch.where(pieces > 1, UNKNOWN_ROW, rows)
+
+    def characters(self, input_ids: Tensor, words: Words) -> Tensor:
+        """Each word's characters, those of its pieces one behind the other, 0 behind the last. (batch, words, n)"""
+        spelling = self.spelling[input_ids].long()  # (batch, pieces, piece characters)
+        known = (spelling > 0) & words.inside[..., None]
+        lengths = known.sum(-1)
+        before = lengths.cumsum(1) - lengths  # characters in front of a piece in its row
+        place = before - words.spread(words.gather(before))  # and in its word
+        column = place[..., None] + torch.arange(spelling.shape[2], device=spelling.device)
+        batch, width = words.mask.shape
+        row = (torch.arange(batch, device=spelling.device)[:, None] * width + words.of)[..., None]
+        nowhere = batch * width * self.longest
+        target = torch.where(known & (column < self.longest), row * self.longest + column, nowhere)
+        flat = spelling.new_zeros(nowhere + 1).scatter(0, target.flatten(), spelling.flatten())
+        return flat[:-1].view(batch, width, self.longest)
+
+
+class WordInput(nn.Module):
+    """One vector per word: the parts that the config names, concatenated.
+
+    Args:
+        config: A `BaselineConfig`.
+
+    Raises:
+        ValueError: If the config names a part that there is not.
+    """
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.tables = PieceTables(config)
+        self.pooling = _one_of("word_pooling", config.word_pooling, ("unknown", "mean"))
+        self.word_dropout, self.feature_dropout = config.word_dropout, config.feature_dropout
+        self.vectors = nn.Embedding(config.num_vectors, config.word_size, padding_idx=0)
+        self.vectors.weight.requires_grad = not config.freeze_vectors
+        self.register_buffer("row_counts", torch.empty(config.num_vectors))
+        kind = _one_of("characters", config.characters, CHARACTER_ENCODERS)
+        self.characters = CHARACTER_ENCODERS[kind](config) if CHARACTER_ENCODERS[kind] else None
+        self.shape = nn.Embedding(SHAPES, config.feature_size) if config.word_shape else None
+        values = (config.word_features or {}).values()
+        self.features = nn.ModuleList(nn.Embedding(len(names) + 1, config.feature_size) for names in values)
+        of_characters = self.characters.output_size if self.characters else 0
+        self.output_size = (
+            config.word_size + of_characters + config.feature_size * (len(self.features) + config.word_shape)
+        )
+
+    def reset_parameters(self) -> None:
+        """Word vectors uniform with variance 1/size (Ma and Hovy 2016); the padding row is zero."""
+        bound = math.sqrt(3 / self.vectors.embedding_dim)
+        init.uniform_(self.vectors.weight, -bound, bound)
+        if not getattr(self.vectors.weight, "_is_hf_initialized", False):
+            init.zeros_(self.vectors.weight[0])
+        init.zeros_(self.row_counts)
+        for table in (self.shape, *self.features):
+            if table is not None:
+                init.normal_(table.weight, std=0.3)
+
+    def forward(self, input_ids: Tensor, words: Words, word_features: Tensor | None = None) -> Tensor:
+        """Vectors of words.
+
+        Args:
+            input_ids: (batch, pieces)
+            words: From `tables.group`.
+            word_features: Ids of the values of the further columns, 0 where one is not known; None: nowhere.
+                (batch, pieces, columns)
+
+        Returns:
+            (batch, words, output_size)
+        """
+        parts = [self._word_vectors(input_ids, words)]
+        if self.characters is not None or self.shape is not None:
+            spelled = self.tables.characters(input_ids, words)  # (batch, words, characters)
+            if self.characters is not None:
+                parts.append(self._per_real_word(spelled, words.mask))
+            if self.shape is not None:
+                parts.append(self.shape(word_shapes(self.tables.character_class[spelled])))
+        parts += self._feature_vectors(words, word_features)
+        return torch.cat(parts, -1)
+
+    def _word_vectors(self, input_ids: Tensor, words: Words) -> Tensor:
+        if self.pooling == "mean":
+            vectors = self.vectors(self.tables.vector_of_id[input_ids].long()) * words.inside[..., None]
+            total = vectors.new_zeros(*words.mask.shape, vectors.shape[-1])
+            total = total.scatter_add(1, words.of[..., None].expand_as(vectors), vectors)
+            count = vectors.new_zeros(words.mask.shape).scatter_add(1, words.of, words.inside.to(vectors.dtype))
+            return total / count.clamp(min=1)[..., None]
+        rows = self.tables.rows(input_ids, words)
+        if self.training and self.word_dropout:
+            unknown = self.word_dropout / (self.word_dropout + self.row_counts[rows])
+            rows = torch.where(torch.rand_like(unknown) < unknown, UNKNOWN_ROW, rows)
+        return self.vectors(rows)
+
+    def _per_real_word(self, spelled: Tensor, mask: Tensor) -> Tensor:
+        """Runs the character encoder once per distinct spelling of a batch; padding is none."""
+        assert self.characters is not None
+        if torch.compiler.is_compiling():
+            return self.characters(spelled.flatten(0, 1)).unflatten(0, mask.shape)
+        rows = spelled[mask]  # (real words, characters)
+        rows = rows[:, : max(int((rows > 0).sum(1).max()), 1)] if len(rows) else rows[:, :1]
+        distinct, which = torch.unique(rows, dim=0, return_inverse=True)
+        found = self.characters(distinct)[which]
+        return found.new_zeros(*mask.shape, found.shape[-1]).masked_scatter(mask[..., None], found)
+
+    def _feature_vectors(self, words: Words, word_features: Tensor | None) -> list[Tensor]:
+        if not self.features:
+            return []
+        if word_features is None:
+            ids = words.first.new_zeros(*words.first.shape, len(self.features))
+        else:
+            ids = words.gather(word_features)  # (batch, words, columns)
+        if self.training and self.feature_dropout:
+            hidden = torch.rand(len(ids), 1, 1, device=ids.device) < self.feature_dropout
+            ids = ids.masked_fill(hidden, 0)
+        return [table(ids[..., i]) for i, table in enumerate(self.features)]
+
+
+class CharacterCnn(nn.Module):
+    """Filters over characters, the maximum of each, then highway layers (Kim et al. 2016; the input of ELMo).
+
+    Args:
+        config: A `BaselineConfig`.
+    """
+
+    def __init__(self, config: Any):
+        super().__init__()
+        size = config.character_size
+        self.embedding = _Spelled(config.num_characters, size)
+        self.filters = nn.ModuleList(nn.Conv1d(size, config.character_filters * w, w) for w in config.character_widths)
+        self.output_size = sum(config.character_filters * w for w in config.character_widths)
+        self.highways = nn.ModuleList(
+            nn.Linear(self.output_size, 2 * self.output_size) for _ in range(config.highway_layers)
+        )
+
+    def reset_parameters(self) -> None:
+        """Xavier for all weights; highway layers carry at first (Srivastava et al. 2015)."""
+        for layer in (*self.filters, *self.highways):
+            init.xavier_uniform_(layer.weight)
+            init.zeros_(layer.bias)
+        for layer in self.highways:
+            init.copy_(layer.bias, torch.cat([torch.zeros(self.output_size), torch.full((self.output_size,), -2.0)]))
+
+    def forward(self, characters: Tensor) -> Tensor:
+        """(words, characters) ids to (words, output_size)"""
+        vectors, lengths = self.embedding(characters)
+        vectors = vectors.transpose(1, 2)  # (words, size, characters)
+        steps = torch.arange(vectors.shape[2], device=vectors.device)
+        behind = (steps >= lengths[:, None])[:, None]  # a filter that starts there sees padding alone
+        found = [
+            layer(F.pad(vectors, (0, layer.kernel_size[0] - 1))).masked_fill(behind, -torch.inf).amax(2)
+            for layer in self.filters
+        ]
+        result = torch.relu(torch.cat(found, 1))
+        for layer in self.highways:
+            new, gate = layer(result).chunk(2, -1)
+            gate = gate.sigmoid()
+            result = gate * torch.relu(new) + (1 - gate) * result
+        return result
+
+
+class CharacterLstm(nn.Module):
+    """The last states of an LSTM in each direction (Lample et al. 2016).
+
+    Args:
+        config: A `BaselineConfig`.
+    """
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.embedding = _Spelled(config.num_characters, config.character_size)
+        self.lstm = nn.LSTM(config.character_size, config.character_hidden_size, batch_first=True, bidirectional=True)
+        self.output_size = 2 * config.character_hidden_size
+
+    def reset_parameters(self) -> None:
+        """Xavier for what comes in, orthogonal for what recurs."""
+        for name, weight in self.lstm.named_parameters():
+            {"weight_ih": init.xavier_uniform_, "weight_hh": init.orthogonal_}.get(name[:9], init.zeros_)(weight)
+
+    def forward(self, characters: Tensor) -> Tensor:
+        """(words, characters) ids to (words, output_size)"""
+        if torch.compiler.is_exporting():
+            raise NotImplementedError("A character LSTM cannot be exported: use a model with a character CNN.")
+        vectors, lengths = self.embedding(characters)
+        packed = nn.utils.rnn.pack_padded_sequence(vectors, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        _, (last, _) = self.lstm(packed)  # (2, words, hidden)
+        return last.transpose(0, 1).flatten(1)
+
+
+CHARACTER_ENCODERS: dict[str, Any] = {"none": None, "cnn": CharacterCnn, "lstm": CharacterLstm}
+
+
+class _Spelled(nn.Module):
+    """Vectors of a word's characters between one for its beginning and one for its end."""
+
+    def __init__(self, num_characters: int, size: int):
+        super().__init__()
+        self.begin, self.end = num_characters, num_characters + 1
+        self.table = nn.Embedding(num_characters + 2, size, padding_idx=0)
+
+    def reset_parameters(self) -> None:
+        bound = math.sqrt(3 / self.table.embedding_dim)
+        init.uniform_(self.table.weight, -bound, bound)
+        if not getattr(self.table.weight, "_is_hf_initialized", False):
+            init.zeros_(self.table.weight[0])
+
+    def forward(self, characters: Tensor) -> tuple[Tensor, Tensor]:
+        """(words, n) ids to vectors (words, n + 2, size), and lengths (words,)"""
+        lengths = (characters > 0).sum(1)
+        ids = F.pad(characters, (1, 1))
+        ids[:, 0] = self.begin
+        ids = ids.scatter(1, (lengths + 1)[:, None], self.end)
+        return self.table(ids), lengths + 2
+
+
+def word_shapes(classes: Tensor) -> Tensor:
+    """Which kinds of characters a word has: small, several capitals, a capital in front, digits, others, nothing but.
+
+    Args:
+        classes: 0 behind the word's last character. (..., characters)
+
+    Returns:
+        Numbers below `SHAPES`. (...)
+    """
+    capitals = (classes == UPPER).sum(-1)
+    facts = (
+        (classes == LOWER).any(-1),
+        capitals > 1,
+        classes[..., 0] == UPPER,
+        (classes == DIGIT).any(-1),
+        (classes == OTHER).any(-1),
+        capitals > 0,
+    )
+    return sum(fact.long() << i for i, fact in enumerate(facts))  # type: ignore[return-value]
+
+
+def _one_of(name: str, value: str, choices: Any) -> str:
+    if value not in choices:
+        raise ValueError(f"{name}: {value!r} is not one of {', '.join(choices)}.")
+    return value
+
+
+def _pick(values: Tensor, index: Tensor) -> Tensor:
+    """`values` (batch, n, ...) at `index` (batch, m) of the second dimension. (batch, m, ...)"""
+    shape = index.shape + values.shape[2:]
+    return values.gather(1, index.view(*index.shape, *[1] * (values.dim() - 2)).expand(shape))
