@@ -97,6 +97,26 @@ def test_equals_enumeration_in_value_and_gradient(seed, scale):
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_unknown_tags_are_summed_over(seed):
+    crf = random_crf(seed=seed, legal_start=[True, True, False, True])
+    emissions, gold, mask = random_batch(LENGTHS, seed=seed)
+    known = torch.rand(mask.shape, generator=torch.Generator().manual_seed(seed)) < 0.6
+    partial = gold.masked_fill(~known, -100)
+    expected = []
+    for row, tags, scored in zip(emissions, partial, mask, strict=True):
+        paths = all_paths(int(scored.sum()))
+        fits = ((paths == tags[scored]) | (tags[scored] == -100)).all(1)
+        scores = path_scores(crf, row[scored], paths) if scored.any() else torch.zeros(1, dtype=torch.float64)
+        expected.append(scores[fits].logsumexp(0) - scores.logsumexp(0))
+    found, expected = crf(emissions, mask, partial, partial=True), torch.stack(expected)
+    torch.testing.assert_close(found, expected.float(), atol=1e-5, rtol=1e-5)
+    pairs = zip(gradients(found.sum(), crf, emissions), gradients(expected.sum(), crf, emissions), strict=True)
+    for gradient, wanted in pairs:
+        torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(crf(emissions, mask, gold, partial=True), crf(emissions, mask, gold))
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_best_path_and_marginals_equal_enumeration(seed):
     crf = random_crf(seed=seed)
     emissions, _, mask = random_batch(LENGTHS, seed=seed)

@@ -52,6 +52,8 @@ def test_what_a_run_leaves(ner_run):
     assert run["dataset"]["splits"]["train"]["sentences"] == 80
     assert run["scheme"]["source"] == "IOB2"
     assert {"seed", "versions", "hardware", "git_revision", "seconds", "arguments", "parameters"} <= run.keys()
+    assert run["model_bytes"] == (out / "model.safetensors").stat().st_size
+    assert 10**8 < run["memory"]["process"] < 10**10  # PyTorch alone is more than 100 MB
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.evaluation import score_words
 from hf_tagging.models import load_encoder, parameter_depths
 from hf_tagging.training import TaggingTrainer, parse_arguments
-from hf_tagging.training.trainer import class_weights, layerwise_groups, word_loss
+from hf_tagging.training.rates import parameter_groups
+from hf_tagging.training.trainer import class_weights, word_loss
 
 STEPS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 30, "--max_steps", 4, "--seed", 7,
          "--learning_rate", 1e-2, "--logging_steps", 1, "--eval_strategy", "steps", "--eval_steps", 2,
@@ -148,10 +149,53 @@ def test_layerwise_rates_fall_from_the_head_down(folder, sample, tmp_path):
     assert depths["classifier.weight"] == 3
     assert depths["bert.encoder.layer.0.output.dense.weight"] == 1
     assert depths["bert.embeddings.word_embeddings.weight"] == 0
-    rates = {id(p): g["lr"] for g in layerwise_groups(run.model, set(), run.args) for p in g["params"]}
+    rates = {id(p): g["lr"] for g in parameter_groups(run.model, set(), run.args) for p in g["params"]}
     for name, parameter in run.model.named_parameters():
         assert rates[id(parameter)] == 0.5 ** (3 - depths[name]), name
     assert {group["lr"] for group in run.create_optimizer().param_groups} == {1.0, 0.5, 0.25, 0.125}
+
+
+class Counter(torch.nn.Module):
+    """The most frequent tag of each subword that starts a word: a model that counts, and has no gradient."""
+
+    def __init__(self, ids: int, tags: int):
+        super().__init__()
+        self.register_buffer("counts", torch.zeros(ids, tags))
+        self.fitted = []
+
+    def fit(self, batches):
+        assert not self.training
+        for batch in batches:
+            known = batch["labels"] != -100
+            self.counts.index_put_(
+                (batch["input_ids"][known], batch["labels"][known]), torch.tensor(1.0), accumulate=True
+            )
+            self.fitted.append(len(known))
+
+    def forward(self, input_ids, attention_mask=None, labels=None, **kwargs):
+        return {"logits": torch.log(self.counts[input_ids] + 0.5)}
+
+
+@pytest.mark.parametrize("flags", [(), ("--eval_strategy", "no"), ("--dataloader_drop_last", "--prediction_loss_only")])
+def test_a_model_that_counts_is_fitted_once_over_all_of_training(folder, sample, tmp_path, flags):
+    args = parse_arguments("pos", ["--output_dir", str(tmp_path), "--use_cpu", *flags]).training
+    schema = TagSchema.detect(sample, task="pos")
+    _, tokenizer = load_encoder(str(folder), schema)
+    splits = align_dataset(sample, tokenizer, schema)
+    model = Counter(len(tokenizer), len(schema.tags))
+    run = TaggingTrainer(model=model, args=args, schema=schema, tokenizer=tokenizer, splits=splits, score=score_words)
+    output = run.train(resume_from_checkpoint=None)
+    assert output.metrics["train_runtime"] > 0
+    assert sum(model.fitted) == len(splits["train"].features)
+    assert model.counts.sum() == sum(map(len, sample["train"]["tokens"]))
+    evaluations = [entry for entry in run.state.log_history if "eval_loss" in entry]
+    assert len(evaluations) == (0 if "no" in flags else 1)
+    outcome = run.predict_words(splits["validation"], "validation")
+    if not flags:
+        assert evaluations[0]["eval_accuracy"] == outcome.metrics["accuracy"]
+        assert evaluations[0]["epoch"] == 1
+    assert outcome.metrics["accuracy"] > 0.3
+    assert not list(tmp_path.glob("checkpoint-*"))
 
 
 @pytest.mark.parametrize(("layers", "trained"), [(0, 2), (1, 1), (2, 0), (-1, 0)])

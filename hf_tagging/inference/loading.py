@@ -19,6 +19,7 @@ from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.models.encoder import hub_options, load_tokenizer, model_options, quiet, resolve_model
+from hf_tagging.models.heads import crf_over, head_of
 
 _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
 _HOW_TO_FIND = (
@@ -52,7 +53,7 @@ def load_tagger(
         if adapter and not _holds_weights(source):
             # PEFT asks the Hub for a name even with local_files_only (0.21, load_peft_weights), but not for a folder.
             found = str(Path(adapter).parent) if hub["local_files_only"] else source
-            return _load_adapter(name, found, config, hub, dtype), tokenizer
+            return _load_adapter(name, found, config, tokenizer, hub, dtype), tokenizer
         return _load_model(name, source, config, hub, dtype), tokenizer
 
 
@@ -90,7 +91,9 @@ def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype:
     return model
 
 
-def _load_adapter(name: str, source: str, config: Any, hub: dict[str, Any], dtype: torch.dtype) -> PreTrainedModel:
+def _load_adapter(
+    name: str, source: str, config: Any, tokenizer: PreTrainedTokenizerBase, hub: dict[str, Any], dtype: torch.dtype
+) -> PreTrainedModel:
     """Loads the base with the tags of the adapter's own config, and merges the adapter into it.
 
     The libraries do not put the two together: with a config.json beside the adapter, Transformers looks for the whole
@@ -103,12 +106,14 @@ def _load_adapter(name: str, source: str, config: Any, hub: dict[str, Any], dtyp
         base = resolve_model(adapter.base_model_name_or_path)
         model, report = AutoModelForTokenClassification.from_pretrained(
             base,
-            config=config,
+            config=config.encoder if head_of(config) == "crf" else config,
             dtype=dtype,
             **model_options(hub_options(base, adapter.revision, hub["trust_remote_code"])),
             ignore_mismatched_sizes=True,  # the base may tag with other tags; the adapter brings a head of its own
             output_loading_info=True,
         )
+        if head_of(config) == "crf":
+            model = crf_over(model, config, tokenizer)
         model = PeftModel.from_pretrained(model, source, revision=hub["revision"]).merge_and_unload()
     brought = set(adapter.modules_to_save or ())
     lacking = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}

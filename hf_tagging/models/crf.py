@@ -90,20 +90,24 @@ class LinearChainCrf(nn.Module):
             else:
                 init.copy_(buffer, torch.tensor(table, dtype=torch.bool, device=buffer.device))
 
-    def forward(self, emissions: Tensor, mask: Tensor, tags: Tensor | None = None) -> Tensor:
+    def forward(self, emissions: Tensor, mask: Tensor, tags: Tensor | None = None, *, partial: bool = False) -> Tensor:
         """`log_likelihood` of tags if there are any, else `scores_for_pipeline`.
 
         Hooks of a module (DeepSpeed's gathering of parameters, PEFT's wrapper) run only for calls of the module itself.
         """
-        return self.scores_for_pipeline(emissions, mask) if tags is None else self.log_likelihood(emissions, tags, mask)
+        if tags is None:
+            return self.scores_for_pipeline(emissions, mask)
+        return self.log_likelihood(emissions, tags, mask, partial=partial)
 
-    def log_likelihood(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+    def log_likelihood(self, emissions: Tensor, tags: Tensor, mask: Tensor, *, partial: bool = False) -> Tensor:
         """Log-probability of tag sequences; the loss is minus its sum.
 
         Args:
             emissions: Scores of each tag at each position. (batch, positions, tags)
             tags: Label ids; anything, -100 too, outside the mask. (batch, positions)
             mask: Which positions are scored. (batch, positions) bool
+            partial: Whether there may be -100 inside the mask too: a tag that is not known. The probability is then
+                that of the known ones, summed over all tags of the others (Tsuboi et al. 2008).
 
         Returns:
             In nats, at most 0. (batch,)
@@ -111,8 +115,16 @@ class LinearChainCrf(nn.Module):
         with _no_autocast(emissions):
             rows = _Rows.of(mask)
             scores = self._scores(rows, emissions, ILLEGAL)
-            gold = _path_score(scores, rows, rows.pack(tags).clamp(min=0))
-            return (gold - _LogPartition.apply(*scores, rows)).to(_result_dtype(emissions))
+            gold = rows.pack(tags)  # (batch, words)
+            if partial:
+                other = (torch.arange(self.num_tags, device=gold.device) != gold[..., None]) & (gold != IGNORED)[
+                    ..., None
+                ]
+                with_gold = scores._replace(emissions=scores.emissions.masked_fill(other, -torch.inf))
+                total = _LogPartition.apply(*with_gold, rows)
+            else:
+                total = _path_score(scores, rows, gold.clamp(min=0))
+            return (total - _LogPartition.apply(*scores, rows)).to(_result_dtype(emissions))
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Logarithm of the summed exponentiated scores of all tag sequences, by the forward algorithm.

@@ -27,6 +27,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import first_line, model_errors, why_unreachable
+from hf_tagging.models.heads import Head, head_of, set_schema, with_head
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def load_encoder(
     freeze_layers: int | None = None,
     lora: dict[str, Any] | None = None,
     keep_head: bool = False,
+    head: Head | None = None,
 ) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Loads an encoder, in float32, with a tag head for the schema, and its tokenizer.
 
@@ -86,25 +88,24 @@ def load_encoder(
         freeze_layers: See `freeze`; None: nothing is frozen.
         lora: Options of `add_lora`; None: no adapters.
         keep_head: Insist on the tag head that the model has, for evaluation without training.
+        head: ``"linear"``, or ``"crf"``: a `CrfEncoderForTokenClassification`, with the transitions that the schema
+            allows. None: the kind that the model has, linear where it has none.
 
     Raises:
-        ModelError: If the model cannot be found or loaded, or has no head for these tags where it has to be kept.
+        ModelError: If the model cannot be found or loaded, or has no head for these tags where it has to be kept, or
+            its architecture cannot carry a CRF.
         ConfigError: If `max_length` is more than the model takes, or its tag head has no dropout to set.
     """
     source = resolve_model(name)
     hub = hub_options(source, revision, trust_remote_code)
     with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub)
-        if keep_head and config.id2label != schema.id2label:
-            found = ", ".join(map(str, list(config.id2label.values())[:6]))
-            raise ModelError(
-                f"--model {name}: its tag head is not one for the tags of this dataset in {schema.scheme}: it has "
-                f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... Leave out --do_train false, or give the "
-                "--scheme that the model writes."
-            )
+        head = head or head_of(config)
+        if keep_head:
+            _check_head(name, config, schema, head)
         tokenizer = load_tokenizer(source, hub)
-        config.id2label, config.label2id = schema.id2label, schema.label2id
-        config.tag_scheme = schema.scheme
+        same_tags = config.id2label == schema.id2label
+        set_schema(config, schema)
         model = AutoModelForTokenClassification.from_pretrained(
             source,
             config=config,
@@ -112,6 +113,7 @@ def load_encoder(
             ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start; only its head is drawn anew
             dtype=torch.float32,
         )
+        model = with_head(model, head, schema, tokenizer, same_tags=same_tags)
     if name == PACKAGED_ENCODER:
         model.name_or_path = PACKAGED_ENCODER_ON_HUB  # what an adapter names as its base: no path of this machine
     tokenizer.model_max_length = window_length(model, tokenizer, max_length)
@@ -120,6 +122,26 @@ def load_encoder(
     if freeze_layers is not None:
         freeze(model, freeze_layers)
     return (model if lora is None else add_lora(model, **lora)), tokenizer
+
+
+def _check_head(name: str, config: Any, schema: TagSchema, head: Head) -> None:
+    """Refuses a model whose head would have to be drawn anew.
+
+    Raises:
+        ModelError: If it is one for other tags, or of another kind.
+    """
+    if config.id2label != schema.id2label:
+        found = ", ".join(map(str, list(config.id2label.values())[:6]))
+        raise ModelError(
+            f"--model {name}: its tag head is not one for the tags of this dataset in {schema.scheme}: it has "
+            f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... Leave out --do_train false, or give the "
+            "--scheme that the model writes."
+        )
+    if head != head_of(config):
+        raise ModelError(
+            f"--head {head}: the tag head of --model {name} is {head_of(config)}, and without training it stays what "
+            "it is. Leave out --head, or --do_train false."
+        )
 
 
 def saved_schema(
@@ -190,7 +212,7 @@ def _positions(model: PreTrainedModel) -> int:
     for name, module in model.named_modules():
         if isinstance(module, nn.Embedding) and name.endswith("position_embeddings"):
             return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-    return getattr(model.config, "max_position_embeddings", None) or DEFAULT_MAX_LENGTH
+    return getattr(model.base_model.config, "max_position_embeddings", None) or DEFAULT_MAX_LENGTH
 
 
 def set_head_dropout(model: PreTrainedModel, dropout: float) -> None:
@@ -214,7 +236,7 @@ def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     Raises:
         ModelError: If the model has no such list (ALBERT shares one layer).
     """
-    count = getattr(model.config, "num_hidden_layers", None)
+    count = getattr(model.base_model.config, "num_hidden_layers", None)
     for module in model.base_model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -40,14 +39,23 @@ class BaselinePreTrainedModel(PreTrainedModel):
         """
         return False
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As of any model; word vectors that are not to learn are frozen again, which loading forgets."""
+        found = super().from_pretrained(*args, **kwargs)
+        model = found[0] if isinstance(found, tuple) else found
+        model.get_input_embeddings().weight.requires_grad = not model.config.freeze_vectors
+        return found
+
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, nn.RNNBase):
             for weight in module.parameters(recurse=False):
                 init.xavier_uniform_(weight) if weight.dim() > 1 else init.zeros_(weight)
         # Parts of ours know better; torch's own reset_parameters would draw what was loaded anew.
-        if hasattr(module, "reset_parameters") and not type(module).__module__.startswith("torch."):
-            module.reset_parameters()
+        own: Any = module if not type(module).__module__.startswith("torch.") else None
+        if hasattr(own, "reset_parameters"):
+            own.reset_parameters()
 
 
 class BaselineModel(BaselinePreTrainedModel):
@@ -65,7 +73,7 @@ class BaselineModel(BaselinePreTrainedModel):
         if config.encoder not in ENCODERS:
             raise ValueError(f"encoder: {config.encoder!r} is not one of {', '.join(ENCODERS)}.")
         self.words = WordInput(config)
-        self.encoder = ENCODERS[config.encoder](config, self.words.output_size)
+        self.encoder: Any = ENCODERS[config.encoder](config, self.words.output_size)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -102,10 +110,12 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
     def __init__(self, config: BaselineConfig):
         super().__init__(config)
         self.baseline = BaselineModel(config)
-        self.classifier = nn.Linear(self.baseline.encoder.output_size, config.num_labels)
+        tags: Any = config.num_labels
+        self.classifier = nn.Linear(self.baseline.encoder.output_size, tags)
         if config.head not in ("linear", "crf"):
             raise ValueError(f"head: {config.head!r} is not one of linear, crf.")
-        self.crf = _crf(config) if config.head == "crf" else None
+        rules = {name: getattr(config, name) for name in ("legal_start", "legal_step", "legal_end")}
+        self.crf = LinearChainCrf(tags, **rules) if config.head == "crf" else None
         self.post_init()
 
     @property
@@ -158,15 +168,6 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         else:
             total = -self.crf(scores, scored, labels).sum()
         return total / (scored.sum().clamp(min=1) if num_items is None else num_items)
-
-
-def _crf(config: BaselineConfig) -> LinearChainCrf:
-    return LinearChainCrf(
-        config.num_labels,
-        legal_start=config.legal_start,
-        legal_step=config.legal_step,
-        legal_end=config.legal_end,
-    )
 
 
 BaselineForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")

@@ -129,6 +129,8 @@ class WordInput(nn.Module):
         ValueError: If the config names a part that there is not.
     """
 
+    row_counts: Tensor
+
     def __init__(self, config: Any):
         super().__init__()
         self.tables = PieceTables(config)
@@ -228,6 +230,7 @@ class CharacterCnn(nn.Module):
         super().__init__()
         size = config.character_size
         self.embedding = _Spelled(config.num_characters, size)
+        self.widths = tuple(config.character_widths)
         self.filters = nn.ModuleList(nn.Conv1d(size, config.character_filters * w, w) for w in config.character_widths)
         self.output_size = sum(config.character_filters * w for w in config.character_widths)
         self.highways = nn.ModuleList(
@@ -236,11 +239,15 @@ class CharacterCnn(nn.Module):
 
     def reset_parameters(self) -> None:
         """Xavier for all weights; highway layers carry at first (Srivastava et al. 2015)."""
-        for layer in (*self.filters, *self.highways):
+        filters: list[Any] = list(self.filters)
+        highways: list[Any] = list(self.highways)
+        for layer in filters + highways:
             init.xavier_uniform_(layer.weight)
+        for layer in filters:
             init.zeros_(layer.bias)
-        for layer in self.highways:
-            init.copy_(layer.bias, torch.cat([torch.zeros(self.output_size), torch.full((self.output_size,), -2.0)]))
+        carry = torch.cat([torch.zeros(self.output_size), torch.full((self.output_size,), -2.0)])
+        for layer in highways:
+            init.copy_(layer.bias, carry)
 
     def forward(self, characters: Tensor) -> Tensor:
         """(words, characters) ids to (words, output_size)"""
@@ -249,8 +256,8 @@ class CharacterCnn(nn.Module):
         steps = torch.arange(vectors.shape[2], device=vectors.device)
         behind = (steps >= lengths[:, None])[:, None]  # a filter that starts there sees padding alone
         found = [
-            layer(F.pad(vectors, (0, layer.kernel_size[0] - 1))).masked_fill(behind, -torch.inf).amax(2)
-            for layer in self.filters
+            layer(F.pad(vectors, (0, width - 1))).masked_fill(behind, -torch.inf).amax(2)
+            for layer, width in zip(self.filters, self.widths, strict=True)
         ]
         result = torch.relu(torch.cat(found, 1))
         for layer in self.highways:

@@ -47,9 +47,9 @@ _HISTORY = ["epoch", "step", "loss", "accuracy", "precision", "recall", "f1", "m
 _SETTINGS = [
     "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps",
     "warmup_steps", "lr_scheduler_type", "optim", "weight_decay", "max_grad_norm", "label_smoothing_factor",
-    "layerwise_lr_decay", "class_weights", "early_stopping_patience", "head_dropout", "freeze_layers", "lora",
-    "lora_rank", "lora_alpha", "lora_dropout", "bf16", "fp16", "scheme", "label_strategy", "max_length",
-    "window_overlap", "max_train_samples", "max_eval_samples", "seed",
+    "layerwise_lr_decay", "head_learning_rate", "class_weights", "early_stopping_patience", "head", "head_dropout",
+    "freeze_layers", "lora", "lora_rank", "lora_alpha", "lora_dropout", "bf16", "fp16", "scheme", "label_strategy",
+    "max_length", "window_overlap", "max_train_samples", "max_eval_samples", "seed",
 ]  # fmt: skip
 _IDLE = {"layerwise_lr_decay": 1, "label_smoothing_factor": 0, "class_weights": "none"}  # values that do nothing
 _MOST_ROWS = 100
@@ -75,7 +75,7 @@ def model_card(record: Record, results: Results, schema: TagSchema, *, name: str
     sections = {
         "Results": _results(results, task),
         "Training history": _history(record),
-        "How to use": _usage(name, arguments, schema),
+        "How to use": _usage(name, record, schema),
         "Training data" if _trained(record) else "Data": _data(record),
         "Hyper-parameters": _settings(record),
         "Environment": _environment(record),
@@ -182,17 +182,20 @@ def _history(record: Record) -> str:
     return cut + table([_label(key) for key in keys], rows) if keys else ""
 
 
-def _usage(name: str, arguments: dict[str, Any], schema: TagSchema) -> str:
+def _usage(name: str, record: Record, schema: TagSchema) -> str:
     # The pipeline knows B- and I- only: it would cut an entity of BIOES tags into pieces.
     grouped = ', aggregation_strategy="first"' if schema.scheme in ("IOB1", "IOB2") else ""
-    trust = ", trust_remote_code=True" if arguments.get("trust_remote_code") else ""
+    flag = ", trust_remote_code=True"
+    trust = flag if record["arguments"].get("trust_remote_code") else ""
+    # Code of ours stands beside the model; Transformers alone has to be told to run it.
+    alone, why = (flag, " (the model's code comes with it)") if record.get("own_code") else (trust, "")
     model = json.dumps(name)
-    return f"""With Transformers alone, from text:
+    return f"""With Transformers alone{why}, from text:
 
 ```python
 from transformers import pipeline
 
-tagger = pipeline("token-classification", model={model}{grouped}{trust})
+tagger = pipeline("token-classification", model={model}{grouped}{alone})
 print(tagger("Ada Lovelace was born in London ."))
 ```
 

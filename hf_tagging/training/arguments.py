@@ -14,6 +14,8 @@ from hf_tagging.errors import ConfigError
 
 LORA_LEARNING_RATE = 5e-4  # low-rank updates start from zero and want about ten times a full fine-tuning's rate
 
+CRF_LEARNING_RATE = 1e-3  # transitions start from zero, and at an encoder's rate they would stay near it
+
 
 @dataclass
 class DataArguments:
@@ -107,6 +109,13 @@ class ModelArguments:
     )
     model_revision: str | None = field(default=None, metadata={"help": "Revision of a model on the Hub."})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with a model."})
+    head: Literal["linear", "crf"] | None = field(
+        default=None,
+        metadata={
+            "help": "Tags word by word (linear), or whole sequences of them (crf). Default: as the model has it; "
+            "linear where it is no tagger yet."
+        },
+    )
     head_dropout: float | None = field(
         default=None, metadata={"help": "Dropout of the tag head. Default: the model's."}
     )
@@ -182,6 +191,13 @@ class TaggingArguments(TrainingArguments):
         default=1.0,
         metadata={"help": "Factor on the learning rate for every layer further down from the tag head."},
     )
+    head_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Peak learning rate of the tag head alone. Default: learning_rate; with --head crf "
+            f"{CRF_LEARNING_RATE}."
+        },
+    )
     class_weights: Literal["none", "balanced", "sqrt"] = field(
         default="none",
         metadata={"help": "Weigh tags by the inverse of their count in training, or its square root."},
@@ -196,8 +212,9 @@ class TaggingArguments(TrainingArguments):
             problems.append(f"label_smoothing_factor: {self.label_smoothing_factor} is not from 0 up to below 1")
         if self.resume and self.overwrite:
             problems.append("resume, overwrite: give one of the two")
-        if not self.learning_rate > 0:
-            problems.append(f"learning_rate: {self.learning_rate} is not above 0")
+        for name in ("learning_rate", "head_learning_rate"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                problems.append(f"{name}: {getattr(self, name)} is not above 0")
         if self.early_stopping_patience is not None and str(self.eval_strategy) in ("no", "IntervalStrategy.NO"):
             problems.append("early_stopping_patience: needs evaluations; eval_strategy is no")
         if self.output_dir and Path(self.output_dir).expanduser().is_file():

@@ -140,10 +140,7 @@ class BaselineArguments:
         """What the model is called in the name of a folder."""
         return self.encoder if self.encoder == "hmm" or self.head == "linear" else f"{self.encoder}-{self.head}"
 
-    @property
-    def lora(self) -> bool:
-        """There is no encoder to put adapters on."""
-        return False
+    lora = lora_merge = False  # there is no encoder to put adapters on
 
 
 PARTS = tuple(

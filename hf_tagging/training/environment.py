@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import torch
 from accelerate import PartialState
@@ -61,6 +63,29 @@ def use_cores(on_cpu: bool) -> None:
     if launched and os.environ.get("OMP_NUM_THREADS") == "1" and (on_cpu or not torch.accelerator.is_available()):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def peak_memory() -> dict[str, int]:
+    """Bytes that this process has held at most and, where there is a GPU, that its tensors have held there."""
+    peak = {"process": _peak_resident()}
+    if torch.cuda.is_available():
+        peak["gpu"] = torch.cuda.max_memory_allocated()
+    return peak
+
+
+def _peak_resident() -> int:
+    # Linux counts in getrusage what the parent held when it started this process: a small run that a large program
+    # starts would look large. VmHWM begins anew.
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    found = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    if found is not None:
+        return found
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def git_revision() -> str | None:

@@ -23,7 +23,13 @@ from transformers import HfArgumentParser
 from hf_tagging.data.files import looks_like_path, nearest_path
 from hf_tagging.data.schema import SCHEMES, TagSchema
 from hf_tagging.errors import ConfigError
-from hf_tagging.training.arguments import LORA_LEARNING_RATE, DataArguments, ModelArguments, TaggingArguments
+from hf_tagging.training.arguments import (
+    CRF_LEARNING_RATE,
+    LORA_LEARNING_RATE,
+    DataArguments,
+    ModelArguments,
+    TaggingArguments,
+)
 from hf_tagging.training.baseline_arguments import PARTS, BaselineArguments, useless
 
 _LOADING = (
@@ -124,6 +130,7 @@ class RunArguments:
     def encoder(self) -> dict[str, Any]:
         """What `load_encoder` is to be called with, beside the schema."""
         model = self.model
+        assert isinstance(model, ModelArguments)
         lora = {name: getattr(model, f"lora_{name}") for name in ("rank", "alpha", "dropout", "target_modules")}
         return self.source() | {
             "max_length": self.data.max_length,
@@ -131,6 +138,7 @@ class RunArguments:
             "freeze_layers": model.freeze_layers,
             "lora": lora if model.lora else None,
             "keep_head": not self.training.do_train,
+            "head": model.head,
         }
 
     def baseline(self) -> dict[str, Any]:
@@ -211,9 +219,10 @@ def parse_arguments(
     for setting in settings:
         problem = _convert(parser, setting, values)
         problems += [problem] if problem else []
-    _reconcile(values)
+    _reconcile(family, values)
     problems += _missing_paths(values) + _unknown_metric(task, values)
     problems += useless(values) if family == "baseline" else []
+    problems += _no_sum_over_words(values)
     parts = [_build(part, parser, values, problems) for part in _PARTS[family]]
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -340,10 +349,12 @@ def _expected(action: argparse.Action, text: str) -> str:
     }.get(name, f"of type {name}")  # fmt: skip
 
 
-def _reconcile(values: dict[str, Any]) -> None:
+def _reconcile(family: str, values: dict[str, Any]) -> None:
     """Lets defaults follow what was given, so that one flag is enough for one wish."""
     if values.get("lora"):
         values.setdefault("learning_rate", LORA_LEARNING_RATE)
+    if values.get("head") == "crf" and family == "encoder":
+        values.setdefault("head_learning_rate", CRF_LEARNING_RATE)
     if values.get("prediction_loss_only"):
         values.setdefault("metric_for_best_model", "loss")
     evaluation, saving = values.get("eval_strategy"), values.get("save_strategy")
@@ -372,6 +383,18 @@ def _unknown_metric(task: str, values: dict[str, Any]) -> list[str]:
     near = difflib.get_close_matches(name, _METRICS[task], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return [f"metric_for_best_model: {name!r} is not one of {', '.join(_METRICS[task])}{hint}"]
+
+
+def _no_sum_over_words(values: dict[str, Any]) -> list[str]:
+    """What can be done to a loss that is a sum over words, and not to a CRF's."""
+    if values.get("head") != "crf":
+        return []
+    idle = {"label_strategy": "first", "class_weights": "none", "label_smoothing_factor": 0.0}
+    return [
+        f"{name}: {values[name]} does not go with head crf, whose loss is of whole sequences of words; leave it out"
+        for name, value in idle.items()
+        if values.get(name, value) != value
+    ]
 
 
 def _missing_paths(values: dict[str, Any]) -> list[str]:

@@ -29,7 +29,7 @@ from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.training.callbacks import stopped_early
-from hf_tagging.training.environment import describe_split, git_revision, hardware, use_cores, versions
+from hf_tagging.training.environment import describe_split, git_revision, hardware, peak_memory, use_cores, versions
 from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.parsing import RunArguments
 from hf_tagging.training.pushing import prepare_repository, push_folder
@@ -255,6 +255,7 @@ class TaggingRun:
         """
         self.record |= {"status": "finished", "finished": _now(), "results": results}
         self.record.setdefault("seconds", {})["all"] = round(time.monotonic() - self._began, 1)
+        self.record["memory"] = peak_memory()
         if self.state.is_main_process:
             self.folder.write("results.json", results)
             with whole_file(self.folder.path / "README.md") as file:
@@ -285,6 +286,8 @@ class TaggingRun:
             for leftover in ("training_args.bin", "README.md"):  # a pickle, and peft's own empty card
                 (staging / leftover).unlink(missing_ok=True)
             files = sorted(staging.iterdir())
+            self.record["own_code"] = any(file.suffix == ".py" for file in files)
+            self.record["model_bytes"] = sum(f.stat().st_size for f in files if f.suffix == ".safetensors")
             written = [f.name for f in files] + ["results.json", "README.md"]
             written += [f"predictions/{name}.conll" for name in ("validation", "test")]
             self.record["files"] = sorted({*self.record["files"], *written})

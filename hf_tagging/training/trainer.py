@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,15 +15,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
-from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedTokenizerBase, Trainer, TrainerState
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    IntervalStrategy,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerState,
+)
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import TrainOutput
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.models.encoder import parameter_depths
+from hf_tagging.errors import ConfigError
 from hf_tagging.training.arguments import TaggingArguments
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
+from hf_tagging.training.rates import parameter_groups, unwrapped
 
 Tags = list[list[str]]
 Score = Callable[[AlignedSplit, Tags, Tags], dict[str, Any]]
@@ -49,11 +59,14 @@ class TaggingTrainer(Trainer):
     Where it differs from `Trainer`:
 
     - The loss is the sum over scored words divided by their number in the whole step, over accumulated batches and
-      processes; the stock models divide by the batch's own, which doubles the loss of 2 x 4 against 8.
+      processes; the stock models divide by the batch's own, which doubles the loss of 2 x 4 against 8. A model that
+      says ``computes_loss`` (a CRF's is no sum over words) gets labels and that number, and its own loss is taken.
     - In evaluation logits become tags before they are gathered, so memory does not grow with the number of tags, and
       `eval_loss` is the mean over all that has a label: words, or subwords with ``label_strategy="all"`` (plain
-      cross-entropy, without class weights and label smoothing).
+      cross-entropy, without class weights and label smoothing). A model with a loss of its own runs without labels
+      here, as in `pipeline`: `eval_loss` of a CRF is the cross-entropy of its posterior marginals.
     - Metrics see whole sentences of words, put together from windows, in the order of the split.
+    - A model with a method `fit` counts instead of learning by gradients: `train` hands it all batches once.
 
     Args:
         model: From `load_encoder`, or any `*ForTokenClassification`, adapters included.
@@ -62,6 +75,9 @@ class TaggingTrainer(Trainer):
         tokenizer: Saved beside the model.
         splits: `train` and, if there is one, `validation`.
         score: Figures from (split, predicted, gold), the last two (sentences, words) of tags.
+
+    Raises:
+        ConfigError: If the arguments change a loss that is the model's own.
     """
 
     args: TaggingArguments
@@ -83,6 +99,9 @@ class TaggingTrainer(Trainer):
         self._evaluated = self.validation
         self._batches: list[tuple[Any, Any]] = []
         self._outcome = WordPredictions([], [], {})
+        self._own_loss = bool(getattr(unwrapped(model), "computes_loss", False))
+        if self._own_loss:
+            _refuse_changes_of_loss(args)
         args = copy.copy(args)  # what is changed below is the Trainer's business and not the caller's
         if validation is None:
             args.without_validation()
@@ -100,7 +119,9 @@ class TaggingTrainer(Trainer):
             train_dataset=train and train.features,
             eval_dataset=self.validation and self.validation.features,
             compute_metrics=self._score_windows,
-            compute_loss_func=partial(
+            compute_loss_func=None
+            if self._own_loss
+            else partial(
                 word_loss,
                 weight=class_weights(train, schema, args.class_weights),
                 label_smoothing=args.label_smoothing_factor,
@@ -121,13 +142,42 @@ class TaggingTrainer(Trainer):
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Creates the optimizer, with a learning rate per layer where `layerwise_lr_decay` asks for it."""
-        if self.args.layerwise_lr_decay < 1 and self.optimizer is None:
+        """Creates the optimizer, with a rate per layer or for the head where the arguments ask for it."""
+        one_rate = self.args.layerwise_lr_decay == 1 and self.args.head_learning_rate is None
+        if not one_rate and self.optimizer is None:
             trained: Any = self.model if model is None else model
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
-            groups = layerwise_groups(trained, set(self.get_decay_parameter_names(trained)), self.args)
+            groups = parameter_groups(trained, set(self.get_decay_parameter_names(trained)), self.args)
             self.optimizer_cls_and_kwargs = (kind, {**options, "params": groups})  # the Trainer's hook for groups
         return super().create_optimizer(model)
+
+    def train(self, *args: Any, **options: Any) -> TrainOutput:
+        """Trains, see `Trainer.train`; a model that has a method `fit` is fitted once, on one process.
+
+        Raises:
+            ConfigError: If such a model is to be fitted by several processes.
+        """
+        model = self.accelerator.unwrap_model(self.model)
+        return self._fit(model) if callable(getattr(model, "fit", None)) else super().train(*args, **options)
+
+    def _fit(self, model: Any) -> TrainOutput:
+        """Counts what there is to count, then evaluates as after an epoch; there is nothing to resume."""
+        if self.args.world_size > 1:
+            raise ConfigError(
+                f"{self.args.world_size} processes: {type(model).__name__} is counted by one. Start the recipe with "
+                "python in the place of accelerate launch or torchrun."
+            )
+        began = time.monotonic()
+        loader = self._get_dataloader(self.train_dataset, "Training", self.args.eval_batch_size)
+        model.eval()
+        model.fit(loader)
+        seconds = time.monotonic() - began
+        self.state.epoch = self.args.num_train_epochs = 1.0
+        if self.validation is not None and self.args.eval_strategy != IntervalStrategy.NO:
+            self.evaluate()
+        figures = {"train_runtime": seconds}
+        self.log(dict(figures))
+        return TrainOutput(self.state.global_step, float("nan"), figures)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -180,12 +230,21 @@ class TaggingTrainer(Trainer):
         ignore_keys: list[str] | None = None,
     ) -> tuple[Any, Any, Any]:
         """Runs a batch; returns label ids (batch, subwords) and summed losses (batch,) in the place of logits."""
-        outcome: Any = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
-        _, logits, labels = outcome
-        if prediction_loss_only or logits is None:
-            return outcome
+        outcome: Any
+        if self._own_loss:
+            labels = inputs["labels"].to(self.args.device)
+            unlabelled = {name: value for name, value in inputs.items() if name != "labels"}
+            outcome = super().prediction_step(model, unlabelled, False, ignore_keys)
+            logits = outcome[1]
+        else:
+            outcome = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+            _, logits, labels = outcome
+            if prediction_loss_only or logits is None:
+                return outcome
         logits = logits[0] if isinstance(logits, tuple) else logits  # (batch, subwords, tags)
         losses = F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+        if prediction_loss_only:
+            return losses.sum() / (labels != IGNORED).sum().clamp(min=1), None, None
         # No loss of its own: the Trainer would average it over windows. `_score_windows` gives the mean over words.
         return None, (logits.argmax(-1).to(torch.int32), losses.sum(-1)), labels.to(torch.int32)
 
@@ -282,27 +341,10 @@ def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> t
     return torch.tensor(inverse * counts.sum() / (inverse * counts).sum(), dtype=torch.float32)
 
 
-def layerwise_groups(model: Any, decayed: set[str], args: TaggingArguments) -> list[dict[str, Any]]:
-    """Parameter groups whose learning rate falls from the tag head down, layer by layer (Howard and Ruder 2018).
-
-    Args:
-        model: An encoder with a tag head, adapters included.
-        decayed: Names of the parameters with weight decay.
-        args: For the learning rate, its factor per layer and the weight decay.
-    """
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    depths = parameter_depths(inner)
-    by_identity = {id(parameter): depths[name] for name, parameter in inner.named_parameters()}
-    top = max(depths.values())
-    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault((by_identity[id(parameter)], name in decayed), []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "lr": args.learning_rate * args.layerwise_lr_decay ** (top - depth),
-            "weight_decay": args.weight_decay if decays else 0.0,
-        }
-        for (depth, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
-    ]
+def _refuse_changes_of_loss(args: TaggingArguments) -> None:
+    idle = {"class_weights": "none", "label_smoothing_factor": 0.0}
+    if changed := [name for name, value in idle.items() if getattr(args, name) != value]:
+        raise ConfigError(
+            f"{', '.join(changed)}: the loss of this model is of whole sequences, not a sum over words that could be "
+            "weighed. Leave it out, or give --head linear."
+        )

@@ -1,0 +1,189 @@
+"""Taggers from scratch: the vocabulary of the training split, the parts, the tags."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_tagging.data.pretokenized import piece_kinds
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
+from hf_tagging.data.word_features import feature_values
+from hf_tagging.errors import ConfigError, DataError, ModelError
+from hf_tagging.hub import model_errors
+from hf_tagging.models.configuration_baseline import BaselineConfig
+from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model
+from hf_tagging.models.heads import legal_tables
+from hf_tagging.models.hmm import HmmConfig, HmmForTokenClassification
+from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
+from hf_tagging.models.word_embeddings import DIGIT, LOWER, OTHER, UPPER
+from hf_tagging.models.word_tokenizer import WordVocabulary, build_word_tokenizer, describe_tokenizer
+from hf_tagging.models.word_vectors import initial_vectors
+
+logger = logging.getLogger(__name__)
+
+VOCABULARY = "vocabulary"
+# What may differ from the folder that a tagger starts from; everything else fixes the shape of its weights.
+_FREE = {"head", "dropout", "word_dropout", "layer_mix", "freeze_vectors"}
+
+
+def build_baseline(
+    dataset: DatasetDict,
+    schema: TagSchema,
+    *,
+    words: str = VOCABULARY,
+    vocabulary: Mapping[str, Any] | None = None,
+    parts: Mapping[str, Any] | None = None,
+    given: Collection[str] = (),
+    word_vectors: str | None = None,
+    word_features: Sequence[str] | None = None,
+    max_length: int | None = None,
+    model: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    keep_head: bool = False,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Builds a tagger from scratch and its tokenizer; its weights are drawn: set the seed before.
+
+    Args:
+        dataset: With `train`, where the words and the values of further columns are counted.
+        schema: The tags.
+        words: ``"vocabulary"``: the words of training; else a tokenizer's subwords: a folder, a name on the Hub, or
+            ``minilm``.
+        vocabulary: Options of `build_word_tokenizer`.
+        parts: Fields of `BaselineConfig`; ``encoder="hmm"`` builds an `HmmForTokenClassification`.
+        given: Which of the parts were asked for, and not left to their default: they must agree with `model`.
+        word_vectors: A file of word vectors to start from, see `initial_vectors`.
+        word_features: Further columns of the dataset.
+        max_length: Pieces per window; None: 512.
+        model: Start from this folder (of recipes/pretrain.py, or a tagger from scratch) instead.
+        revision: Of a model or a tokenizer on the Hub.
+        trust_remote_code: Run code that comes with a model or tokenizer.
+        keep_head: Insist on the tag head that the model has, for evaluation without training.
+
+    Raises:
+        ConfigError: If parts contradict each other or the folder that is started from.
+        DataError: If there is no training split to take the words from.
+        ModelError: If a folder, a tokenizer or a file of vectors cannot be read.
+    """
+    if model is not None:
+        hub = hub_options(resolve_model(model), revision, trust_remote_code)
+        return _continued(model, schema, dict(parts or {}), set(given), hub, keep_head)
+    if "train" not in dataset:
+        raise DataError("a tagger from scratch takes its words from a training split; give --train_file, or --model.")
+    found = _vocabulary(dataset["train"], words, vocabulary or {}, revision, trust_remote_code)
+    found.tokenizer.model_max_length = max_length or DEFAULT_MAX_LENGTH
+    settings = _sizes(found) | _tags(schema)
+    parts = dict(parts or {})
+    if parts.get("encoder") == "hmm":
+        counted: Any = HmmForTokenClassification(HmmConfig(**settings))
+        counted.tables.fill(_tables(found))
+        return counted, found.tokenizer
+    vectors = None
+    if word_vectors:
+        size = parts["word_size"] if "word_size" in given else None
+        generator = np.random.default_rng(torch.initial_seed() % 2**32)
+        vectors, coverage = initial_vectors(word_vectors, found, size=size, generator=generator)
+        logger.info("%s: %s", word_vectors, coverage.describe())
+        parts["word_size"] = vectors.shape[1]
+    features = feature_values(dataset["train"], word_features) if word_features else None
+    pooling = "unknown" if words == VOCABULARY else "mean"
+    config = BaselineConfig(**settings, **parts, word_features=features, word_pooling=pooling)
+    tagger = BaselineForTokenClassification(config)
+    tagger.baseline.words.tables.fill(_tables(found))
+    with torch.no_grad():
+        tagger.baseline.words.row_counts.copy_(torch.from_numpy(found.row_counts))
+        if vectors is not None:
+            tagger.baseline.words.vectors.weight.copy_(torch.from_numpy(vectors))
+    return tagger, found.tokenizer
+
+
+def _vocabulary(
+    train: Dataset, words: str, options: Mapping[str, Any], revision: str | None, trust_remote_code: bool
+) -> WordVocabulary:
+    if words == VOCABULARY:
+        return build_word_tokenizer(_sentences(train), **options)
+    source = resolve_model(words)
+    with model_errors(words), quiet():
+        return describe_tokenizer(load_tokenizer(source, hub_options(source, revision, trust_remote_code)))
+
+
+def _sentences(split: Dataset) -> Iterator[list[str]]:
+    for batch in split.select_columns("tokens").with_format("arrow").iter(batch_size=10_000):
+        yield from batch.column("tokens").to_pylist()
+
+
+def _sizes(found: WordVocabulary) -> dict[str, Any]:
+    """What the config has to say of the vocabulary."""
+    return {
+        "vocab_size": len(found.vector_of_id),
+        "num_vectors": len(found.row_words),
+        "num_characters": len(found.characters) + 2,
+        "max_piece_characters": found.spelling.shape[1],
+        "pad_token_id": found.tokenizer.pad_token_id,
+        "unk_token_id": found.tokenizer.unk_token_id,
+    }
+
+
+def _tags(schema: TagSchema) -> dict[str, Any]:
+    """What the config has to say of the tags."""
+    named = {"id2label": schema.id2label, "label2id": schema.label2id, "tag_scheme": schema.scheme}
+    return named | legal_tables(schema)
+
+
+def _tables(found: WordVocabulary) -> dict[str, np.ndarray]:
+    """What `PieceTables` is to be filled with."""
+    classes = [0, OTHER, *(_character_class(character) for character in found.characters)]
+    return {
+        "piece_kind": piece_kinds(found.tokenizer, size=len(found.vector_of_id)),
+        "vector_of_id": found.vector_of_id,
+        "spelling": found.spelling,
+        "character_class": np.array(classes, np.int8),
+    }
+
+
+def _character_class(character: str) -> int:
+    if character.isdigit():
+        return DIGIT
+    if character.isupper():
+        return UPPER
+    return LOWER if character.islower() else OTHER
+
+
+def _continued(
+    name: str, schema: TagSchema, parts: dict[str, Any], given: set[str], hub: dict[str, Any], keep_head: bool
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A tagger that takes over words and encoder of a folder, and its head where that has the same tags."""
+    source = resolve_model(name)
+    with model_errors(name), quiet():
+        config = AutoConfig.from_pretrained(source, **hub)
+        tokenizer = load_tokenizer(source, hub)
+    if not isinstance(config, BaselineConfig):
+        raise ModelError(
+            f"--model {name}: is a {config.model_type}, not a tagger from scratch or a folder of recipes/pretrain.py. "
+            "Fine-tune it with recipes/pos_bert.py or recipes/ner_bert.py, or leave --model out."
+        )
+    differing = [n for n in sorted(given & parts.keys() - _FREE) if getattr(config, n) != parts[n]]
+    if differing:
+        lines = [f"{n}: is {getattr(config, n)!r} there, and {parts[n]!r} was asked for" for n in differing]
+        raise ConfigError(f"--model {name} has other parts:\n  " + "\n  ".join(lines))
+    same_tags = config.id2label == schema.id2label
+    if keep_head and not same_tags:
+        raise ModelError(f"--model {name}: its tag head is for other tags. Leave out --do_train false.")
+    for part in _FREE & given:
+        setattr(config, part, parts[part])
+    if config.separate_directions and config.num_layers > 1 and "layer_mix" not in given:
+        config.layer_mix = True  # what language-model pretraining is for (Peters et al. 2018)
+    for field, value in _tags(schema).items():
+        setattr(config, field, value)
+    with model_errors(name), quiet():
+        model = BaselineForTokenClassification.from_pretrained(
+            source, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, **hub
+        )
+    return model, tokenizer

@@ -1,0 +1,117 @@
+"""Which tag head an encoder carries: a linear map, or a CRF over it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_tagging.data.pretokenized import piece_kinds
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.errors import ModelError
+from hf_tagging.models.crf import LinearChainCrf
+from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig, CrfEncoderForTokenClassification
+
+Head = Literal["linear", "crf"]
+
+
+def head_of(config: PreTrainedConfig) -> Head:
+    """The head that a saved model has."""
+    return "crf" if isinstance(config, CrfEncoderConfig) else "linear"
+
+
+def legal_tables(schema: TagSchema) -> dict[str, Any]:
+    """What a config says of the sequences of tags that are legal; None where all of them are."""
+    start, step, end = schema.transitions()
+    tables = {"legal_start": start, "legal_step": step, "legal_end": end}
+    free = all(table.all() for table in tables.values())
+    return {name: None if free else table.tolist() for name, table in tables.items()}
+
+
+def set_schema(config: PreTrainedConfig, schema: TagSchema) -> None:
+    """Writes the tags into a config, and for a CRF which sequences of them are legal."""
+    config.id2label, config.label2id = schema.id2label, schema.label2id
+    config.tag_scheme = schema.scheme
+    if isinstance(config, CrfEncoderConfig):
+        for name, table in legal_tables(schema).items():
+            setattr(config, name, table)
+
+
+def with_head(
+    model: PreTrainedModel, head: Head, schema: TagSchema, tokenizer: PreTrainedTokenizerBase, *, same_tags: bool
+) -> PreTrainedModel:
+    """Gives a model the head that is asked for, for these tags.
+
+    Args:
+        model: As loaded, with a config for these tags.
+        head: ``"linear"`` or ``"crf"``. A head of the other kind is dropped, and the new one drawn.
+        schema: The tags.
+        tokenizer: Of the model; says which subwords start a word.
+        same_tags: Whether the model was a tagger for these tags, so that what its CRF has learned still holds.
+
+    Raises:
+        ModelError: If the architecture is not one of Transformers' own, and is to carry a CRF.
+    """
+    if head == head_of(model.config):
+        return _with_rules(model, same_tags) if head == "crf" else model
+    if head == "linear":
+        return _linear(model, schema)
+    if not type(model.config).__module__.startswith("transformers.models."):
+        raise ModelError(
+            f"--head crf: the encoder must be one that Transformers itself has, and {type(model).__name__} comes with "
+            "code of its own. Leave --head out."
+        )
+    config = copy.deepcopy(model.config)
+    config.name_or_path = ""  # no path of this machine into what is saved
+    config.num_labels = 2  # of tags, the encoder's config says nothing
+    del config.tag_scheme
+    own = CrfEncoderConfig(encoder=config, classifier_dropout=_dropout(model))
+    set_schema(own, schema)
+    return crf_over(model, own, tokenizer)
+
+
+def crf_over(
+    model: PreTrainedModel, config: CrfEncoderConfig, tokenizer: PreTrainedTokenizerBase
+) -> CrfEncoderForTokenClassification:
+    """Puts a new CRF head on the encoder of a model.
+
+    Args:
+        model: A tagger with a linear head, which is dropped.
+        config: Of the result.
+        tokenizer: Of the model.
+    """
+    tagger = CrfEncoderForTokenClassification(config)
+    tagger.encoder, tagger.name_or_path = model.base_model, model.name_or_path
+    rows = len(tagger.piece_kind)
+    tagger.piece_kind.copy_(torch.from_numpy(piece_kinds(tokenizer, size=rows)[:rows]))
+    return tagger.to(model.dtype).train(model.training)  # type: ignore[arg-type]
+
+
+def _with_rules(model: PreTrainedModel, same_tags: bool) -> PreTrainedModel:
+    """A CRF whose rules are the config's and not the checkpoint's; what it learned of other tags is forgotten."""
+    config: Any = model.config
+    before: Any = model.crf
+    rules = {name: getattr(config, name) for name in ("legal_start", "legal_step", "legal_end")}
+    model.crf = LinearChainCrf(config.num_labels, **rules)
+    if same_tags:
+        learned = {name: value for name, value in before.state_dict().items() if name not in rules}
+        model.crf.load_state_dict(learned, strict=False)
+    return model
+
+
+def _linear(model: PreTrainedModel, schema: TagSchema) -> PreTrainedModel:
+    config = copy.deepcopy(model.config.encoder)
+    set_schema(config, schema)
+    tagger = AutoModelForTokenClassification.from_config(config)
+    setattr(tagger, tagger.base_model_prefix, model.base_model)
+    tagger.name_or_path = model.name_or_path
+    return tagger.train(model.training)
+
+
+def _dropout(model: PreTrainedModel) -> float:
+    """The dropout that the model has beside its encoder."""
+    beside = (m for name, m in model.named_children() if name != model.base_model_prefix)
+    return next((module.p for module in beside if isinstance(module, nn.Dropout)), 0.1)

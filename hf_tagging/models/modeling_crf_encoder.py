@@ -1,0 +1,156 @@
+"""Any pretrained encoder with a CRF over the words of a sentence. This file is copied beside saved models.
+
+    subwords ── encoder ──► (batch, subwords, size) ── linear ──► emissions ── CRF over the first subwords of words
+
+Which subwords start a word is read off the input ids: `pipeline` knows nothing else, and is to see the same words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.configuration_utils import SubConfigSpec
+from transformers.modeling_outputs import TokenClassifierOutput
+
+from .crf import LinearChainCrf
+
+IGNORED = -100
+
+
+class CrfEncoderConfig(PreTrainedConfig):
+    """What a `CrfEncoderForTokenClassification` is made of.
+
+    Args:
+        encoder: The encoder's own config, or a dict of it with its `model_type`, one that Transformers knows.
+        classifier_dropout: Before the tag head.
+        tag_scheme: How entities are written as tags.
+        legal_start: May a sentence start with the tag; None: with any. (tags,)
+        legal_step: May the second tag follow the first. (tags, tags)
+        legal_end: May a sentence end with the tag. (tags,)
+    """
+
+    model_type = "crf-encoder"
+    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}  # noqa: RUF012
+
+    encoder: dict[str, Any] | PreTrainedConfig | None = None
+    classifier_dropout: float = 0.1
+    tag_scheme: str | None = None
+    legal_start: list[bool] | None = None
+    legal_step: list[list[bool]] | None = None
+    legal_end: list[bool] | None = None
+
+
+class CrfEncoderForTokenClassification(PreTrainedModel):
+    """An encoder, a linear map to emissions of tags, and a linear-chain CRF over words.
+
+    Args:
+        config: The encoder, and the tags in `id2label`.
+    """
+
+    config_class = CrfEncoderConfig
+    base_model_prefix = "encoder"
+    computes_loss = True  # a sum over whole sequences, which nobody can take from the logits
+    # The encoder is asked itself which kind of attention it has.
+    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
+
+    piece_kind: Tensor
+
+    def __init__(self, config: CrfEncoderConfig):
+        super().__init__(config)
+        # As stock taggers have it: without a pooler, whose weights would never learn.
+        self.encoder = AutoModelForTokenClassification.from_config(config.encoder).base_model
+        self.supports_gradient_checkpointing = self.encoder.supports_gradient_checkpointing
+        embeddings: Any = self.encoder.get_input_embeddings()
+        tags: Any = config.num_labels
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(self.encoder.config.hidden_size, tags)
+        self.crf = LinearChainCrf(
+            tags,
+            legal_start=config.legal_start,
+            legal_step=config.legal_step,
+            legal_end=config.legal_end,
+        )
+        self.register_buffer("piece_kind", torch.ones(embeddings.num_embeddings, dtype=torch.int8))
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, LinearChainCrf):
+            module.reset_parameters()
+        elif module is self:
+            init.ones_(self.piece_kind)  # every subword a word: what is known without a tokenizer
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Those of the encoder."""
+        return self.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Sets those of the encoder."""
+        self.encoder.set_input_embeddings(value)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Scores of tags; with labels, the loss and the emissions alone.
+
+        Args:
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+            token_type_ids: For encoders that have them. (batch, subwords)
+            labels: Label ids at the first subword of each word, -100 elsewhere. (batch, subwords)
+            num_items_in_batch: What the loss is divided by: the labelled words of the whole step; None: of this batch.
+            kwargs: For the encoder.
+
+        Returns:
+            `logits` (batch, subwords, tags). Without labels, a word's first subword has scores whose argmax is the best
+            path's tag and whose softmax is the posterior, and its further subwords have the same. `loss`: minus the
+            log-probability of the labels in nats per word, summed over what stands between them: input ids do not say
+            that the three words of ``U . S`` are one of the data, or that the words at a window's edge are not scored,
+            and so the CRF learns on the very sequences that it will see.
+        """
+        kwargs.pop("return_dict", None)
+        if token_type_ids is not None:
+            kwargs["token_type_ids"] = token_type_ids
+        outputs = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
+        emissions = self.classifier(self.dropout(outputs[0]))
+        starts, inside = self._words(input_ids, attention_mask)
+        if labels is None:
+            loss, logits = None, self._scores(emissions, starts, inside)
+        else:
+            loss, logits = self._loss(emissions, starts, labels, num_items_in_batch), emissions
+        return TokenClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.get("hidden_states"), attentions=outputs.get("attentions")
+        )
+
+    def _loss(self, emissions: Tensor, starts: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
+        known = labels != IGNORED
+        total = -self.crf(emissions, starts | known, labels, partial=True).sum()
+        return total / (known.sum().clamp(min=1) if num_items is None else num_items)
+
+    def _words(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Where a word starts, and where one is. (batch, subwords) bool each"""
+        kind = self.piece_kind[input_ids]
+        inside = kind > 0 if attention_mask is None else (kind > 0) & attention_mask.bool()
+        first = ~F.pad(inside, (1, 0))[:, :-1]  # a text may begin without the mark of a word's start
+        return inside & ((kind == 1) | first), inside
+
+    def _scores(self, emissions: Tensor, starts: Tensor, inside: Tensor) -> Tensor:
+        scores = self.crf(emissions, starts)  # (batch, subwords, tags)
+        places = torch.arange(starts.shape[1], device=starts.device)
+        head = torch.where(starts, places, 0).cummax(1).values[..., None]  # the first subword of the same word
+        return torch.where(inside[..., None], scores.gather(1, head.expand_as(scores)), scores)
+
+
+CrfEncoderConfig.register_for_auto_class()
+CrfEncoderForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")

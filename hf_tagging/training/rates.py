@@ -1,0 +1,52 @@
+"""Learning rates that differ within a model: by layer, and for the tag head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from hf_tagging.models.encoder import parameter_depths
+from hf_tagging.training.arguments import TaggingArguments
+
+
+def parameter_groups(model: Any, decayed: set[str], args: TaggingArguments) -> list[dict[str, Any]]:
+    """Parameter groups with rates of their own.
+
+    The learning rate falls from the tag head down, layer by layer (Howard and Ruder 2018), and `head_learning_rate` is
+    that of all that stands beside the encoder.
+
+    Args:
+        model: An encoder with a tag head, adapters included.
+        decayed: Names of the parameters with weight decay.
+        args: For the learning rates, the factor per layer and the weight decay.
+    """
+    inner = unwrapped(model)
+    rates = _layer_rates(inner, args)
+    if args.head_learning_rate is not None:
+        encoder = {id(parameter) for parameter in inner.base_model.parameters()}
+        rates |= {id(p): args.head_learning_rate for p in inner.parameters() if id(p) not in encoder}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((rates[id(parameter)], name in decayed), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": args.weight_decay if decays else 0.0}
+        for (rate, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def _layer_rates(model: Any, args: TaggingArguments) -> dict[int, float]:
+    """The learning rate of each parameter, by its identity."""
+    if args.layerwise_lr_decay == 1:
+        return dict.fromkeys(map(id, model.parameters()), args.learning_rate)
+    depths = parameter_depths(model)
+    top = max(depths.values())
+    return {
+        id(p): args.learning_rate * args.layerwise_lr_decay ** (top - depths[n]) for n, p in model.named_parameters()
+    }
+
+
+def unwrapped(model: Any) -> Any:
+    """The model that PEFT wraps, or the model."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

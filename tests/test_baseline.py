@@ -1,0 +1,350 @@
+"""One contract for every tagger from scratch: each encoder, each head, each way for words to come in."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from recipe_runs import environment, record, run_recipe, weights
+from safetensors.torch import load_file, save_file
+from tiny_models import tiny_bert
+
+from hf_tagging import Tagger, TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.data.batching import WindowCollator
+from hf_tagging.errors import ConfigError, DataError, ModelError
+from hf_tagging.models import build_baseline
+from hf_tagging.training import parse_arguments
+
+ENCODERS = ("mlp", "cnn", "rnn", "lstm", "gru", "twisted", "transformer", "hmm")
+NEURAL = ENCODERS[:-1]
+SMALL = {
+    "word_size": 6, "hidden_size": 8, "num_layers": 2, "num_heads": 2, "intermediate_size": 8, "character_size": 4,
+    "character_filters": 2, "character_widths": [1, 2, 3], "character_hidden_size": 3, "feature_size": 3,
+}  # fmt: skip
+INPUTS = {
+    "words": {},
+    "characters": {"parts": {"characters": "cnn", "word_shape": True}},
+    "character_lstm": {"parts": {"characters": "lstm"}, "vocabulary": {"lowercase": True, "min_count": 2}},
+    "subwords": {"words": "tiny", "parts": {"characters": "cnn"}},
+}
+FAMILY = [(e, h, w) for e in NEURAL for h in ("linear", "crf") for w in INPUTS] + [("hmm", "linear", "words")]
+TEXT = "Jordan Xyzzyfold will book 3,000 tables in Zürich ."
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return load_tagging_dataset("sample", task="ner")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory) -> str:
+    return str(tiny_bert(tmp_path_factory.mktemp("tokenizer"), lowercase=False))
+
+
+def built(sample, encoder, head="linear", words="words", tokenizer=None, **parts):
+    """A member of the family with random weights, in evaluation mode."""
+    torch.manual_seed(0)
+    options = INPUTS[words]
+    parts = {**SMALL, **options.get("parts", {}), "encoder": encoder, "head": head, **parts}
+    source = tokenizer if options.get("words") else "vocabulary"
+    schema = TagSchema.detect(sample, task="ner")
+    model, tokens = build_baseline(
+        sample, schema, words=source, parts=parts, given=parts, vocabulary=options.get("vocabulary")
+    )
+    return model.eval(), tokens
+
+
+def batch_of(sample, tokenizer, rows, features=None, sentences="validation"):
+    schema = TagSchema.detect(sample, task="ner")
+    aligned = align_dataset(sample, tokenizer, schema, word_features=features)[sentences]
+    return WindowCollator(tokenizer.pad_token_id)([aligned.features[i] for i in rows])
+
+
+def starts(batch):
+    """Where a word is scored. (batch, pieces)"""
+    return batch["labels"] != -100
+
+
+@pytest.mark.parametrize(("encoder", "head", "words"), FAMILY)
+def test_contract(sample, tokenizer, tmp_path, encoder, head, words):
+    model, tokens = built(sample, encoder, head, words, tokenizer)
+    fit(model, sample, tokens)
+    batch = batch_of(sample, tokens, range(6))
+    inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+    with torch.no_grad():
+        logits = model(**inputs).logits
+    assert logits.shape == (*batch["input_ids"].shape, len(model.config.id2label))
+    assert logits.isfinite().all()
+
+    scored = starts(batch)
+    with torch.no_grad():
+        turned = model(**{name: value.flip(0) for name, value in inputs.items()}).logits.flip(0)
+        wider = model(
+            input_ids=torch.nn.functional.pad(inputs["input_ids"], (0, 7), value=tokens.pad_token_id),
+            attention_mask=torch.nn.functional.pad(inputs["attention_mask"], (0, 7)),
+        ).logits[:, : logits.shape[1]]
+        length = int(inputs["attention_mask"][2].sum())
+        alone = model(**{name: value[2:3, :length] for name, value in inputs.items()}).logits
+    torch.testing.assert_close(turned[scored], logits[scored], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(wider[scored], logits[scored], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(alone[0][scored[2, :length]], logits[2][scored[2]], atol=1e-5, rtol=1e-5)
+
+    model.save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path)
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    with torch.no_grad():
+        # Not bit-equal: the weights are, but where they lie in memory decides which kernel multiplies them.
+        torch.testing.assert_close(loaded(**inputs).logits, logits, atol=1e-6, rtol=1e-6)
+
+
+def fit(model, sample, tokens):
+    """Counts an HMM; anything else is left as it was drawn."""
+    if hasattr(model, "fit"):
+        model.fit([batch_of(sample, tokens, range(len(sample["train"])), sentences="train")])
+
+
+@pytest.mark.parametrize(("encoder", "head", "words"), [x for x in FAMILY if x[0] != "hmm"])
+def test_gradient_reaches_every_parameter(sample, tokenizer, encoder, head, words):
+    parts = {"dropout": 0.0, "context": 1} if encoder == "mlp" else {"dropout": 0.0}
+    model, tokens = built(sample, encoder, head, words, tokenizer, **parts)
+    batch = batch_of(sample, tokens, range(40), sentences="train")
+    model.train()(**batch).loss.backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert without == []
+
+
+@pytest.mark.parametrize("encoder", NEURAL)
+def test_an_incomplete_checkpoint_is_filled_soundly(sample, tmp_path, encoder):
+    model, tokens = built(sample, encoder, "crf", "characters")
+    batch = batch_of(sample, tokens, range(3))
+    fresh, _ = built(sample, encoder, "crf", "characters")
+    model.save_pretrained(tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    names = sorted(state)
+    for dropped in (names[::2], names[1::2]):
+        kept = {name: value for name, value in state.items() if name not in dropped}
+        save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        loaded = type(model).from_pretrained(tmp_path)
+        for name, value in loaded.state_dict().items():
+            assert value.float().isfinite().all(), name
+            assert value.float().abs().max() <= max(fresh.state_dict()[name].float().abs().max(), 1.0) * 3, name
+            if name in kept:
+                assert torch.equal(value, kept[name]), name
+            if name.startswith("crf.legal"):
+                assert torch.equal(value, fresh.state_dict()[name]), name
+        assert loaded(**batch).loss.isfinite()
+
+
+@pytest.mark.parametrize(("head", "encoder"), [("linear", "lstm"), ("crf", "gru"), ("linear", "hmm")])
+def test_the_loss_is_a_sum_that_may_be_divided_later(sample, head, encoder):
+    model, tokens = built(sample, encoder, head)
+    fit(model, sample, tokens)
+    both, first, second = (batch_of(sample, tokens, rows) for rows in ((0, 1, 2, 3), (0, 1), (2, 3)))
+    count = int(starts(both).sum())
+    apart = model(**first, num_items_in_batch=count).loss + model(**second, num_items_in_batch=count).loss
+    torch.testing.assert_close(apart, model(**both).loss)
+
+
+@pytest.fixture(scope="module")
+def folders(sample, tokenizer, tmp_path_factory) -> dict[str, Path]:
+    """A saved tagger of every kind, each with tags that differ from word to word."""
+    saved = {}
+    for encoder in ENCODERS:
+        for words in ("characters", "subwords") if encoder in ("lstm", "transformer") else ("characters",):
+            name = "-".join((encoder, words))
+            head = "crf" if encoder in ("lstm", "cnn") else "linear"
+            model, tokens = built(sample, encoder, head, "words" if encoder == "hmm" else words, tokenizer)
+            fit(model, sample, tokens)
+            if encoder != "hmm":
+                with torch.no_grad():
+                    model.classifier.weight.mul_(20)
+            saved[name] = tmp_path_factory.mktemp("saved") / name
+            model.save_pretrained(saved[name])
+            tokens.save_pretrained(saved[name])
+    return saved
+
+
+_PIPELINE = """
+import json, sys
+if sys.argv[1] == "without":
+    class Refuse:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] == "hf_tagging":
+                raise ImportError(name)
+    sys.meta_path.insert(0, Refuse())
+else:
+    import hf_tagging.models
+from transformers import pipeline
+said = {}
+for folder in sys.argv[3:]:
+    options = {"trust_remote_code": True} if sys.argv[1] == "without" else {}
+    tag = pipeline("token-classification", model=folder, ignore_labels=[], **options)
+    said[folder] = [[x["start"], x["entity"], round(float(x["score"]), 4)] for x in tag(sys.argv[2])]
+print("SAID" + json.dumps(said))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["with", "without"])
+def test_a_fresh_process_tags_as_tagger_does(folders, tmp_path, package):
+    command = [sys.executable, "-c", _PIPELINE, package, TEXT, *map(str, folders.values())]
+    env = environment(HF_MODULES_CACHE=str(tmp_path / "modules"))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=300)
+    assert "SAID" in done.stdout, done.stdout + done.stderr
+    said = json.loads(done.stdout.partition("SAID")[2])
+    words = TEXT.split()
+    begins = [TEXT.index(word) for word in words]
+    different = 0
+    for folder in folders.values():
+        tagged = Tagger.from_pretrained(folder).tag_with_scores(words)
+        at = {start: (tag, score) for start, tag, score in said[str(folder)]}
+        for begin, (tag, score) in zip(begins, tagged, strict=True):
+            assert at[begin][0] == tag, (folder.name, TEXT[begin:])
+            assert at[begin][1] == pytest.approx(score, abs=2e-4)
+        different += len({tag for tag, _ in tagged}) > 1
+    assert different >= len(folders) - 1
+
+
+def test_characters_of_an_unseen_word_count(sample):
+    model, tokens = built(sample, "mlp", "linear", "characters")
+    tagger = Tagger(model, tokens)
+    seen = [tagger.label([[word]])[0].scores[0] for word in ("Xyzzyfold", "quuxing", "QUUX-7", "Xyzzyfolk")]
+    assert len(set(seen)) == 4
+    model, tokens = built(sample, "mlp", "linear", "words")
+    tagger = Tagger(model, tokens)
+    assert len({tagger.label([[word]])[0].scores[0] for word in ("Xyzzyfold", "quuxing", "QUUX-7")}) == 1
+
+
+def test_lower_cased_words_share_a_vector_and_keep_their_characters(sample):
+    options = {"vocabulary": {"lowercase": True}}
+    schema = TagSchema.detect(sample, task="ner")
+    plain, tokens = build_baseline(sample, schema, parts=SMALL | {"encoder": "mlp"}, **options)
+    tag = Tagger(plain.eval(), tokens)
+    assert tag.label([["The"]])[0].scores[0] == tag.label([["the"]])[0].scores[0] == tag.label([["THE"]])[0].scores[0]
+    spelled, tokens = build_baseline(
+        sample, schema, parts=SMALL | {"encoder": "mlp", "characters": "cnn", "word_shape": True}, **options
+    )
+    tag = Tagger(spelled.eval(), tokens)
+    assert len({tag.label([[word]])[0].scores[0] for word in ("The", "the", "THE")}) == 3
+
+
+@pytest.mark.parametrize("encoder", NEURAL)
+def test_onnx_or_a_clear_refusal(sample, encoder):
+    model, tokens = built(sample, encoder, "linear", "characters")
+    batch = batch_of(sample, tokens, range(4))
+    inputs = (batch["input_ids"], batch["attention_mask"])
+    batches, pieces = torch.export.Dim("batch", min=2, max=64), torch.export.Dim("pieces", min=2, max=512)
+    shapes = {"input_ids": {0: batches, 1: pieces}, "attention_mask": {0: batches, 1: pieces}}
+    kinds = dict(zip(("input_ids", "attention_mask"), inputs, strict=True))
+    if encoder in ("rnn", "lstm", "gru", "twisted"):
+        with pytest.raises(Exception, match="cannot be exported"):
+            torch.export.export(model, (), kinds, dynamic_shapes=shapes, strict=False)
+        return
+    program = torch.export.export(model, (), kinds, dynamic_shapes=shapes, strict=False).module()
+    other = batch_of(sample, tokens, range(9))
+    scored = starts(other)
+    with torch.no_grad():
+        expected = model(input_ids=other["input_ids"], attention_mask=other["attention_mask"]).logits
+        found = program(input_ids=other["input_ids"], attention_mask=other["attention_mask"]).logits
+    torch.testing.assert_close(found[scored], expected[scored], atol=1e-5, rtol=1e-5)
+
+
+def test_frozen_vectors_stay_frozen_when_loaded(sample, tmp_path):
+    model, _ = built(sample, "mlp", freeze_vectors=True)
+    model.save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path)
+    frozen = [name for name, parameter in loaded.named_parameters() if not parameter.requires_grad]
+    assert frozen == ["baseline.words.vectors.weight"]
+
+
+def test_every_part_draws_its_own_weights(sample):
+    model, _ = built(sample, "lstm", "linear", "characters")
+    highway = model.baseline.words.characters.highways[0]
+    assert highway.bias.tolist() == [0.0] * 12 + [-2.0] * 12
+    assert model.baseline.words.vectors.weight[0].tolist() == [0.0] * SMALL["word_size"]
+    assert model.classifier.weight.std() > 0.1  # Xavier, where Transformers' own default would be 0.02
+
+
+# What a person may get wrong.
+
+
+def test_flags_that_would_do_nothing_are_errors():
+    with pytest.raises(ConfigError) as caught:
+        parse_arguments(
+            "pos",
+            ["--encoder", "lstm", "--kernel_size", "5", "--character_widths", "3", "--freeze_vectors", "true"],
+            family="baseline",
+        )
+    message = str(caught.value)
+    assert "3 problems" in message
+    assert "kernel_size: goes with encoder cnn, not lstm" in message
+    assert "character_widths: goes with characters cnn, not none" in message
+    assert "freeze_vectors: needs --word_vectors FILE" in message
+    with pytest.raises(ConfigError, match="hidden_size: an hmm has no use for it"):
+        parse_arguments("pos", ["--encoder", "hmm", "--hidden_size", "5"], family="baseline")
+    with pytest.raises(ConfigError, match="did you mean lstm"):
+        parse_arguments("pos", ["--encoder", "lstn"], family="baseline")
+
+
+def test_a_vocabulary_needs_training_words(sample):
+    del (rest := sample.copy())["train"]
+    with pytest.raises(DataError, match="takes its words from a training split"):
+        build_baseline(type(sample)(rest), TagSchema.detect(sample, task="ner"), parts=SMALL)
+
+
+def test_a_folder_to_start_from_has_to_agree(sample, folders, tokenizer):
+    schema = TagSchema.detect(sample, task="ner")
+    start = str(folders["lstm-characters"])
+    model, _ = build_baseline(sample, schema, model=start, parts=SMALL | {"dropout": 0.1}, given=["dropout"])
+    assert model.config.dropout == 0.1
+    assert torch.equal(model.crf.transitions, weights(Path(start))["crf.transitions"])
+    with pytest.raises(ConfigError, match=r"hidden_size: is 8 there, and 16 was asked for"):
+        build_baseline(sample, schema, model=start, parts=SMALL | {"hidden_size": 16}, given=["hidden_size"])
+    with pytest.raises(ModelError, match="is a bert, not a tagger from scratch"):
+        build_baseline(sample, schema, model=tokenizer, parts=SMALL)
+
+
+# The recipes.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["lstm", "hmm"])
+def test_recipe(tmp_path, encoder):
+    flags = ["--encoder", encoder, "--dataset", "sample", "--output_dir", tmp_path / "run"]
+    if encoder != "hmm":
+        flags += ["--characters", "cnn", "--num_train_epochs", "12", "--hidden_size", "32", "--dropout", "0.2",
+                  "--per_device_train_batch_size", "8", "--learning_rate", "5e-3"]  # fmt: skip
+    done = run_recipe("pos_baseline", *flags)
+    assert "accuracy" in done.stdout
+    found = record(tmp_path / "run")
+    assert found["status"] == "finished"
+    assert found["results"]["validation"]["accuracy"] > 0.75
+    tagger = Tagger.from_pretrained(tmp_path / "run")
+    read = load_tagging_dataset("sample", task="pos")["test"]
+    tags = [tag for sentence in tagger.tag(read["tokens"]) for tag in sentence]
+    names = read.features["tags"].feature.names
+    gold = [names[i] for sentence in read["tags"] for i in sentence]
+    right = sum(a == b for a, b in zip(tags, gold, strict=True)) / len(gold)
+    assert right == pytest.approx(found["results"]["test"]["accuracy"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_accumulated_batches_and_processes_are_one_batch(tmp_path):
+    flags = ["--dataset", "sample", "--max_train_samples", "64", "--head", "crf", "--hidden_size", "8", "--dropout", "0",
+             "--word_dropout", "0", "--max_steps", "4", "--eval_strategy", "no", "--use_cpu", "--max_eval_samples", "4"]  # fmt: skip
+    runs = {
+        "one": (["--per_device_train_batch_size", "8"], 1),
+        "accumulated": (["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "4"], 1),
+        "processes": (["--per_device_train_batch_size", "4"], 2),
+    }
+    found = {}
+    for name, (more, processes) in runs.items():
+        run_recipe("ner_baseline", *flags, *more, "--output_dir", tmp_path / name, processes=processes)
+        found[name] = weights(tmp_path / name)
+    for name in ("accumulated", "processes"):
+        for key, value in found["one"].items():
+            torch.testing.assert_close(found[name][key], value, atol=2e-4, rtol=2e-3, msg=f"{name}: {key}")
