@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from hf_tagging.console import plain_errors
 from hf_tagging.inference.command import NOTHING_WRITTEN, add_arguments
 from hf_tagging.inference.command import run as tag
 
+_RECIPES = ("pos_bert", "ner_bert", "pos_baseline", "ner_baseline", "pos", "ner")  # pos is pos_bert for short
 _EXAMPLES = """examples:
   hf-tagging predict runs/quickstart-pos --text "Jordan will book a table in May."
   hf-tagging predict runs/ner --input my.conll --output my.tagged.conll
-  hf-tagging validate pos recipes/configs/pos/quickstart.yaml
+  hf-tagging validate pos_bert recipes/configs/pos/quickstart.yaml
+  hf-tagging compare runs/lstm runs/hmm --reference runs/hmm --output runs/compared
   hf-tagging env
 """
 
@@ -22,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line; exits with 0, 1 (bad input) or 2 (usage)."""
     parser = argparse.ArgumentParser(
         prog="hf-tagging",
-        description="Tag words with a trained tagger, check a run's arguments, describe this environment.",
+        description="Tag words with a trained tagger, check a run's arguments, compare runs, describe the environment.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -31,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, add, run in (
         ("predict", _add_predict, _predict),
         ("validate", _add_validate, _validate),
+        ("compare", _add_compare, _compare),
         ("env", lambda _: None, _env),
     ):
         summary = (run.__doc__ or "").splitlines()[0]
@@ -54,7 +58,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 
 def _add_validate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task", choices=("pos", "ner"), help="what the recipe trains")
+    parser.add_argument("recipe", choices=_RECIPES, metavar="RECIPE", help=f"one of {', '.join(_RECIPES)}")
     parser.add_argument("config", metavar="FILE.yaml", help="a file of arguments")
     parser.add_argument("flags", nargs=argparse.REMAINDER, help="flags that win over the file")
 
@@ -63,8 +67,37 @@ def _validate(args: argparse.Namespace) -> None:
     """Checks a YAML file of arguments and flags without loading anything."""
     from hf_tagging.training.parsing import parse_arguments
 
-    parsed = parse_arguments(args.task, ["--config", args.config, *args.flags])
+    task, _, kind = args.recipe.partition("_")
+    family = "baseline" if kind == "baseline" else "encoder"
+    parsed = parse_arguments(task, ["--config", args.config, *args.flags], family=family)
     print(f"{args.config}: {len(parsed.given)} arguments, all right; the run would go to {parsed.training.output_dir}")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="output folder of a run, or a folder of such folders"
+    )
+    parser.add_argument("--reference", type=Path, metavar="DIR", help="what to compare with; left out: the first")
+    parser.add_argument("--split", choices=("test", "validation"), default="test", help="default: test")
+    parser.add_argument("--resamples", type=int, default=10_000, help="for intervals and p-values; default: 10,000")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write comparison.md, comparison.json and figures/")
+
+
+def _compare(args: argparse.Namespace) -> None:
+    """Compares finished runs: scores with intervals, p-values, cost; runs that differ in seed or fold are one row."""
+    from hf_tagging.evaluation.comparison import compare_runs
+    from hf_tagging.evaluation.comparison_page import plain_table, write_comparison
+    from hf_tagging.evaluation.figures import MISSING, can_draw, draw_figures
+    from hf_tagging.evaluation.runs import find_runs, name_of
+
+    runs = find_runs(args.folders)
+    reference = name_of(args.reference, runs) if args.reference else None
+    comparison = compare_runs(runs, split=args.split, reference=reference, resamples=args.resamples)
+    print(plain_table(comparison))
+    if args.output:
+        figures = draw_figures(comparison, args.output) if can_draw() else []
+        write_comparison(comparison, args.output, figures)
+        print(f"\nWritten to {args.output}" + ("" if can_draw() else f". {MISSING}"))
 
 
 def _env(args: argparse.Namespace) -> None:

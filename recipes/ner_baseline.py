@@ -13,7 +13,7 @@ from functools import partial
 from hf_tagging.console import plain_errors
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.evaluation import results_table, score_entities, write_predictions
-from hf_tagging.models import build_baseline
+from hf_tagging.models import build_baseline, saved_schema
 from hf_tagging.publishing import model_card
 from hf_tagging.training import TaggingRun, TaggingTrainer, parse_arguments
 
@@ -24,8 +24,10 @@ def main() -> None:
 
     with run.main_process_first():
         found = run.select(load_tagging_dataset(**args.loading()))
+        saved = saved_schema(**args.source(), scheme=args.data.scheme)
         # However the entities were written, the model sees one scheme.
-        dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.scheme(None))
+        dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.scheme(saved))
+        dataset, schema = schema.adopt(dataset, saved)
     run.note_conversion(conversion)
 
     model, tokenizer = build_baseline(dataset, schema, **args.baseline())

@@ -14,7 +14,7 @@ from functools import partial
 from hf_tagging.console import plain_errors
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset, vocabulary
 from hf_tagging.evaluation import results_table, score_words, write_predictions
-from hf_tagging.models import build_baseline
+from hf_tagging.models import build_baseline, saved_schema
 from hf_tagging.publishing import model_card
 from hf_tagging.training import TaggingRun, TaggingTrainer, parse_arguments
 
@@ -26,6 +26,7 @@ def main() -> None:
     with run.main_process_first():
         dataset = run.select(load_tagging_dataset(**args.loading()))
         schema = TagSchema.detect(dataset, task="pos")
+        dataset, schema = schema.adopt(dataset, saved_schema(**args.source()))
 
     model, tokenizer = build_baseline(dataset, schema, **args.baseline())
     with run.main_process_first():

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from hf_tagging.training import parse_arguments
+from hf_tagging.training.baseline_arguments import ENCODERS
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = sorted(ROOT.glob("recipes/configs/*/*.yaml"))
+CONFIGS = sorted(path for task in ("pos", "ner") for path in ROOT.glob(f"recipes/configs/{task}/*.yaml"))
 RECIPES = sorted(ROOT.glob("recipes/*.py"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "hf_tagging/data/sample/README.md"]
 
@@ -30,15 +31,24 @@ def test_recipes_are_thin():
 
 def test_there_are_the_promised_configs():
     names = {"bert_base_conll2003", "modernbert_base_conll2003", "minilm_conll2003", "quickstart"}
+    names |= {f"{encoder}_conll2003" for encoder in ENCODERS}
     for task in ("pos", "ner"):
         assert names <= {path.stem for path in CONFIGS if path.parent.name == task}
+    assert {f"{encoder}_tweets" for encoder in ENCODERS} <= {path.stem for path in CONFIGS}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_config_parses(path):
-    args = parse_arguments(path.parent.name, ["--config", str(path)])
-    assert args.given
-    assert f"recipes/configs/{path.parent.name}/{path.name}" in path.read_text()  # its head shows how to run it
+    # Its head shows how to run it.
+    recipe = re.search(rf"recipes/(\w+)\.py --config recipes/configs/{path.parent.name}/{path.name}", path.read_text())
+    assert recipe
+    assert parse_recipe(recipe[1], ["--config", str(path)]).given
+
+
+def parse_recipe(name, flags):
+    """Reads a recipe's flags as it does itself."""
+    task, _, family = name.partition("_")
+    return parse_arguments(task, flags, family="baseline" if family == "baseline" else "encoder")
 
 
 def commands():
@@ -68,7 +78,7 @@ def test_every_command_in_the_documents_parses(document, line, tmp_path):
     for word in words:
         if re.search(r"^(recipes|accelerate_configs|tests|benchmarks)/", word):
             assert (ROOT / word).exists(), word
-    recipe = next((word for word in words if re.fullmatch(r"recipes/(pos|ner)_bert\.py", word)), None)
+    recipe = next((word for word in words if re.fullmatch(r"recipes/(pos|ner)_(bert|baseline)\.py", word)), None)
     if recipe:
         flags = words[words.index(recipe) + 1 :]
         for i, flag in enumerate(flags):
@@ -76,7 +86,7 @@ def test_every_command_in_the_documents_parses(document, line, tmp_path):
             if names_a_file and not (ROOT / flags[i + 1]).exists():
                 flags[i + 1] = str(tmp_path / Path(flags[i + 1]).name)  # stands in for the reader's own file
                 Path(flags[i + 1]).touch()
-        parse_arguments(Path(recipe).name[:3], [*flags, "--use_cpu"])  # bf16 is refused where there is no GPU
+        parse_recipe(Path(recipe).stem, [*flags, "--use_cpu"])  # bf16 is refused where there is no GPU
 
 
 def test_every_path_in_the_readme_is_there():

@@ -1,6 +1,26 @@
-"""Figures over words and entities, never over subwords."""
+"""Figures over words and entities, never over subwords; how sure they are.
+
+The comparison of runs is in `comparison`, and is not imported from here: it takes the training stage along.
+"""
 
 from hf_tagging.evaluation.metrics import EntityMetric, WordMetric
 from hf_tagging.evaluation.report import results_table, score_entities, score_words, write_predictions
+from hf_tagging.evaluation.statistics import (
+    SentenceCounts,
+    approximate_randomization,
+    bootstrap_interval,
+    count_sentences,
+)
 
-__all__ = ["EntityMetric", "WordMetric", "results_table", "score_entities", "score_words", "write_predictions"]
+__all__ = [
+    "EntityMetric",
+    "SentenceCounts",
+    "WordMetric",
+    "approximate_randomization",
+    "bootstrap_interval",
+    "count_sentences",
+    "results_table",
+    "score_entities",
+    "score_words",
+    "write_predictions",
+]

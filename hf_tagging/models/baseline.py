@@ -19,7 +19,7 @@ from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model
-from hf_tagging.models.heads import legal_tables
+from hf_tagging.models.heads import legal_tables, with_rules
 from hf_tagging.models.hmm import HmmConfig, HmmForTokenClassification
 from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 from hf_tagging.models.word_embeddings import DIGIT, LOWER, OTHER, UPPER
@@ -164,26 +164,30 @@ def _continued(
     with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub)
         tokenizer = load_tokenizer(source, hub)
-    if not isinstance(config, BaselineConfig):
+    if not isinstance(config, BaselineConfig | HmmConfig):
         raise ModelError(
             f"--model {name}: is a {config.model_type}, not a tagger from scratch or a folder of recipes/pretrain.py. "
             "Fine-tune it with recipes/pos_bert.py or recipes/ner_bert.py, or leave --model out."
         )
-    differing = [n for n in sorted(given & parts.keys() - _FREE) if getattr(config, n) != parts[n]]
+    if isinstance(config, HmmConfig) and not keep_head:
+        raise ModelError(f"--model {name}: an hmm counts everything anew; leave --model out, or type --do_train false.")
+    differing = [n for n in sorted(given & parts.keys() - _FREE) if getattr(config, n, None) != parts[n]]
     if differing:
-        lines = [f"{n}: is {getattr(config, n)!r} there, and {parts[n]!r} was asked for" for n in differing]
+        lines = [f"{n}: is {getattr(config, n, None)!r} there, and {parts[n]!r} was asked for" for n in differing]
         raise ConfigError(f"--model {name} has other parts:\n  " + "\n  ".join(lines))
     same_tags = config.id2label == schema.id2label
     if keep_head and not same_tags:
         raise ModelError(f"--model {name}: its tag head is for other tags. Leave out --do_train false.")
-    for part in _FREE & given:
+    for part in _FREE & given & parts.keys():
         setattr(config, part, parts[part])
-    if config.separate_directions and config.num_layers > 1 and "layer_mix" not in given:
+    if getattr(config, "separate_directions", False) and config.num_layers > 1 and "layer_mix" not in given:
         config.layer_mix = True  # what language-model pretraining is for (Peters et al. 2018)
     for field, value in _tags(schema).items():
         setattr(config, field, value)
+    kind: Any = HmmForTokenClassification if isinstance(config, HmmConfig) else BaselineForTokenClassification
     with model_errors(name), quiet():
-        model = BaselineForTokenClassification.from_pretrained(
-            source, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, **hub
-        )
+        model = kind.from_pretrained(source, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, **hub)
+    if isinstance(config, BaselineConfig) and model.crf is not None:
+        # The rules are the data's, and not those of the folder; what was learned of other tags' steps is forgotten.
+        model.crf = with_rules(model.crf, config, same_tags)
     return model, tokenizer

@@ -145,16 +145,18 @@ def _check_head(name: str, config: Any, schema: TagSchema, head: Head) -> None:
 
 
 def saved_schema(
-    name: str, *, revision: str | None = None, trust_remote_code: bool = False, scheme: str | None = None
+    name: str | None, *, revision: str | None = None, trust_remote_code: bool = False, scheme: str | None = None
 ) -> TagSchema | None:
     """The tags of a model that is a tagger already; None for an encoder without a tag head of its own.
 
     Args:
-        name: See `load_encoder`.
+        name: See `load_encoder`; None: there is no model yet.
         revision: Of a name on the Hub.
         trust_remote_code: Run code that comes with the model.
         scheme: What the user says of the scheme: it wins where the config is silent and its tags look like IOB.
     """
+    if name is None:
+        return None
     source = resolve_model(name)
     with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub_options(source, revision, trust_remote_code))

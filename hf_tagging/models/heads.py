@@ -56,7 +56,10 @@ def with_head(
         ModelError: If the architecture is not one of Transformers' own, and is to carry a CRF.
     """
     if head == head_of(model.config):
-        return _with_rules(model, same_tags) if head == "crf" else model
+        tagger: Any = model
+        if head == "crf":
+            tagger.crf = with_rules(tagger.crf, tagger.config, same_tags)
+        return tagger
     if head == "linear":
         return _linear(model, schema)
     if not type(model.config).__module__.startswith("transformers.models."):
@@ -90,16 +93,14 @@ def crf_over(
     return tagger.to(model.dtype).train(model.training)  # type: ignore[arg-type]
 
 
-def _with_rules(model: PreTrainedModel, same_tags: bool) -> PreTrainedModel:
+def with_rules(crf: LinearChainCrf, config: Any, same_tags: bool) -> LinearChainCrf:
     """A CRF whose rules are the config's and not the checkpoint's; what it learned of other tags is forgotten."""
-    config: Any = model.config
-    before: Any = model.crf
     rules = {name: getattr(config, name) for name in ("legal_start", "legal_step", "legal_end")}
-    model.crf = LinearChainCrf(config.num_labels, **rules)
+    result = LinearChainCrf(config.num_labels, **rules)
     if same_tags:
-        learned = {name: value for name, value in before.state_dict().items() if name not in rules}
-        model.crf.load_state_dict(learned, strict=False)
-    return model
+        learned = {name: value for name, value in crf.state_dict().items() if name not in rules}
+        result.load_state_dict(learned, strict=False)
+    return result
 
 
 def _linear(model: PreTrainedModel, schema: TagSchema) -> PreTrainedModel:

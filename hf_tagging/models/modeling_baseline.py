@@ -156,15 +156,19 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         loss = None
         if labels is not None:
             of_words = words.gather(labels).masked_fill(~words.mask, IGNORED)  # (batch, words)
-            loss = self._loss(scores, of_words, num_items_in_batch)
+            loss = self._loss(scores, of_words, words.mask, num_items_in_batch)
         elif self.crf is not None:
             scores = self.crf(scores, words.mask)
         return TokenClassifierOutput(loss=loss, logits=words.spread(scores))
 
-    def _loss(self, scores: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
+    def _loss(self, scores: Tensor, labels: Tensor, mask: Tensor, num_items: Tensor | int | None) -> Tensor:
         scored = labels != IGNORED
         if self.crf is None:
             total = F.cross_entropy(scores.float().flatten(0, 1), labels.flatten(), reduction="sum")
+        elif self.config.word_pooling == "mean":
+            # A subword tokenizer cuts some words into several that only the first has a label of: the others count too,
+            # with all their tags, since no tagger can know which they are.
+            total = -self.crf(scores, mask, labels, partial=True).sum()
         else:
             total = -self.crf(scores, scored, labels).sum()
         return total / (scored.sum().clamp(min=1) if num_items is None else num_items)

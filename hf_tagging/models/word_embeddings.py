@@ -1,8 +1,8 @@
 """From the ids of a tokenizer to one vector per word: word vectors, characters, shape and further columns.
 
-A word is one or more *pieces* (subwords). With a word vocabulary a known word is one piece, and an unseen word is spelled
-by pieces of one character each, so that its characters are known wherever the tokenizer is. With a subword tokenizer the
-pieces are subwords. This file is copied beside saved models, so it imports nothing of this package.
+A word is one or more *pieces* (subwords). With a word vocabulary a known word is one piece, and an unseen word is
+spelled by pieces of one character each, so that its characters are known wherever the tokenizer is. With a subword
+tokenizer the pieces are subwords. This file is copied beside saved models, so it imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class PieceTables(nn.Module):
         return Words(mask, first, of, inside)
 
     def rows(self, input_ids: Tensor, words: Words) -> Tensor:
-        """The row of each word in the table of word vectors: that of unknown words where it is spelled. (batch, words)"""
+        """The row of each word in the table of vectors: that of unknown words where it is spelled. (batch, words)"""
         rows = words.gather(self.vector_of_id[input_ids].long())
         pieces = torch.zeros_like(words.first).scatter_add(1, words.of, words.inside.long())
         return torch.where(pieces > 1, UNKNOWN_ROW, rows)

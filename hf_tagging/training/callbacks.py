@@ -92,6 +92,8 @@ def evaluation_line(
     """One evaluation in one line: where the run is, and the figures."""
     total = args.num_train_epochs if args.max_steps <= 0 else None
     place = f"epoch {state.epoch or 0:.4g}" + (f"/{total:.4g}" if total else "") + f", step {state.global_step:,}"
+    if state.max_steps == 0:  # a model that is counted
+        place = "counted"
     parts = [f"train loss {train_loss:.4f}"] if train_loss is not None else []
     parts += [f"{name} {logs[f'eval_{name}']:.4f}" for name in _SHOWN if f"eval_{name}" in logs]
     return f"{place}: {', '.join(parts).replace(', loss', ', validation loss')} ({seconds:.0f} s)"

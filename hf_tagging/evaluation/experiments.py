@@ -1,0 +1,332 @@
+"""The plan of a comparison: one YAML file, read in full before anything runs, that says which recipes to run and how.
+
+A run is a recipe with arguments, carried out once for every seed and fold. Its arguments are those of `arguments`, over
+them its own, over these the command line's; its own null takes one of `arguments` away. All are flags of the recipe, so
+they win over its `config`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hf_tagging.data.files import nearest_path
+from hf_tagging.errors import ConfigError
+from hf_tagging.training.folder import RunFolder
+from hf_tagging.training.parsing import RunArguments, _did_you_mean, _plain, _read_flags, parse_arguments
+from hf_tagging.training.run import _FREE
+
+_TOP = ("output_dir", "seeds", "reference", "split", "launcher", "parallel", "folds", "arguments", "runs")
+_SPLITS = ("test", "validation")
+_OURS = {  # arguments of a recipe that the plan sets itself, and where it says so
+    "seed": "give seeds: [1, 2, 3]",
+    "fold": "give folds: N beside runs",
+    "folds": "give folds: N beside runs",
+    "output_dir": "give output_dir beside runs",
+    "resume": "every run is resumed anyway",
+    "overwrite": "remove the run's folder instead",
+    "resume_from_checkpoint": "every run is resumed anyway",
+}
+_CUTS = ("folds", "test_share", "validation_share")  # arguments that draw a split
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+_RECIPE = re.compile(r"(pos|ner)_(\w+)")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One process to run: a run with a seed and, maybe, a fold.
+
+    Args:
+        name: Of the run.
+        seed: Of its weights.
+        fold: That it tests on.
+        folder: Where it goes.
+        command: The command line.
+        arguments: What its `run.json` will hold.
+    """
+
+    name: str
+    seed: int
+    fold: int | None
+    folder: Path
+    command: tuple[str, ...]
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.name}, seed {self.seed}" + ("" if self.fold is None else f", fold {self.fold}")
+
+    @property
+    def log(self) -> Path:
+        """What the process prints."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has been run to its end."""
+        return (RunFolder(self.folder).record() or {}).get("status") == "finished"
+
+    def changes(self) -> list[str]:
+        """What the run in the folder was asked that is not asked now."""
+        there = (RunFolder(self.folder).record() or {}).get("arguments", {})
+        names = [n for n in self.arguments if n in there and n not in _FREE and there[n] != self.arguments[n]]
+        return [f"{name}: was {there[name]!r}, is {self.arguments[name]!r}" for name in sorted(names)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison to carry out."""
+
+    output_dir: Path
+    split: str
+    reference: str
+    parallel: int
+    jobs: tuple[Job, ...]
+
+    @property
+    def runs(self) -> dict[str, list[Path]]:
+        """The folders of each run, by its name."""
+        return {name: [job.folder for job in self.jobs if job.name == name] for name in dict.fromkeys(self._names)}
+
+    @property
+    def _names(self) -> list[str]:
+        return [job.name for job in self.jobs]
+
+
+def recipe_kind(recipe: str | Path) -> tuple[str, str] | None:
+    """Task and family of a recipe, by its name: ``("pos", "baseline")`` of `pos_baseline.py`; None for other names."""
+    found = _RECIPE.fullmatch(Path(recipe).stem)
+    return (found[1], "baseline" if "baseline" in found[2] else "encoder") if found else None
+
+
+def read_plan(path: Path, *, output_dir: Path | None = None, flags: Sequence[str] = ()) -> Plan:
+    """Reads the plan of a comparison and checks every argument of every run.
+
+    Args:
+        path: A YAML file.
+        output_dir: Wins over the one in the file.
+        flags: ``--name value ...`` for every run; win over the file.
+
+    Raises:
+        ConfigError: Listing every mistake.
+    """
+    problems: list[str] = []
+    given, common = _read_file(path, problems)
+    for name in given.keys() - set(_TOP):
+        problems.append(f"{path}: {name}: there is no such key{_near(name, _TOP)}")
+    extra, wrong = _read_flags(list(flags))
+    problems += wrong
+    reader = _Reader(
+        problems=problems,
+        output_dir=output_dir or Path(_text(given, "output_dir", f"runs/{path.stem}", problems)),
+        seeds=_whole_numbers("seeds", given.get("seeds", ["1"]), problems),
+        folds=_number(given, "folds", None, 2, problems),
+        launcher=_launcher(given.get("launcher"), problems),
+        common=common,
+        extra={flag.name.lstrip("-"): flag.values for flag in extra},
+    )
+    jobs = reader.jobs(given.get("runs"))
+    names = list(dict.fromkeys(name for name in _mapping("runs", given.get("runs"), [])))
+    reference = _text(given, "reference", names[0] if names else "", problems)
+    if names and reference not in names:
+        problems.append(f"reference: {reference!r} is not one of the runs {', '.join(names)}{_near(reference, names)}")
+    split = _text(given, "split", "test", problems)
+    if split not in _SPLITS:
+        problems.append(f"split: {split!r} is not one of {', '.join(_SPLITS)}{_near(split, _SPLITS)}")
+    problems += _unscored(split, reader.parsed)
+    parallel = _number(given, "parallel", 1, 1, problems) or 1
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigError(f"{count} with {path}:\n  " + "\n  ".join(problems) + "\nNothing was started.")
+    return Plan(reader.output_dir, split, reference, parallel, tuple(jobs))
+
+
+@dataclass
+class _Reader:
+    """Turns the runs of a plan into jobs; collects what is wrong with them in `problems`."""
+
+    problems: list[str]
+    output_dir: Path
+    seeds: list[int]
+    folds: int | None
+    launcher: list[str]
+    common: dict[str, Any]
+    extra: dict[str, list[str]]
+
+    def __post_init__(self) -> None:
+        self.parsed: dict[str, RunArguments] = {}  # of every run that could be read
+
+    def jobs(self, runs: Any) -> list[Job]:
+        if not runs:
+            self.problems.append("runs: there are none; give each as NAME: {recipe: recipes/pos_baseline.py, ...}")
+        self._refuse("arguments", self.common)
+        self._refuse("the command line", self.extra)
+        jobs = [job for name, run in _mapping("runs", runs, self.problems).items() for job in self._run(name, run)]
+        tasks = {name: parsed.task for name, parsed in self.parsed.items()}
+        if len(set(tasks.values())) > 1:
+            listed = ", ".join(f"{name} is {task}" for name, task in tasks.items())
+            self.problems.append(f"runs: of different tasks cannot be compared: {listed}")
+        return jobs
+
+    def _run(self, name: str, run: Any) -> list[Job]:
+        place = f"runs.{name}"
+        if not _NAME.fullmatch(name):
+            self.problems.append(f"{place}: names a folder: begin with a letter or digit, go on with those, _ . + -")
+        own = _mapping(place, run, self.problems)
+        recipe, seeds = own.pop("recipe", None), own.pop("seeds", None)
+        self._refuse(place, own)
+        seeds = self.seeds if seeds is None else _whole_numbers(f"{place}.seeds", seeds, self.problems)
+        kind = self._kind(place, recipe)
+        if kind is None:
+            return []
+        arguments = {k: v for k, v in (self.common | own | self.extra).items() if v is not None}
+        flags = [word for key, value in arguments.items() for word in (f"--{key}", *_words(value))]
+        parsed = self._parse(place, kind, flags)
+        if parsed is None:
+            return []
+        if any(getattr(parsed.data, cut) for cut in _CUTS) and "data_seed" not in parsed.given:
+            # Drawn with its own seed, every run would be tested on other sentences.
+            flags += ["--data_seed", str(self.seeds[0] if self.seeds else 1)]
+            parsed = self._parse(place, kind, flags) or parsed
+        self.parsed[name] = parsed
+        return [self._job(name, recipe, seed, fold, flags, parsed) for seed in seeds for fold in self._folds]
+
+    @property
+    def _folds(self) -> list[int | None]:
+        return [None] if self.folds is None else [*range(self.folds)]
+
+    def _kind(self, place: str, recipe: Any) -> tuple[str, str] | None:
+        if not isinstance(recipe, str):
+            self.problems.append(f"{place}: has no recipe; give recipe: recipes/pos_baseline.py")
+            return None
+        if not Path(recipe).is_file():
+            self.problems.append(f"{place}.recipe: {recipe} is not there{_did_you_mean(Path(recipe))}")
+            return None
+        kind = recipe_kind(recipe)
+        if kind is None:
+            self.problems.append(f"{place}.recipe: {recipe}: name it pos_... or ner_..., as the task is read from it")
+        return kind
+
+    def _parse(self, place: str, kind: tuple[str, str], flags: list[str]) -> RunArguments | None:
+        folds = [] if self.folds is None else ["--folds", str(self.folds), "--fold", "0"]
+        try:
+            return parse_arguments(kind[0], [*flags, *folds, "--resume"], family=kind[1])
+        except ConfigError as error:
+            self.problems += [f"{place}: {line.strip()}" for line in str(error).splitlines() if line.startswith("  ")]
+            return None
+
+    def _job(
+        self, name: str, recipe: str, seed: int, fold: int | None, flags: Sequence[str], parsed: RunArguments
+    ) -> Job:
+        folder = self.output_dir / name / (f"seed-{seed}" + ("" if fold is None else f"-fold-{fold}"))
+        cut = [] if fold is None else ["--folds", str(self.folds), "--fold", str(fold)]
+        ours = ["--seed", str(seed), *cut, "--output_dir", str(folder), "--resume"]
+        arguments = json.loads(json.dumps(parsed.as_dict(), default=str)) | {"seed": seed, "fold": fold}
+        return Job(name, seed, fold, folder, (*self.launcher, recipe, *flags, *ours), arguments)
+
+    def _refuse(self, place: str, arguments: Iterable[str]) -> None:
+        for name in arguments:
+            if name in _OURS and (name not in ("fold", "folds") or self.folds is not None):
+                self.problems.append(f"{place}: {name} is set for every run; {_OURS[name]}")
+
+
+def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The file as strings, lists and mappings, values as they are written; and its `arguments`."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        near = nearest_path(path)
+        hint = f"; did you mean {near}?" if near else ""
+        raise ConfigError(f"--config {path}: {error.strerror}{hint}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"--config {path}: expected output_dir, seeds, runs ...; see recipes/configs/compare.")
+    _find_twins(node, path, problems)
+    given = _plain(node)
+    return given, _mapping("arguments", given.get("arguments"), problems)
+
+
+def _find_twins(node: yaml.Node, path: Path, problems: list[str]) -> None:
+    """Keys that stand twice in a mapping: YAML would take the last and drop the other."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in seen:
+                problems.append(f"{path}, line {key.start_mark.line + 1}: {key.value}: stands there twice")
+            seen.add(str(key.value))
+            _find_twins(value, path, problems)
+
+
+def _mapping(place: str, value: Any, problems: list[str]) -> dict[str, Any]:
+    if value is None or isinstance(value, dict):
+        return dict(value or {})
+    problems.append(f"{place}: expected lines of `name: value`, got {value!r}")
+    return {}
+
+
+def _text(given: dict[str, Any], name: str, default: str, problems: list[str]) -> str:
+    value = given.get(name)
+    if value is None or isinstance(value, str):
+        return value or default
+    problems.append(f"{name}: expected one word, got {value!r}")
+    return default
+
+
+def _number(given: dict[str, Any], name: str, default: int | None, least: int, problems: list[str]) -> int | None:
+    value = given.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str) or not value.isdecimal() or int(value) < least:
+        problems.append(f"{name}: {value!r} is not a whole number from {least} up")
+        return default
+    return int(value)
+
+
+def _whole_numbers(place: str, value: Any, problems: list[str]) -> list[int]:
+    texts = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) and text.isdecimal() for text in texts):
+        problems.append(f"{place}: {value!r} is not a list of whole numbers, as [1, 2, 3]")
+        return []
+    if len(set(map(int, texts))) < len(texts):
+        problems.append(f"{place}: a seed stands there twice")
+    return list(dict.fromkeys(map(int, texts)))
+
+
+def _launcher(value: Any, problems: list[str]) -> list[str]:
+    """The words in front of a recipe; a program is also looked for beside this Python."""
+    if not value:
+        return [sys.executable]
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        problems.append(f"launcher: {value!r} is not a list of words, as [accelerate, launch]")
+        return []
+    beside = Path(sys.executable).parent / value[0]
+    program = shutil.which(value[0]) or (str(beside) if beside.is_file() else None)
+    if program is None:
+        problems.append(f"launcher: there is no program {value[0]}")
+    return [program or value[0], *value[1:]]
+
+
+def _words(value: Any) -> list[str]:
+    """A value as a command line takes it; a mapping becomes JSON."""
+    return [v if isinstance(v, str) else json.dumps(v) for v in (value if isinstance(value, list) else [value])]
+
+
+def _unscored(split: str, parsed: dict[str, RunArguments]) -> list[str]:
+    """Runs that would write no predictions of the split that is compared."""
+    flag = {"test": "do_predict", "validation": "do_eval"}.get(split, "do_predict")
+    off = [name for name, arguments in parsed.items() if not getattr(arguments.training, flag)]
+    return [f"runs.{name}: {flag} is false, so there would be nothing to compare on {split}" for name in off]
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else ""

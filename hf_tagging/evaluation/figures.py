@@ -1,0 +1,190 @@
+"""Figures of a comparison, by matplotlib: what a score costs, and how it was learned. A run looks alike in all."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from hf_tagging.evaluation.comparison import Comparison, Row
+from hf_tagging.evaluation.comparison_page import NAMES, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MISSING = "No figures: they need matplotlib. Type: pip install 'hf-tagging[compare]'"
+# The first seven are told apart by the colour-blind (Okabe and Ito, 2008), all by the marker.
+_COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#777777",
+)  # fmt: skip
+_POWERS = [
+    [factor * 10.0**power for power in range(13) for factor in factors]
+    for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), [i / 10 for i in range(10, 100)])
+]
+_TIMES = [
+    [size * n for size in (1, 60, 3600) for n in numbers] + [360_000.0]
+    for numbers in ((1, 10), (1, 5, 20), (1, 2, 5, 10, 20, 30), (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 50))
+] + _POWERS[-1:]
+_ZEROS = re.compile(r"\.0+(?= )")  # 5.0 min is 5 min
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "p")
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def draw_figures(comparison: Comparison, folder: Path) -> list[str]:
+    """Draws what there is to draw: score against parameters and training time, and the learning curves.
+
+    Args:
+        comparison: Of any number of runs; those without a score or the cost are left out of a figure.
+        folder: The PNG files go into its `figures`, each whole.
+
+    Returns:
+        Their paths relative to the folder.
+    """
+    drawings: dict[str, Callable[[Axes, Comparison], bool]] = {
+        "score_by_parameters": _by_parameters,
+        "score_by_training_time": _by_training_time,
+        "learning_curves": _curves,
+    }
+    written = []
+    for name, draw in drawings.items():
+        path = folder / "figures" / f"{name}.png"
+        if _figure(path, lambda axes, draw=draw: draw(axes, comparison)):  # type: ignore[misc]
+            written.append(path.relative_to(folder).as_posix())
+        else:
+            path.unlink(missing_ok=True)  # of an earlier comparison
+    return written
+
+
+def _figure(path: Path, draw: Callable[[Axes], bool]) -> bool:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    if not draw(axes):
+        return False
+    axes.grid(True, color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)  # beside the data, never over it
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        figure.savefig(partial, format="png")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
+
+
+def _by_parameters(axes: Axes, comparison: Comparison) -> bool:
+    axes.set_xlabel("parameters")
+    return _scores(axes, comparison, lambda row: row.cost.parameters, short, _POWERS)
+
+
+def _by_training_time(axes: Axes, comparison: Comparison) -> bool:
+    axes.set_xlabel("training time of one run")
+    return _scores(axes, comparison, _seconds, _time, _TIMES)
+
+
+def _seconds(row: Row) -> float | None:
+    seconds = row.cost.training_seconds
+    return None if seconds is None else max(seconds, 0.1)  # recorded to a tenth; 0 has no place on the axis
+
+
+def _time(seconds: float) -> str:
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "min"), (0, "s")) if seconds >= size)
+    return f"{seconds / (size or 1):.4g} {unit}"
+
+
+def _scores(
+    axes: Axes,
+    comparison: Comparison,
+    cost: Callable[[Row], float | None],
+    form: Callable[[Any], str],
+    ticks: Sequence[Sequence[float]],
+) -> bool:
+    """A point with its interval for each run, the cost on a logarithmic axis."""
+    points = [(i, row, x) for i, row in enumerate(comparison.rows) if row.score is not None and (x := cost(row))]
+    for i, row, x in points:
+        assert row.score is not None
+        assert row.interval is not None
+        # Of F1, the mean over seeds need not lie in the interval of the seeds' sum.
+        below, above = (max(0.0, way) for way in (row.score - row.interval[0], row.interval[1] - row.score))
+        axes.errorbar(x, row.score, [[below], [above]], linestyle="none", capsize=4, elinewidth=1.4, **_look(i, row))
+    if not points:
+        return False
+    _logarithmic(axes, [x for _, _, x in points], form, ticks)
+    axes.set_ylabel(f"{NAMES[comparison.metric]} ({comparison.level:.0%} interval)")
+    axes.set_title(f"{NAMES[comparison.metric]} on the {comparison.split} split", loc="left", fontsize=11)
+    return True
+
+
+def _logarithmic(
+    axes: Axes, values: Sequence[float], form: Callable[[Any], str], ticks: Sequence[Sequence[float]]
+) -> None:
+    """A logarithmic axis with room at its ends, marked at the coarsest of the given ticks that are enough."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = min(values), max(values)
+    margin = max(1.15, (high / low) ** 0.08)
+    low, high = low / margin, high * margin
+    marks = next((found for tick in ticks if len(found := [x for x in tick if low <= x <= high]) >= 4), [*values])
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(marks[:: math.ceil(len(marks) / 8)]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _ZEROS.sub("", form(value))))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _curves(axes: Axes, comparison: Comparison) -> bool:
+    """The figure after each evaluation of the validation split: mean over seeds, with the lowest and highest."""
+    from matplotlib.ticker import MaxNLocator
+
+    last = []
+    for i, row in enumerate(comparison.rows):
+        at: dict[float, list[float]] = defaultdict(list)
+        for entry in chain.from_iterable(row.curves):
+            if entry.get(comparison.metric) is not None and entry.get("epoch") is not None:
+                at[round(entry["epoch"], 2)].append(entry[comparison.metric])
+        epochs = [epoch for epoch in sorted(at) if len(at[epoch]) == max(map(len, at.values()))]
+        if epochs:
+            look, means = _look(i, row), [fmean(at[epoch]) for epoch in epochs]
+            axes.plot(epochs, means, linewidth=1.5, **look)
+            low, high = ([edge(at[epoch]) for epoch in epochs] for edge in (min, max))
+            axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
+            last.append(means[-1])
+    if not last:
+        return False
+    # Where curves end is what is compared: their first steps from far below may leave the picture.
+    spread = max(last) - min(last)
+    if len(last) > 1 and (bottom := min(last) - max(2 * spread, 0.01)) > axes.get_ylim()[0]:
+        axes.set_ylim(bottom=bottom)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(NAMES[comparison.metric])
+    axes.set_title(f"{NAMES[comparison.metric]} on the validation split while training", loc="left", fontsize=11)
+    return True
+
+
+def _look(place: int, row: Row) -> dict[str, Any]:
+    name = "".join(c if c.isprintable() else "?" for c in row.name)
+    name = name if len(name) <= 40 else name[:39] + "…"
+    return {
+        "color": _COLOURS[place % len(_COLOURS)],
+        "marker": _MARKERS[place % len(_MARKERS)],
+        "markersize": 7,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.7,
+        "label": name.replace("$", r"\$"),  # not mathematics
+    }

@@ -1,0 +1,247 @@
+"""Carries out the plan of a comparison: each run a process of its own, resumed if it was begun, never repeated.
+
+POSIX only. A run's log is locked for as long as any of the run's processes lives: a second comparison in the same
+folder, or one that is started while the runs of a killed one live on, does not start them again beside themselves.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from hf_tagging.errors import OutputError
+from hf_tagging.evaluation.comparison import Comparison, compare_runs
+from hf_tagging.evaluation.comparison_page import plain_table, write_comparison
+from hf_tagging.evaluation.experiments import Job, Plan
+from hf_tagging.evaluation.figures import MISSING, can_draw, draw_figures
+from hf_tagging.evaluation.runs import read_run
+
+GO_ON = "Type the same command again to go on: finished runs are kept, begun ones go on from their last checkpoint."
+_PATIENCE = 10.0  # seconds that a run gets to end by itself
+_LAST_LINES = 200
+_ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b.*")
+
+
+@dataclass
+class _Process:
+    job: Job
+    popen: subprocess.Popen[bytes]
+    began: float
+    log_offset: int
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+
+def describe_plan(plan: Plan) -> str:
+    """What would be done, a line for each run: its state and its command."""
+    states = {True: "finished", False: "to go on"}
+    lines = []
+    for job in plan.jobs:
+        state = states[job.finished] if (job.folder / "run.json").exists() else "to do"
+        lines.append(f"{job} ({state}):\n  {shlex.join(job.command)}")
+    return "\n".join(lines)
+
+
+def check_folders(plan: Plan) -> None:
+    """Makes sure that every folder is free, or holds the run that is asked for.
+
+    Raises:
+        OutputError: Naming every run that was asked something else, or one that is running.
+    """
+    other = [(job.folder, changes) for job in plan.jobs if (changes := job.changes())]
+    if other:
+        lines = [f"{folder}:\n    " + "\n    ".join(changes) for folder, changes in other]
+        raise OutputError(
+            "There are runs that were asked something else:\n  " + "\n  ".join(lines) + "\nNothing was started. Give "
+            "the old values, choose another output_dir, or move these folders away to run them anew."
+        )
+    busy = [job for job in plan.jobs if job.log.exists() and not _is_free(job.log)]
+    if busy:
+        raise OutputError(
+            f"{busy[0].log}: the run that writes it is running, of a comparison that was killed or is still there. "
+            "Nothing was started. Wait for it, or end it, and type the same command again."
+        )
+
+
+def carry_out(plan: Plan) -> Comparison:
+    """Runs what is not finished, `parallel` at a time; after each, the table on disk is written anew.
+
+    Args:
+        plan: From `read_plan`.
+
+    Raises:
+        OutputError: If a folder holds a run that was asked something else, or that is running.
+        DataError: If two runs were not asked the same.
+    """
+    check_folders(plan)
+    done = [job for job in plan.jobs if job.finished]
+    waiting = [job for job in plan.jobs if not job.finished]
+    count = f"{len(plan.jobs)} run{'s' * (len(plan.jobs) != 1)}, {len(done)} finished before"
+    _say(f"{count}; what they print: {plan.output_dir}/RUN/SEED.log")
+    for job in done:
+        _say(f"{job}: {_score(job, plan.split)}, finished before")
+    failures: dict[Path, str] = {}
+    running: list[_Process] = []
+    with _Interrupts() as interrupts:
+        try:
+            while waiting or running:
+                while waiting and len(running) < plan.parallel:
+                    running.append(_start(waiting.pop(0), plan.parallel))
+                time.sleep(0.1)
+                interrupts.check()
+                _show(running)
+                for process in [p for p in running if p.popen.poll() is not None]:
+                    running.remove(process)
+                    line = _outcome(process, plan.split, failures)
+                    _say(f"{line} ({len(plan.jobs) - len(waiting) - len(running)} of {len(plan.jobs)})")
+                    write_comparison(_compare(plan, failures), plan.output_dir)
+        except BaseException:
+            _end(running, interrupts)
+            raise
+    comparison = _compare(plan, failures)
+    figures = draw_figures(comparison, plan.output_dir) if can_draw() else []
+    write_comparison(comparison, plan.output_dir, figures)
+    _say(f"\n{plain_table(comparison)}\n\nWritten to {plan.output_dir}" + ("" if can_draw() else f". {MISSING}"))
+    return comparison
+
+
+def _compare(plan: Plan, failures: dict[Path, str]) -> Comparison:
+    return compare_runs(plan.runs, split=plan.split, reference=plan.reference, problems=failures)
+
+
+def _start(job: Job, parallel: int) -> _Process:
+    """Starts a run in a session of its own, so that it can be ended with all that it starts."""
+    environment = dict(os.environ)
+    if parallel > 1:  # otherwise each would take all cores
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // parallel)))
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with open(job.log, "ab") as log:
+        if not _lock(log):
+            raise OutputError(f"{job.log}: another comparison has started this run. Wait for it, or end it.")
+        log.write(f"$ {shlex.join(job.command)}\n\n".encode())
+        log.flush()
+        offset = log.tell()
+        # The lock goes with the open file to the process and its children, and ends with the last of them.
+        popen = subprocess.Popen(
+            job.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    return _Process(job, popen, time.monotonic(), offset)
+
+
+def _outcome(process: _Process, split: str, failures: dict[Path, str]) -> str:
+    """One line of what came of a run; why it failed goes into `failures`."""
+    job, code = process.job, process.popen.returncode
+    if code == 0 and job.finished:
+        return f"{job}: {_score(job, split)}, {process.seconds:.0f} s"
+    with open(job.log, "rb") as log:
+        log.seek(process.log_offset)
+        why = why_it_failed(log.read().decode(errors="replace"), code)
+    failures[job.folder] = why
+    return f"{job}: failed after {process.seconds:.0f} s: {why} (see {job.log})"
+
+
+def _score(job: Job, split: str) -> str:
+    run = read_run(job.folder, split)
+    return run.problem if run.counts is None else f"{run.counts.metric} {run.counts.score:.4f}"
+
+
+def why_it_failed(printed: str, code: int) -> str:
+    """The reason of a failure in one line: the last error, or else the last words.
+
+    Args:
+        printed: What the run printed.
+        code: Its exit code; below 0, the signal that ended it.
+    """
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+    lines = [line.rstrip() for line in printed.rstrip().split("\n")[-_LAST_LINES:]]
+    if any(line.startswith("Traceback") for line in lines):
+        errors = [line for line in lines if _ERROR.fullmatch(line)]
+        if errors:
+            return errors[-1]
+    # Our own errors are a message behind an empty line, of one line or more.
+    start = max((i for i, line in enumerate(lines) if not line), default=-1)
+    return " ".join(" ".join(lines[start + 1 :]).split()) or f"ended with exit code {code}"
+
+
+class _Interrupts:
+    """Notes Ctrl-C and SIGTERM instead of raising them, which could lose a run that is just being started."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Interrupts:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.count += 1
+
+    def check(self) -> None:
+        """Raises what was noted."""
+        if self.count:
+            raise KeyboardInterrupt
+
+
+def _end(running: list[_Process], interrupts: _Interrupts) -> None:
+    """Ends runs: asks, asks again, forces; another Ctrl-C cuts the waiting short."""
+    _show([])
+    for number, patience in ((signal.SIGINT, _PATIENCE), (signal.SIGTERM, _PATIENCE), (signal.SIGKILL, _PATIENCE)):
+        alive = [process.popen for process in running if process.popen.poll() is None]
+        # Forced are whole groups: a launcher that is gone may have left its processes.
+        for popen in [process.popen for process in running] if number is signal.SIGKILL else alive:
+            with suppress(ProcessLookupError):
+                os.killpg(popen.pid, number)
+        deadline, heard = time.monotonic() + patience, interrupts.count
+        while any(p.poll() is None for p in alive) and time.monotonic() < deadline and interrupts.count == heard:
+            time.sleep(0.05)
+
+
+def _lock(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_free(log: Path) -> bool:
+    with open(log, "ab") as file:
+        return _lock(file)
+
+
+def _say(line: str) -> None:
+    if sys.stdout.isatty():
+        line = f"\r\x1b[2K{line}"  # over what `_show` has left
+    print(line, flush=True)
+
+
+def _show(running: list[_Process]) -> None:
+    """What is running, in a line that the next one replaces; on a terminal only."""
+    if sys.stdout.isatty():
+        line = "; ".join(f"{process.job} ({process.seconds:.0f} s)" for process in running)
+        print(f"\r\x1b[2K{line[:100]}", end="", flush=True)

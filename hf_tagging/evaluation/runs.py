@@ -1,0 +1,242 @@
+"""Runs as they are found on disk: what they were asked, what they answered, and which of them are seeds of one run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.data.files import nearest_path
+from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.evaluation.metrics import Tags, get_entities
+from hf_tagging.evaluation.statistics import COLUMNS, SentenceCounts, count_sentences
+from hf_tagging.training.folder import RECORD, RunFolder
+from hf_tagging.training.run import _FREE
+
+_CACHE_VERSION = 1
+_CUTS = ("folds", "test_share", "validation_share")  # arguments that draw a split
+_ONE_OF_MANY = re.compile(r"seed-\d+(-fold-\d+)?")  # how recipes/compare.py names the folders of one run
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run with what it answered.
+
+    Args:
+        folder: Where it is.
+        record: Its `run.json`; empty where there is none.
+        counts: Of the split's sentences; None where the run is not finished.
+        data: Fingerprint of the split's words and gold tags.
+        problem: Why there are no counts.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    counts: SentenceCounts | None = None
+    data: str = ""
+    problem: str = ""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As the run was given them, defaults included."""
+        arguments: dict[str, Any] = self.record.get("arguments", {})
+        return arguments
+
+    @property
+    def seed(self) -> int | None:
+        """Of the weights."""
+        return self.arguments.get("seed")
+
+    @property
+    def fold(self) -> int | None:
+        """The part of the data that it tests on; None without folds."""
+        return self.arguments.get("fold")
+
+
+def find_runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """Finds runs in folders and puts together those that differ in seed or fold alone.
+
+    Args:
+        folders: Runs, folders of runs, or folders of such folders.
+
+    Returns:
+        The folders of each run, by its name: that of its folder, or of the folder that its seeds lie in.
+
+    Raises:
+        ConfigError: For a folder that is not there, or without a run.
+    """
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for folder in dict.fromkeys(path for given in folders for path in _runs_below(given)):
+        arguments = (RunFolder(folder).record() or {}).get("arguments", {"damaged": str(folder)})
+        asked = {k: v for k, v in arguments.items() if k not in _FREE | {"seed", "fold"}}
+        groups[json.dumps(asked, sort_keys=True)].append(folder)
+    kinds = Counter(parent for runs in groups.values() for parent in {run.parent for run in runs})
+    named: dict[str, list[Path]] = {}
+    for runs in groups.values():
+        first = runs[0].resolve()
+        together = kinds[runs[0].parent] == 1 and len({run.parent for run in runs}) == 1
+        of_many = together and (len(runs) > 1 or _ONE_OF_MANY.fullmatch(first.name))
+        name = first.parent.name if of_many else first.name
+        named[name if name not in named else str(runs[0])] = runs
+    return named
+
+
+def name_of(folder: Path, runs: Mapping[str, Sequence[Path]]) -> str:
+    """Which of the runs that `find_runs` gave lies in a folder.
+
+    Args:
+        folder: Of a run, or of its seeds.
+        runs: The folders of each run, by its name.
+
+    Raises:
+        ConfigError: If none does, or several do.
+    """
+    wanted = folder.resolve()
+    found = [name for name, dirs in runs.items() if any(wanted in (d.resolve(), d.resolve().parent) for d in dirs)]
+    if len(found) == 1:
+        return found[0]
+    what = f"holds several runs ({', '.join(found)})" if found else f"is none of the runs ({', '.join(runs)})"
+    raise ConfigError(f"--reference {folder}: {what}. Give the folder of one that is compared.")
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        near = nearest_path(folder)
+        raise ConfigError(f"{folder}: is not a folder" + (f"; did you mean {near}?" if near else "."))
+    for pattern in (RECORD, f"*/{RECORD}", f"*/*/{RECORD}"):
+        if found := sorted(folder.glob(pattern), key=_by_number):
+            return [path.parent for path in found]
+    raise ConfigError(f"{folder}: holds no run (no {RECORD}, nor in folders below it). Give the folders of runs.")
+
+
+def _by_number(path: Path) -> list[Any]:
+    """Sorts seed-10 behind seed-2."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def read_run(folder: Path, split: str, problem: str | None = None) -> Run:
+    """Reads a run and counts its predictions; the counts are kept beside them.
+
+    Args:
+        folder: Of the run.
+        split: ``"test"`` or ``"validation"``.
+        problem: Why the run failed, if that is known.
+    """
+    record = RunFolder(folder).record()
+    if record is None:
+        known = "run.json is damaged" if (folder / RECORD).exists() else "not started"
+        return Run(folder, {}, problem=problem or known)
+    if record["status"] != "finished":
+        return Run(folder, record, problem=problem or "not finished")
+    if not (path := _predictions(folder, split)).is_file():
+        return Run(folder, record, problem=f"has no predictions/{path.name}")
+    return Run(folder, record, *_count(path, record["task"]))
+
+
+def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
+    """Reads what `write_predictions` wrote.
+
+    Args:
+        path: Lines of ``word gold predicted``, a blank line after each sentence.
+
+    Returns:
+        Words, gold and predicted tags, (sentences, words) each.
+
+    Raises:
+        DataError: For a line that has not three columns.
+    """
+    rows: list[list[list[str]]] = [[]]  # (sentences, words, 3)
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line:
+            rows.append([])
+            continue
+        rows[-1].append(line.split(" "))
+        if len(rows[-1][-1]) != 3:
+            raise DataError(f"{path}, line {number}: expected `word gold predicted`, found {line!r}.")
+    words, gold, predicted = ([[row[i] for row in sentence] for sentence in rows if sentence] for i in range(3))
+    return words, gold, predicted
+
+
+def _predictions(folder: Path, split: str) -> Path:
+    return folder / "predictions" / f"{split}.conll"
+
+
+def _count(path: Path, task: str) -> tuple[SentenceCounts, str]:
+    """Counts predictions, or takes the counts from the cache if they are of this very file."""
+    mark = {"version": _CACHE_VERSION, "task": task, "sha256": sha256(path.read_bytes()).hexdigest()}
+    cache = path.with_name(f".{path.stem}.counts.json")
+    try:
+        kept = json.loads(cache.read_text(encoding="utf-8"))
+        if {name: kept[name] for name in mark} == mark:
+            values = np.array(kept["counts"], np.int64).reshape(-1, len(COLUMNS[task]))
+            return SentenceCounts(task, values), str(kept["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none yet, or a damaged one: counted anew
+    words, gold, predicted = read_predictions(path)
+    counts = count_sentences(task, gold, predicted)
+    data = sha256(repr([_question(task, *pair) for pair in zip(words, gold, strict=True)]).encode()).hexdigest()
+    try:
+        with whole_file(cache) as file:
+            json.dump(mark | {"data": data, "counts": counts.values.tolist()}, file)
+    except OSError:
+        pass  # a folder that may only be read is counted each time
+    return counts, data
+
+
+def _question(task: str, words: list[str], gold: list[str]) -> tuple[list[str], list[Any]]:
+    """What a sentence asks: its words, and its tags or entities. In whatever scheme these are written."""
+    return words, gold if task == "pos" else sorted(set(get_entities(gold)))
+
+
+def check_same_data(runs: Sequence[Run], split: str) -> None:
+    """Refuses runs whose scores are not of the same words and gold tags.
+
+    Args:
+        runs: Finished ones.
+        split: ``"test"`` or ``"validation"``.
+
+    Raises:
+        DataError: Naming the first two that differ, and where.
+    """
+    first: dict[int | None, Run] = {}
+    for run in runs:
+        other = first.setdefault(run.fold, run)
+        start = next(iter(first.values()))
+        if run.record["task"] != start.record["task"]:
+            difference = f"the first is a run of {start.record['task']}, the second of {run.record['task']}"
+            raise DataError(f"{start.folder} and {run.folder} cannot be compared: {difference}.")
+        if run.arguments.get("folds") != start.arguments.get("folds"):
+            difference = "folds is {}, and {}".format(*(r.arguments.get("folds") or "not set" for r in (start, run)))
+            raise DataError(f"{start.folder} and {run.folder} cannot be compared: {difference}.")
+        if run.data != other.data:
+            drawn = any(r.arguments.get(name) for r in (run, other) for name in _CUTS)
+            advice = " Splits that are drawn want one --data_seed for all runs." if drawn else ""
+            raise DataError(
+                f"{other.folder} and {run.folder} cannot be compared: {_difference(other, run, split)}. "
+                f"Runs are compared over the same words and gold tags.{advice}"
+            )
+
+
+def _difference(one: Run, other: Run, split: str) -> str:
+    """The first place where two runs were asked something else."""
+    task = one.record["task"]
+    sides = [read_predictions(_predictions(run.folder, split)) for run in (one, other)]
+    questions = ([_question(task, *pair) for pair in zip(words, gold, strict=True)] for words, gold, _ in sides)
+    for number, (ours, theirs) in enumerate(zip_longest(*questions), 1):
+        if ours is None or theirs is None:
+            return f"{split} has {len(sides[0][0]):,} sentences in the first, {len(sides[1][0]):,} in the second"
+        for what, left, right in zip(("words", "tags" if task == "pos" else "entities"), ours, theirs, strict=True):
+            if left != right:
+                shown = next((a, b) for a, b in zip_longest(left, right, fillvalue="nothing") if a != b)
+                place = f"the {what} of sentence {number:,} of {split} differ"
+                return f"{place} ({shown[0]!r} in the first, {shown[1]!r} in the second)"
+    return f"{split} differs"

@@ -1,0 +1,222 @@
+"""How sure a score is, and whether two runs differ: by resampling sentences, since the words of one hang together.
+
+Accuracy and F1 are both sums over sentences divided by other sums, so a sentence enters with two or three counts and
+ten thousand resamples are a few matrix products. Several seeds of a run: a sentence's counts are summed over them, so
+that seeds stay paired with their sentence. What is resampled is the test split. How much a score moves from seed to
+seed is another question, which the standard deviation over seeds answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.evaluation.metrics import _check_lengths, get_entities
+
+Array = npt.NDArray[Any]
+
+METRIC = {"pos": "accuracy", "ner": "f1"}
+COLUMNS = {"pos": ("correct", "words"), "ner": ("correct", "predicted", "gold")}
+RESAMPLES = 10_000
+_BLOCK = 2**18  # sentences drawn at a time: 2 MB of weights, which a core's cache holds
+_EQUAL = 1e-12  # differences closer than this are one difference, up to rounding
+
+
+@dataclass(frozen=True)
+class SentenceCounts:
+    """What a score is made of, sentence by sentence.
+
+    Args:
+        task: ``"pos"`` (accuracy over words) or ``"ner"`` (F1 over entities).
+        values: (sentences, 2): right words, words; or (sentences, 3): entities that are right, predicted, gold.
+        seeds: How many seeds are summed in them.
+    """
+
+    task: str
+    values: Array
+    seeds: int = 1
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def metric(self) -> str:
+        """What the score is called."""
+        return METRIC[self.task]
+
+    @property
+    def score(self) -> float:
+        """Accuracy or F1 over all sentences; 0.0 of nothing."""
+        return float(_scores(self.ratio.sum(0)))
+
+    @property
+    def ratio(self) -> Array:
+        """(sentences, 2): the two numbers of each sentence whose sums, divided, are the score.
+
+        F1 is 2 x right / (predicted + gold).
+        """
+        if self.task == "pos":
+            return self.values
+        correct, predicted, gold = self.values.T
+        return np.stack([2 * correct, predicted + gold], axis=1)
+
+
+def count_sentences(task: str, gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SentenceCounts:
+    """Counts words or entities, these read as `EntityMetric` and conlleval read them.
+
+    Args:
+        task: ``"pos"`` or ``"ner"``.
+        gold: (sentences, words)
+        predicted: (sentences, words)
+
+    Raises:
+        DataError: Where the two differ in length.
+    """
+    theirs, ours = list(map(list, gold)), list(map(list, predicted))
+    _check_lengths("predicted", ours, "gold", theirs)
+    count = _count_words if task == "pos" else _count_entities
+    rows = list(map(count, theirs, ours))
+    return SentenceCounts(task, np.array(rows, np.int64).reshape(-1, len(COLUMNS[task])))
+
+
+def _count_words(gold: list[str], predicted: list[str]) -> tuple[int, ...]:
+    return sum(ours == theirs for ours, theirs in zip(predicted, gold, strict=True)), len(gold)
+
+
+def _count_entities(gold: list[str], predicted: list[str]) -> tuple[int, ...]:
+    theirs, ours = set(get_entities(gold)), set(get_entities(predicted))
+    return len(ours & theirs), len(ours), len(theirs)
+
+
+def sum_seeds(seeds: Sequence[SentenceCounts]) -> SentenceCounts:
+    """Adds up the counts of several runs over the same sentences.
+
+    Raises:
+        DataError: If they are not as many sentences.
+    """
+    if len({len(counts) for counts in seeds}) != 1:
+        raise DataError(f"seeds over {', '.join(str(len(c)) for c in seeds)} sentences: expected the same ones in all.")
+    values = reduce(np.add, [counts.values for counts in seeds])
+    return SentenceCounts(seeds[0].task, values, sum(counts.seeds for counts in seeds))
+
+
+def join_folds(folds: Sequence[SentenceCounts]) -> SentenceCounts:
+    """Puts the test sentences of several folds one after another."""
+    return SentenceCounts(folds[0].task, np.concatenate([fold.values for fold in folds]), folds[0].seeds)
+
+
+def bootstrap_scores(runs: Sequence[SentenceCounts], *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+    """Scores of samples of sentences, drawn with replacement and alike for all runs (Efron, 1979).
+
+    Args:
+        runs: Over the same sentences; a run may have more seeds than another.
+        resamples: How many samples.
+        seed: Of the draws.
+
+    Returns:
+        (resamples, runs). A column gives the interval of a score, the difference of two that of a paired difference.
+    """
+    sums = _one_scale(runs)  # (sentences, runs x 2)
+    sentences = len(sums)
+    generator = np.random.default_rng(seed)
+    parts = []
+    for size in _blocks(resamples, sentences):
+        drawn = generator.integers(sentences, size=(size, sentences), dtype=np.int32).astype(np.intp)
+        drawn += np.arange(size)[:, None] * sentences  # each row counts in bins of its own
+        times = np.bincount(drawn.ravel(), minlength=size * sentences).reshape(size, sentences)
+        parts.append(times.astype(np.float64) @ sums)
+    return _scores(np.concatenate(parts).reshape(resamples, len(runs), 2))
+
+
+def interval(scores: Array, level: float = 0.95) -> tuple[float, float]:
+    """The percentile interval of resampled scores `(resamples,)`."""
+    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def bootstrap_interval(
+    counts: SentenceCounts,
+    other: SentenceCounts | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of a score or, with `other`, of what the score is above the other's.
+
+    Args:
+        counts: Of a run.
+        other: Of another run over the same sentences: both are resampled together (paired).
+        resamples: How many samples of sentences.
+        level: Of confidence.
+        seed: Of the draws.
+    """
+    if other is None:
+        return interval(bootstrap_scores([counts], resamples=resamples, seed=seed)[:, 0], level)
+    scores = bootstrap_scores([counts, other], resamples=resamples, seed=seed)  # (resamples, 2)
+    return interval(scores[:, 0] - scores[:, 1], level)
+
+
+def approximate_randomization(
+    first: SentenceCounts, second: SentenceCounts, *, resamples: int = RESAMPLES, seed: int = 0
+) -> float:
+    """The two-sided p-value of a paired approximate-randomisation test (Noreen, 1989; Yeh, 2000).
+
+    If the two runs were alike, it would not matter which of them tagged a sentence. So each sentence's counts change
+    sides or not, by the toss of a coin, and the p-value is how often that gives a difference as large as the real one:
+    (r + 1) / (R + 1). With several seeds, all counts of a sentence change sides together.
+
+    Args:
+        first: Of a run.
+        second: Of another one over the same sentences.
+        resamples: R.
+        seed: Of the coin.
+    """
+    sums = _one_scale([first, second])  # (sentences, 4)
+    sentences = len(sums)
+    ours, theirs = sums[:, :2], sums[:, 2:]
+    total_ours, total_theirs, change = ours.sum(0), theirs.sum(0), ours - theirs
+    least = abs(_scores(total_ours) - _scores(total_theirs)) - _EQUAL
+    generator = np.random.default_rng(seed)
+    as_large = 0
+    for size in _blocks(resamples, sentences):
+        coins = np.frombuffer(generator.bytes(size * math.ceil(sentences / 8)), np.uint8).reshape(size, -1)
+        swapped = np.unpackbits(coins, axis=1, count=sentences).astype(np.float64)  # (size, sentences)
+        moved = swapped @ change  # (size, 2)
+        as_large += int((abs(_scores(total_ours - moved) - _scores(total_theirs + moved)) >= least).sum())
+    return (as_large + 1) / (resamples + 1)
+
+
+def _blocks(resamples: int, sentences: int) -> Iterator[int]:
+    """Sizes of the blocks in which samples are drawn, so that memory does not grow with their number."""
+    if resamples < 1:
+        raise ConfigError(f"resamples: {resamples} is below 1")
+    most = max(1, _BLOCK // max(1, sentences))
+    for start in range(0, resamples, most):
+        yield min(most, resamples - start)
+
+
+def _one_scale(runs: Sequence[SentenceCounts]) -> Array:
+    """(sentences, runs x 2) whole numbers: a run with one seed weighs as much as one with three.
+
+    Raises:
+        DataError: If the runs are not over as many sentences, or over none.
+    """
+    if len({len(run) for run in runs}) != 1 or not len(runs[0]):
+        sizes = ", ".join(str(len(run)) for run in runs)
+        raise DataError(f"runs over {sizes} sentences cannot be compared: expected the same ones in all, at least one.")
+    common = math.lcm(*(run.seeds for run in runs))
+    return np.concatenate([run.ratio * (common // run.seeds) for run in runs], axis=1).astype(np.float64)
+
+
+def _scores(sums: Array) -> Array:
+    """The quotient of the two numbers in the last axis, 0 where the second is 0."""
+    over, under = sums[..., 0].astype(np.float64), sums[..., 1]
+    return np.divide(over, under, out=np.zeros_like(over), where=under != 0)
