@@ -56,9 +56,8 @@ def built(sample, encoder, head="linear", words="words", tokenizer=None, **parts
     return model.eval(), tokens
 
 
-def batch_of(sample, tokenizer, rows, features=None, sentences="validation"):
-    schema = TagSchema.detect(sample, task="ner")
-    aligned = align_dataset(sample, tokenizer, schema, word_features=features)[sentences]
+def batch_of(sample, tokenizer, rows, sentences="validation"):
+    aligned = align_dataset(sample, tokenizer, TagSchema.detect(sample, task="ner"))[sentences]
     return WindowCollator(tokenizer.pad_token_id)([aligned.features[i] for i in rows])
 
 
@@ -253,6 +252,34 @@ def test_onnx_or_a_clear_refusal(sample, encoder):
     torch.testing.assert_close(found[scored], expected[scored], atol=1e-5, rtol=1e-5)
 
 
+def test_further_columns_enter_as_vectors_and_are_missed_where_they_lack(tmp_path, caplog):
+    train = tmp_path / "train.conll"
+    lines = [f"word{i % 7} {'ab'[i % 2]} {'XY'[i % 2]}" for i in range(60)]
+    blocks = ["\n".join(lines[i : i + 6]) for i in range(0, 60, 6)]
+    train.write_text("\n\n".join(blocks) + "\n")
+    dataset = load_tagging_dataset(train, task="pos", tokens_column=0, tags_column=2, word_features=["1"])
+    schema = TagSchema.detect(dataset, task="pos")
+    model, tokens = build_baseline(
+        dataset, schema, parts=SMALL | {"encoder": "mlp", "dropout": 0.0, "feature_dropout": 0.0}, word_features=["1"]
+    )
+    assert model.config.word_features == {"1": ["a", "b"]}
+    aligned = align_dataset(dataset, tokens, schema, word_features=model.config.word_features)["train"]
+    batch = WindowCollator(tokens.pad_token_id)([aligned.features[0]])
+    assert batch["word_features"][0, :, 0].tolist() == [1, 2, 1, 2, 1, 2]
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    model.train()
+    for _ in range(60):
+        loss = model(**batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.05
+    hidden = model(**batch | {"word_features": batch["word_features"] * 0}).loss
+    assert hidden > 2 * loss
+    Tagger(model, tokens)
+    assert "trained with the columns 1" in caplog.text
+
+
 def test_frozen_vectors_stay_frozen_when_loaded(sample, tmp_path):
     model, _ = built(sample, "mlp", freeze_vectors=True)
     model.save_pretrained(tmp_path)
@@ -334,8 +361,10 @@ def test_recipe(tmp_path, encoder):
 
 @pytest.mark.slow
 def test_accumulated_batches_and_processes_are_one_batch(tmp_path):
-    flags = ["--dataset", "sample", "--max_train_samples", "64", "--head", "crf", "--hidden_size", "8", "--dropout", "0",
-             "--word_dropout", "0", "--max_steps", "4", "--eval_strategy", "no", "--use_cpu", "--max_eval_samples", "4"]  # fmt: skip
+    flags = (
+        "--dataset sample --max_train_samples 64 --max_eval_samples 4 --head crf --hidden_size 8 --dropout 0 "
+        "--word_dropout 0 --max_steps 4 --eval_strategy no --use_cpu"
+    ).split()
     runs = {
         "one": (["--per_device_train_batch_size", "8"], 1),
         "accumulated": (["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "4"], 1),

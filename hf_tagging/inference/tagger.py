@@ -7,6 +7,7 @@ subword or word is arithmetic on arrays.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, overload
@@ -25,6 +26,8 @@ from hf_tagging.inference.loading import load_tagger
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.encoder import window_length
+
+logger = logging.getLogger(__name__)
 
 Splitter = Callable[[str], Sequence[tuple[int, int]]]
 # A CPU is fastest where a batch's activations fit its cache: on a core, 1,000 sentences of CoNLL-2003 take MiniLM 3.9 s
@@ -62,6 +65,12 @@ class Tagger:
         if batch_subwords < 1:
             raise ConfigError(f"batch_subwords: {batch_subwords} is not a positive number of subwords.")
         self.model = model.eval().to(self.device)
+        if columns := getattr(model.config, "word_features", None):
+            logger.warning(
+                "The model was trained with the columns %s, which words alone do not bring: it tags without them, as "
+                "it has learned to, and not quite as well as in its evaluation.",
+                ", ".join(columns),
+            )
         self.tokenizer = tokenizer
         self.schema = TagSchema.from_config(model.config)
         self.batch_subwords = batch_subwords
