@@ -361,10 +361,8 @@ def test_recipe(tmp_path, encoder):
 
 @pytest.mark.slow
 def test_accumulated_batches_and_processes_are_one_batch(tmp_path):
-    flags = (
-        "--dataset sample --max_train_samples 64 --max_eval_samples 4 --head crf --hidden_size 8 --dropout 0 "
-        "--word_dropout 0 --max_steps 4 --eval_strategy no --use_cpu"
-    ).split()
+    text = "--dataset sample --max_train_samples 64 --max_eval_samples 4 --head crf --hidden_size 8 --dropout 0"
+    flags = f"{text} --word_dropout 0 --max_steps 4 --eval_strategy no --use_cpu".split()
     runs = {
         "one": (["--per_device_train_batch_size", "8"], 1),
         "accumulated": (["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "4"], 1),

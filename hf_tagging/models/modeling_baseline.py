@@ -39,6 +39,11 @@ class BaselinePreTrainedModel(PreTrainedModel):
         """
         return False
 
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
+        """Tables that every process has built alike: gloo sends no 16-bit integers, and nothing in them changes."""
+        return [name for name, table in self.named_buffers() if not table.is_floating_point()]
+
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """As of any model; word vectors that are not to learn are frozen again, which loading forgets."""

@@ -1,0 +1,91 @@
+"""Words without tags: of plain text, or of tagging data whose tags are left out.
+
+They go where tagged words go, with one and the same tag for every word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
+from datasets.exceptions import DatasetsError
+
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.splitting import HoldOut
+from hf_tagging.errors import DataError
+
+NO_TAGS = TagSchema(("word",))
+_FEATURES = Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=list(NO_TAGS.tags)))})
+
+Splitter = Callable[[str], list[tuple[int, int]]]  # text to start and end of its words
+
+
+def load_text(
+    files: Sequence[str | Path],
+    split_words: Splitter,
+    *,
+    validation_share: float | None = None,
+    seed: int = 42,
+    num_proc: int | None = None,
+) -> DatasetDict:
+    """Loads plain text, a sentence or paragraph a line.
+
+    Args:
+        files: UTF-8; characters that are none are replaced.
+        split_words: Splits a line into words.
+        validation_share: Share of the lines to hold out as validation.
+        seed: Decides which.
+        num_proc: Processes that split lines.
+
+    Returns:
+        `train` and, if there is one, `validation`, with the columns `tokens` and `tags` (`NO_TAGS`).
+
+    Raises:
+        DataError: If a file cannot be read, or there is no word in any.
+    """
+    names = [str(Path(file).expanduser()) for file in files]
+    try:
+        lines = load_dataset(
+            "text", data_files={"train": names}, split="train", encoding="utf-8-sig", encoding_errors="replace"
+        )
+    except (OSError, ValueError, DatasetsError) as error:
+        raise DataError(f"--text_file {' '.join(names)}: cannot be read ({' '.join(str(error).split())}).") from error
+    train = lines.map(
+        _split_lines,
+        batched=True,
+        remove_columns=lines.column_names,
+        features=_FEATURES,
+        fn_kwargs={"split_words": split_words},
+        num_proc=num_proc,
+        desc="Splitting lines into words",
+    )
+    if not len(train):
+        raise DataError(f"--text_file {' '.join(names)}: there is no word in it.")
+    return DatasetDict(HoldOut(validation_share=validation_share, seed=seed).split({"train": train}, names[0]))
+
+
+def _split_lines(batch: dict[str, Any], split_words: Splitter) -> dict[str, Any]:
+    sentences = [[line[start:end] for start, end in split_words(line)] for line in batch["text"]]
+    sentences = [words for words in sentences if words]
+    return {"tokens": sentences, "tags": [[0] * len(words) for words in sentences]}
+
+
+def without_tags(dataset: DatasetDict) -> DatasetDict:
+    """The words of training and validation, all with the one tag of `NO_TAGS`; a test split is left alone."""
+    return DatasetDict({name: _untagged(split) for name, split in dataset.items() if name != "test"})
+
+
+def _untagged(split: Dataset) -> Dataset:
+    words = split.select_columns("tokens").with_format("arrow")
+    return words.map(_add_one_tag, batched=True, features=_FEATURES, desc="Leaving tags out").with_format(None)
+
+
+def _add_one_tag(table: pa.Table) -> pa.Table:
+    words = table.column("tokens").combine_chunks()
+    none = pa.array([0] * len(words.flatten()), pa.int64())
+    offsets = pc.cast(pc.subtract(words.offsets, words.offsets[0]), pa.int32())
+    return table.append_column("tags", pa.ListArray.from_arrays(offsets, none))

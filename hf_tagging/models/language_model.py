@@ -1,0 +1,261 @@
+"""Language models to pretrain: over the parts of a tagger from scratch, or a BERT-family encoder."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import DatasetDict
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from hf_tagging.data.alignment import IGNORED
+from hf_tagging.data.masking import MASKED_SHARE, LanguageModelCollator, Objective, Predictable
+from hf_tagging.data.plain_text import NO_TAGS
+from hf_tagging.data.pretokenized import piece_kinds
+from hf_tagging.errors import ConfigError, ModelError
+from hf_tagging.hub import model_errors
+from hf_tagging.models.baseline import build_baseline
+from hf_tagging.models.configuration_baseline import BaselineConfig
+from hf_tagging.models.encoder import (
+    PACKAGED_ENCODER,
+    PACKAGED_ENCODER_ON_HUB,
+    hub_options,
+    load_tokenizer,
+    model_options,
+    quiet,
+    resolve_model,
+    window_length,
+)
+from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
+from hf_tagging.models.word_embeddings import UNKNOWN_ROW
+
+logger = logging.getLogger(__name__)
+
+AutoModelForPreTraining.register(BaselineConfig, BaselineForLanguageModeling, exist_ok=True)
+
+_RECURRENT = ("rnn", "lstm", "gru")
+_FREE = {"dropout", "word_dropout", "freeze_vectors"}  # of a folder that is gone on with, what may change
+
+
+class LanguageModel(NamedTuple):
+    """A model, its tokenizer, and what makes batches for it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    collator: LanguageModelCollator
+
+
+def find_objective(
+    wanted: str, *, encoder: str, bidirectional: bool = True, context: int = 0, separate: bool | None = None
+) -> Objective:
+    """What a tagger's encoder can be pretrained on.
+
+    Args:
+        wanted: ``"auto"``, ``"masked"`` or ``"bidirectional"``.
+        encoder: See `ENCODERS` in sequence_encoders.
+        bidirectional: Whether a recurrent one reads in both directions.
+        context: Neighbours that an MLP sees.
+        separate: Of a model that is there: whether its directions are apart.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    if encoder == "hmm":
+        raise ConfigError("encoder: an hmm is counted and has nothing to pretrain; choose another encoder")
+    recurrent = encoder in _RECURRENT
+    one_sided = recurrent and (separate is not False or not bidirectional)
+    if wanted == "auto" and encoder == "twisted":
+        raise ConfigError(
+            "encoder: the directions of twisted cross, so neither is a language model; give --encoder rnn, or "
+            "--objective masked"
+        )
+    if wanted == "bidirectional" and not one_sided:
+        why = "those of this model see each other" if recurrent else f"{encoder} has none"
+        raise ConfigError(
+            f"objective: bidirectional needs directions that do not see each other, and {why}; give --objective masked"
+            + ("" if recurrent else ", or --encoder lstm, gru or rnn")
+        )
+    if wanted == "bidirectional" or (wanted == "auto" and one_sided):
+        return "bidirectional"
+    if recurrent and (separate or not bidirectional):
+        raise ConfigError(
+            f"objective: masked needs words that see both sides at once, and this {encoder} has none; leave it out"
+        )
+    if encoder == "mlp" and context < 1:
+        raise ConfigError("context: an mlp without neighbours cannot tell a hidden word; give --context 2 or more")
+    return "masked"
+
+
+def build_language_model(
+    dataset: DatasetDict,
+    *,
+    objective: str = "auto",
+    masked_share: float = MASKED_SHARE,
+    seed: int = 42,
+    parts: Mapping[str, Any] | None = None,
+    given: Collection[str] = (),
+    model: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    max_length: int | None = None,
+    **options: Any,
+) -> LanguageModel:
+    """Builds or loads what is to be pretrained; weights are drawn: set the seed before.
+
+    Args:
+        dataset: With `train`, where the words are counted.
+        objective: ``"masked"``, ``"bidirectional"``, or ``"auto"``: bidirectional where an encoder is recurrent.
+        masked_share: Of the words that are predicted, for ``"masked"``.
+        seed: Of the choice of these words.
+        parts: Fields of `BaselineConfig`.
+        given: Which of the parts were asked for: they must agree with `model`.
+        model: Go on with this one: a folder of an earlier pretraining or of a tagger from scratch, or a BERT-family
+            encoder: a folder, a name on the Hub, or ``minilm``.
+        revision: Of a model or a tokenizer on the Hub.
+        trust_remote_code: Run code that comes with a model or tokenizer.
+        max_length: Subwords per window; None: what the model takes, at most 512.
+        options: Further ones of `build_baseline`.
+
+    Raises:
+        ConfigError: If parts and objective contradict each other or the model that is gone on with.
+        ModelError: If a model or tokenizer cannot be loaded, or has nothing to hide words with.
+    """
+    parts = dict(parts or {})
+    chance = {"share": masked_share, "seed": seed}
+    if model is None:
+        options |= {"revision": revision, "trust_remote_code": trust_remote_code, "max_length": max_length}
+        found, tokenizer, chosen = _new(dataset, objective, parts, given=given, **options)
+        return LanguageModel(found, tokenizer, _collator(found, tokenizer, chosen, chance))
+    source = resolve_model(model)
+    hub = hub_options(source, revision, trust_remote_code)
+    with model_errors(model), quiet():
+        config = AutoConfig.from_pretrained(source, **hub)
+        tokenizer = load_tokenizer(source, hub)
+    asked = {name: parts[name] for name in parts if name in given}
+    load = _scratch if isinstance(config, BaselineConfig) else _encoder
+    found, chosen = load(model, config, tokenizer, objective, asked, hub)
+    tokenizer.model_max_length = window_length(found, tokenizer, max_length)
+    _forget_tags(found.config)
+    return LanguageModel(found, tokenizer, _collator(found, tokenizer, chosen, chance))
+
+
+def _new(
+    dataset: DatasetDict, objective: str, parts: dict[str, Any], **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Objective]:
+    """A model from scratch; the words of training are its vocabulary."""
+    facts = {name: parts[name] for name in ("bidirectional", "context") if name in parts}
+    chosen = find_objective(objective, encoder=parts.get("encoder", "lstm"), **facts)
+    parts["separate_directions"] = chosen == "bidirectional"
+    tagger, tokenizer = build_baseline(dataset, NO_TAGS, parts=parts, **options)
+    config: Any = copy.deepcopy(tagger.config)
+    _forget_tags(config)
+    found = BaselineForLanguageModeling(config)
+    found.baseline.load_state_dict(tagger.base_model.state_dict())
+    return found, tokenizer, chosen
+
+
+def _forget_tags(config: Any) -> None:
+    """Makes it the config of a model that knows no tags, so that nobody takes it for a tagger."""
+    config.num_labels = 2  # which names them LABEL_0 and LABEL_1, as in any config
+    for name in ("tag_scheme", "legal_start", "legal_step", "legal_end"):
+        if hasattr(config, name):
+            setattr(config, name, None)
+
+
+def _scratch(
+    name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: Any
+) -> tuple[PreTrainedModel, Objective]:
+    """A model from scratch that is there already."""
+    differing = [n for n in sorted(asked.keys() - _FREE) if getattr(config, n) != asked[n]]
+    if differing:
+        lines = [f"{n}: is {getattr(config, n)!r} there, and {asked[n]!r} was asked for" for n in differing]
+        raise ConfigError(f"--model {name} has other parts:\n  " + "\n  ".join(lines))
+    for part in _FREE & asked.keys():
+        setattr(config, part, asked[part])
+    chosen = find_objective(
+        objective,
+        encoder=config.encoder,
+        bidirectional=config.bidirectional,
+        context=config.context,
+        separate=config.separate_directions,
+    )
+    config.separate_directions = chosen == "bidirectional"
+    config.layer_mix = False  # it is a tagger's; language models predict from the layer on top
+    with model_errors(name), quiet():
+        return BaselineForLanguageModeling.from_pretrained(
+            resolve_model(name), config=config, dtype=torch.float32, **hub
+        ), chosen
+
+
+def _encoder(
+    name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: Any
+) -> tuple[PreTrainedModel, Objective]:
+    """A BERT-family encoder with its head for masked words."""
+    if asked:
+        raise ConfigError(
+            f"{', '.join(sorted(asked))}: --model {name} is a {config.model_type} and has its own; leave out"
+        )
+    if objective == "bidirectional":
+        raise ConfigError(f"objective: --model {name} is a {config.model_type}, which sees both sides; leave it out")
+    with model_errors(name), quiet():
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            resolve_model(name),
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **model_options(hub),
+        )
+    if missing := sorted(report["missing_keys"]):
+        logger.warning(
+            "--model %s has no head that predicts masked words: it is drawn anew (%s), and has to learn before the "
+            "encoder can profit",
+            *(name, ", ".join(missing[:2]) + (", ..." if len(missing) > 2 else "")),
+        )
+    if name == PACKAGED_ENCODER:
+        model.name_or_path = PACKAGED_ENCODER_ON_HUB
+    return model, "masked"
+
+
+def _collator(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, objective: Objective, chance: dict[str, Any]
+) -> LanguageModelCollator:
+    """What makes batches.
+
+    Raises:
+        ModelError: If words are to be hidden and the tokenizer has no mask.
+    """
+    mask = tokenizer.mask_token_id
+    if objective == "masked" and mask is None:
+        raise ModelError("The tokenizer has no mask token, so no word can be hidden; choose another one (--words).")
+    pad = tokenizer.pad_token_id or 0
+    if not isinstance(model, BaselineForLanguageModeling):
+        kinds = piece_kinds(tokenizer, size=model.config.vocab_size)
+        targets = np.where(np.arange(len(kinds)) < len(tokenizer), np.arange(len(kinds)), IGNORED)
+        targets[tokenizer.all_special_ids] = IGNORED
+        return LanguageModelCollator(objective, Predictable(kinds, targets, pad, mask), **chance)
+    tables: Any = model.baseline.words.tables
+    spells = model.config.word_pooling == "unknown"
+    targets = tables.vector_of_id.numpy().astype(np.int64)
+    targets[(targets == 0) | (targets == UNKNOWN_ROW) & spells] = IGNORED
+    targets[tokenizer.all_special_ids] = IGNORED
+    if objective == "masked":
+        _keep_masks(model, int(tables.vector_of_id[mask]))
+    predictable = Predictable(tables.piece_kind.numpy(), targets, pad, mask, whole=True, spells=spells)
+    return LanguageModelCollator(objective, predictable, directions=model.predictions, **chance)
+
+
+def _keep_masks(model: BaselineForLanguageModeling, row: int) -> None:
+    """Counts the mask as a frequent word: word dropout would take it for one that training never has, and hide it."""
+    counts: Any = model.baseline.words.row_counts
+    counts[row] = 0
+    counts[row] = counts.sum().clamp(min=1)

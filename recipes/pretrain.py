@@ -1,0 +1,65 @@
+"""Pretrain a language model, from scratch or going on with a BERT-family encoder, as a start for a tagger.
+
+    accelerate launch recipes/pretrain.py --encoder lstm --num_layers 2 --characters cnn
+    accelerate launch recipes/pretrain.py --encoder transformer --text_file news.txt more.txt
+    accelerate launch recipes/pretrain.py --model google-bert/bert-base-cased --text_file reports.txt
+
+Text is plain (--text_file, a sentence or paragraph a line), or the words of tagging data, whose tags are left out; the
+test split is never read. Recurrent encoders become a pair of language models, forward and backward, as in ELMo; all
+others, and BERT's family, predict hidden words. Perplexity is that of the validation split: the data's own, or what
+--validation_share holds out. A tagger starts from the folder:
+
+    accelerate launch recipes/pos_baseline.py --model FOLDER
+    accelerate launch recipes/pos_bert.py --model FOLDER        (of a BERT-family encoder)
+"""
+
+from typing import Any
+
+from hf_tagging.console import plain_errors
+from hf_tagging.data import align_dataset, load_tagging_dataset
+from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
+from hf_tagging.inference.text import split_words
+from hf_tagging.models.language_model import build_language_model
+from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
+from hf_tagging.publishing.language_model_card import language_model_card
+from hf_tagging.training import TaggingRun
+from hf_tagging.training.pretraining import PretrainingTrainer, parse_pretraining
+
+
+def main() -> None:
+    args = parse_pretraining(description=__doc__)
+    run = TaggingRun(args)
+
+    with run.main_process_first():
+        if args.data.text_file:
+            found = load_text(split_words=split_words, **args.text())
+        else:
+            found = without_tags(load_tagging_dataset(**args.loading()))
+        dataset = run.select(found)
+
+    # Words are predicted where a window owns them, so none twice.
+    model, tokenizer, collator = build_language_model(dataset, **args.language_model())
+    with run.main_process_first():
+        splits = run.note_alignment(align_dataset(dataset, tokenizer, NO_TAGS, **args.alignment()))
+
+    trainer = PretrainingTrainer(model=model, args=args.training, tokenizer=tokenizer, splits=splits, collator=collator)
+    run.train(trainer)
+
+    results = trainer.held_out()
+    scratch = isinstance(model, BaselineForLanguageModeling)
+    run.save(results, language_model_card(run.record, results, objective=collator.objective, scratch=scratch))
+    run.say(summary(results))
+
+
+def summary(results: dict[str, dict[str, Any]]) -> str:
+    if not results:
+        return "There was no validation split, so there is no perplexity; --validation_share 0.05 holds one out."
+    figures = results["validation"]
+    return (
+        f"Perplexity {figures['perplexity']:,.2f} over {figures['predictions']:,} predictions of the validation split"
+    )
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()
