@@ -210,12 +210,12 @@ def test_pos_sections(pos_record):
         "| `seed` | 42 |"
     )
     assert section(card, "Environment").splitlines()[2:] == [
-        "| hf&#95;tagging | 0.1.0 |",
+        "| hf_tagging | 0.1.0 |",
         "| python | 3.11.9 |",
         "| torch | 2.13.0 |",
         "| transformers | 5.23.0 |",
-        "| machine | Linux-x86&#95;64 |",
-        "| processor | x86&#95;64 |",
+        "| machine | Linux-x86_64 |",
+        "| processor | x86_64 |",
         "| cpus | 2 |",
         "| GPUs | 2 x H200 |",
         "| parameters | 22,714,000 |",

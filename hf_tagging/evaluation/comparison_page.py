@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from hf_tagging.atomic import whole_file
 from hf_tagging.evaluation.comparison import Comparison, Cost, Interval, Row
+from hf_tagging.markdown import duration, text, visible
 
-_SPECIAL = re.compile(r"[\\`*\[\]<>&|~$@:]|(?<!\w)_|_(?!\w)")  # what Markdown, HTML or a mention could start with
 NAMES = {"accuracy": "accuracy", "f1": "F1", "score": "score"}
 _LONGEST_NOTE = 100
 
 
 def plain_table(comparison: Comparison) -> str:
     """The table and what is to be known of it, for a terminal."""
-    rows = [[_visible(cell) for cell in row] for row in _cells(comparison)]
+    rows = [[visible(cell) for cell in row] for row in _cells(comparison)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     left = {0, len(rows[0]) - 1} if _notes(comparison) else {0}
     lines = [
@@ -28,7 +27,7 @@ def plain_table(comparison: Comparison) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, "", *_legend(comparison, _visible(comparison.reference))])
+    return "\n".join([*lines, "", *_legend(comparison, visible(comparison.reference))])
 
 
 def markdown_page(comparison: Comparison, figures: Iterable[str] = ()) -> str:
@@ -38,12 +37,12 @@ def markdown_page(comparison: Comparison, figures: Iterable[str] = ()) -> str:
         comparison: Of any number of runs.
         figures: Paths of images, relative to the page.
     """
-    header, *rows = (list(map(_markdown, row)) for row in _cells(comparison))
+    header, *rows = (list(map(text, row)) for row in _cells(comparison))
     rule = ["---" if name in ("run", "note") else "---:" for name in header]
     table = "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
     images = "\n".join(f"![{Path(f).stem.replace('_', ' ')}]({f})" for f in figures)
     title = f"# Comparison on the {comparison.split} split"
-    legend = " ".join(_legend(comparison, _markdown(comparison.reference)))
+    legend = " ".join(_legend(comparison, text(comparison.reference)))
     return "\n\n".join(filter(None, [title, table, legend, images])) + "\n"
 
 
@@ -85,7 +84,7 @@ def _figures(row: Row, comparison: Comparison) -> list[str]:
 
 
 def _costs(cost: Cost) -> list[str]:
-    seconds = "" if cost.training_seconds is None else _duration(cost.training_seconds)
+    seconds = "" if cost.training_seconds is None else duration(cost.training_seconds)
     return [
         short(cost.parameters),
         short(cost.model_bytes, "B"),
@@ -141,21 +140,3 @@ def short(number: float | None, unit: str = "") -> str:
         value, prefix = value / 1000, next(prefixes)
     digits = 0 if not prefix or value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{digits}f} {prefix}{unit}".rstrip()
-
-
-def _duration(seconds: float) -> str:
-    """Seconds in the unit that fits them."""
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
-def _visible(text: str) -> str:
-    """Text in one line, with what cannot be seen spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _markdown(text: str) -> str:
-    """Text as Markdown that means itself."""
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", _visible(text))

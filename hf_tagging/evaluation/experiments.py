@@ -21,9 +21,10 @@ import yaml
 
 from hf_tagging.data.files import nearest_path
 from hf_tagging.errors import ConfigError
+from hf_tagging.training.flags import did_you_mean, plain_value, read_flags
 from hf_tagging.training.folder import RunFolder
-from hf_tagging.training.parsing import RunArguments, _did_you_mean, _plain, _read_flags, parse_arguments
-from hf_tagging.training.run import _FREE
+from hf_tagging.training.parsing import RunArguments, parse_arguments
+from hf_tagging.training.run import FREE_ARGUMENTS
 
 _TOP = ("output_dir", "seeds", "reference", "split", "launcher", "parallel", "folds", "arguments", "runs")
 _SPLITS = ("test", "validation")
@@ -77,7 +78,7 @@ class Job:
     def changes(self) -> list[str]:
         """What the run in the folder was asked that is not asked now."""
         there = (RunFolder(self.folder).record() or {}).get("arguments", {})
-        names = [n for n in self.arguments if n in there and n not in _FREE and there[n] != self.arguments[n]]
+        names = [n for n in self.arguments if n in there and n not in FREE_ARGUMENTS and there[n] != self.arguments[n]]
         return [f"{name}: was {there[name]!r}, is {self.arguments[name]!r}" for name in sorted(names)]
 
 
@@ -122,7 +123,7 @@ def read_plan(path: Path, *, output_dir: Path | None = None, flags: Sequence[str
     given, common = _read_file(path, problems)
     for name in given.keys() - set(_TOP):
         problems.append(f"{path}: {name}: there is no such key{_near(name, _TOP)}")
-    extra, wrong = _read_flags(list(flags))
+    extra, wrong = read_flags(list(flags))
     problems += wrong
     reader = _Reader(
         problems=problems,
@@ -208,7 +209,7 @@ class _Reader:
             self.problems.append(f"{place}: has no recipe; give recipe: recipes/pos_baseline.py")
             return None
         if not Path(recipe).is_file():
-            self.problems.append(f"{place}.recipe: {recipe} is not there{_did_you_mean(Path(recipe))}")
+            self.problems.append(f"{place}.recipe: {recipe} is not there{did_you_mean(Path(recipe))}")
             return None
         kind = recipe_kind(recipe)
         if kind is None:
@@ -251,7 +252,7 @@ def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[st
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"--config {path}: expected output_dir, seeds, runs ...; see recipes/configs/compare.")
     _find_twins(node, path, problems)
-    given = _plain(node)
+    given = plain_value(node)
     return given, _mapping("arguments", given.get("arguments"), problems)
 
 

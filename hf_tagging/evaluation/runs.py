@@ -20,7 +20,7 @@ from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.evaluation.metrics import Tags, get_entities
 from hf_tagging.evaluation.statistics import COLUMNS, SentenceCounts, count_sentences
 from hf_tagging.training.folder import RECORD, RunFolder
-from hf_tagging.training.run import _FREE
+from hf_tagging.training.run import FREE_ARGUMENTS
 
 _CACHE_VERSION = 1
 _CUTS = ("folds", "test_share", "validation_share")  # arguments that draw a split
@@ -77,7 +77,7 @@ def find_runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
     groups: dict[str, list[Path]] = defaultdict(list)
     for folder in dict.fromkeys(path for given in folders for path in _runs_below(given)):
         arguments = (RunFolder(folder).record() or {}).get("arguments", {"damaged": str(folder)})
-        asked = {k: v for k, v in arguments.items() if k not in _FREE | {"seed", "fold"}}
+        asked = {k: v for k, v in arguments.items() if k not in FREE_ARGUMENTS | {"seed", "fold"}}
         groups[json.dumps(asked, sort_keys=True)].append(folder)
     kinds = Counter(parent for runs in groups.values() for parent in {run.parent for run in runs})
     named: dict[str, list[Path]] = {}

@@ -178,6 +178,7 @@ def _continued(
     same_tags = config.id2label == schema.id2label
     if keep_head and not same_tags:
         raise ModelError(f"--model {name}: its tag head is for other tags. Leave out --do_train false.")
+    config.auto_map = None  # of a pretrained model, it names code that a tagger does not need
     for part in _FREE & given & parts.keys():
         setattr(config, part, parts[part])
     if getattr(config, "separate_directions", False) and config.num_layers > 1 and "layer_mix" not in given:

@@ -16,8 +16,8 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from hf_tagging.data.schema import PLAIN, TagSchema
+from hf_tagging.markdown import Markup, duration, is_number, listed, setting, table, text, visible
 from hf_tagging.publishing import provenance
-from hf_tagging.publishing.markdown import Markup, duration, is_number, listed, setting, table, text, visible
 from hf_tagging.publishing.provenance import Record
 
 Results = dict[str, dict[str, Any]]

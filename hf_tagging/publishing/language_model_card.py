@@ -6,8 +6,8 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from hf_tagging.markdown import Markup, duration, setting, table, text
 from hf_tagging.publishing import provenance
-from hf_tagging.publishing.markdown import Markup, duration, setting, table, text
 from hf_tagging.publishing.provenance import Record
 
 _TASKS = {

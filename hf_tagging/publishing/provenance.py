@@ -11,8 +11,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.hub_source import HUB_ALIASES
+from hf_tagging.markdown import visible
 from hf_tagging.models.encoder import PACKAGED_ENCODER, PACKAGED_ENCODER_ON_HUB
-from hf_tagging.publishing.markdown import visible
 
 Record = dict[str, Any]
 

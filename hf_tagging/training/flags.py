@@ -1,18 +1,46 @@
-"""The arguments of a recipe that trains no tagger: one dataclass, read as strictly as those of a run."""
+"""Flags and YAML files, read strictly: a flag wins over the YAML, and every mistake is told at once.
+
+Both go through the same converters, those that `HfArgumentParser` makes of dataclasses. YAML values are taken as they
+are written, so that ``5e-5`` is a number where a number is wanted and ``no`` is a word where a word is (YAML 1.1 makes
+them a string and a boolean).
+"""
 
 from __future__ import annotations
 
 import argparse
+import difflib
+import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from transformers import HfArgumentParser
 
+from hf_tagging.data.files import nearest_path
 from hf_tagging.errors import ConfigError
-from hf_tagging.training.parsing import _build, _convert, _read_flags, _read_yaml
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Given:
+    """One setting as the user wrote it.
+
+    Args:
+        where: ``--seed``, or ``run.yaml, line 3: seed``.
+        name: ``--seed``, or ``seed``.
+        values: What follows it.
+        is_list: Whether YAML wrote them as a list.
+    """
+
+    where: str
+    name: str
+    values: list[str]
+    is_list: bool = False
 
 
 def read_arguments(
@@ -22,7 +50,7 @@ def read_arguments(
     description: str | None = None,
     check: Callable[[dict[str, Any]], Iterable[str]] | None = None,
 ) -> T:
-    """Reads flags and, with ``--config FILE.yaml``, a YAML file; a flag wins over the YAML, the YAML over the default.
+    """Reads the arguments of a recipe that trains no tagger: one dataclass, by flags and ``--config FILE.yaml``.
 
     Args:
         part: A dataclass; what its ``__post_init__`` raises as a ConfigError is a line each of what is wrong.
@@ -33,14 +61,44 @@ def read_arguments(
     Raises:
         ConfigError: Listing every mistake.
     """
+    parser = make_parser([part], description)
+    values, problems = read_values(parser, argv)
+    problems += check(values) if check else []
+    built: T = build(part, parser, values, problems)
+    refuse(problems)
+    return built
+
+
+def make_parser(parts: Sequence[Any], description: str | None, **defaults: Any) -> HfArgumentParser:
+    """A parser of dataclasses and ``--config``.
+
+    Args:
+        parts: Dataclasses, as `HfArgumentParser` takes them.
+        description: Printed by ``--help``.
+        defaults: That win over those of the dataclasses.
+    """
     parser = HfArgumentParser(
-        [part],  # type: ignore[list-item]
+        list(parts),
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", metavar="FILE.yaml", help="A file of arguments; flags win over it.")
-    flags, problems = _read_flags(list(sys.argv[1:] if argv is None else argv))
+    parser.set_defaults(**defaults)
+    return parser
+
+
+def read_values(parser: HfArgumentParser, argv: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
+    """Reads flags and the YAML file that they name; a flag wins.
+
+    Args:
+        parser: From `make_parser`.
+        argv: Flags; None: those of the command line. ``--help`` among them ends the program.
+
+    Returns:
+        Values by name, of what was given alone; what is wrong, a line each.
+    """
+    flags, problems = read_flags(list(sys.argv[1:] if argv is None else argv))
     if any(flag.name in ("-h", "--help") for flag in flags):
         parser.print_help()
         raise SystemExit(0)
@@ -54,9 +112,135 @@ def read_arguments(
     for setting in [*settings, *(flag for flag in flags if flag.name != "--config")]:
         problem = _convert(parser, setting, values)
         problems += [problem] if problem else []
-    problems += check(values) if check else []
-    built = _build(part, parser, values, problems)
+    return values, problems
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raises a ConfigError that lists every problem, if there is one."""
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigError(f"{count} with the arguments:\n  " + "\n  ".join(problems) + "\nAll arguments: --help")
-    return built
+
+
+def read_flags(argv: list[str]) -> tuple[list[Given], list[str]]:
+    """Groups ``--name value ...``; a word in front of the first flag is a mistake."""
+    flags: list[Given] = []
+    problems: list[str] = []
+    for word in argv:
+        if re.match(r"--[A-Za-z]|-h$", word):
+            name, equals, value = word.partition("=")
+            flags.append(Given(name, name, [value] if equals else []))
+        elif flags:
+            flags[-1].values.append(word)
+        else:
+            hint = f"; did you mean --config {word}?" if word.endswith((".yaml", ".yml")) else ""
+            problems.append(f"{word}: stands before any flag{hint}")
+    return flags, problems
+
+
+def _read_yaml(paths: list[str]) -> tuple[list[Given], list[str]]:
+    """Reads one YAML mapping with the line of every key; nested values become JSON, as TrainingArguments takes them."""
+    if len(paths) != 1:
+        return [], [f"--config: expected one file, got {len(paths)}"]
+    path = Path(paths[0])
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        return [], [f"--config {path}: {error.strerror}{did_you_mean(path)}"]
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return [], [f"--config {path}: not YAML ({' '.join(str(error).split())})"]
+    if node is None:
+        return [], []
+    if not isinstance(node, yaml.MappingNode):
+        return [], [f"--config {path}: expected lines of `name: value`"]
+    settings, problems = [], []
+    seen: set[str] = set()
+    for key, value in node.value:
+        place = f"{path}, line {key.start_mark.line + 1}"
+        if not isinstance(key, yaml.ScalarNode):
+            problems.append(f"{place}: expected `name: value`")
+            continue
+        if key.value in seen:
+            problems.append(f"{place}: {key.value}: stands there twice")
+        seen.add(key.value)
+        content = plain_value(value)
+        if content is not None:
+            items = content if isinstance(content, list) else [content]
+            texts = [item if isinstance(item, str) else json.dumps(item) for item in items]
+            settings.append(Given(f"{place}: {key.value}", key.value, texts, isinstance(content, list)))
+    return settings, problems
+
+
+def plain_value(node: Any) -> Any:
+    """A YAML node as strings, lists and dicts; None for an empty value or an unquoted null."""
+    if isinstance(node, yaml.SequenceNode):
+        return [plain_value(item) for item in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: plain_value(value) for key, value in node.value}
+    return None if node.style is None and node.value in ("", "~", "null", "Null", "NULL") else node.value
+
+
+def _convert(parser: HfArgumentParser, given: Given, values: dict[str, Any]) -> str | None:
+    """Converts one setting into `values`; returns what is wrong with it."""
+    by_flag = given.name.startswith("-")
+    actions = parser._option_string_actions
+    action = actions.get(given.name if by_flag else f"--{given.name}")
+    if action is None or action.dest in ("help", "config") or (not by_flag and action.nargs == 0):
+        known = sorted(name for name in actions if name.startswith("--") and "-" not in name[2:])
+        near = difflib.get_close_matches(given.name.lstrip("-").replace("-", "_"), [n[2:] for n in known], 1, 0.6)
+        mark = "--" if by_flag else ""
+        return f"{given.where}: there is no such argument" + (f"; did you mean {mark}{near[0]}?" if near else "")
+    if action.nargs == 0:  # --no_x
+        values[action.dest] = False
+        return f"{given.where}: takes no value" if given.values else None
+    if not given.values and action.nargs == "?":
+        values[action.dest] = action.const
+        return None
+    many = action.nargs in ("+", "*")
+    if not given.values or (not many and (len(given.values) > 1 or given.is_list)):
+        found = "a list" if given.is_list else len(given.values) or "none"
+        return f"{given.where}: expected {'at least one value' if many else 'one value'}, got {found}"
+    converted = [_value(action, text) for text in given.values]
+    wrong = [text for text, (_, good) in zip(given.values, converted, strict=True) if not good]
+    if wrong:
+        return f"{given.where}: {' '.join(map(repr, wrong))} is not {_expected(action, wrong[0])}"
+    plain = [value for value, _ in converted]
+    values[action.dest] = plain if many else plain[0]
+    return None
+
+
+def _value(action: argparse.Action, text: str) -> tuple[Any, bool]:
+    try:
+        value = action.type(text) if callable(action.type) else text
+    except (ValueError, TypeError, argparse.ArgumentTypeError):
+        return None, False
+    return value, action.choices is None or value in action.choices
+
+
+def _expected(action: argparse.Action, text: str) -> str:
+    if action.choices is not None:
+        names = [str(choice) for choice in action.choices]
+        near = difflib.get_close_matches(text, names, 1)
+        return f"one of {', '.join(names)}" + (f"; did you mean {near[0]}?" if near else "")
+    name = getattr(action.type, "__name__", str(action.type))
+    return {
+        "string_to_bool": "true or false", "int": "a whole number", "float": "a number", "dict": "a JSON object"
+    }.get(name, f"of type {name}")  # fmt: skip
+
+
+def did_you_mean(path: Path) -> str:
+    """The end of a message about a path that is not there: what is there and has a name like it."""
+    near = nearest_path(path.expanduser())
+    return f"; did you mean {near}?" if near else ""
+
+
+def build(part: type, parser: HfArgumentParser, values: dict[str, Any], problems: list[str]) -> Any:
+    """Makes a dataclass of the values that it knows; None, and what is wrong with them in `problems`, if it refuses."""
+    names = [f.name for f in fields(part) if f.init]
+    try:
+        return part(**{name: values.get(name, parser.get_default(name)) for name in names})
+    except ConfigError as error:
+        problems += str(error).splitlines()
+    except (ValueError, TypeError, NotImplementedError, OSError, ImportError) as error:
+        problems.append(" ".join(str(error).split()))
+    return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,6 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import (
     EvalPrediction,
-    HfArgumentParser,
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
@@ -32,23 +29,12 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.models.language_model import find_objective
 from hf_tagging.training.arguments import DataArguments, TaggingArguments
 from hf_tagging.training.baseline_arguments import BaselineArguments, useless
-from hf_tagging.training.parsing import (
-    RunArguments,
-    _build,
-    _convert,
-    _did_you_mean,
-    _missing_paths,
-    _name_output,
-    _read_flags,
-    _read_yaml,
-    _reconcile,
-)
+from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
+from hf_tagging.training.parsing import FROM_SCRATCH, RunArguments, missing_paths, name_output, reconcile
 from hf_tagging.training.trainer import TaggingTrainer, word_loss
 
 TASK = "pretraining"
 TEXT_VALIDATION_SHARE = 0.05
-# Weights that start at random want larger steps and more of them than those of an encoder that is trained on.
-_FROM_SCRATCH = {"learning_rate": 2e-3, "num_train_epochs": 10.0, "max_grad_norm": 5.0}
 # What only taggers have a use for.
 _OF_TAGGERS = (
     "test_file", "test_share", "folds", "fold", "scheme", "label_strategy", "head", "layer_mix", "word_features",
@@ -150,33 +136,17 @@ def parse_pretraining(argv: Sequence[str] | None = None, *, description: str | N
         ConfigError: Listing every mistake.
     """
     parts: tuple[Any, ...] = (TextArguments, PretrainedArguments, TaggingArguments)
-    parser = HfArgumentParser(
-        list(parts), description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )  # fmt: skip
-    parser.add_argument("--config", metavar="FILE.yaml", help="A file of arguments; flags win over it.")
-    parser.set_defaults(metric_for_best_model="loss")
-    flags, problems = _read_flags(list(sys.argv[1:] if argv is None else argv))
-    if any(flag.name in ("-h", "--help") for flag in flags):
-        parser.print_help()
-        raise SystemExit(0)
-    read = [_read_yaml(flag.values) for flag in flags if flag.name == "--config"]
-    settings = [setting for found, _ in read for setting in found]
-    problems += [problem for _, found in read for problem in found]
-    values: dict[str, Any] = {}
-    for setting in [*settings, *(flag for flag in flags if flag.name != "--config")]:
-        problem = _convert(parser, setting, values)
-        problems += [problem] if problem else []
+    parser = make_parser(parts, description, metric_for_best_model="loss")
+    values, problems = read_values(parser, argv)
     given = frozenset(values)
-    problems += [*_contradictions(values), *_missing_paths(values)]
-    _reconcile("baseline", values)
+    problems += [*_contradictions(values), *missing_paths(values)]
+    reconcile("baseline", values)
     if not values.get("model"):
-        values = _FROM_SCRATCH | values
-    data, model, training = (_build(part, parser, values, problems) for part in parts)
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigError(f"{count} with the arguments:\n  " + "\n  ".join(problems) + "\nAll arguments: --help")
+        values = FROM_SCRATCH | values
+    data, model, training = (build(part, parser, values, problems) for part in parts)
+    refuse(problems)
     arguments = PretrainingArguments(TASK, data, model, training, given)
-    _name_output(arguments)
+    name_output(arguments)
     return arguments
 
 
@@ -201,7 +171,7 @@ def _contradictions(values: dict[str, Any]) -> Iterable[str]:
     yield from (f"{n}: does not go with text_file; leave one of them out" for n in _OF_DATASETS if n in values)
     for name in values["text_file"]:
         if not Path(name).expanduser().is_file():
-            yield f"text_file: {name} is not there, or no file{_did_you_mean(Path(name))}"
+            yield f"text_file: {name} is not there, or no file{did_you_mean(Path(name))}"
 
 
 class PretrainingTrainer(TaggingTrainer):

@@ -38,7 +38,7 @@ from hf_tagging.training.trainer import TaggingTrainer
 logger = logging.getLogger("hf_tagging")
 
 # Arguments that change how a run is carried out but not what comes out of it: they may differ when it is resumed.
-_FREE = {
+FREE_ARGUMENTS = {
     "resume", "overwrite", "resume_from_checkpoint", "output_dir", "disable_tqdm", "log_level", "log_level_replica",
     "report_to", "run_name", "project", "num_proc", "per_device_eval_batch_size", "dataloader_num_workers",
     "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor", "local_rank", "hub_token",
@@ -98,7 +98,7 @@ class TaggingRun:
         now = json.loads(json.dumps(self.record["arguments"], default=str))
         old = before["arguments"] | {"processes": before["hardware"]["processes"]}
         now["processes"] = self.record["hardware"]["processes"]
-        changed = [name for name in now if name not in _FREE and name in old and old[name] != now[name]]
+        changed = [name for name in now if name not in FREE_ARGUMENTS and name in old and old[name] != now[name]]
         if changed:
             lines = [f"{name}: was {old[name]!r}, is {now[name]!r}" for name in sorted(changed)]
             raise ConfigError(

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-_SPECIAL = re.compile(r"[\\`*_\[\]<>&|~$@:]")  # what Markdown, HTML, mathematics or a mention could start with
+# What Markdown, HTML, mathematics, a mention or a link could start with; inside a word an underscore is only itself.
+_SPECIAL = re.compile(r"[\\`*\[\]<>&|~$@]|(?<!\w)_|_(?!\w)|:(?!\s|$)")
 
 
 class Markup(str):
