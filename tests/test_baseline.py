@@ -9,12 +9,14 @@ import pytest
 import torch
 from recipe_runs import environment, record, run_recipe, weights
 from safetensors.torch import load_file, save_file
-from tiny_models import tiny_bert
+from tiny_models import tiny_bert, tiny_roberta
+from transformers import AutoTokenizer
 
 from hf_tagging import Tagger, TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.models import build_baseline
+from hf_tagging.models.word_tokenizer import describe_tokenizer
 from hf_tagging.training import parse_arguments
 
 ENCODERS = ("mlp", "cnn", "rnn", "lstm", "gru", "twisted", "transformer", "hmm")
@@ -133,6 +135,8 @@ def test_an_incomplete_checkpoint_is_filled_soundly(sample, tmp_path, encoder):
             assert value.float().abs().max() <= max(fresh.state_dict()[name].float().abs().max(), 1.0) * 3, name
             if name in kept:
                 assert torch.equal(value, kept[name]), name
+            elif value.dim() == 2 and value.is_floating_point() and not name.startswith("crf."):
+                assert value.std() > 0.3 * fresh.state_dict()[name].std(), name  # drawn, and not left at nothing
             if name.startswith("crf.legal"):
                 assert torch.equal(value, fresh.state_dict()[name]), name
         assert loaded(**batch).loss.isfinite()
@@ -182,6 +186,7 @@ said = {}
 for folder in sys.argv[3:]:
     options = {"trust_remote_code": True} if sys.argv[1] == "without" else {}
     tag = pipeline("token-classification", model=folder, ignore_labels=[], **options)
+    assert tag("") == [] and tag("  ") == []
     said[folder] = [[x["start"], x["entity"], round(float(x["score"]), 4)] for x in tag(sys.argv[2])]
 print("SAID" + json.dumps(said))
 """
@@ -331,8 +336,63 @@ def test_a_folder_to_start_from_has_to_agree(sample, folders, tokenizer):
     assert torch.equal(model.crf.transitions, weights(Path(start))["crf.transitions"])
     with pytest.raises(ConfigError, match=r"hidden_size: is 8 there, and 16 was asked for"):
         build_baseline(sample, schema, model=start, parts=SMALL | {"hidden_size": 16}, given=["hidden_size"])
+    with pytest.raises(ConfigError, match=r"fold_digits: is None there, and True was asked for"):
+        build_baseline(sample, schema, model=start, vocabulary={"fold_digits": True}, given=["fold_digits"])
+    with pytest.raises(ConfigError, match=r"head: is 'crf' there"):
+        build_baseline(sample, schema, model=start, parts={"head": "linear"}, given=["head"], keep_head=True)
+    counted, _ = build_baseline(
+        sample,
+        schema,
+        model=str(folders["hmm-characters"]),
+        parts={"encoder": "hmm"},
+        given=["encoder"],
+        keep_head=True,
+    )
+    assert torch.equal(counted.emissions, weights(folders["hmm-characters"])["emissions"])
     with pytest.raises(ModelError, match="is a bert, not a tagger from scratch"):
         build_baseline(sample, schema, model=tokenizer, parts=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--encoder twisted --num_layers 5", "num_layers: goes with encoder mlp or cnn"),
+        ("--feature_size 5", "feature_size: needs --word_shape true"),
+        ("--encoder hmm --learning_rate 0.1", "learning_rate: an hmm is counted"),
+        ("--layerwise_lr_decay 0.9", "layerwise_lr_decay: is for pretrained encoders"),
+        ("--model . --word_vectors .", "word_vectors: the model has its words already"),
+        ("--word_vectors nowhere/vectors.txt", "word_vectors: nowhere/vectors.txt is not there"),
+        ("--words nowhere/tokenizer/", "words: nowhere/tokenizer/ is not there"),
+        ("--encoder transformer --hidden_size 10 --positions rotary", "hidden_size: 10 is no multiple of 8"),
+    ],
+)
+def test_contradictions_are_told_before_anything_is_loaded(flags, message):
+    with pytest.raises(ConfigError) as caught:
+        parse_arguments("ner", flags.split(), family="baseline")
+    assert message in str(caught.value)
+
+
+def test_windows_longer_than_512_have_learned_positions(sample):
+    model, _ = build_baseline(
+        sample,
+        TagSchema.detect(sample, task="ner"),
+        parts=SMALL | {"encoder": "transformer", "positions": "learned"},
+        max_length=600,
+    )
+    assert model(torch.full((1, 600), 5)).logits.shape[:2] == (1, 600)
+
+
+def test_a_tokenizer_whose_first_id_is_a_word(sample, tmp_path):
+    folder = tiny_roberta(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    vocabulary = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"]
+    assert vocabulary["<s>"] == 0  # special, so its row may be the one that never learns
+    found = describe_tokenizer(tokenizer)
+    assert found.vector_of_id[:3].tolist() == [0, 1, 2]
+    tokenizer.add_special_tokens({"bos_token": "<pad>", "cls_token": "<pad>"})
+    shifted = describe_tokenizer(tokenizer)
+    assert shifted.vector_of_id[:3].tolist() == [2, 3, 4]
+    assert len(shifted.row_words) == len(shifted.row_counts) == len(found.row_words) + 2
 
 
 # The recipes.

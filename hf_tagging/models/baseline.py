@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 VOCABULARY = "vocabulary"
 # What may differ from the folder that a tagger starts from; everything else fixes the shape of its weights.
 _FREE = {"head", "dropout", "word_dropout", "layer_mix", "freeze_vectors"}
+_OF_WEIGHTS = {"head", "layer_mix"}  # what would be drawn anew, so not where the model is evaluated as it is
 
 
 def build_baseline(
@@ -72,14 +73,19 @@ def build_baseline(
         DataError: If there is no training split to take the words from.
         ModelError: If a folder, a tokenizer or a file of vectors cannot be read.
     """
+    asked = {n: v for n, v in (dict(vocabulary or {}) | dict(parts or {})).items() if n in given}
     if model is not None:
+        if "word_features" in given:
+            asked["word_features"] = word_features
         hub = hub_options(resolve_model(model), revision, trust_remote_code)
-        return _continued(model, schema, dict(parts or {}), set(given), hub, keep_head)
+        return _continued(model, schema, asked, hub, keep_head=keep_head, max_length=max_length)
     if "train" not in dataset:
         raise DataError("a tagger from scratch takes its words from a training split; give --train_file, or --model.")
     found = _vocabulary(dataset["train"], words, vocabulary or {}, revision, trust_remote_code)
     found.tokenizer.model_max_length = max_length or DEFAULT_MAX_LENGTH
     settings = _sizes(found) | _tags(schema)
+    if words == VOCABULARY:
+        settings["vocabulary"] = dict(vocabulary or {})
     parts = dict(parts or {})
     if parts.get("encoder") == "hmm":
         counted: Any = HmmForTokenClassification(HmmConfig(**settings))
@@ -94,7 +100,13 @@ def build_baseline(
         parts["word_size"] = vectors.shape[1]
     features = feature_values(dataset["train"], word_features) if word_features else None
     pooling = "unknown" if words == VOCABULARY else "mean"
-    config = BaselineConfig(**settings, **parts, word_features=features, word_pooling=pooling)
+    config = BaselineConfig(
+        **settings,
+        **parts,
+        word_features=features,
+        word_pooling=pooling,
+        max_positions=found.tokenizer.model_max_length,
+    )
     tagger = BaselineForTokenClassification(config)
     tagger.baseline.words.tables.fill(_tables(found))
     with torch.no_grad():
@@ -157,7 +169,13 @@ def _character_class(character: str) -> int:
 
 
 def _continued(
-    name: str, schema: TagSchema, parts: dict[str, Any], given: set[str], hub: dict[str, Any], keep_head: bool
+    name: str,
+    schema: TagSchema,
+    asked: dict[str, Any],
+    hub: dict[str, Any],
+    *,
+    keep_head: bool,
+    max_length: int | None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A tagger that takes over words and encoder of a folder, and its head where that has the same tags."""
     source = resolve_model(name)
@@ -171,17 +189,15 @@ def _continued(
         )
     if isinstance(config, HmmConfig) and not keep_head:
         raise ModelError(f"--model {name}: an hmm counts everything anew; leave --model out, or type --do_train false.")
-    differing = [n for n in sorted(given & parts.keys() - _FREE) if getattr(config, n, None) != parts[n]]
-    if differing:
-        lines = [f"{n}: is {getattr(config, n, None)!r} there, and {parts[n]!r} was asked for" for n in differing]
-        raise ConfigError(f"--model {name} has other parts:\n  " + "\n  ".join(lines))
+    _check_parts(name, config, asked, free=_FREE - _OF_WEIGHTS if keep_head else _FREE)
     same_tags = config.id2label == schema.id2label
     if keep_head and not same_tags:
         raise ModelError(f"--model {name}: its tag head is for other tags. Leave out --do_train false.")
     config.auto_map = None  # of a pretrained model, it names code that a tagger does not need
-    for part in _FREE & given & parts.keys():
-        setattr(config, part, parts[part])
-    if getattr(config, "separate_directions", False) and config.num_layers > 1 and "layer_mix" not in given:
+    for part in _FREE & asked.keys():
+        setattr(config, part, asked[part])
+    pretrained = "BaselineForLanguageModeling" in (config.architectures or ())
+    if pretrained and config.separate_directions and config.num_layers > 1 and "layer_mix" not in asked:
         config.layer_mix = True  # what language-model pretraining is for (Peters et al. 2018)
     for field, value in _tags(schema).items():
         setattr(config, field, value)
@@ -191,4 +207,19 @@ def _continued(
     if isinstance(config, BaselineConfig) and model.crf is not None:
         # The rules are the data's, and not those of the folder; what was learned of other tags' steps is forgotten.
         model.crf = with_rules(model.crf, config, same_tags)
+    if max_length is not None:
+        tokenizer.model_max_length = max_length
     return model, tokenizer
+
+
+def _check_parts(name: str, config: Any, asked: Mapping[str, Any], *, free: Collection[str]) -> None:
+    """Makes sure that what was asked for is what the folder has; what is free may differ."""
+    there = config.to_dict() | (config.vocabulary or {})
+    there["word_features"] = list(there.get("word_features") or []) or None
+    lines = [
+        f"{n}: is {there.get(n)!r} there, and {value!r} was asked for"
+        for n, value in sorted(asked.items())
+        if n not in free and there.get(n) != value
+    ]
+    if lines:
+        raise ConfigError(f"--model {name} has other parts:\n  " + "\n  ".join(lines))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import PreTrainedConfig
 
 
@@ -9,6 +11,7 @@ class BaselineConfig(PreTrainedConfig):
     """What a `BaselineForTokenClassification` is put together from.
 
     Args:
+        vocabulary: How the words of training were read; None with a subword tokenizer.
         vocab_size: Ids of the tokenizer.
         pad_token_id: Of the tokenizer.
         unk_token_id: Of the tokenizer.
@@ -57,6 +60,7 @@ class BaselineConfig(PreTrainedConfig):
 
     model_type = "tagging-baseline"
 
+    vocabulary: dict[str, Any] | None = None
     vocab_size: int = 3
     pad_token_id: int | None = 0
     unk_token_id: int | None = 1

@@ -36,6 +36,8 @@ class HmmConfig(PreTrainedConfig):
     """Sizes of an `HmmForTokenClassification`, and how it smooths.
 
     Args:
+        encoder: What it is called among the taggers from scratch.
+        vocabulary: How the words were read, see `BaselineConfig`.
         vocab_size: Ids of the tokenizer.
         pad_token_id: Of the tokenizer.
         unk_token_id: Of the tokenizer.
@@ -55,6 +57,8 @@ class HmmConfig(PreTrainedConfig):
 
     model_type = "tagging-hmm"
 
+    encoder: str = "hmm"
+    vocabulary: dict[str, Any] | None = None
     vocab_size: int = 3
     pad_token_id: int | None = 0
     unk_token_id: int | None = 1
@@ -139,6 +143,8 @@ class HmmForTokenClassification(PreTrainedModel):
             minus the log-probability of the tags given the words; without, scores whose argmax is the best path and
             whose softmax the posterior.
         """
+        if not input_ids.shape[1]:  # an empty text, from `pipeline`
+            return TokenClassifierOutput(logits=self.emissions.new_zeros((*input_ids.shape, self.crf.num_tags)))
         words = self.tables.group(input_ids, attention_mask)
         scores = self._scores(input_ids, words)  # (batch, words, tags)
         if labels is None:

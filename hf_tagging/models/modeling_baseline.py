@@ -156,6 +156,9 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
             `logits` (batch, pieces, tags), the same at all pieces of a word. A CRF's are those of its emissions where
             there are labels; without, their argmax is the best path and their softmax the posterior.
         """
+        if not input_ids.shape[1]:  # an empty text, from `pipeline`
+            shape = (*input_ids.shape, self.classifier.out_features)
+            return TokenClassifierOutput(logits=self.classifier.weight.new_zeros(shape))
         vectors, words = self.baseline(input_ids, attention_mask, word_features)
         scores = self.classifier(vectors)  # (batch, words, tags)
         loss = None

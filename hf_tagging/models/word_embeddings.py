@@ -201,7 +201,9 @@ class WordInput(nn.Module):
         if torch.compiler.is_compiling():
             return self.characters(spelled.flatten(0, 1)).unflatten(0, mask.shape)
         rows = spelled[mask]  # (real words, characters)
-        rows = rows[:, : max(int((rows > 0).sum(1).max()), 1)] if len(rows) else rows[:, :1]
+        if not len(rows):  # a text without a word
+            return self.vectors.weight.new_zeros(*mask.shape, self.characters.output_size)
+        rows = rows[:, : max(int((rows > 0).sum(1).max()), 1)]
         distinct, which = torch.unique(rows, dim=0, return_inverse=True)
         found = self.characters(distinct)[which]
         return found.new_zeros(*mask.shape, found.shape[-1]).masked_scatter(mask[..., None], found)

@@ -161,11 +161,12 @@ def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> WordVocabulary:
             texts.append(text or None)
             words.append(text if starts else PREFIX + text)  # "ing" inside words is not the word "ing"
     characters = sorted(set("".join(text for text in texts if text)) - {"\ufffd"})
+    before = [] if 0 in special else ["", ""]  # row 0 never learns, so no piece of a word may have it
     return WordVocabulary(
         tokenizer,
-        np.arange(size, dtype=np.int64),
-        words,
-        np.zeros(size, np.int64),
+        np.arange(size, dtype=np.int64) + len(before),
+        before + words,
+        np.zeros(len(before) + size, np.int64),
         _spelling(texts, characters),
         characters,
     )

@@ -16,6 +16,7 @@ _GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "kernel_size": ("encoder", ("cnn",)),
     "dilation": ("encoder", ("cnn",)),
     "bidirectional": ("encoder", RECURRENT),
+    "num_layers": ("encoder", ("mlp", "cnn", *RECURRENT, "transformer")),
     "layer_mix": ("encoder", (*RECURRENT, "transformer")),
     "num_heads": ("encoder", ("transformer",)),
     "intermediate_size": ("encoder", ("transformer",)),
@@ -34,6 +35,13 @@ _GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "word_dropout": ("words", ("vocabulary",)),
     "freeze_vectors": ("word_vectors", ()),
 }
+# What only a model that learns by gradient has a use for.
+_OF_GRADIENTS = (
+    "learning_rate", "num_train_epochs", "max_steps", "weight_decay", "warmup_steps", "max_grad_norm",
+    "head_learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "class_weights",
+    "label_smoothing_factor",
+)  # fmt: skip
+_OF_NEW_WORDS = ("words", "word_vectors")
 _COUNTED = ("encoder", "words", "model", "min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")
 
 
@@ -130,8 +138,9 @@ class BaselineArguments:
             problems.append(f"character_widths: {self.character_widths} are not widths of 1 and more")
         if self.kernel_size % 2 == 0:
             problems.append(f"kernel_size: {self.kernel_size} is even, so a filter would have no word in its middle")
-        if self.encoder == "transformer" and self.hidden_size % (2 * self.num_heads):
-            problems.append(f"hidden_size: {self.hidden_size} cannot be shared by {self.num_heads} heads of even size")
+        shares = self.num_heads * (2 if self.positions == "rotary" else 1)  # rotary positions turn pairs of dimensions
+        if self.encoder == "transformer" and self.hidden_size % shares:
+            problems.append(f"hidden_size: {self.hidden_size} is no multiple of {shares}, for {self.num_heads} heads")
         if found := [problem for problem in problems if problem]:
             raise ConfigError("\n".join(found))
 
@@ -160,9 +169,16 @@ def useless(values: dict[str, Any]) -> Iterable[str]:
     Yields:
         One line for each.
     """
+    if "layerwise_lr_decay" in values:
+        yield "layerwise_lr_decay: is for pretrained encoders; leave it out"
     if values.get("model"):  # its folder says what it is made of; `build_baseline` compares
+        yield from (f"{n}: the model has its words already; leave it out" for n in _OF_NEW_WORDS if n in values)
         return
     encoder = values.get("encoder", "lstm")
+    if encoder == "hmm":
+        yield from (f"{n}: an hmm is counted, not trained; leave it out" for n in _OF_GRADIENTS if n in values)
+    elif "feature_size" in values and not (values.get("word_shape") or values.get("word_features")):
+        yield "feature_size: needs --word_shape true or --word_features COLUMN"
     for name in (f.name for f in fields(BaselineArguments) if f.name in values):
         if encoder == "hmm":
             if name not in _COUNTED:

@@ -185,6 +185,7 @@ def parse_arguments(
     defaults = {"metric_for_best_model": _METRIC[task]} | (FROM_SCRATCH if family == "baseline" else {})
     parser = make_parser(_PARTS[family], description, **defaults)
     values, problems = read_values(parser, argv)
+    given = frozenset(values)
     reconcile(family, values)
     problems += missing_paths(values) + _unknown_metric(task, values)
     problems += useless(values) if family == "baseline" else []
@@ -192,7 +193,7 @@ def parse_arguments(
     parts = [build(part, parser, values, problems) for part in _PARTS[family]]
     refuse(problems)
     data, model, training = parts
-    return name_output(RunArguments(task, data, model, training, frozenset(values)))
+    return name_output(RunArguments(task, data, model, training, given))
 
 
 def reconcile(family: str, values: dict[str, Any]) -> None:
@@ -246,7 +247,7 @@ def _no_sum_over_words(values: dict[str, Any]) -> list[str]:
 def missing_paths(values: dict[str, Any]) -> list[str]:
     """Paths that are not there. A name that may be one on the Hub is left to the Hub."""
     problems = []
-    for name in ("train_file", "validation_file", "test_file", "resume_from_checkpoint"):
+    for name in ("train_file", "validation_file", "test_file", "word_vectors", "resume_from_checkpoint"):
         given = values.get(name) or []
         for path in [given] if isinstance(given, str) else given:
             if not Path(path).expanduser().exists():
@@ -256,7 +257,7 @@ def missing_paths(values: dict[str, Any]) -> list[str]:
         values["resume_from_checkpoint"] = str(checkpoint)
         if not (checkpoint / "trainer_state.json").is_file():
             problems.append(f"resume_from_checkpoint: {checkpoint} is no checkpoint, it has no trainer_state.json")
-    for name in ("dataset", "model"):
+    for name in ("dataset", "model", "words"):
         path = values.get(name)
         if path and looks_like_path(path) and not Path(path).expanduser().exists():
             problems.append(f"{name}: {path} is not there{did_you_mean(Path(path))}")
