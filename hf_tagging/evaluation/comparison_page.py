@@ -113,7 +113,8 @@ def _legend(comparison: Comparison, reference: str) -> list[str]:
     what = "words" if comparison.task == "pos" else "entities"
     lines = [
         f"{name[0].upper()}{name[1:]} over {what}, mean ± standard deviation over seeds.",
-        f"Intervals: bootstrap over the {comparison.sentences:,} sentences, {comparison.resamples:,} resamples.",
+        f"Intervals: bootstrap over the {comparison.sentences:,} sentences, {comparison.resamples:,} resamples. "
+        "They, differences and p are of the counts of all seeds together.",
     ]
     if any(row.p_value is not None for row in comparison.rows):
         lines.append(
