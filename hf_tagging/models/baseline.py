@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -83,37 +84,45 @@ def build_baseline(
         raise DataError("a tagger from scratch takes its words from a training split; give --train_file, or --model.")
     found = _vocabulary(dataset["train"], words, vocabulary or {}, revision, trust_remote_code)
     found.tokenizer.model_max_length = max_length or DEFAULT_MAX_LENGTH
-    settings = _sizes(found) | _tags(schema)
-    if words == VOCABULARY:
-        settings["vocabulary"] = dict(vocabulary or {})
-    parts = dict(parts or {})
-    if parts.get("encoder") == "hmm":
-        counted: Any = HmmForTokenClassification(HmmConfig(**settings))
-        counted.tables.fill(_tables(found))
-        return counted, found.tokenizer
+    settings = _sizes(found) | _tags(schema) | dict(parts or {})
+    settings["vocabulary"] = dict(vocabulary or {}) if words == VOCABULARY else None
+    if settings.get("encoder") == "hmm":
+        return _counted(found, settings), found.tokenizer
+    settings["word_features"] = feature_values(dataset["train"], word_features) if word_features else None
+    settings["word_pooling"] = "unknown" if words == VOCABULARY else "mean"
     vectors = None
     if word_vectors:
-        size = parts["word_size"] if "word_size" in given else None
-        generator = np.random.default_rng(torch.initial_seed() % 2**32)
-        vectors, coverage = initial_vectors(word_vectors, found, size=size, generator=generator)
-        logger.info("%s: %s", word_vectors, coverage.describe())
-        parts["word_size"] = vectors.shape[1]
-    features = feature_values(dataset["train"], word_features) if word_features else None
-    pooling = "unknown" if words == VOCABULARY else "mean"
-    config = BaselineConfig(
-        **settings,
-        **parts,
-        word_features=features,
-        word_pooling=pooling,
-        max_positions=found.tokenizer.model_max_length,
-    )
-    tagger = BaselineForTokenClassification(config)
-    tagger.baseline.words.tables.fill(_tables(found))
+        vectors = _read_vectors(word_vectors, found, size=settings["word_size"] if "word_size" in given else None)
+    return _drawn(found, settings, vectors), found.tokenizer
+
+
+def _counted(found: WordVocabulary, settings: Mapping[str, Any]) -> PreTrainedModel:
+    """An HMM that has not counted yet."""
+    names = {field.name for field in fields(HmmConfig)}
+    tagger: Any = HmmForTokenClassification(HmmConfig(**{n: v for n, v in settings.items() if n in names}))
+    tagger.tables.fill(_tables(found))
+    return tagger
+
+
+def _drawn(found: WordVocabulary, settings: dict[str, Any], vectors: np.ndarray | None) -> PreTrainedModel:
+    """A tagger with random weights but for the word vectors, where there are any. (rows, size)"""
+    if vectors is not None:
+        settings = settings | {"word_size": vectors.shape[1]}
+    tagger = BaselineForTokenClassification(BaselineConfig(**settings))
+    words = tagger.baseline.words
+    words.tables.fill(_tables(found))
     with torch.no_grad():
-        tagger.baseline.words.row_counts.copy_(torch.from_numpy(found.row_counts))
+        words.row_counts.copy_(torch.from_numpy(found.row_counts))
         if vectors is not None:
-            tagger.baseline.words.vectors.weight.copy_(torch.from_numpy(vectors))
-    return tagger, found.tokenizer
+            words.vectors.weight.copy_(torch.from_numpy(vectors))
+    return tagger
+
+
+def _read_vectors(file: str, found: WordVocabulary, size: int | None) -> np.ndarray:
+    generator = np.random.default_rng(torch.initial_seed() % 2**32)
+    vectors, coverage = initial_vectors(file, found, size=size, generator=generator)
+    logger.info("%s: %s", file, coverage.describe())
+    return vectors
 
 
 def _vocabulary(
@@ -138,6 +147,7 @@ def _sizes(found: WordVocabulary) -> dict[str, Any]:
         "num_vectors": len(found.row_words),
         "num_characters": len(found.characters) + 2,
         "max_piece_characters": found.spelling.shape[1],
+        "max_positions": found.tokenizer.model_max_length,
         "pad_token_id": found.tokenizer.pad_token_id,
         "unk_token_id": found.tokenizer.unk_token_id,
     }
