@@ -44,8 +44,13 @@ _SHARES = [
 ]  # fmt: skip
 _COUNTS = ["support", "unseen_words", "words", "sentences", "words_per_second"]
 _HISTORY = ["epoch", "step", "loss", "accuracy", "precision", "recall", "f1", "macro_f1"]
+_PARTS = [
+    "encoder", "words", "min_count", "lowercase", "fold_digits", "fold_tweets", "word_size", "word_dropout",
+    "characters", "word_shape", "word_features", "hidden_size", "num_layers", "dropout",
+]  # fmt: skip
+_OF_WORDS = {"encoder", "words", "min_count", "lowercase", "fold_digits", "fold_tweets", "seed"}  # what an hmm has
 _SETTINGS = [
-    "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps",
+    *_PARTS, "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps",
     "warmup_steps", "lr_scheduler_type", "optim", "weight_decay", "max_grad_norm", "label_smoothing_factor",
     "layerwise_lr_decay", "head_learning_rate", "class_weights", "early_stopping_patience", "head", "head_dropout",
     "freeze_layers", "lora", "lora_rank", "lora_alpha", "lora_dropout", "bf16", "fp16", "scheme", "label_strategy",
@@ -237,6 +242,7 @@ def _settings(record: Record) -> str:
     arguments = record["arguments"]
     hidden = {"scheme"} if record["task"] == "pos" else set()
     hidden.add("num_train_epochs" if (arguments.get("max_steps") or 0) > 0 else "max_steps")
+    hidden |= set(_SETTINGS) - _OF_WORDS if arguments.get("encoder") == "hmm" else set()
     hidden |= set() if arguments.get("lora") else {name for name in _SETTINGS if name.startswith("lora_")}
     rows = []
     for name in _SETTINGS:
