@@ -50,7 +50,8 @@ _PARTS = [
 ]  # fmt: skip
 _OF_WORDS = {"encoder", "words", "min_count", "lowercase", "fold_digits", "fold_tweets", "seed"}  # what an hmm has
 _SETTINGS = [
-    *_PARTS, "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps",
+    *_PARTS,
+    "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps",
     "warmup_steps", "lr_scheduler_type", "optim", "weight_decay", "max_grad_norm", "label_smoothing_factor",
     "layerwise_lr_decay", "head_learning_rate", "class_weights", "early_stopping_patience", "head", "head_dropout",
     "freeze_layers", "lora", "lora_rank", "lora_alpha", "lora_dropout", "bf16", "fp16", "scheme", "label_strategy",
