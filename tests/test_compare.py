@@ -531,9 +531,15 @@ with plain_errors(interrupted=GO_ON):
 """
 
 
+def hear_ctrl_c():
+    """Undoes what a shell does to jobs in the background: there SIGINT is ignored, and processes inherit it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def begin(tmp_path, job):
     """A comparison in a process of its own, once its run has begun."""
     process = subprocess.Popen([sys.executable, "-c", COMPARE, tmp_path / "out", *job.command], env=environment(),
+                               preexec_fn=hear_ctrl_c,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
     wait_until(lambda: job.log.exists() and "\nbegins\n" in job.log.read_text())
     return process
@@ -618,7 +624,14 @@ def test_killed_in_the_middle_and_gone_on(tmp_path):
     """)  # fmt: skip
     command = [sys.executable, str(ROOT / "recipes" / "compare.py"), "--config", str(path)]
     assert describe_plan(read_plan(path)).count(" (to do):\n") == 3
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=hear_ctrl_c,
+    )
     wait_until(lambda: list((out / "fast" / "seed-3").glob("checkpoint-*/complete.json")), 120)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

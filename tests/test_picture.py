@@ -82,7 +82,9 @@ def test_every_command_in_the_documents_parses(document, line, tmp_path):
     if recipe:
         flags = words[words.index(recipe) + 1 :]
         for i, flag in enumerate(flags):
-            names_a_file = re.fullmatch(r"--(\w+_file|dataset|model)", flag) and re.search(r"\.|^PATH", flags[i + 1])
+            names_a_file = re.fullmatch(r"--(\w+_file|dataset|model|word_vectors)", flag) and re.search(
+                r"\.|^PATH", flags[i + 1]
+            )
             if names_a_file and not (ROOT / flags[i + 1]).exists():
                 flags[i + 1] = str(tmp_path / Path(flags[i + 1]).name)  # stands in for the reader's own file
                 Path(flags[i + 1]).touch()
