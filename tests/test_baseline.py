@@ -64,7 +64,7 @@ def batch_of(sample, tokenizer, rows, sentences="validation"):
 
 
 def starts(batch):
-    """Where a word is scored. (batch, pieces)"""
+    """Where a word is scored. (batch, subwords)"""
     return batch["labels"] != -100
 
 
@@ -241,8 +241,8 @@ def test_onnx_or_a_clear_refusal(sample, encoder):
     model, tokens = built(sample, encoder, "linear", "characters")
     batch = batch_of(sample, tokens, range(4))
     inputs = (batch["input_ids"], batch["attention_mask"])
-    batches, pieces = torch.export.Dim("batch", min=2, max=64), torch.export.Dim("pieces", min=2, max=512)
-    shapes = {"input_ids": {0: batches, 1: pieces}, "attention_mask": {0: batches, 1: pieces}}
+    batches, subwords = torch.export.Dim("batch", min=2, max=64), torch.export.Dim("subwords", min=2, max=512)
+    shapes = {"input_ids": {0: batches, 1: subwords}, "attention_mask": {0: batches, 1: subwords}}
     kinds = dict(zip(("input_ids", "attention_mask"), inputs, strict=True))
     if encoder in ("rnn", "lstm", "gru", "twisted"):
         with pytest.raises(Exception, match="cannot be exported"):

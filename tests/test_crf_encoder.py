@@ -18,7 +18,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrai
 
 from hf_tagging import Tagger, TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.data.batching import WindowCollator
-from hf_tagging.data.pretokenized import piece_kinds
+from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import CrfEncoderForTokenClassification, LinearChainCrf, load_encoder
 from hf_tagging.training import TaggingTrainer, parse_arguments
@@ -62,21 +62,21 @@ def saved(folder, model, tokenizer):
 @pytest.mark.parametrize("name", KINDS)
 def test_kinds_say_where_the_words_of_a_text_start(folders, name):
     tokenizer = AutoTokenizer.from_pretrained(folders[name])
-    kinds = piece_kinds(tokenizer)
+    kinds = subword_kinds(tokenizer)
     encoding = tokenizer.backend_tokenizer.encode(PLAIN.split(), is_pretokenized=True)
     words = encoding.word_ids
     expected = [0 if w is None else 1 if w != words[i - 1] else 2 for i, w in enumerate(words)]
     assert kinds[encoding.ids].tolist() == expected
     assert 2 in expected
     assert kinds[[tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.mask_token_id]].tolist() == [0, 1, 1]
-    assert len(piece_kinds(tokenizer, size=len(tokenizer) + 3)) == len(tokenizer) + 3
-    assert piece_kinds(tokenizer, size=len(tokenizer) + 3)[-3:].tolist() == [1, 1, 1]
+    assert len(subword_kinds(tokenizer, size=len(tokenizer) + 3)) == len(tokenizer) + 3
+    assert subword_kinds(tokenizer, size=len(tokenizer) + 3)[-3:].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("build", [tiny_roberta, tiny_modernbert])
 def test_kinds_of_a_tokenizer_that_takes_split_words_for_beginnings(tmp_path, build):
     tokenizer = AutoTokenizer.from_pretrained(build(tmp_path, add_prefix_space=False))
-    kinds = piece_kinds(tokenizer)
+    kinds = subword_kinds(tokenizer)
     encoding = tokenizer.backend_tokenizer.encode(PLAIN.split(), is_pretokenized=True, add_special_tokens=False)
     words = encoding.word_ids
     starts = [w != before for w, before in zip(words, [None, *words], strict=False)]
@@ -90,8 +90,8 @@ def test_kinds_of_sentencepiece():
     trainer = trainers.BpeTrainer(vocab_size=60, special_tokens=["<pad>", "<unk>"], show_progress=False)
     tokenizer.train_from_iterator([PLAIN, "sailed, “slowly”."], trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
-    kinds, of = piece_kinds(fast), fast.get_vocab()
-    assert {piece: int(kinds[of[piece]]) for piece in ("<pad>", "<unk>", "▁", "▁s", "ed", ",", "”", ".")} == {
+    kinds, of = subword_kinds(fast), fast.get_vocab()
+    assert {subword: int(kinds[of[subword]]) for subword in ("<pad>", "<unk>", "▁", "▁s", "ed", ",", "”", ".")} == {
         "<pad>": 0, "<unk>": 1, "▁": 1, "▁s": 1, "ed": 2, ",": 1, "”": 1, ".": 1,
     }  # fmt: skip
 
@@ -125,7 +125,7 @@ def test_loss_is_the_likelihood_of_the_labels(folders, sample):
     batch = batch_of(sample, tokenizer)
     outcome = model(**batch)
     labels, known = batch["labels"], batch["labels"] != -100
-    starts = torch.from_numpy(piece_kinds(tokenizer))[batch["input_ids"]] == 1
+    starts = torch.from_numpy(subword_kinds(tokenizer))[batch["input_ids"]] == 1
     assert (starts != known).any()  # punctuation within words, which is summed over
     expected = -model.crf.log_likelihood(outcome.logits, labels, starts, partial=True).sum()
     torch.testing.assert_close(outcome.loss, expected / known.sum())
@@ -177,7 +177,7 @@ def test_an_incomplete_checkpoint_is_filled_soundly(folders, tmp_path):
                 assert torch.equal(value, state[name]), name
             elif name.startswith("crf."):
                 assert not value.any(), name
-            elif name == "piece_kind":
+            elif name == "subword_kind":
                 assert value.tolist() == [1] * len(value)
             else:
                 assert value.isfinite().all(), name
@@ -348,7 +348,7 @@ def test_an_adapter_alone_carries_its_crf(run, tmp_path, folders):
             shutil.copy(file, adapter)
     words = [PLAIN.split()]
     whole, alone = Tagger.from_pretrained(out), Tagger.from_pretrained(adapter)
-    assert torch.equal(alone.model.piece_kind, whole.model.piece_kind)
+    assert torch.equal(alone.model.subword_kind, whole.model.subword_kind)
     assert alone.tag_with_scores(words)[0] == [
         (t, pytest.approx(p, abs=1e-5)) for t, p in whole.tag_with_scores(words)[0]
     ]

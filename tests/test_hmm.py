@@ -32,14 +32,14 @@ def words_of(words):
     """A tokenizer that spells what it does not know, and the tables of its ids."""
     rows = dict.fromkeys(words)
     letters = [*CHARACTERS, *(f"##{c}" for c in CHARACTERS)]
-    pieces = [*dict.fromkeys(["[PAD]", "[UNK]", *rows, *letters])]
-    backend = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
+    subwords = [*dict.fromkeys(["[PAD]", "[UNK]", *rows, *letters])]
+    backend = Tokenizer(models.WordPiece({p: i for i, p in enumerate(subwords)}, unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    spellings = [[], [1], *([CHARACTERS.index(c) + 2 for c in p.removeprefix("##")] for p in pieces[2:])]
+    spellings = [[], [1], *([CHARACTERS.index(c) + 2 for c in p.removeprefix("##")] for p in subwords[2:])]
     width = max(map(len, spellings))
     tables = {
-        "piece_kind": torch.tensor([0, 1, *(2 if p.startswith("##") else 1 for p in pieces[2:])]),
-        "vector_of_id": torch.tensor([0, 1, *(i if p in rows else 1 for i, p in enumerate(pieces[2:], 2))]),
+        "subword_kind": torch.tensor([0, 1, *(2 if p.startswith("##") else 1 for p in subwords[2:])]),
+        "vector_of_id": torch.tensor([0, 1, *(i if p in rows else 1 for i, p in enumerate(subwords[2:], 2))]),
         "spelling": torch.tensor([[*s, *[0] * (width - len(s))] for s in spellings]),
         "character_class": torch.tensor([0, 4, *[LOWER] * 26, *[UPPER] * 26, *[DIGIT] * 10]),
     }
@@ -59,7 +59,7 @@ def model_of(words=WORDS, tags=TAGS, **options):
         vocab_size=len(tokenizer),
         num_vectors=len(set(words)) + 2,
         num_characters=len(CHARACTERS) + 2,
-        max_piece_characters=tables["spelling"].shape[1],
+        max_subword_characters=tables["spelling"].shape[1],
         id2label=dict(enumerate(tags)),
         label2id={tag: i for i, tag in enumerate(tags)},
         **options,
@@ -70,7 +70,7 @@ def model_of(words=WORDS, tags=TAGS, **options):
 
 
 def batch_of(tokenizer, sentences, labelled=True):
-    """Sentences with a tag per word, at its first piece."""
+    """Sentences with a tag per word, at its first subword."""
     encoded = tokenizer([text for text, _ in sentences], padding=True, return_tensors="pt")
     labels = torch.full_like(encoded["input_ids"], -100)
     for row, (_, tags) in enumerate(sentences):

@@ -25,7 +25,7 @@ from hf_tagging.training.pretraining import parse_pretraining
 
 SMALL = {"word_size": 8, "hidden_size": 8, "num_layers": 2, "num_heads": 2, "intermediate_size": 8, "dropout": 0.0}
 RECURRENT = ("rnn", "lstm", "gru")
-MASK, A, B, C, REST = 2, 3, 4, 5, 6  # of a vocabulary of words, after padding and unknown; then pieces that spell
+MASK, A, B, C, REST = 2, 3, 4, 5, 6  # of a vocabulary of words, after padding and unknown; then subwords that spell
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_other_shares():
     assert (labels != -100).double().mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-def pieces(**options):
+def subwords(**options):
     """[PAD] [UNK] [CLS] [SEP] [MASK], then a word, one more, and what continues words."""
     kinds = np.array([0, 1, 0, 0, 1, 1, 1, 2, 2], np.int8)
     targets = np.array([-100] * 5 + [5, 6, 7, 8])
@@ -95,7 +95,7 @@ def pieces(**options):
 
 
 def test_all_subwords_of_a_word_share_its_fate():
-    batch = pieces()([window(2, 5, 7, 8, 6, 7, 5, 3)] * 500)
+    batch = subwords()([window(2, 5, 7, 8, 6, 7, 5, 3)] * 500)
     hidden = (batch["labels"] != -100).numpy()
     assert not hidden[:, [0, 7]].any()
     assert (hidden[:, 1] == hidden[:, 2]).all()
@@ -108,7 +108,7 @@ def test_all_subwords_of_a_word_share_its_fate():
 
 
 def test_a_word_that_is_predicted_whole_becomes_one_mask():
-    rows = pieces(whole=True).examples([window(2, 5, 7, 8, 6, 3)] * 300, np.random.default_rng(0))
+    rows = subwords(whole=True).examples([window(2, 5, 7, 8, 6, 3)] * 300, np.random.default_rng(0))
     kinds = {(tuple(row["input_ids"]), tuple(row["targets"][:, 0])) for row in rows}
     assert ((2, 4, 6, 3), (-100, 5, -100, -100)) in kinds
     assert ((2, 5, 7, 8, 4, 3), (-100, -100, -100, -100, 6, -100)) in kinds
@@ -117,7 +117,7 @@ def test_a_word_that_is_predicted_whole_becomes_one_mask():
 
 
 def test_neighbours_are_predicted():
-    # A B C, an unknown word of two pieces, A; a window with the last three words its own.
+    # A B C, an unknown word of two subwords, A; a window with the last three words its own.
     batch = words_only("bidirectional")([window(A, B, C, REST, 7, A), window(A, B, C, owned=[False, True, True])])
     ahead, back = batch["labels"].unbind(-1)
     assert ahead.tolist() == [[B, C, -100, A, -100, -100], [B, C, -100, -100, -100, -100]]

@@ -119,10 +119,10 @@ def test_labels_first_and_all(bert):
     schema = TagSchema(("O", "B-PER", "I-PER"), "IOB2")
     windows = Aligner(bert).windows([["a", "unaffable", "b"]])
     tags = np.array([0, 1, 2])
-    pieces = len(windows.input_ids) - 4  # subwords of the middle word
-    assert pieces > 1
-    assert label_subwords(windows, tags, schema).tolist() == [-100, 0, 1, *[-100] * (pieces - 1), 2, -100]
-    assert label_subwords(windows, tags, schema, "all").tolist() == [-100, 0, 1, *[2] * (pieces - 1), 2, -100]
+    subwords = len(windows.input_ids) - 4  # subwords of the middle word
+    assert subwords > 1
+    assert label_subwords(windows, tags, schema).tolist() == [-100, 0, 1, *[-100] * (subwords - 1), 2, -100]
+    assert label_subwords(windows, tags, schema, "all").tolist() == [-100, 0, 1, *[2] * (subwords - 1), 2, -100]
 
 
 def test_edited_code_never_meets_stale_features(bert, monkeypatch):

@@ -19,7 +19,7 @@ SENTENCES = [
 ]
 
 
-def pieces(vocabulary, word):
+def subwords(vocabulary, word):
     encoded = vocabulary.tokenizer.backend_tokenizer.encode([word], is_pretokenized=True, add_special_tokens=False)
     return encoded.tokens
 
@@ -31,21 +31,21 @@ def split(vocabulary, text):
 def test_a_known_word_is_one_id_and_an_unseen_one_is_spelled():
     vocabulary = build_word_tokenizer(SENTENCES)
     for word in (word for sentence in SENTENCES for word in sentence):
-        assert pieces(vocabulary, word) == [word]
-    assert pieces(vocabulary, "Xyzzy") == ["X", "##y", "##z", "##z", "##y"]
-    assert pieces(vocabulary, "1996-08") == ["1", "##9", "##9", "##6", "##-", "##0", "##8"]
-    assert pieces(vocabulary, "ün") == ["ü", "##n"]
-    assert pieces(vocabulary, "snow☃") == ["[UNK]"]  # training never showed ☃
-    assert pieces(vocabulary, "x" * 101) == ["[UNK]"]
+        assert subwords(vocabulary, word) == [word]
+    assert subwords(vocabulary, "Xyzzy") == ["X", "##y", "##z", "##z", "##y"]
+    assert subwords(vocabulary, "1996-08") == ["1", "##9", "##9", "##6", "##-", "##0", "##8"]
+    assert subwords(vocabulary, "ün") == ["ü", "##n"]
+    assert subwords(vocabulary, "snow☃") == ["[UNK]"]  # training never showed ☃
+    assert subwords(vocabulary, "x" * 101) == ["[UNK]"]
 
 
 @pytest.mark.parametrize("word", ["##", "###", "##a", "a##b", "#"])
 @pytest.mark.parametrize("seen", [True, False])
 def test_a_word_that_looks_like_a_continuation_starts_all_the_same(word, seen):
     vocabulary = build_word_tokenizer([*SENTENCES, [word]] if seen else SENTENCES)
-    first, *others = pieces(vocabulary, word)
+    first, *others = subwords(vocabulary, word)
     assert not first.startswith("##")
-    assert all(piece.startswith("##") for piece in others)
+    assert all(subword.startswith("##") for subword in others)
     assert not (seen and others)
 
 
@@ -54,14 +54,14 @@ def test_rows_stand_for_words_the_most_frequent_first():
     assert vocabulary.row_words == ["[PAD]", "[UNK]", "[MASK]", "b", "c"]
     assert vocabulary.row_counts.tolist() == [0, 2, 0, 3, 2]  # a and d are unknown
     ids = vocabulary.tokenizer.get_vocab()
-    assert [ids[piece] for piece in ("[PAD]", "[UNK]", "[MASK]", "b", "c")] == [0, 1, 2, 3, 4]
-    assert [vocabulary.vector_of_id[ids[piece]] for piece in ("b", "c", "a", "##b")] == [3, 4, 1, 1]
+    assert [ids[subword] for subword in ("[PAD]", "[UNK]", "[MASK]", "b", "c")] == [0, 1, 2, 3, 4]
+    assert [vocabulary.vector_of_id[ids[subword]] for subword in ("b", "c", "a", "##b")] == [3, 4, 1, 1]
     assert vocabulary.vector_of_id[:3].tolist() == [0, 1, 2]
     assert len(vocabulary.vector_of_id) == len(vocabulary.spelling) == len(vocabulary.tokenizer)
     assert build_word_tokenizer([["b", "a", "b", "c"]], max_words=1).row_words[3:] == ["b"]
 
 
-def test_lowercase_shares_rows_and_keeps_the_case_of_pieces():
+def test_lowercase_shares_rows_and_keeps_the_case_of_subwords():
     vocabulary = build_word_tokenizer([["The", "iPhone", "the", "rain"]], lowercase=True)
     ids = vocabulary.tokenizer.get_vocab()
     row = {form: vocabulary.row_words[vocabulary.vector_of_id[ids[form]]] for form in ids}
@@ -76,12 +76,12 @@ def test_lowercase_shares_rows_and_keeps_the_case_of_pieces():
 def test_digits_and_tweets_are_folded_in_training_and_in_text():
     vocabulary = build_word_tokenizer([["I", "paid", "1998", "@ann"]], fold_digits=True, fold_tweets=True)
     assert {"0000", "@user", "#hashtag", "URL"} <= set(vocabulary.row_words)
-    assert pieces(vocabulary, "2024") == ["0000"]
+    assert subwords(vocabulary, "2024") == ["0000"]
     for word, folded in {
         "@Joe_1": "@user", "#Lisbon2024": "#hashtag", "#1": None, "http://t.co/Ab1": "URL", "www.a.org": "URL",
         "https://a.b/c?d=e": "URL", "bit.ly/xY": "URL", "me@example.org": None, "URL": "URL",
     }.items():  # fmt: skip
-        assert (pieces(vocabulary, word) == [folded]) == (folded is not None), word
+        assert (subwords(vocabulary, word) == [folded]) == (folded is not None), word
 
 
 def test_offsets_are_those_of_the_text_where_words_are_folded():
@@ -96,14 +96,14 @@ def test_offsets_are_those_of_the_text_where_words_are_folded():
                       ("#tag", "#hashtag")]  # fmt: skip
 
 
-def test_spelling_is_that_of_the_pieces():
+def test_spelling_is_that_of_the_subwords():
     vocabulary = build_word_tokenizer([["abc", "x" * 12 + "-" + "y" * 12]])
     ids = vocabulary.tokenizer.get_vocab()
 
-    def spelled(piece):
-        return "".join(vocabulary.characters[i - 2] if i > 1 else "?" for i in vocabulary.spelling[ids[piece]] if i)
+    def spelled(subword):
+        return "".join(vocabulary.characters[i - 2] if i > 1 else "?" for i in vocabulary.spelling[ids[subword]] if i)
 
-    assert [spelled(piece) for piece in ("abc", "##b", "b", "[PAD]", "[UNK]")] == ["abc", "b", "b", "", "?"]
+    assert [spelled(subword) for subword in ("abc", "##b", "b", "[PAD]", "[UNK]")] == ["abc", "b", "b", "", "?"]
     assert spelled("x" * 12 + "-" + "y" * 12) == "x" * 12 + "y" * 12
     assert vocabulary.spelling.shape[1] == 24
 
@@ -143,7 +143,7 @@ def test_a_given_word_is_never_split():
     windows = Aligner(vocabulary.tokenizer).windows([words])
     assert windows.words[windows.heads].tolist() == list(range(len(words)))  # one start each, none lost
     assert windows.vanished.tolist() == [1]  # the empty string
-    starts = [not piece.startswith("##") for piece in vocabulary.tokenizer.convert_ids_to_tokens(windows.input_ids)]
+    starts = [not subword.startswith("##") for subword in vocabulary.tokenizer.convert_ids_to_tokens(windows.input_ids)]
     assert starts[:-1] == windows.heads[:-1].tolist()  # but "b" of the last one, which white space splits
     assert windows.input_ids[windows.words == words.index("")].tolist() == [1]
 
@@ -173,19 +173,19 @@ def test_any_tokenizer_can_be_described(tmp_path):
     assert described.row_words[ids["chef"]] == "chef"
     assert described.row_words[ids["##e"]] == "##e"
 
-    def spelled(piece, described=described):
-        row = described.spelling[described.tokenizer.convert_tokens_to_ids(piece)]
+    def spelled(subword, described=described):
+        row = described.spelling[described.tokenizer.convert_tokens_to_ids(subword)]
         return "".join(described.characters[i - 2] if i > 1 else "?" for i in row if i)
 
-    assert [spelled(piece) for piece in ("chef", "##e", "[PAD]", "[CLS]")] == ["chef", "e", "", "?"]
+    assert [spelled(subword) for subword in ("chef", "##e", "[PAD]", "[CLS]")] == ["chef", "e", "", "?"]
 
 
-def test_pieces_of_bytes_are_read_as_characters(tmp_path):
+def test_subwords_of_bytes_are_read_as_characters(tmp_path):
     described = describe_tokenizer(AutoTokenizer.from_pretrained(tiny_roberta(tmp_path)))
     ids = described.tokenizer.get_vocab()
     spelling = {
-        piece: [described.characters[i - 2] if i > 1 else "?" for i in described.spelling[ids[piece]] if i]
-        for piece in ("Ġbook", "a", "Ġ", "Ã", "<pad>")
+        subword: [described.characters[i - 2] if i > 1 else "?" for i in described.spelling[ids[subword]] if i]
+        for subword in ("Ġbook", "a", "Ġ", "Ã", "<pad>")
     }
     assert spelling == {"Ġbook": list("book"), "a": ["a"], "Ġ": ["?"], "Ã": ["?"], "<pad>": []}
     assert (described.row_words[ids["Ġbook"]], described.row_words[ids["a"]]) == ("book", "##a")

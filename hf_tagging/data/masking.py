@@ -31,7 +31,7 @@ class Predictable:
     """What of a tokenizer's ids a model is to predict.
 
     Args:
-        kinds: What an id is to words, see `piece_kinds`. (ids,)
+        kinds: What an id is to words, see `subword_kinds`. (ids,)
         targets: The label of each id, -100 where it is never predicted. (ids,)
         pad_id: Fills batches.
         mask_id: Hides words; None where none is hidden.

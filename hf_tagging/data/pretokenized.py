@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_tagging.errors import ModelError
 
-OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a subword is to words, see `piece_kinds`
+OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a subword is to words, see `subword_kinds`
 _SPACES = "\u0120\u2581"  # how byte-level BPE and SentencePiece write the space before a word
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # a byte of a character that SentencePiece does not know
 
@@ -92,7 +92,7 @@ def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int:
     raise ModelError("The tokenizer has no unknown, mask, end or padding token to stand for a word without subwords.")
 
 
-def piece_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None) -> np.ndarray:
+def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None) -> np.ndarray:
     """What each id of a vocabulary is to words, so that a model can tell words apart by its input ids alone.
 
     WordPiece says it outright (``##ing``); the others mark the space before a word, and what has no mark continues one.
@@ -113,7 +113,7 @@ def piece_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None) 
     prepared, lead = prepare_tokenizer(tokenizer)
     kinds = np.full(max(len(prepared), size or 0), STARTS, np.int8)
     continues = _continues(prepared, lead)
-    kinds[[i for piece, i in prepared.get_vocab().items() if continues(piece)]] = CONTINUES
+    kinds[[i for subword, i in prepared.get_vocab().items() if continues(subword)]] = CONTINUES
     before, after = special_tokens(prepared)
     named = set(prepared.all_special_ids)
     kinds[[*named]] = OUTSIDE
@@ -126,16 +126,16 @@ def _continues(tokenizer: PreTrainedTokenizerBase, lead: str) -> Callable[[str],
     """Tells whether a subword, as the vocabulary writes it, continues a word."""
     backend = tokenizer.backend_tokenizer
     if prefix := getattr(backend.model, "continuing_subword_prefix", None):
-        return lambda piece: piece.startswith(prefix)
+        return lambda subword: subword.startswith(prefix)
     probe = backend.encode([lead + "a", lead + "a"], is_pretokenized=True, add_special_tokens=False)
-    space = next((piece[0] for piece, word in zip(probe.tokens, probe.word_ids, strict=True) if word), "")
+    space = next((subword[0] for subword, word in zip(probe.tokens, probe.word_ids, strict=True) if word), "")
     if space not in _SPACES or not space:  # whole words, or a mark at their ends: nothing is known to continue one
-        return lambda piece: False
+        return lambda subword: False
 
-    def unmarked(piece: str) -> bool:
-        first = piece[:1]
+    def unmarked(subword: str) -> bool:
+        first = subword[:1]
         # Byte-level BPE writes bytes as characters, and of those only ASCII ones are what they look like.
         mark = unicodedata.category(first or "a")[0] in "PS" and (space == _SPACES[1] or first.isascii())
-        return first != space and (not mark or _BYTE.fullmatch(piece) is not None)
+        return first != space and (not mark or _BYTE.fullmatch(subword) is not None)
 
     return unmarked

@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_tagging.data.pretokenized import piece_kinds
+from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.data.word_features import feature_values
@@ -63,7 +63,7 @@ def build_baseline(
         given: Which of the parts were asked for, and not left to their default: they must agree with `model`.
         word_vectors: A file of word vectors to start from, see `initial_vectors`.
         word_features: Further columns of the dataset.
-        max_length: Pieces per window; None: 512.
+        max_length: Subwords per window; None: 512.
         model: Start from this folder (of recipes/pretrain.py, or a tagger from scratch) instead.
         revision: Of a model or a tokenizer on the Hub.
         trust_remote_code: Run code that comes with a model or tokenizer.
@@ -146,7 +146,7 @@ def _sizes(found: WordVocabulary) -> dict[str, Any]:
         "vocab_size": len(found.vector_of_id),
         "num_vectors": len(found.row_words),
         "num_characters": len(found.characters) + 2,
-        "max_piece_characters": found.spelling.shape[1],
+        "max_subword_characters": found.spelling.shape[1],
         "max_positions": found.tokenizer.model_max_length,
         "pad_token_id": found.tokenizer.pad_token_id,
         "unk_token_id": found.tokenizer.unk_token_id,
@@ -160,10 +160,10 @@ def _tags(schema: TagSchema) -> dict[str, Any]:
 
 
 def _tables(found: WordVocabulary) -> dict[str, np.ndarray]:
-    """What `PieceTables` is to be filled with."""
+    """What `SubwordTables` is to be filled with."""
     classes = [0, OTHER, *(_character_class(character) for character in found.characters)]
     return {
-        "piece_kind": piece_kinds(found.tokenizer, size=len(found.vector_of_id)),
+        "subword_kind": subword_kinds(found.tokenizer, size=len(found.vector_of_id)),
         "vector_of_id": found.vector_of_id,
         "spelling": found.spelling,
         "character_class": np.array(classes, np.int8),

@@ -15,8 +15,8 @@ class BaselineConfig(PreTrainedConfig):
         vocab_size: Ids of the tokenizer.
         pad_token_id: Of the tokenizer.
         unk_token_id: Of the tokenizer.
-        word_pooling: What a word of several pieces is: ``"unknown"`` (its pieces only spell a word that is not in the
-            vocabulary) or ``"mean"`` (the mean of its pieces' vectors, for subword tokenizers).
+        word_pooling: What a word of several subwords is: ``"unknown"`` (its subwords only spell a word that is not in
+            the vocabulary) or ``"mean"`` (the mean of its subwords' vectors, for subword tokenizers).
         num_vectors: Rows of the table of word vectors; several ids may share one.
         word_size: Dimensions of a word vector.
         word_dropout: A word that training has n times stands as unknown with probability word_dropout / (word_dropout
@@ -24,7 +24,7 @@ class BaselineConfig(PreTrainedConfig):
         freeze_vectors: Leave the word vectors as they are.
         characters: ``"none"``, ``"cnn"`` or ``"lstm"``.
         num_characters: Known characters, with those for padding and for any other.
-        max_piece_characters: Characters of a piece that the table of spellings holds.
+        max_subword_characters: Characters of a subword that the table of spellings holds.
         max_word_characters: Characters of a word that are read.
         character_size: Dimensions of a character vector.
         character_widths: Widths of the filters of the character CNN.
@@ -50,7 +50,7 @@ class BaselineConfig(PreTrainedConfig):
         intermediate_size: Of the Transformer.
         norm: Of the Transformer: ``"pre"`` or ``"post"``.
         positions: Of the Transformer: ``"sinusoidal"``, ``"learned"`` or ``"rotary"``.
-        max_positions: Pieces per window; learned positions have as many.
+        max_positions: Subwords per window; learned positions have as many.
         head: ``"linear"`` or ``"crf"``.
         tag_scheme: How entities are written as tags.
         legal_start: May a sentence start with the tag; None: with any. (tags,)
@@ -71,7 +71,7 @@ class BaselineConfig(PreTrainedConfig):
     freeze_vectors: bool = False
     characters: str = "none"
     num_characters: int = 2
-    max_piece_characters: int = 1
+    max_subword_characters: int = 1
     max_word_characters: int = 32
     character_size: int = 30
     character_widths: list[int] | tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)

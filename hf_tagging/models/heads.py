@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_tagging.data.pretokenized import piece_kinds
+from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ModelError
 from hf_tagging.models.crf import LinearChainCrf
@@ -88,8 +88,8 @@ def crf_over(
     """
     tagger = CrfEncoderForTokenClassification(config)
     tagger.encoder, tagger.name_or_path = model.base_model, model.name_or_path
-    rows = len(tagger.piece_kind)
-    tagger.piece_kind.copy_(torch.from_numpy(piece_kinds(tokenizer, size=rows)[:rows]))
+    rows = len(tagger.subword_kind)
+    tagger.subword_kind.copy_(torch.from_numpy(subword_kinds(tokenizer, size=rows)[:rows]))
     return tagger.to(model.dtype).train(model.training)  # type: ignore[arg-type]
 
 

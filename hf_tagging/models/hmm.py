@@ -26,7 +26,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from .crf import IGNORED, ILLEGAL, LinearChainCrf
-from .word_embeddings import SHAPES, UNKNOWN_ROW, PieceTables, Words
+from .word_embeddings import SHAPES, UNKNOWN_ROW, SubwordTables, Words
 from .word_endings import Endings, sums_by
 
 UNSEEN = 0.5  # what is added to counts where nothing may be impossible
@@ -43,7 +43,7 @@ class HmmConfig(PreTrainedConfig):
         unk_token_id: Of the tokenizer.
         num_vectors: Different words; several ids may share one, as ``The`` and ``the``.
         num_characters: Known characters, with those for padding and for any other.
-        max_piece_characters: Characters of a piece that the table of spellings holds.
+        max_subword_characters: Characters of a subword that the table of spellings holds.
         max_word_characters: Characters of a word that are read.
         suffix_length: Characters of the longest ending.
         min_suffix_words: Different words that must have an ending for it to count.
@@ -64,7 +64,7 @@ class HmmConfig(PreTrainedConfig):
     unk_token_id: int | None = 1
     num_vectors: int = 3
     num_characters: int = 2
-    max_piece_characters: int = 1
+    max_subword_characters: int = 1
     max_word_characters: int = 100
     suffix_length: int = 10
     min_suffix_words: int = 2
@@ -95,7 +95,7 @@ class HmmForTokenClassification(PreTrainedModel):
     def __init__(self, config: HmmConfig):
         super().__init__(config)
         tags: Any = config.num_labels
-        self.tables = PieceTables(config)
+        self.tables = SubwordTables(config)
         self.endings = Endings(config)
         self.emissions = nn.Parameter(torch.empty(config.num_vectors, tags))
         self.register_buffer("known", torch.empty(config.num_vectors, dtype=torch.bool))
@@ -113,7 +113,7 @@ class HmmForTokenClassification(PreTrainedModel):
         return found
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (PieceTables, Endings, LinearChainCrf, HmmForTokenClassification)):
+        if isinstance(module, (SubwordTables, Endings, LinearChainCrf, HmmForTokenClassification)):
             module.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -132,16 +132,16 @@ class HmmForTokenClassification(PreTrainedModel):
         """Scores of tags; with labels, the loss too.
 
         Args:
-            input_ids: (batch, pieces)
-            attention_mask: 1 where a piece is. (batch, pieces)
-            labels: Label ids at the first piece of each word, -100 elsewhere. (batch, pieces)
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+            labels: Label ids at the first subword of each word, -100 elsewhere. (batch, subwords)
             num_items_in_batch: What the loss is divided by: the labelled words of the whole step; None: of this batch.
             kwargs: Not used.
 
         Returns:
-            `logits` (batch, pieces, tags), the same at all pieces of a word. With labels, the emissions, and as `loss`
-            minus the log-probability of the tags given the words; without, scores whose argmax is the best path and
-            whose softmax the posterior.
+            `logits` (batch, subwords, tags), the same at all subwords of a word. With labels, the emissions, and as
+            `loss` minus the log-probability of the tags given the words; without, scores whose argmax is the best path
+            and whose softmax the posterior.
         """
         if not input_ids.shape[1]:  # an empty text, from `pipeline`
             return TokenClassifierOutput(logits=self.emissions.new_zeros((*input_ids.shape, self.crf.num_tags)))
@@ -168,7 +168,7 @@ class HmmForTokenClassification(PreTrainedModel):
         """Counts the training split; what was counted before is forgotten. The order of the batches does not matter.
 
         Args:
-            batches: Each with `input_ids`, `labels` as in `forward`, and perhaps `attention_mask`. (batch, pieces)
+            batches: Each with `input_ids`, `labels` as in `forward`, and perhaps `attention_mask`. (batch, subwords)
                 Words labelled -100 are not counted, nor are steps from, to or over them.
 
         Raises:
@@ -180,7 +180,7 @@ class HmmForTokenClassification(PreTrainedModel):
         spelled, of_spelled = counts.spelled_words()
         of_tags = counts.of_ids.sum(0) + of_spelled.sum(0)
         if not of_tags.any():
-            raise ValueError("labels: every word has -100. Give the first piece of each word the id of its tag.")
+            raise ValueError("labels: every word has -100. Give the first subword of each word the id of its tag.")
         prior = _relative(of_tags + UNSEEN)
         self._set_steps(counts.steps.double())
         ids = counts.of_ids.sum(1).nonzero()[:, 0]
@@ -199,8 +199,8 @@ class HmmForTokenClassification(PreTrainedModel):
         if (highest := int(tags.max())) >= counts.tags:
             raise ValueError(f"labels: {highest} is none of the model's tags; they are 0 to {counts.tags - 1}.")
         counts.add_steps(tags, words.mask.sum(1))
-        pieces = torch.zeros_like(words.first).scatter_add(1, words.of, words.inside.long())
-        whole, spelled = (tags != IGNORED) & (pieces == 1), (tags != IGNORED) & (pieces > 1)
+        subwords = torch.zeros_like(words.first).scatter_add(1, words.of, words.inside.long())
+        whole, spelled = (tags != IGNORED) & (subwords == 1), (tags != IGNORED) & (subwords > 1)
         counts.add_words(words.gather(input_ids)[whole], tags[whole])
         counts.add_spelled(self.tables.characters(input_ids, words)[spelled], tags[spelled])
 
@@ -249,7 +249,7 @@ class _Counts:
     def __init__(self, ids: int, characters: int, tags: int):
         self.tags = tags
         self.steps = torch.zeros(tags + 1, tags + 1, dtype=torch.long)  # (each tag and the start, each tag and the end)
-        self.of_ids = torch.zeros(ids, tags, dtype=torch.long)  # words of one piece
+        self.of_ids = torch.zeros(ids, tags, dtype=torch.long)  # words of one subword
         self._spelled = [
             torch.zeros(0, characters + 1, dtype=torch.long)
         ]  # words of several: their characters, then their tag
@@ -264,15 +264,15 @@ class _Counts:
         _add_one(self.steps, before[counted], after[counted])
 
     def add_words(self, ids: Tensor, tags: Tensor) -> None:
-        """Counts words of one piece. (words,), (words,)"""
+        """Counts words of one subword. (words,), (words,)"""
         _add_one(self.of_ids, ids, tags)
 
     def add_spelled(self, characters: Tensor, tags: Tensor) -> None:
-        """Counts words of several pieces. (words, characters), (words,)"""
+        """Counts words of several subwords. (words, characters), (words,)"""
         self._spelled.append(torch.cat([characters, tags[:, None]], 1).cpu())
 
     def spelled_words(self) -> tuple[Tensor, Tensor]:
-        """The different words of several pieces: characters (words, n), and counts of their tags (words, tags)."""
+        """The different words of several subwords: characters (words, n), and counts of their tags (words, tags)."""
         every = torch.cat(self._spelled)
         words, which = every[:, :-1].unique(dim=0, return_inverse=True)
         counts = torch.zeros(len(words), self.tags, dtype=torch.long)
@@ -281,7 +281,7 @@ class _Counts:
 
 
 def _tags_of_words(labels: Tensor, words: Words) -> Tensor:
-    """Label ids of words, -100 where there is none. (batch, pieces) to (batch, words)"""
+    """Label ids of words, -100 where there is none. (batch, subwords) to (batch, words)"""
     return words.gather(labels).masked_fill(~words.mask, IGNORED)
 
 

@@ -21,7 +21,7 @@ from transformers import (
 from hf_tagging.data.alignment import IGNORED
 from hf_tagging.data.masking import MASKED_SHARE, LanguageModelCollator, Objective, Predictable
 from hf_tagging.data.plain_text import NO_TAGS
-from hf_tagging.data.pretokenized import piece_kinds
+from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.models.baseline import build_baseline
@@ -239,7 +239,7 @@ def _collator(
         raise ModelError("The tokenizer has no mask token, so no word can be hidden; choose another one (--words).")
     pad = tokenizer.pad_token_id or 0
     if not isinstance(model, BaselineForLanguageModeling):
-        kinds = piece_kinds(tokenizer, size=model.config.vocab_size)
+        kinds = subword_kinds(tokenizer, size=model.config.vocab_size)
         targets = np.where(np.arange(len(kinds)) < len(tokenizer), np.arange(len(kinds)), IGNORED)
         targets[tokenizer.all_special_ids] = IGNORED
         return LanguageModelCollator(objective, Predictable(kinds, targets, pad, mask), **chance)
@@ -250,7 +250,7 @@ def _collator(
     targets[tokenizer.all_special_ids] = IGNORED
     if objective == "masked":
         _keep_masks(model, int(tables.vector_of_id[mask]))
-    predictable = Predictable(tables.piece_kind.numpy(), targets, pad, mask, whole=True, spells=spells)
+    predictable = Predictable(tables.subword_kind.numpy(), targets, pad, mask, whole=True, spells=spells)
     return LanguageModelCollator(objective, predictable, directions=model.predictions, **chance)
 
 

@@ -1,8 +1,8 @@
 """Taggers that are trained from scratch, put together from parts that the config names.
 
-    pieces ── words in ──► (batch, words, size) ── encoder ──► (batch, words, size) ── head ──► scores of tags
+    subwords ── words in ──► (batch, words, size) ── encoder ──► (batch, words, size) ── head ──► scores of tags
 
-Pieces of the tokenizer become words first, so that all that follows sees words; scores go back to all pieces of a word.
+Subwords become words first, so that all that follows sees words; scores go back to all subwords of a word.
 This file is copied beside saved models, so it imports nothing of this package.
 """
 
@@ -91,12 +91,12 @@ class BaselineModel(BaselinePreTrainedModel):
         """Contextual vectors of words.
 
         Args:
-            input_ids: (batch, pieces)
-            attention_mask: 1 where a piece is. (batch, pieces)
-            word_features: See `WordInput`. (batch, pieces, columns)
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+            word_features: See `WordInput`. (batch, subwords, columns)
 
         Returns:
-            Vectors (batch, words, size), zero where there is no word; which pieces the words are made of.
+            Vectors (batch, words, size), zero where there is no word; which subwords the words are made of.
         """
         words = self.words.tables.group(input_ids, attention_mask)
         return self.encoder(self.words(input_ids, words, word_features), words.mask), words
@@ -145,16 +145,16 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         """Scores of tags; with labels, the loss too.
 
         Args:
-            input_ids: (batch, pieces)
-            attention_mask: 1 where a piece is. (batch, pieces)
-            word_features: Ids of the values of further columns, 0 where one is not known. (batch, pieces, columns)
-            labels: Label ids at the first piece of each word, -100 elsewhere. (batch, pieces)
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+            word_features: Ids of the values of further columns, 0 where one is not known. (batch, subwords, columns)
+            labels: Label ids at the first subword of each word, -100 elsewhere. (batch, subwords)
             num_items_in_batch: What the loss is divided by: the labelled words of the whole step; None: of this batch.
             kwargs: Not used.
 
         Returns:
-            `logits` (batch, pieces, tags), the same at all pieces of a word. A CRF's are those of its emissions where
-            there are labels; without, their argmax is the best path and their softmax the posterior.
+            `logits` (batch, subwords, tags), the same at all subwords of a word. A CRF's are those of its emissions
+            where there are labels; without, their argmax is the best path and their softmax the posterior.
         """
         if not input_ids.shape[1]:  # an empty text, from `pipeline`
             shape = (*input_ids.shape, self.classifier.out_features)

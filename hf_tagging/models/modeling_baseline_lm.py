@@ -89,11 +89,11 @@ class BaselineForLanguageModeling(BaselinePreTrainedModel):
         """Losses where there are labels, else scores.
 
         Args:
-            input_ids: (batch, pieces)
-            attention_mask: 1 where a piece is. (batch, pieces)
-            word_features: See `WordInput`. (batch, pieces, columns)
-            labels: Rows to predict at the first piece of each word, -100 for nothing: of the word itself; or with
-                directions apart, of the next word, then of the one before. (batch, pieces, predictions)
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+            word_features: See `WordInput`. (batch, subwords, columns)
+            labels: Rows to predict at the first subword of each word, -100 for nothing: of the word itself; or with
+                directions apart, of the next word, then of the one before. (batch, subwords, predictions)
             num_items_in_batch: What the loss is divided by: the labels of the whole step; None: of this batch.
             kwargs: Not used.
         """

@@ -58,7 +58,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
     # The encoder is asked itself which kind of attention it has.
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
 
-    piece_kind: Tensor
+    subword_kind: Tensor
 
     def __init__(self, config: CrfEncoderConfig):
         super().__init__(config)
@@ -75,7 +75,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
             legal_step=config.legal_step,
             legal_end=config.legal_end,
         )
-        self.register_buffer("piece_kind", torch.ones(embeddings.num_embeddings, dtype=torch.int8))
+        self.register_buffer("subword_kind", torch.ones(embeddings.num_embeddings, dtype=torch.int8))
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -83,7 +83,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         if isinstance(module, LinearChainCrf):
             module.reset_parameters()
         elif module is self:
-            init.ones_(self.piece_kind)  # every subword a word: what is known without a tokenizer
+            init.ones_(self.subword_kind)  # every subword a word: what is known without a tokenizer
 
     def get_input_embeddings(self) -> nn.Module:
         """Those of the encoder."""
@@ -140,7 +140,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
 
     def _words(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Where a word starts, and where one is. (batch, subwords) bool each"""
-        kind = self.piece_kind[input_ids]
+        kind = self.subword_kind[input_ids]
         inside = kind > 0 if attention_mask is None else (kind > 0) & attention_mask.bool()
         first = ~F.pad(inside, (1, 0))[:, :-1]  # a text may begin without the mark of a word's start
         return inside & ((kind == 1) | first), inside

@@ -1,8 +1,8 @@
 """From the ids of a tokenizer to one vector per word: word vectors, characters, shape and further columns.
 
-A word is one or more *pieces* (subwords). With a word vocabulary a known word is one piece, and an unseen word is
-spelled by pieces of one character each, so that its characters are known wherever the tokenizer is. With a subword
-tokenizer the pieces are subwords. This file is copied beside saved models, so it imports nothing of this package.
+A word is one or more *subwords* (subwords). With a word vocabulary a known word is one subword, and an unseen word is
+spelled by subwords of one character each, so that its characters are known wherever the tokenizer is. With a subword
+tokenizer the subwords are subwords. This file is copied beside saved models, so it imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
-OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a piece is
+OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a subword is
 UNKNOWN_ROW = 1
 # What a character is; the shape of a word is which of these it has.
 LOWER, UPPER, DIGIT, OTHER = 1, 2, 3, 4
@@ -24,30 +24,30 @@ SHAPES = 64
 
 
 class Words(NamedTuple):
-    """Which pieces belong to which words; the words of a row stand to the left."""
+    """Which subwords belong to which words; the words of a row stand to the left."""
 
     mask: Tensor  # where a word is. (batch, words) bool
-    first: Tensor  # the position of each word's first piece, 0 where there is none. (batch, words)
-    of: Tensor  # the word of each piece; any outside words. (batch, pieces)
-    inside: Tensor  # which pieces belong to a word. (batch, pieces) bool
+    first: Tensor  # the position of each word's first subword, 0 where there is none. (batch, words)
+    of: Tensor  # the word of each subword; any outside words. (batch, subwords)
+    inside: Tensor  # which subwords belong to a word. (batch, subwords) bool
 
     def gather(self, values: Tensor) -> Tensor:
-        """Values at each word's first piece. (batch, pieces, ...) to (batch, words, ...)"""
+        """Values at each word's first subword. (batch, subwords, ...) to (batch, words, ...)"""
         return _pick(values, self.first)
 
     def spread(self, values: Tensor) -> Tensor:
-        """A word's values at all of its pieces. (batch, words, ...) to (batch, pieces, ...)"""
+        """A word's values at all of its subwords. (batch, words, ...) to (batch, subwords, ...)"""
         return _pick(values, self.of)
 
 
-class PieceTables(nn.Module):
+class SubwordTables(nn.Module):
     """What is known of every id of the tokenizer; none of it is learned.
 
     Args:
         config: A `BaselineConfig`, or any other with its names of sizes.
     """
 
-    piece_kind: Tensor
+    subword_kind: Tensor
     vector_of_id: Tensor
     spelling: Tensor
     character_class: Tensor
@@ -55,14 +55,16 @@ class PieceTables(nn.Module):
     def __init__(self, config: Any):
         super().__init__()
         self.longest = config.max_word_characters
-        self.register_buffer("piece_kind", torch.empty(config.vocab_size, dtype=torch.int8))
+        self.register_buffer("subword_kind", torch.empty(config.vocab_size, dtype=torch.int8))
         self.register_buffer("vector_of_id", torch.empty(config.vocab_size, dtype=torch.int32))
-        self.register_buffer("spelling", torch.empty(config.vocab_size, config.max_piece_characters, dtype=torch.int16))
+        self.register_buffer(
+            "spelling", torch.empty(config.vocab_size, config.max_subword_characters, dtype=torch.int16)
+        )
         self.register_buffer("character_class", torch.empty(config.num_characters, dtype=torch.int8))
 
     def reset_parameters(self) -> None:
-        """Every piece is an unknown word of unknown spelling; `fill` tells what they are."""
-        init.constant_(self.piece_kind, STARTS)
+        """Every subword is an unknown word of unknown spelling; `fill` tells what they are."""
+        init.constant_(self.subword_kind, STARTS)
         init.constant_(self.vector_of_id, UNKNOWN_ROW)
         init.zeros_(self.spelling)
         init.constant_(self.character_class, OTHER)
@@ -72,15 +74,15 @@ class PieceTables(nn.Module):
         """Sets the tables.
 
         Args:
-            tables: `piece_kind` (ids,), `vector_of_id` (ids,), `spelling` (ids, characters), `character_class`
+            tables: `subword_kind` (ids,), `vector_of_id` (ids,), `spelling` (ids, characters), `character_class`
                 (characters,).
         """
         for name, table in tables.items():
             getattr(self, name).copy_(torch.as_tensor(table))
 
     def group(self, input_ids: Tensor, attention_mask: Tensor | None) -> Words:
-        """Finds the words of a batch of pieces, each (batch, pieces)."""
-        kind = self.piece_kind[input_ids]
+        """Finds the words of a batch of subwords, each (batch, subwords)."""
+        kind = self.subword_kind[input_ids]
         inside = kind != OUTSIDE
         if attention_mask is not None:
             inside = inside & attention_mask.bool()
@@ -100,15 +102,15 @@ class PieceTables(nn.Module):
     def rows(self, input_ids: Tensor, words: Words) -> Tensor:
         """The row of each word in the table of vectors: that of unknown words where it is spelled. (batch, words)"""
         rows = words.gather(self.vector_of_id[input_ids].long())
-        pieces = torch.zeros_like(words.first).scatter_add(1, words.of, words.inside.long())
-        return torch.where(pieces > 1, UNKNOWN_ROW, rows)
+        subwords = torch.zeros_like(words.first).scatter_add(1, words.of, words.inside.long())
+        return torch.where(subwords > 1, UNKNOWN_ROW, rows)
 
     def characters(self, input_ids: Tensor, words: Words) -> Tensor:
-        """Each word's characters, those of its pieces one behind the other, 0 behind the last. (batch, words, n)"""
-        spelling = self.spelling[input_ids].long()  # (batch, pieces, piece characters)
+        """Each word's characters, those of its subwords one behind the other, 0 behind the last. (batch, words, n)"""
+        spelling = self.spelling[input_ids].long()  # (batch, subwords, subword characters)
         known = (spelling > 0) & words.inside[..., None]
         lengths = known.sum(-1)
-        before = lengths.cumsum(1) - lengths  # characters in front of a piece in its row
+        before = lengths.cumsum(1) - lengths  # characters in front of a subword in its row
         place = before - words.spread(words.gather(before))  # and in its word
         column = place[..., None] + torch.arange(spelling.shape[2], device=spelling.device)
         batch, width = words.mask.shape
@@ -133,7 +135,7 @@ class WordInput(nn.Module):
 
     def __init__(self, config: Any):
         super().__init__()
-        self.tables = PieceTables(config)
+        self.tables = SubwordTables(config)
         self.pooling = _one_of("word_pooling", config.word_pooling, ("unknown", "mean"))
         self.word_dropout, self.feature_dropout = config.word_dropout, config.feature_dropout
         self.vectors = nn.Embedding(config.num_vectors, config.word_size, padding_idx=0)
@@ -164,10 +166,10 @@ class WordInput(nn.Module):
         """Vectors of words.
 
         Args:
-            input_ids: (batch, pieces)
+            input_ids: (batch, subwords)
             words: From `tables.group`.
             word_features: Ids of the values of the further columns, 0 where one is not known; None: nowhere.
-                (batch, pieces, columns)
+                (batch, subwords, columns)
 
         Returns:
             (batch, words, output_size)

@@ -55,7 +55,7 @@ class WordVocabulary:
         row_words: What each row stands for. (rows,)
         row_counts: How often training has it; of row 1, the words left out of the vocabulary. (rows,) int64
         spelling: The characters of each id, their place in `characters` + 2; 1 is an unknown one, 0 behind the last.
-            A piece of more than 24 has its first and last twelve. (ids, characters) int16
+            A subword of more than 24 has its first and last twelve. (ids, characters) int16
         characters: Those known.
     """
 
@@ -106,8 +106,8 @@ def build_word_tokenizer(
     rows = _rows(counts, fold, min_count, max_words, _TWEET_WORDS if fold_tweets else ())
     row_of_form = _forms(rows, counts, lowercase=lowercase)
     characters = _alphabet(counts)
-    pieces = [PAD, UNK, MASK, *row_of_form, *characters, *(PREFIX + character for character in characters)]
-    ids = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    subwords = [PAD, UNK, MASK, *row_of_form, *characters, *(PREFIX + character for character in characters)]
+    ids = {subword: i for i, subword in enumerate(dict.fromkeys(subwords))}
     backend = Tokenizer(
         models.WordPiece(
             ids, unk_token=UNK, continuing_subword_prefix=PREFIX, max_input_chars_per_word=_LONGEST_WORD
@@ -128,7 +128,7 @@ def build_word_tokenizer(
     special = {PAD: 0, UNK: UNKNOWN_ROW, MASK: 2}
     row_counts = np.array([0, counts.total() - sum(rows.values()), 0, *rows.values()], np.int64)
     vector_of_id = np.fromiter((special.get(p, row_of_form.get(p, UNKNOWN_ROW)) for p in ids), np.int64, len(ids))
-    texts = [piece[len(PREFIX) :] if piece.startswith(PREFIX) else piece for piece in ids]
+    texts = [subword[len(PREFIX) :] if subword.startswith(PREFIX) else subword for subword in ids]
     return WordVocabulary(
         tokenizer,
         vector_of_id,
@@ -149,7 +149,7 @@ def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> WordVocabulary:
     names = tokenizer.convert_ids_to_tokens(list(range(size)))
     special = set(tokenizer.all_special_ids)
     pad = tokenizer.pad_token_id
-    read = _piece_reader(tokenizer)
+    read = _subword_reader(tokenizer)
     texts: list[str | None] = []
     words: list[str] = []
     for i, name in enumerate(names):
@@ -161,7 +161,7 @@ def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> WordVocabulary:
             texts.append(text or None)
             words.append(text if starts else PREFIX + text)  # "ing" inside words is not the word "ing"
     characters = sorted(set("".join(text for text in texts if text)) - {"\ufffd"})
-    before = [] if 0 in special else ["", ""]  # row 0 never learns, so no piece of a word may have it
+    before = [] if 0 in special else ["", ""]  # row 0 never learns, so no subword of a word may have it
     return WordVocabulary(
         tokenizer,
         np.arange(size, dtype=np.int64) + len(before),
@@ -255,8 +255,8 @@ def _spelling(texts: Sequence[str | None], characters: Sequence[str]) -> np.ndar
     return table
 
 
-def _piece_reader(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple[str, bool]]:
-    """Tells what a piece's text is, and whether it starts a word."""
+def _subword_reader(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple[str, bool]]:
+    """Tells what a subword's text is, and whether it starts a word."""
     backend = tokenizer.backend_tokenizer
     prefix = getattr(backend.model, "continuing_subword_prefix", None)
     if isinstance(backend.model, models.WordPiece):
