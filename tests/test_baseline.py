@@ -16,6 +16,7 @@ from hf_tagging import Tagger, TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.models import build_baseline
+from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.word_tokenizer import describe_tokenizer
 from hf_tagging.training import parse_arguments
 
@@ -293,6 +294,20 @@ def test_frozen_vectors_stay_frozen_when_loaded(sample, tmp_path):
     assert frozen == ["baseline.words.vectors.weight"]
 
 
+def test_the_parts_of_a_model_are_told_as_arguments_name_them(sample, tmp_path):
+    (tmp_path / "vectors.txt").write_text("the 1 2 3\nbook 4 5 6\n")
+    model, _ = build_baseline(
+        sample,
+        TagSchema.detect(sample, task="ner"),
+        parts=SMALL | {"encoder": "mlp"},
+        vocabulary={"lowercase": True, "min_count": 2},
+        word_vectors=str(tmp_path / "vectors.txt"),
+    )
+    parts = parts_of(model.config)
+    names = ("encoder", "word_size", "hidden_size", "lowercase", "min_count", "word_features")
+    assert [parts[name] for name in names] == ["mlp", 3, 8, True, 2, None]  # 3 is what the file has, whatever was asked
+
+
 def test_every_part_draws_its_own_weights(sample):
     model, _ = built(sample, "lstm", "linear", "characters")
     highway = model.baseline.words.characters.highways[0]
@@ -417,6 +432,21 @@ def test_recipe(tmp_path, encoder):
     gold = [names[i] for sentence in read["tags"] for i in sentence]
     right = sum(a == b for a, b in zip(tags, gold, strict=True)) / len(gold)
     assert right == pytest.approx(found["results"]["test"]["accuracy"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_card_has_the_size_of_the_vectors_in_the_file(tmp_path):
+    (tmp_path / "vectors.txt").write_text("the 1 2 3\nbook 4 5 6\n")
+    flags = ("--dataset", "sample", "--hidden_size", 8, "--max_steps", 1, "--use_cpu")
+    run_recipe("pos_baseline", *flags, "--word_vectors", tmp_path / "vectors.txt", "--output_dir", tmp_path / "run")
+    assert record(tmp_path / "run")["arguments"]["word_size"] == 100
+    assert record(tmp_path / "run")["parts"]["word_size"] == 3
+    assert "| `word_size` | 3 |" in (tmp_path / "run" / "README.md").read_text()
+    run_recipe("pos_baseline", "--model", tmp_path / "run", "--dataset", "sample", "--max_steps", 1, "--use_cpu",
+               "--output_dir", tmp_path / "again")  # fmt: skip
+    card = (tmp_path / "again" / "README.md").read_text()
+    assert "| `word_size` | 3 |" in card
+    assert "| `hidden_size` | 8 |" in card
 
 
 @pytest.mark.slow

@@ -165,13 +165,13 @@ def test_runs_that_were_asked_something_else_are_refused(runs, tmp_path, changed
     with pytest.raises(DataError) as error:
         compare_runs(runs)
     assert str(error.value).startswith(f"{runs['hmm'][0]} and {tmp_path / 'other'} cannot be compared: {message}.")
-    assert "--data_seed" not in str(error.value)
+    assert "--split_seed" not in str(error.value)
 
 
-def test_splits_that_were_drawn_want_one_data_seed(tmp_path):
+def test_splits_that_were_drawn_want_one_split_seed(tmp_path):
     runs = {"a": [make_run(tmp_path / "1", test_share=0.1),
                   make_run(tmp_path / "2", test_share=0.1, seed=2, words=WORDS[::-1], gold=GOLD[::-1])]}  # fmt: skip
-    with pytest.raises(DataError, match="Splits that are drawn want one --data_seed for all runs"):
+    with pytest.raises(DataError, match="Splits that are drawn want one --split_seed for all runs"):
         compare_runs(runs)
 
 
@@ -364,13 +364,15 @@ def test_folds_and_one_seed_for_what_is_drawn(tmp_path):
     jobs = read_plan(write_plan(tmp_path, text % "")).jobs
     assert [(job.seed, job.fold) for job in jobs] == [(5, 0), (5, 1), (5, 2), (6, 0), (6, 1), (6, 2)]
     assert jobs[4].folder == Path("out/a/seed-6-fold-1")
-    assert "--data_seed 5 --seed 6 --folds 3 --fold 1 " in shlex.join(jobs[4].command)
-    assert {name: jobs[4].arguments[name] for name in ("seed", "fold", "folds", "data_seed")} == {
-        "seed": 6, "fold": 1, "folds": 3, "data_seed": 5,
+    assert "--split_seed 5 --seed 6 --folds 3 --fold 1 " in shlex.join(jobs[4].command)
+    assert {name: jobs[4].arguments[name] for name in ("seed", "fold", "folds", "split_seed", "data_seed")} == {
+        "seed": 6, "fold": 1, "folds": 3, "split_seed": 5, "data_seed": None,
     }  # fmt: skip
+    jobs = read_plan(write_plan(tmp_path, text % ", split_seed: 42")).jobs
+    assert jobs[0].arguments["split_seed"] == 42
+    assert jobs[0].command.count("--split_seed") == 1
     jobs = read_plan(write_plan(tmp_path, text % ", data_seed: 42")).jobs
-    assert jobs[0].arguments["data_seed"] == 42
-    assert jobs[0].command.count("--data_seed") == 1
+    assert (jobs[0].arguments["data_seed"], jobs[0].arguments["split_seed"]) == (42, None)  # one for all runs already
 
 
 def test_all_mistakes_in_a_plan_are_told_at_once(tmp_path):

@@ -15,6 +15,7 @@ from tiny_models import tiny_bert
 from transformers import AutoModelForMaskedLM, AutoModelForPreTraining
 
 from hf_tagging import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.cli import main
 from hf_tagging.data.masking import LanguageModelCollator, Predictable
 from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
 from hf_tagging.errors import ConfigError, DataError, ModelError
@@ -400,6 +401,19 @@ def test_every_config_parses(name):
     path = ROOT / "recipes" / "configs" / "pretrain" / f"{name}.yaml"
     assert len(parse_pretraining(["--config", str(path)]).given) > 5
     assert f"recipes/configs/pretrain/{name}.yaml" in path.read_text()  # its head shows how to run it
+
+
+def test_a_file_is_checked_without_running_it(tmp_path, capsys):
+    main(["validate", "pretrain", str(ROOT / "recipes/configs/pretrain/lstm_conll2003.yaml"), "--num_layers", "3"])
+    assert "all right; the run would go to runs/pretraining-lstm-conll2003" in capsys.readouterr().out
+    path = tmp_path / "run.yaml"
+    path.write_text("encoder: lstm\nhead: crf\nmasked_shar: 0.2\n")
+    with pytest.raises(SystemExit) as end:
+        main(["validate", "pretrain", str(path)])
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert f"{path}, line 3: masked_shar: there is no such argument; did you mean masked_share?" in told
+    assert "head: only taggers have a use for it; leave it out" in told
 
 
 def test_text_is_split_into_words(tmp_path):

@@ -4,10 +4,14 @@ import logging
 
 import datasets
 import pytest
+from tiny_models import tiny_bert
+from transformers import set_seed
 
-from hf_tagging.data import load_tagging_dataset
+from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.training import parse_arguments
+from hf_tagging.models import load_encoder
+from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.training.pretraining import parse_pretraining
 
 
 @pytest.fixture(autouse=True)
@@ -154,13 +158,52 @@ def test_flags_reach_the_loader(corpus):
     argv = ["--dataset", str(path), "--folds", "5", "--fold", "1", "--validation_share", "0.1", "--use_cpu"]
     by_seed = [parse_arguments("ner", [*argv, "--seed", seed]).loading() for seed in ("1", "2")]
     assert words(load_tagging_dataset(**by_seed[0])["test"]) != words(load_tagging_dataset(**by_seed[1])["test"])
-    by_data_seed = [
-        parse_arguments("ner", [*argv, "--data_seed", "9", "--seed", seed]).loading() for seed in ("1", "2")
+    by_split_seed = [
+        parse_arguments("ner", [*argv, "--split_seed", "9", "--seed", seed]).loading() for seed in ("1", "2")
     ]
-    assert by_data_seed[0] == by_data_seed[1]
-    assert sizes(load_tagging_dataset(**by_data_seed[0])) == {"train": 21, "validation": 3, "test": 6}
+    assert by_split_seed[0] == by_split_seed[1]
+    assert sizes(load_tagging_dataset(**by_split_seed[0])) == {"train": 21, "validation": 3, "test": 6}
     mentions = parse_arguments("pos", ["--dataset", str(path), "--sentence_start", "mention", "--use_cpu"]).loading()
     assert mentions["sentence_start"] == "mention"
+
+
+@pytest.mark.parametrize(
+    ("flags", "seed"),
+    [
+        ("", 42),
+        ("--seed 1", 1),
+        ("--seed 1 --data_seed 2", 2),
+        ("--seed 1 --data_seed 2 --split_seed 3", 3),
+        ("--seed 1 --split_seed 0", 0),
+    ],
+)
+def test_which_seed_draws_the_splits(flags, seed):
+    common = ["--validation_share", "0.1", "--use_cpu", *flags.split()]
+    assert parse_arguments("ner", ["--dataset", "sample", *common]).loading()["seed"] == seed
+    text = parse_pretraining(["--text_file", __file__, *common])
+    assert text.text()["seed"] == text.loading()["seed"] == seed
+
+
+def test_the_seed_of_the_splits_leaves_the_order_of_batches_to_the_seed(corpus, tmp_path):
+    path, folder = corpus(*[3] * 30), tiny_bert(tmp_path / "model")
+
+    def held_out_and_first_batch(*flags):
+        argv = ["--dataset", str(path), "--test_share", "0.2", "--output_dir", str(tmp_path / "run"), "--use_cpu"]
+        args = parse_arguments("ner", [*argv, *flags])
+        set_seed(args.training.seed)
+        dataset = load_tagging_dataset(**args.loading())
+        schema = TagSchema.detect(dataset, task="ner")
+        model, tokenizer = load_encoder(str(folder), schema)
+        splits = align_dataset(dataset, tokenizer, schema)
+        trainer = TaggingTrainer(model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits)
+        return words(dataset["test"]), next(iter(trainer.get_train_dataloader()))["input_ids"].tolist()
+
+    (test, first), (same_test, other) = (
+        held_out_and_first_batch("--split_seed", "9", "--seed", seed) for seed in ("1", "2")
+    )
+    assert test == same_test
+    assert first != other
+    assert held_out_and_first_batch("--split_seed", "9", "--seed", "1") == (test, first)
 
 
 def test_mistakes_in_flags_are_told_together():
@@ -175,3 +218,7 @@ def test_mistakes_in_flags_are_told_together():
         assert line in str(told.value)
     with pytest.raises(ConfigError, match="fold: 7 is not from 0 to 4, with 5 folds"):
         parse_arguments("pos", ["--folds", "5", "--fold", "7", "--use_cpu"])
+    with pytest.raises(ConfigError, match="split_seed: nothing is drawn with it; give one of folds, test_share, valid"):
+        parse_arguments("pos", ["--split_seed", "7", "--use_cpu"])
+    with pytest.raises(ConfigError, match="split_seed: -1 is below 0"):
+        parse_arguments("pos", ["--split_seed", "-1", "--test_share", "0.1", "--use_cpu"])

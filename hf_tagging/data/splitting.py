@@ -14,6 +14,8 @@ from hf_tagging.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+CUTS = ("folds", "test_share", "validation_share")  # arguments that draw a split
+
 
 @dataclass(frozen=True, kw_only=True)
 class HoldOut:

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from hf_tagging.data.files import nearest_path
+from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError
 from hf_tagging.training.flags import did_you_mean, plain_value, read_flags
 from hf_tagging.training.folder import RunFolder
@@ -37,7 +38,6 @@ _OURS = {  # arguments of a recipe that the plan sets itself, and where it says 
     "overwrite": "remove the run's folder instead",
     "resume_from_checkpoint": "every run is resumed anyway",
 }
-_CUTS = ("folds", "test_share", "validation_share")  # arguments that draw a split
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _RECIPE = re.compile(r"(pos|ner)_(\w+)")
 
@@ -193,9 +193,9 @@ class _Reader:
         parsed = self._parse(place, kind, flags)
         if parsed is None:
             return []
-        if any(getattr(parsed.data, cut) for cut in _CUTS) and "data_seed" not in parsed.given:
+        if any(getattr(parsed.data, cut) for cut in CUTS) and not parsed.given & {"split_seed", "data_seed"}:
             # Drawn with its own seed, every run would be tested on other sentences.
-            flags += ["--data_seed", str(self.seeds[0] if self.seeds else 1)]
+            flags += ["--split_seed", str(self.seeds[0] if self.seeds else 1)]
             parsed = self._parse(place, kind, flags) or parsed
         self.parsed[name] = parsed
         return [self._job(name, recipe, seed, fold, flags, parsed) for seed in seeds for fold in self._folds]

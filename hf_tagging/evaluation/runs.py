@@ -16,6 +16,7 @@ import numpy as np
 
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.files import nearest_path
+from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.evaluation.metrics import Tags, get_entities
 from hf_tagging.evaluation.statistics import COLUMNS, SentenceCounts, count_sentences
@@ -23,7 +24,6 @@ from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.run import FREE_ARGUMENTS
 
 _CACHE_VERSION = 1
-_CUTS = ("folds", "test_share", "validation_share")  # arguments that draw a split
 _ONE_OF_MANY = re.compile(r"seed-\d+(-fold-\d+)?")  # how recipes/compare.py names the folders of one run
 
 
@@ -218,8 +218,8 @@ def check_same_data(runs: Sequence[Run], split: str) -> None:
             difference = "folds is {}, and {}".format(*(r.arguments.get("folds") or "not set" for r in (start, run)))
             raise DataError(f"{start.folder} and {run.folder} cannot be compared: {difference}.")
         if run.data != other.data:
-            drawn = any(r.arguments.get(name) for r in (run, other) for name in _CUTS)
-            advice = " Splits that are drawn want one --data_seed for all runs." if drawn else ""
+            drawn = any(r.arguments.get(name) for r in (run, other) for name in CUTS)
+            advice = " Splits that are drawn want one --split_seed for all runs." if drawn else ""
             raise DataError(
                 f"{other.folder} and {run.folder} cannot be compared: {_difference(other, run, split)}. "
                 f"Runs are compared over the same words and gold tags.{advice}"

@@ -199,13 +199,11 @@ def _continued(
         )
     if isinstance(config, HmmConfig) and not keep_head:
         raise ModelError(f"--model {name}: an hmm counts everything anew; leave --model out, or type --do_train false.")
-    _check_parts(name, config, asked, free=_FREE - _OF_WEIGHTS if keep_head else _FREE)
+    adopt_parts(config, asked, name=name, free=_FREE - _OF_WEIGHTS if keep_head else _FREE)
     same_tags = config.id2label == schema.id2label
     if keep_head and not same_tags:
         raise ModelError(f"--model {name}: its tag head is for other tags. Leave out --do_train false.")
     config.auto_map = None  # of a pretrained model, it names code that a tagger does not need
-    for part in _FREE & asked.keys():
-        setattr(config, part, asked[part])
     pretrained = "BaselineForLanguageModeling" in (config.architectures or ())
     if pretrained and config.separate_directions and config.num_layers > 1 and "layer_mix" not in asked:
         config.layer_mix = True  # what language-model pretraining is for (Peters et al. 2018)
@@ -222,10 +220,31 @@ def _continued(
     return model, tokenizer
 
 
-def _check_parts(name: str, config: Any, asked: Mapping[str, Any], *, free: Collection[str]) -> None:
-    """Makes sure that what was asked for is what the folder has; what is free may differ."""
-    there = config.to_dict() | (config.vocabulary or {})
-    there["word_features"] = list(there.get("word_features") or []) or None
+def parts_of(config: BaselineConfig | HmmConfig) -> dict[str, Any]:
+    """What a tagger is made of, under the names of the arguments that ask for it; and all else that its config holds.
+
+    Args:
+        config: Of the tagger.
+    """
+    parts = config.to_dict() | (config.vocabulary or {})
+    return parts | {"word_features": list(parts.get("word_features") or []) or None}
+
+
+def adopt_parts(
+    config: BaselineConfig | HmmConfig, asked: Mapping[str, Any], *, name: str, free: Collection[str]
+) -> None:
+    """Makes sure that a folder has the parts that were asked for, and sets those that may differ.
+
+    Args:
+        config: Of the folder.
+        asked: Its fields, and options of its vocabulary, with the values that were asked for.
+        name: What `--model` was given.
+        free: Fields that need not agree with the weights; they are set.
+
+    Raises:
+        ConfigError: Listing every part that the folder has otherwise.
+    """
+    there = parts_of(config)
     lines = [
         f"{n}: is {there.get(n)!r} there, and {value!r} was asked for"
         for n, value in sorted(asked.items())
@@ -233,3 +252,5 @@ def _check_parts(name: str, config: Any, asked: Mapping[str, Any], *, free: Coll
     ]
     if lines:
         raise ConfigError(f"--model {name} has other parts:\n  " + "\n  ".join(lines))
+    for part in asked.keys() & set(free):
+        setattr(config, part, asked[part])

@@ -24,7 +24,7 @@ from hf_tagging.data.plain_text import NO_TAGS
 from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import model_errors
-from hf_tagging.models.baseline import build_baseline
+from hf_tagging.models.baseline import adopt_parts, build_baseline
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.encoder import (
     PACKAGED_ENCODER,
@@ -176,12 +176,7 @@ def _scratch(
     name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: Any
 ) -> tuple[PreTrainedModel, Objective]:
     """A model from scratch that is there already."""
-    differing = [n for n in sorted(asked.keys() - _FREE) if getattr(config, n) != asked[n]]
-    if differing:
-        lines = [f"{n}: is {getattr(config, n)!r} there, and {asked[n]!r} was asked for" for n in differing]
-        raise ConfigError(f"--model {name} has other parts:\n  " + "\n  ".join(lines))
-    for part in _FREE & asked.keys():
-        setattr(config, part, asked[part])
+    adopt_parts(config, asked, name=name, free=_FREE)
     chosen = find_objective(
         objective,
         encoder=config.encoder,
