@@ -431,6 +431,27 @@ def test_a_limit_above_the_data_is_no_partial_run(pos_record):
     assert "partial run" in model_card(pos_record, POS_RESULTS, POS_SCHEMA)
 
 
+def test_a_tagger_from_scratch_is_described_as_it_was_built(pos_record):
+    pos_record["arguments"] |= {
+        "model": None, "encoder": "lstm", "words": "vocabulary", "word_size": 100, "hidden_size": 200,
+        "word_vectors": "/home/someone/glove.txt",
+    }  # fmt: skip
+
+    def settings():
+        return section(model_card(pos_record, POS_RESULTS, POS_SCHEMA), "Hyper-parameters")
+
+    assert "word_size" not in settings()  # 100 is what it would be without a file, whose size nobody has said
+    assert "| `hidden_size` | 200 |" in settings()
+    pos_record["parts"] = {"encoder": "lstm", "word_size": 3, "hidden_size": 200}
+    assert "| `word_size` | 3 |" in settings()
+    # A folder that the run went on with: what was not asked for is as it is there.
+    pos_record["arguments"] |= {"word_vectors": None, "model": "runs/mine"}
+    pos_record["parts"] = {"encoder": "transformer", "word_size": 50, "hidden_size": 64}
+    assert "| `encoder` | transformer |" in settings()
+    assert "| `word_size` | 50 |" in settings()
+    assert "| `hidden_size` | 64 |" in settings()
+
+
 def test_an_evaluation_alone_claims_no_training(pos_record):
     pos_record["arguments"]["do_train"] = False
     card = model_card(pos_record, POS_RESULTS, POS_SCHEMA)

@@ -46,7 +46,7 @@ def test_flag_over_yaml_over_default(config):
     args = parse("--config", path, "--num_train_epochs", 2)
     assert args.training.learning_rate == 1e-4
     assert args.training.num_train_epochs == 2
-    assert args.training.per_device_train_batch_size == 16
+    assert args.training.weight_decay == 0.01
 
 
 def test_a_flag_wins_wherever_it_stands(config):

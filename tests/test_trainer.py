@@ -9,14 +9,16 @@ from tiny_models import tiny_bert
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.evaluation import score_words
+from hf_tagging.inference import Tagger
 from hf_tagging.models import load_encoder, parameter_depths
 from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.training.environment import computes_bfloat16
 from hf_tagging.training.rates import parameter_groups
 from hf_tagging.training.trainer import class_weights, word_loss
 
 STEPS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 30, "--max_steps", 4, "--seed", 7,
          "--learning_rate", 1e-2, "--logging_steps", 1, "--eval_strategy", "steps", "--eval_steps", 2,
-         "--warmup_steps", 0, "--use_cpu")  # fmt: skip
+         "--warmup_steps", 0, "--use_cpu", "--bf16", "false")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def test_eval_loss_and_figures_do_not_depend_on_batches_or_on_how_they_are_gathe
         "accumulated": ["--eval_accumulation_steps", 2],
         "by batch": ["--batch_eval_metrics"],
         "last batch": ["--per_device_eval_batch_size", 7, "--dataloader_drop_last"],
-        "grouped": ["--train_sampling_strategy", "group_by_length"],
+        "grouped": ["--train_sampling_strategy", "group_by_length", "--per_device_train_batch_size", 8],
     }
     found = {}
     for name, flags in ways.items():
@@ -206,3 +208,25 @@ def test_freezing(folder, sample, layers, trained):
     assert "classifier.weight" in learns
     assert not any("embeddings" in name for name in learns)
     assert len({name.split(".")[3] for name in learns if "encoder.layer" in name}) == trained
+
+
+def test_what_is_trained_in_bfloat16_is_evaluated_as_the_saved_model_tags(folder, sample, tmp_path):
+    """accelerate leaves its autocast on in evaluation: figures would be of a model that nobody gets."""
+    run, splits = trainer(folder, sample, tmp_path / "out", *STEPS, "--bf16", "true")
+    run.train()
+    inside = []
+    run.model.classifier.register_forward_hook(lambda module, inputs, output: inside.append(output.dtype))
+    outcome = run.predict_words(splits["test"])
+    assert set(inside) == {torch.float32}
+    tagger = Tagger(run.accelerator.unwrap_model(run.model, keep_fp32_wrapper=False), run.processing_class)
+    assert outcome.predicted == tagger.tag(list(sample["test"]["tokens"]))
+
+
+def test_training_is_in_bfloat16_where_the_device_has_it(folder, sample, tmp_path):
+    for flags, expected in ((["--bf16", "true"], torch.bfloat16), (["--bf16", "false"], torch.float32)):
+        run, _ = trainer(folder, sample, tmp_path / "out", "--max_steps", 1, "--eval_strategy", "no", *flags)
+        seen = []
+        run.model.classifier.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output.dtype))
+        run.train()
+        assert set(seen) == {expected}
+    assert parse_arguments("pos", ["--use_cpu"]).training.bf16 is computes_bfloat16(on_cpu=True)

@@ -18,7 +18,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from .configuration_baseline import BaselineConfig
 from .crf import LinearChainCrf
-from .sequence_encoders import ENCODERS
+from .sequence_encoders import ENCODERS, TransformerEncoder
 from .word_embeddings import WordInput, Words
 
 IGNORED = -100
@@ -86,7 +86,11 @@ class BaselineModel(BaselinePreTrainedModel):
         return self.words.vectors
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, word_features: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        word_features: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
     ) -> tuple[Tensor, Words]:
         """Contextual vectors of words.
 
@@ -94,12 +98,22 @@ class BaselineModel(BaselinePreTrainedModel):
             input_ids: (batch, subwords)
             attention_mask: 1 where a subword is. (batch, subwords)
             word_features: See `WordInput`. (batch, subwords, columns)
+            sequence_ids: Instead of `attention_mask`, for rows of several windows: the number of a subword's window in
+                its row, 0 at padding. (batch, subwords)
 
         Returns:
             Vectors (batch, words, size), zero where there is no word; which subwords the words are made of.
+
+        Raises:
+            ValueError: If there are several windows in a row, and the encoder is no Transformer.
         """
-        words = self.words.tables.group(input_ids, attention_mask)
-        return self.encoder(self.words(input_ids, words, word_features), words.mask), words
+        words = self.words.tables.group(input_ids, attention_mask if sequence_ids is None else sequence_ids)
+        vectors = self.words(input_ids, words, word_features)
+        if sequence_ids is None:
+            return self.encoder(vectors, words.mask), words
+        if not isinstance(self.encoder, TransformerEncoder):
+            raise ValueError(f"sequence_ids: encoder {self.config.encoder} reads a row as one sentence.")
+        return self.encoder(vectors, words.mask, words.gather(sequence_ids).masked_fill(~words.mask, 0)), words
 
 
 class BaselineForTokenClassification(BaselinePreTrainedModel):
@@ -140,6 +154,7 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         word_features: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        sequence_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> TokenClassifierOutput:
         """Scores of tags; with labels, the loss too.
@@ -150,16 +165,22 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
             word_features: Ids of the values of further columns, 0 where one is not known. (batch, subwords, columns)
             labels: Label ids at the first subword of each word, -100 elsewhere. (batch, subwords)
             num_items_in_batch: What the loss is divided by: the labelled words of the whole step; None: of this batch.
+            sequence_ids: See `BaselineModel`; words have positions of their own. (batch, subwords)
             kwargs: Not used.
 
         Returns:
             `logits` (batch, subwords, tags), the same at all subwords of a word. A CRF's are those of its emissions
             where there are labels; without, their argmax is the best path and their softmax the posterior.
+
+        Raises:
+            ValueError: If there are several windows in a row, and a CRF or an encoder that reads it as one sentence.
         """
+        if sequence_ids is not None and self.crf is not None:
+            raise ValueError("sequence_ids: a CRF reads a row as one sentence.")
         if not input_ids.shape[1]:  # an empty text, from `pipeline`
             shape = (*input_ids.shape, self.classifier.out_features)
             return TokenClassifierOutput(logits=self.classifier.weight.new_zeros(shape))
-        vectors, words = self.baseline(input_ids, attention_mask, word_features)
+        vectors, words = self.baseline(input_ids, attention_mask, word_features, sequence_ids)
         scores = self.classifier(vectors)  # (batch, words, tags)
         loss = None
         if labels is not None:

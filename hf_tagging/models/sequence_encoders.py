@@ -88,6 +88,9 @@ class TransformerEncoder(SequenceEncoder):
     sinusoids, added ``learned`` vectors, or ``rotary``: queries and keys are turned, so that scores depend on distances
     alone (Su et al. 2021). Dropout is on the input, the sublayers' outputs, inner activations and attention.
 
+    Attention is the only way from one word to another, so that several sentences can stand in one row and not see each
+    other: `sequence_ids` say which words belong together.
+
     Raises:
         ValueError: If sizes do not fit together, or a name is not known.
     """
@@ -111,12 +114,23 @@ class TransformerEncoder(SequenceEncoder):
         if self.position_vectors is not None:
             init.normal_(self.position_vectors, std=0.02)
 
-    def layers(self, vectors: Tensor, mask: Tensor) -> list[Tensor]:
+    def forward(self, vectors: Tensor, mask: Tensor, sequence_ids: Tensor | None = None) -> Tensor:
+        """Contextual vectors: the last layer's, or with `layer_mix` the mix of all; arguments as of `layers`.
+
+        Returns:
+            (batch, words, output_size)
+        """
+        outputs = self.layers(vectors, mask, sequence_ids)
+        return self.dropout(outputs[-1] if self.mix is None else self.mix(outputs))
+
+    def layers(self, vectors: Tensor, mask: Tensor, sequence_ids: Tensor | None = None) -> list[Tensor]:
         """Output of every layer, the lowest first, all zero at padding.
 
         Args:
             vectors: Anything at padding. (batch, words, input_size)
             mask: True where a word is, all to the left of False. (batch, words) bool
+            sequence_ids: Which sentence of its row a word is of, those of one sentence side by side, 0 at padding;
+                None: a row is one sentence. (batch, words)
 
         Returns:
             `num_layers` times (batch, words, output_size).
@@ -125,30 +139,32 @@ class TransformerEncoder(SequenceEncoder):
             ValueError: If positions are learned and there are more words than positions.
         """
         hidden = self.project(without_padding(vectors, mask))
-        waves = None if self.positions == "learned" else _waves(hidden, self.wave_size)
+        positions = _positions(hidden, sequence_ids)
+        waves = None if self.positions == "learned" else _waves(positions, self.wave_size, hidden.dtype)
         if self.positions != "rotary":
-            hidden = hidden + self._added_positions(hidden, waves)
+            hidden = hidden + self._added_positions(positions, waves)
         hidden = self.dropout(hidden)
-        # A softmax over nothing is not a number: an empty row attends to all of its padding.
-        keys = (mask | ~mask.any(1, keepdim=True))[:, None, None]  # (batch, heads, queries, words)
+        keys, waves = _attended(mask, sequence_ids), waves if self.positions == "rotary" else None
         outputs = []
         for block in self.blocks:
-            hidden = block(hidden, keys, waves if self.positions == "rotary" else None)
+            hidden = block(hidden, keys, waves)
             outputs.append(without_padding(self.norm(hidden), mask))
         return outputs
 
-    def _added_positions(self, hidden: Tensor, waves: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Vectors of the positions. (words, hidden)"""
+    def _added_positions(self, positions: Tensor, waves: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Vectors of the positions. (words, hidden) or (batch, words, hidden)"""
         if waves is not None:
             return torch.cat(waves, -1)
         assert self.position_vectors is not None
-        words, most = hidden.shape[1], len(self.position_vectors)
-        if words > most:
-            raise ValueError(
-                f"A sentence of {words} words is longer than the {most} learned positions; "
-                "raise max_positions, or use sinusoidal or rotary positions."
-            )
-        return self.position_vectors[:words]
+        one_each, most = positions.dim() == 1, self.position_vectors.shape[0]
+        if one_each or not torch.compiler.is_compiling():  # which may not look at values
+            words = positions.shape[0] if one_each else int(positions.max()) + 1
+            if words > most:
+                raise ValueError(
+                    f"A sentence of {words} words is longer than the {most} learned positions; "
+                    "raise max_positions, or use sinusoidal or rotary positions."
+                )
+        return self.position_vectors[: positions.shape[0]] if one_each else self.position_vectors[positions]
 
 
 class _Block(nn.Module):
@@ -166,7 +182,7 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, keys: Tensor, waves: tuple[Tensor, Tensor] | None) -> Tensor:
-        """(batch, words, hidden) to the same; keys (batch, 1, 1, words) bool; waves of rotary positions."""
+        """(batch, words, hidden) to the same; keys see `_attended`; waves of rotary positions."""
         if self.pre:
             hidden = hidden + self.dropout(self._attend(self.attention_norm(hidden), keys, waves))
             return hidden + self.dropout(self._feed(self.feed_norm(hidden)))
@@ -177,6 +193,8 @@ class _Block(nn.Module):
         split = self.qkv(hidden).unflatten(-1, (3, self.num_heads, -1))  # (batch, words, 3, heads, size)
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (batch, heads, words, size)
         if waves is not None:
+            # What differs by row is the same in all heads: (batch, 1, words, size / 2)
+            waves = waves if waves[0].dim() == 2 else (waves[0][:, None], waves[1][:, None])
             query, key = rotate(query, waves), rotate(key, waves)
         dropout = self.dropout.p if self.training else 0.0
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, dropout_p=dropout)
@@ -191,7 +209,7 @@ def rotate(vectors: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
 
     Args:
         vectors: (..., words, size)
-        waves: Sines and cosines of the angles. (words, size / 2) each
+        waves: Sines and cosines of the angles. (words, size / 2) each, or with more dimensions before
 
     Returns:
         Vectors whose inner products depend on positions by their difference alone. (..., words, size)
@@ -201,12 +219,31 @@ def rotate(vectors: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
     return torch.cat((left * cosines - right * sines, right * cosines + left * sines), -1)
 
 
-def _waves(like: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Sines and cosines of positions at size / 2 frequencies, for (batch, words, ...). (words, size / 2) each"""
-    positions = torch.arange(like.shape[1], device=like.device, dtype=torch.float32)
-    exponents = torch.arange(0, size, 2, device=like.device, dtype=torch.float32) / size
-    angles = positions[:, None] * _ROTARY_BASE**-exponents
-    return angles.sin().to(like.dtype), angles.cos().to(like.dtype)
+def _positions(like: Tensor, sequence_ids: Tensor | None) -> Tensor:
+    """Numbers of the words of (batch, words, ...): (words,), or where sentences share rows (batch, words)."""
+    steps = torch.arange(like.shape[1], device=like.device)
+    if sequence_ids is None:
+        return steps
+    begins = sequence_ids != F.pad(sequence_ids, (1, 0), value=-1)[:, :-1]
+    return steps - torch.where(begins, steps, 0).cummax(1).values
+
+
+def _attended(mask: Tensor, sequence_ids: Tensor | None) -> Tensor:
+    """Which words each word attends to. (batch, 1, 1 or words, words) bool
+
+    A softmax over nothing is not a number: an empty row attends to all of its padding, and where sentences share rows,
+    padding attends to padding.
+    """
+    if sequence_ids is None:
+        return (mask | ~mask.any(1, keepdim=True))[:, None, None]
+    return (sequence_ids[:, :, None] == sequence_ids[:, None])[:, None]
+
+
+def _waves(positions: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Sines and cosines of positions (..., words) at size / 2 frequencies. (..., words, size / 2) each"""
+    exponents = torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size
+    angles = positions[..., None].float() * _ROTARY_BASE**-exponents
+    return angles.sin().to(dtype), angles.cos().to(dtype)
 
 
 def _windows(vectors: Tensor, count: int, distance: int = 1) -> Tensor:

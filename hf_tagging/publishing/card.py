@@ -51,13 +51,18 @@ _PARTS = [
 _OF_WORDS = {"encoder", "words", "min_count", "lowercase", "fold_digits", "fold_tweets", "seed"}  # what an hmm has
 _SETTINGS = [
     *_PARTS,
-    "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps",
-    "warmup_steps", "lr_scheduler_type", "optim", "weight_decay", "max_grad_norm", "label_smoothing_factor",
-    "layerwise_lr_decay", "head_learning_rate", "class_weights", "early_stopping_patience", "head", "head_dropout",
-    "freeze_layers", "lora", "lora_rank", "lora_alpha", "lora_dropout", "bf16", "fp16", "scheme", "label_strategy",
-    "max_length", "window_overlap", "max_train_samples", "max_eval_samples", "seed",
+    "learning_rate", "tokens_per_batch", "per_device_train_batch_size", "gradient_accumulation_steps",
+    "num_train_epochs", "max_steps", "warmup_steps", "lr_scheduler_type", "optim", "weight_decay", "max_grad_norm",
+    "label_smoothing_factor", "layerwise_lr_decay", "head_learning_rate", "class_weights", "early_stopping_patience",
+    "head", "head_dropout", "freeze_layers", "lora", "lora_rank", "lora_alpha", "lora_dropout", "bf16", "fp16",
+    "scheme", "label_strategy", "max_length", "window_overlap", "max_train_samples", "max_eval_samples", "seed",
 ]  # fmt: skip
-_IDLE = {"layerwise_lr_decay": 1, "label_smoothing_factor": 0, "class_weights": "none"}  # values that do nothing
+_IDLE = {
+    "per_device_train_batch_size": 0,
+    "layerwise_lr_decay": 1,
+    "label_smoothing_factor": 0,
+    "class_weights": "none",
+}  # values that do nothing
 _MOST_ROWS = 100
 
 
@@ -240,7 +245,7 @@ def _data(record: Record) -> str:
 
 
 def _settings(record: Record) -> str:
-    arguments = record["arguments"]
+    arguments = _as_built(record)
     hidden = {"scheme"} if record["task"] == "pos" else set()
     hidden.add("num_train_epochs" if (arguments.get("max_steps") or 0) > 0 else "max_steps")
     hidden |= set(_SETTINGS) - _OF_WORDS if arguments.get("encoder") == "hmm" else set()
@@ -252,6 +257,13 @@ def _settings(record: Record) -> str:
             share = name == "warmup_steps" and is_number(value) and 0 < value < 1
             rows.append([Markup(f"`{name}`"), setting(value) + (" (share of all steps)" if share else "")])
     return table(["Argument", "Value"], rows) if rows and _trained(record) else ""
+
+
+def _as_built(record: Record) -> dict[str, Any]:
+    """The arguments with the parts that the model has: what no flag asked for, a vectors file or a folder decides."""
+    arguments, parts = record["arguments"], record.get("parts") or {}
+    decided = {"word_size"} if arguments.get("word_vectors") else set()
+    return {name: value for name, value in arguments.items() if name not in decided} | parts
 
 
 def _environment(record: Record) -> str:

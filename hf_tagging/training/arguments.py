@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+import torch
 from transformers import IntervalStrategy, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from hf_tagging.data.splitting import HoldOut
+from hf_tagging.data.splitting import CUTS, HoldOut
 from hf_tagging.errors import ConfigError
+from hf_tagging.training.environment import computes_bfloat16
+
+# Subwords per batch. A CPU is fastest where the activations of a batch fit its cache; an accelerator wants more to do.
+CPU_TOKENS, ACCELERATOR_TOKENS = 768, 2048
+PACKED_ROW = 256
 
 LORA_LEARNING_RATE = 5e-4  # low-rank updates start from zero and want about ten times a full fine-tuning's rate
 
@@ -59,18 +67,25 @@ class DataArguments:
     test_share: float | None = field(
         default=None,
         metadata={
-            "help": "Share of the training documents to hold out for test. What is held out is drawn with data_seed, "
-            "without it with seed: runs over several seeds that are to be compared want one data_seed."
+            "help": "Share of the training documents to hold out for test. What is held out is drawn with split_seed."
         },
     )
     folds: int | None = field(
         default=None,
         metadata={
             "help": "Cut the training documents into N parts and test on one of them; drawn as for test_share. Over "
-            "all N runs with one data_seed every sentence is tested once."
+            "all N runs with one split_seed every sentence is tested once."
         },
     )
     fold: int | None = field(default=None, metadata={"help": "The part to test on, from 0 to folds - 1."})
+    split_seed: int | None = field(
+        default=None,
+        metadata={
+            "help": "Seed that draws what validation_share, test_share and folds hold out, and nothing else: runs over "
+            "several seeds that are to be compared want one. Default: data_seed (of the order of batches), without it "
+            "seed."
+        },
+    )
     scheme: Literal["IOB1", "IOB2", "BIOES"] | None = field(
         default=None,
         metadata={"help": "How the model writes entities as tags (NER). Default: IOB2, or that of a model that tags."},
@@ -95,6 +110,9 @@ class DataArguments:
     def __post_init__(self) -> None:
         problems = [_at_least(self, name, 1) for name in ("max_train_samples", "max_eval_samples", "num_proc")]
         problems += [_at_least(self, "max_length", 3), _at_least(self, "window_overlap", 0)]
+        problems.append(_at_least(self, "split_seed", 0))
+        if self.split_seed is not None and all(getattr(self, cut) is None for cut in CUTS):
+            problems.append(f"split_seed: nothing is drawn with it; give one of {', '.join(CUTS)}, or leave it out")
         hold_out = HoldOut(**{f.name: getattr(self, f.name) for f in fields(HoldOut) if f.name != "seed"})
         _raise([*problems, *hold_out.problems()])
 
@@ -152,8 +170,9 @@ class ModelArguments:
 class TaggingArguments(TrainingArguments):
     """Transformers' `TrainingArguments` with the defaults of a careful fine-tuning of a BERT-family encoder.
 
-    Three epochs with a linear schedule after a tenth of warm-up, batches of 16, the checkpoint of the best epoch kept
-    (Devlin et al. 2019, Mosbach et al. 2021); evaluation and saving every epoch.
+    Three epochs with a linear schedule after a tenth of warm-up, the checkpoint of the best epoch kept (Devlin et al.
+    2019, Mosbach et al. 2021); evaluation and saving every epoch. Batches hold a number of subwords and not of windows,
+    unless `per_device_train_batch_size` says otherwise, and a device that computes in bfloat16 does.
     """
 
     output_dir: str | None = field(
@@ -164,7 +183,34 @@ class TaggingArguments(TrainingArguments):
     learning_rate: float = field(
         default=5e-5, metadata={"help": f"Peak learning rate; with LoRA {LORA_LEARNING_RATE} unless given."}
     )
-    per_device_train_batch_size: int = field(default=16, metadata={"help": "Windows per device and step."})
+    tokens_per_batch: int | str | None = field(
+        default=None,
+        metadata={
+            "help": "Subwords per device and step, padding counted, in batches of like length. `auto`: as many as fit "
+            f"the device's memory. Default: {CPU_TOKENS} on a CPU, {ACCELERATOR_TOKENS} on an accelerator."
+        },
+    )
+    packing: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Write several windows in one row, kept apart, so that all batches have one shape: rows as long "
+            f"as the longest window, {PACKED_ROW} subwords at least, and tokens_per_batch in all. Default: where it "
+            "was measured to be faster."
+        },
+    )
+    per_device_train_batch_size: int = field(
+        default=0, metadata={"help": "Windows per device and step, in the place of tokens_per_batch."}
+    )
+    bf16: bool | None = field(  # type: ignore[assignment]  # TrainingArguments knows no "where it pays"
+        default=None,
+        metadata={
+            "help": "Train in mixed precision (bfloat16); evaluation stays exact. Default: where the device computes "
+            "in bfloat16 by itself."
+        },
+    )
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "Hide losses that are no number from the log; looks at the loss in each step."}
+    )
     per_device_eval_batch_size: int = field(default=64, metadata={"help": "Windows per device in evaluation."})
     warmup_steps: float = field(default=0.1, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay, but for biases and norms."})
@@ -221,8 +267,46 @@ class TaggingArguments(TrainingArguments):
             problems.append(f"output_dir: {self.output_dir} is a file; give a folder")
         if self.max_steps <= 0 and not self.num_train_epochs > 0:
             problems.append(f"num_train_epochs: {self.num_train_epochs} is not above 0")
+        problems += self._batching_problems()
         _raise(problems)
+        self._choose_precision()
+        windows = self.per_device_train_batch_size
+        self.per_device_train_batch_size = windows or 1  # DeepSpeed's configuration copies it and wants a number
         super().__post_init__()
+        self.per_device_train_batch_size = windows
+        if not windows and self.tokens_per_batch is None:
+            self.tokens_per_batch = CPU_TOKENS if self.device.type == "cpu" else ACCELERATOR_TOKENS
+
+    def _batching_problems(self) -> Iterator[str]:
+        """What is wrong with the arguments that say how windows become batches."""
+        given = self.tokens_per_batch
+        if isinstance(given, str) and given.isdecimal():
+            given = self.tokens_per_batch = int(given)
+        if given is not None and given != "auto" and not (isinstance(given, int) and given >= 1):
+            yield f"tokens_per_batch: {given!r} is neither a number of subwords, such as {CPU_TOKENS}, nor auto"
+        windows = self.per_device_train_batch_size
+        if windows < 0:
+            yield f"per_device_train_batch_size: {windows} is below 1"
+        if windows and given is not None:
+            yield "tokens_per_batch, per_device_train_batch_size: give one of the two, subwords or windows per batch"
+        if self.packing and (windows or given == "auto"):
+            yield "packing: its rows hold tokens_per_batch subwords; give that as a number, or leave it out"
+        if windows:
+            return
+        if str(getattr(self.train_sampling_strategy, "value", self.train_sampling_strategy)) != "random":
+            yield (
+                "train_sampling_strategy: batches of tokens_per_batch have windows of like length already; give "
+                "per_device_train_batch_size with it, or leave it out"
+            )
+        if self.auto_find_batch_size:
+            yield "auto_find_batch_size: give tokens_per_batch auto instead, or per_device_train_batch_size with it"
+
+    def _choose_precision(self) -> None:
+        if self.bf16 is None:
+            launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # what accelerate's own file asks for
+            self.bf16 = not self.fp16 and launched in ("no", "bf16") and computes_bfloat16(self.use_cpu)
+        if self.bf16 and not torch.accelerator.is_available():
+            self.use_cpu = True  # TrainingArguments would take it for a wish for a GPU
 
     def without_validation(self) -> None:
         """Turns off what needs a validation split: evaluation while training, the best checkpoint, early stopping."""
@@ -233,7 +317,7 @@ class TaggingArguments(TrainingArguments):
             self.save_strategy = SaveStrategy.EPOCH
 
 
-_COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
+_COUNTS = ("per_device_eval_batch_size", "gradient_accumulation_steps")
 
 
 def _at_least(arguments: object, name: str, least: int) -> str | None:

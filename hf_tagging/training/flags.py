@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import yaml
 from transformers import HfArgumentParser
+from transformers.hf_argparser import string_to_bool
 
 from hf_tagging.data.files import nearest_path
 from hf_tagging.errors import ConfigError
@@ -85,6 +86,9 @@ def make_parser(parts: Sequence[Any], description: str | None, **defaults: Any) 
     )
     parser.add_argument("--config", metavar="FILE.yaml", help="A file of arguments; flags win over it.")
     parser.set_defaults(**defaults)
+    for action in parser._actions:
+        if action.type is string_to_bool and action.nargs is None:  # of a default None the parser takes no bare --flag
+            action.nargs, action.const = "?", True
     return parser
 
 

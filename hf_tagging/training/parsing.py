@@ -95,6 +95,12 @@ class RunArguments:
         """The scheme of the model: as given, or as a model that is a tagger already has it, or IOB2."""
         return self.data.scheme or (saved.scheme if saved and saved.scheme in SCHEMES else "IOB2")
 
+    @property
+    def split_seed(self) -> int:
+        """The seed that draws what is held out: its own, or that of the order of batches, or the run's."""
+        named = (self.data.split_seed, self.training.data_seed)
+        return next((seed for seed in named if seed is not None), self.training.seed)
+
     def loading(self) -> dict[str, Any]:
         """What `load_tagging_dataset` is to be called with."""
         data = self.data
@@ -103,7 +109,7 @@ class RunArguments:
             "task": self.task,
             "config_name": data.dataset_config,
             "revision": data.dataset_revision,
-            "seed": self.training.seed if self.training.data_seed is None else self.training.data_seed,
+            "seed": self.split_seed,
             "word_features": getattr(self.model, "word_features", None),  # encoders see words alone
         } | {name: getattr(data, name) for name in _LOADING}
 

@@ -39,7 +39,7 @@ TEXT_VALIDATION_SHARE = 0.05
 _OF_TAGGERS = (
     "test_file", "test_share", "folds", "fold", "scheme", "label_strategy", "head", "layer_mix", "word_features",
     "do_predict", "class_weights", "label_smoothing_factor", "head_learning_rate", "batch_eval_metrics",
-    "prediction_loss_only",
+    "prediction_loss_only", "packing",
 )  # fmt: skip
 _OF_VOCABULARIES = ("words", "min_count", "max_words", "lowercase", "fold_digits", "fold_tweets", "word_vectors")
 _OF_DATASETS = (
@@ -110,9 +110,8 @@ class PretrainingArguments(RunArguments):
 
     def text(self) -> dict[str, Any]:
         """What `load_text` is to be called with, beside the splitter."""
-        seed = self.loading()["seed"]
         share, processes = self.data.validation_share, self.data.num_proc
-        return {"files": self.data.text_file, "validation_share": share, "seed": seed, "num_proc": processes}
+        return {"files": self.data.text_file, "validation_share": share, "seed": self.split_seed, "num_proc": processes}
 
     def language_model(self) -> dict[str, Any]:
         """What `build_language_model` is to be called with, beside the dataset."""

@@ -28,6 +28,9 @@ from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.models.baseline import parts_of
+from hf_tagging.models.configuration_baseline import BaselineConfig
+from hf_tagging.models.hmm import HmmConfig
 from hf_tagging.training.callbacks import stopped_early
 from hf_tagging.training.environment import describe_split, git_revision, hardware, peak_memory, use_cores, versions
 from hf_tagging.training.folder import RECORD, RunFolder
@@ -203,6 +206,10 @@ class TaggingRun:
             "all": sum(p.numel() for p in parameters),
             "trained": sum(p.numel() for p in parameters if p.requires_grad),
         }
+        if self.arguments.training.do_train:
+            self.record["tokens_per_batch"] = trainer.choose_budget(self._before.get("tokens_per_batch"))
+        if parts := self._parts(trainer):
+            self.record["parts"] = parts
         with self.state.main_process_first():
             if self.state.is_main_process:
                 self._begin()
@@ -216,6 +223,13 @@ class TaggingRun:
                 self._train(trainer, checkpoint)
             self.record["history"] = _history(trainer.state.log_history)
         self._save_model(trainer)  # before anything is evaluated: bf16_full_eval casts the weights in place
+
+    def _parts(self, trainer: TaggingTrainer) -> dict[str, Any]:
+        """What a tagger from scratch is made of; some of it a file of word vectors or the folder of --model decides."""
+        config = getattr(trainer.model, "config", None)
+        if not isinstance(config, BaselineConfig | HmmConfig):
+            return {}
+        return {name: value for name, value in parts_of(config).items() if name in asdict(self.arguments.model)}
 
     def _train(self, trainer: TaggingTrainer, checkpoint: str | None) -> None:
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +30,10 @@ from transformers.trainer_utils import TrainOutput
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.errors import ConfigError
+from hf_tagging.errors import ConfigError, ModelError
+from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
 from hf_tagging.training.arguments import TaggingArguments
+from hf_tagging.training.budget import budget_loader, find_budget
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
 from hf_tagging.training.rates import parameter_groups, unwrapped
 
@@ -78,6 +81,7 @@ class TaggingTrainer(Trainer):
 
     Raises:
         ConfigError: If the arguments change a loss that is the model's own.
+        ModelError: If windows are to be packed, and the model cannot keep them apart.
     """
 
     args: TaggingArguments
@@ -106,16 +110,20 @@ class TaggingTrainer(Trainer):
         if validation is None:
             args.without_validation()
         keep, args.save_total_limit = args.save_total_limit, None  # `CompleteCheckpoints` deletes, once it is safe to
+        if args.packing is None:
+            args.packing = _packing_pays(args, model)
+        if args.packing:
+            pack_model(unwrapped(model))
+        args.per_device_train_batch_size = args.per_device_train_batch_size or 1  # a number to print and to hand on
         args.push_to_hub = False  # `TaggingRun` pushes the finished folder; the Trainer would push half-made ones
         args.label_names = args.label_names or ["labels"]
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False  # PyTorch warns about it at every loader
-        multiple = 8 if args.mixed_precision != "no" else 1
         super().__init__(
             model=model,
             args=args,
             processing_class=tokenizer,
-            data_collator=WindowCollator(tokenizer.pad_token_id or 0, pad_to_multiple_of=multiple),
+            data_collator=WindowCollator(tokenizer.pad_token_id or 0),
             train_dataset=train and train.features,
             eval_dataset=self.validation and self.validation.features,
             compute_metrics=self._score_windows,
@@ -140,6 +148,22 @@ class TaggingTrainer(Trainer):
         self.add_callback(CompleteCheckpoints(keep))
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches of `tokens_per_batch` subwords, or the stock loader for `per_device_train_batch_size`."""
+        budget = self.choose_budget()
+        return super().get_train_dataloader() if budget is None else budget_loader(self, budget)
+
+    def choose_budget(self, earlier: int | None = None) -> int | None:
+        """Subwords per device and step: as given, or as many as fit, found once; None where windows are counted.
+
+        Args:
+            earlier: What ``auto`` came to in the run that is resumed.
+        """
+        if self.args.tokens_per_batch == "auto":
+            self.args.tokens_per_batch = earlier or find_budget(self)
+        budget = self.args.tokens_per_batch
+        return None if budget is None else int(budget)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Creates the optimizer, with a rate per layer or for the head where the arguments ask for it."""
@@ -234,10 +258,12 @@ class TaggingTrainer(Trainer):
         if self._own_loss:
             labels = inputs["labels"].to(self.args.device)
             unlabelled = {name: value for name, value in inputs.items() if name != "labels"}
-            outcome = super().prediction_step(model, unlabelled, False, ignore_keys)
+            with exact(model):
+                outcome = super().prediction_step(model, unlabelled, False, ignore_keys)
             logits = outcome[1]
         else:
-            outcome = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+            with exact(model):
+                outcome = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
             _, logits, labels = outcome
             if prediction_loss_only or logits is None:
                 return outcome
@@ -322,6 +348,24 @@ def word_loss(
     return total / scored
 
 
+@contextmanager
+def exact(model: nn.Module) -> Iterator[None]:
+    """Takes accelerate's autocast off a model's forward, so that evaluation tags as the saved model will.
+
+    Args:
+        model: Prepared for mixed precision, or not; under FSDP and DeepSpeed, which have their own way, it stays as is.
+    """
+    wrapped, original = (model.__dict__.get(name) for name in ("forward", "_original_forward"))
+    if wrapped is None or original is None:
+        yield
+        return
+    model.forward = original
+    try:
+        yield
+    finally:
+        model.forward = wrapped
+
+
 def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> torch.Tensor | None:
     """Weights per tag whose mean over the scored words of training is 1. (tags,)
 
@@ -339,6 +383,17 @@ def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> t
         counts += np.bincount(labels[labels != IGNORED], minlength=len(counts))
     inverse = 1.0 / np.maximum(counts, 1) ** (1.0 if kind == "balanced" else 0.5)
     return torch.tensor(inverse * counts.sum() / (inverse * counts).sum(), dtype=torch.float32)
+
+
+def _packing_pays(args: TaggingArguments, model: nn.Module) -> bool:
+    """Whether to pack what nobody has asked to be packed."""
+    if args.per_device_train_batch_size or args.tokens_per_batch == "auto" or not PACKING_PAYS.get(args.device.type):
+        return False
+    try:
+        packable(unwrapped(model))
+    except ModelError:
+        return False
+    return True
 
 
 def _refuse_changes_of_loss(args: TaggingArguments) -> None:

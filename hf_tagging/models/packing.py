@@ -1,0 +1,183 @@
+"""Several windows in a row of a model: each attends to itself alone, and the logits are those of the window by itself.
+
+What collates such rows gives `sequence_ids`, the number of each subword's window in its row, in the place of an
+attention mask; see `hf_tagging.data.packing`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedConfig
+from transformers.masking_utils import (
+    create_bidirectional_mask,
+    create_bidirectional_sliding_window_mask,
+    packed_sequence_mask_function,
+)
+from transformers.utils.generic import is_flash_attention_requested
+
+from hf_tagging.errors import ModelError
+from hf_tagging.models.configuration_baseline import BaselineConfig
+from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
+
+# Encoders of which tests/test_packing.py proves that packed logits are the unpacked ones. Some that were tried are not:
+# MobileBERT and ConvBERT have convolutions that see neighbours, FNet mixes a row without a mask, and DeBERTa's relative
+# attention, Luke, I-BERT and Nystromformer take no mask of pairs (transformers 5.23).
+PACKABLE = (
+    "albert",
+    "bert",
+    "camembert",
+    "distilbert",
+    "electra",
+    "ernie",
+    "eurobert",
+    "megatron-bert",
+    "modernbert",
+    "nomic_bert",
+    "rembert",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+)
+
+# Whether packing is faster than batches of windows of like length, by the type of the device.
+PACKING_PAYS = {"cpu": False, "cuda": False}
+
+_MASKED = ("eager", "sdpa", "flex_attention")
+_INSTEAD = "Leave --packing out: --tokens_per_batch makes batches of windows of like length, with as little padding."
+
+
+def packable(model: nn.Module) -> None:
+    """Makes sure that a model can read several windows in a row as it reads each of them alone.
+
+    Args:
+        model: A tagger, adapters included.
+
+    Raises:
+        ModelError: If it cannot, or nobody has proved that it can.
+    """
+    if reason := _obstacle(_unwrapped(model)):
+        raise ModelError(f"packing: {reason}. {_INSTEAD}")
+
+
+def _obstacle(model: Any) -> str | None:
+    config = getattr(model, "config", None)
+    if not isinstance(config, PreTrainedConfig):
+        return f"{type(model).__name__} is no model of Transformers"
+    kind = config.model_type
+    if getattr(model, "crf", None) is not None:
+        return f"the chain of tags (CRF) of this {kind} runs through a row as if it were one sentence"
+    if isinstance(config, BaselineConfig) and config.encoder != "transformer":
+        return f"the {config.encoder} encoder of this {kind} reads a row as if it were one sentence"
+    if isinstance(model, BaselineForTokenClassification):
+        return None
+    if kind not in PACKABLE:
+        return f"a {kind} is not among the models that keep neighbours in a row apart ({', '.join(PACKABLE)})"
+    if not type(model).__module__.startswith("transformers."):  # Jina's first encoders say bert, and have ALiBi
+        return f"{type(model).__name__} is called a {kind}, but its code is its own"
+    if getattr(config, "is_decoder", False):
+        return f"this {kind} is a decoder (is_decoder)"
+    attention = config._attn_implementation
+    if attention not in _MASKED and not is_flash_attention_requested(config):
+        return f"attn_implementation {attention} is not {', '.join(_MASKED)} or flash attention"
+    return None
+
+
+def first_position(model: nn.Module) -> int:
+    """The position of a window's first subword: 0, or of RoBERTa and its kin the one behind the padding's.
+
+    Args:
+        model: A tagger, adapters included.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding) and name.endswith("position_embeddings"):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
+    return 0
+
+
+def pack_model(model: nn.Module) -> RemovableHandle | None:
+    """Makes a model take `sequence_ids` in the place of `attention_mask`; without them it stays what it is.
+
+    Nothing of it is saved with the model. How neighbours are kept apart is a matter of the model's
+    `attn_implementation`, each in Transformers' own way: ``sdpa`` and ``eager`` get a mask of pairs (rows, 1, subwords,
+    subwords), ``flex_attention`` a block mask, flash attention the places where windows begin. Run on a CPU: the masks,
+    flex attention without gradients. Flash attention, and all of it on a GPU, has not been run yet. Models from scratch
+    take `sequence_ids` by themselves.
+
+    Args:
+        model: A tagger, adapters included; not yet wrapped for several processes.
+
+    Returns:
+        To take it off again; None where there is nothing to take off.
+
+    Raises:
+        ModelError: See `packable`.
+    """
+    packable(model)
+    inner = _unwrapped(model)
+    if isinstance(inner, BaselineForTokenClassification):
+        return None
+    return inner.register_forward_pre_hook(_translate, with_kwargs=True)
+
+
+def _translate(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of a forward with `sequence_ids` to those that the model knows."""
+    sequence_ids = kwargs.get("sequence_ids")
+    if sequence_ids is None:
+        return args, kwargs
+    if kwargs.get("attention_mask") is not None or kwargs.get("position_ids") is None:
+        raise ValueError("sequence_ids stand in the place of attention_mask, and need position_ids beside them.")
+    others = {name: value for name, value in kwargs.items() if name not in ("sequence_ids", "attention_mask")}
+    return args, others | _attention(model, sequence_ids)
+
+
+def _attention(model: Any, sequence_ids: Tensor) -> dict[str, Any]:
+    """What keeps windows apart: masks of pairs or of blocks, or their bounds. Padding counts as one more window.
+
+    Args:
+        model: For its config and its type of numbers.
+        sequence_ids: (rows, subwords)
+    """
+    config = model.config
+    if is_flash_attention_requested(config):
+        return {"attention_mask": None, **window_bounds(sequence_ids)}
+    options = {
+        "config": config,
+        # Asked for its shape, type and device alone.
+        "inputs_embeds": model.get_input_embeddings().weight.new_empty(*sequence_ids.shape, 0),
+        "attention_mask": None,
+        # Padding may look at padding: a softmax over nothing is not a number, and nobody looks at what comes of it.
+        "and_mask_function": packed_sequence_mask_function(sequence_ids),
+    }
+    full = create_bidirectional_mask(**options)
+    if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
+        return {"attention_mask": full}
+    # Words of a sentence are as far from each other in a row as in the sentence: ModernBERT's local layers look as far.
+    local = create_bidirectional_sliding_window_mask(**options)
+    return {"attention_mask": {"full_attention": full, "sliding_attention": local}}
+
+
+def window_bounds(sequence_ids: Tensor) -> dict[str, Any]:
+    """Where windows begin in all rows, one behind the other, as flash attention of variable length is told.
+
+    Args:
+        sequence_ids: (rows, subwords)
+
+    Returns:
+        `cu_seq_lens_q` and `cu_seq_lens_k`, the first subword of each window and the end (windows + 1,) int32;
+        `max_length_q` and `max_length_k`, the length of a row: an upper bound that no value has to be read for.
+    """
+    begins = sequence_ids != F.pad(sequence_ids, (1, 0), value=-1)[:, :-1]
+    starts = F.pad(begins.flatten().nonzero().flatten(), (0, 1), value=begins.numel()).to(torch.int32)
+    longest = sequence_ids.shape[1]
+    return {"cu_seq_lens_q": starts, "cu_seq_lens_k": starts, "max_length_q": longest, "max_length_k": longest}
+
+
+def _unwrapped(model: Any) -> Any:
+    """The model that PEFT wraps, or the model."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

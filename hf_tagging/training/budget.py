@@ -1,0 +1,173 @@
+"""Batches of a budget of subwords in the Trainer: their loader, and the largest budget that a device's memory holds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from datasets import Dataset
+from torch.utils.data import DataLoader
+
+from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
+from hf_tagging.data.packing import PackedRows, PackingCollator
+from hf_tagging.errors import ConfigError
+from hf_tagging.models.packing import first_position
+from hf_tagging.training.arguments import CPU_TOKENS, PACKED_ROW
+from hf_tagging.training.rates import unwrapped
+
+if TYPE_CHECKING:
+    from hf_tagging.training.trainer import TaggingTrainer
+
+logger = logging.getLogger(__name__)
+
+_FIRST_TRIED = 1024
+_LEAST_STEPS = 100  # of an epoch: what a batch gains in speed beyond that, it loses in steps
+
+
+def window_lengths(features: Dataset) -> np.ndarray:
+    """Subwords of each window of a split. (windows,)"""
+    return np.asarray(features.select_columns("length").with_format("numpy")["length"])
+
+
+def budget_loader(trainer: TaggingTrainer, budget: int) -> DataLoader:
+    """The loader of training with batches of `budget` subwords, sharded over the processes by accelerate.
+
+    Neither the Trainer nor accelerate has such batches (transformers 5.23, accelerate 1.15).
+
+    Args:
+        trainer: The trainer; its `train_dataset` has a column `length`. If it packs, its batches are rows of windows.
+        budget: Subwords per device and step, padding counted.
+    """
+    args, features = trainer.args, trainer.train_dataset
+    assert isinstance(features, Dataset)
+    lengths = window_lengths(features)
+    collator: Any = trainer.data_collator
+    order = {"seed": args.seed if args.data_seed is None else args.data_seed, "processes": args.world_size}
+    batches: TokenBudgetBatches | PackedRows
+    if args.packing:
+        shape = _rows(int(lengths.max()), budget)
+        batches = PackedRows(lengths, **shape, **order)
+        collator = PackingCollator(
+            **shape, pad_token_id=collator.pad_token_id, first_position=first_position(unwrapped(trainer.model))
+        )
+    else:
+        batches = TokenBudgetBatches(lengths, budget, **order)
+    by_table = isinstance(collator, WindowCollator | PackingCollator)  # others take rows
+    loader = DataLoader(
+        WindowRows(features) if by_table else features,
+        batch_sampler=batches,
+        collate_fn=collator,
+        num_workers=args.dataloader_num_workers,
+        pin_memory=args.dataloader_pin_memory,
+        persistent_workers=args.dataloader_persistent_workers,
+        prefetch_factor=args.dataloader_prefetch_factor,
+    )
+    prepared = trainer.accelerator.prepare(loader)
+    # Through its wrappers accelerate hands an epoch's number on to `sampler`: without this line a run that is resumed
+    # in the middle of an epoch goes on in the order of the first one (accelerate 1.15).
+    prepared.set_sampler(batches)
+    return prepared
+
+
+def _rows(longest: int, budget: int) -> dict[str, int]:
+    """Shape of the packed rows of a budget: rows that hold the longest window, in steps that kernels like."""
+    length = max(PACKED_ROW, -(-longest // 64) * 64)
+    return {"row_length": length, "rows_per_batch": max(1, budget // length)}
+
+
+def find_budget(trainer: TaggingTrainer) -> int:
+    """The largest budget, in powers of two, with which a step fits the device's memory, the same on every process.
+
+    A CPU is not filled: from 768 subwords on it gets slower, so there it is that number, or less where memory is short.
+
+    Args:
+        trainer: Before training; nothing of it changes.
+
+    Raises:
+        ConfigError: If not even one window fits, or the weights are sharded over devices.
+    """
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        raise ConfigError(
+            "tokens_per_batch: auto tries steps on one device, and FSDP and DeepSpeed spread a step over several. Give "
+            "a number."
+        )
+    features: Any = trainer.train_dataset
+    lengths = window_lengths(features)
+    longest_first, longest = np.argsort(-lengths), int(lengths.max())
+
+    def fits(budget: int) -> bool:
+        # Of all batches of a budget the one of the longest windows takes most memory: attention grows with the square.
+        rows = np.resize(longest_first, max(1, budget // longest))
+        return _fits(trainer, [features[int(row)] for row in rows])
+
+    on_cpu = trainer.args.device.type == "cpu"
+    most = CPU_TOKENS if on_cpu else int(lengths.sum()) // _LEAST_STEPS
+    found = largest_budget(fits, first=CPU_TOKENS if on_cpu else _FIRST_TRIED, most=most, least=longest)
+    budget = int(trainer.accelerator.gather(torch.tensor([found], device=trainer.args.device)).min())
+    logger.info("tokens_per_batch auto: %s subwords per device and step", f"{budget:,}")
+    return budget
+
+
+def largest_budget(fits: Callable[[int], bool], *, first: int, most: int, least: int) -> int:
+    """Doubles or halves a budget until it fits and its double does not.
+
+    Args:
+        fits: Whether a step of so many subwords fits.
+        first: Where to start.
+        most: More is not tried.
+        least: Less makes no smaller step: the longest window is a batch of its own.
+
+    Raises:
+        ConfigError: If `least` does not fit.
+    """
+    budget = first
+    if fits(budget):
+        while budget * 2 <= most and fits(budget * 2):
+            budget *= 2
+        return budget
+    while budget > least:
+        budget //= 2
+        if fits(budget):
+            return budget
+    raise ConfigError(
+        f"tokens_per_batch: not even a single window of {least} subwords fits the device's memory. Give a smaller "
+        "--max_length, --lora true, or a smaller --model."
+    )
+
+
+def _fits(trainer: TaggingTrainer, windows: list[dict[str, Any]]) -> bool:
+    """Whether a step on these windows fits beside the optimizer's two moments per weight."""
+    model: Any = trainer.model
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    modes = {module: module.training for module in model.modules()}
+    moments: list[torch.Tensor] = []
+    try:
+        # Dropout's generators go back to where they were: a run with `auto` is the run with the number it finds.
+        with torch.random.fork_rng(devices=_devices(trainer.args.device)):
+            moments += [torch.empty_like(parameter) for parameter in trained for _ in range(2)]
+            model.train()
+            inputs = trainer._prepare_inputs(trainer.data_collator(windows))
+            with trainer.accelerator.autocast():
+                loss: Any = trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(len(windows)))
+            loss.backward()
+        return True
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+        return False
+    finally:
+        moments.clear()
+        for parameter in trained:
+            parameter.grad = None
+        for module, mode in modes.items():
+            module.training = mode
+        if torch.accelerator.is_available():
+            torch.accelerator.empty_cache()
+
+
+def _devices(device: torch.device) -> list[torch.device]:
+    return [] if device.type == "cpu" else [device]

@@ -1,0 +1,215 @@
+"""Which windows share a batch, and what is padding."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recipe_runs import without_dropout
+from tiny_models import tiny_bert
+
+from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
+from hf_tagging.errors import ConfigError, ModelError
+from hf_tagging.models import load_encoder
+from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.training.budget import largest_budget
+
+
+def like_conll2003(count=14_000, seed=0):
+    """Lengths with the mean and the spread of CoNLL-2003's."""
+    return np.clip(np.random.default_rng(seed).gamma(2.2, 8.2, count).astype(int) + 3, 3, 164)
+
+
+def widths(batches, lengths):
+    return np.array([max(lengths[i] for i in batch) * len(batch) for batch in batches])
+
+
+def test_five_windows_under_a_budget_of_ten():
+    """By length 5, 4, 3, 2, 2: the first two cost 2 x 5, the other three 3 x 3."""
+    batches = TokenBudgetBatches([3, 5, 2, 4, 2], 10)
+    assert sorted(sorted(batch) for batch in batches) == [[0, 2, 4], [1, 3]]
+    assert len(batches) == 2
+
+
+@given(
+    lengths=st.lists(st.integers(2, 60), min_size=1, max_size=300),
+    budget=st.integers(1, 400),
+    processes=st.integers(1, 4),
+    epoch=st.integers(0, 3),
+)
+@settings(max_examples=300, deadline=None)
+def test_every_window_once_in_every_epoch_and_no_batch_above_the_budget(lengths, budget, processes, epoch):
+    batches = TokenBudgetBatches(lengths, budget, seed=1, processes=processes)
+    batches.set_epoch(epoch)
+    drawn = list(batches)
+    assert len(drawn) == len(batches)
+    assert len(batches) % processes == 0
+    found = sorted(i for batch in drawn for i in batch)
+    assert all(drawn)
+    assert set(found) == set(range(len(lengths)))
+    assert len(found) - len(lengths) < processes  # repeated where the last step has fewer windows than processes
+    assert processes > 1 or len(found) == len(lengths)
+    for batch, cost in zip(drawn, widths(drawn, lengths), strict=True):
+        assert cost <= budget or len(batch) == 1
+
+
+@pytest.mark.parametrize(("budget", "processes"), [(256, 1), (768, 1), (768, 2), (2048, 2), (2048, 8), (8192, 1)])
+def test_little_padding_and_equal_work_on_every_rank(budget, processes):
+    lengths = like_conll2003()
+    batches = TokenBudgetBatches(lengths, budget, processes=processes)
+    costs = widths(batches, lengths).reshape(-1, processes)
+    real = [sum(lengths[i] for batch in list(batches)[rank::processes] for i in batch) for rank in range(processes)]
+    assert (np.array(real) / costs.sum(0)).min() > 0.94
+    assert (costs.max(1) - costs.min(1)).mean() < 0.06 * costs.mean()  # ranks wait for each other in every step
+
+
+def test_who_shares_a_batch_is_drawn_anew_and_the_same_for_one_seed_and_epoch():
+    lengths = like_conll2003(3000)
+    one, same, other = (TokenBudgetBatches(lengths, 768, seed=seed) for seed in (1, 1, 2))
+    assert list(one) == list(same) != list(other)
+    first = {frozenset(batch) for batch in one}
+    one.set_epoch(1)
+    assert list(one) != list(same)
+    assert len(first & {frozenset(batch) for batch in one}) < 0.02 * len(one)
+
+
+def test_a_table_is_collated_as_its_rows_are():
+    rows = [
+        {"input_ids": [1, 5, 2], "labels": [-100, 3, -100], "word_features": [0, 0, 7, 8, 0, 0]},
+        {"input_ids": [1, 2], "labels": [-100, -100], "word_features": [0, 0, 0, 0]},
+    ]
+    by_rows, by_table = WindowCollator(9)(rows), WindowCollator(9)(pa.Table.from_pylist(rows))
+    assert by_rows["input_ids"].tolist() == [[1, 5, 2], [1, 2, 9]]
+    assert by_rows["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert by_rows["labels"].tolist() == [[-100, 3, -100], [-100, -100, -100]]
+    assert by_rows["word_features"].tolist() == [[[0, 0], [7, 8], [0, 0]], [[0, 0], [0, 0], [0, 0]]]
+    assert by_rows.keys() == by_table.keys()
+    assert all(torch.equal(by_rows[name], by_table[name]) for name in by_rows)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    data = load_tagging_dataset("sample", task="pos")
+    data["train"] = data["train"].select(range(40))
+    return data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("tiny"), max_length=64)
+
+
+def trainer(folder, sample, output, *flags):
+    args = parse_arguments("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
+    schema = TagSchema.detect(sample, task="pos")
+    model, tokenizer = load_encoder(str(folder), schema)
+    splits = align_dataset(sample, tokenizer, schema)
+    return TaggingTrainer(model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits)
+
+
+def test_the_trainer_sees_every_window_and_counts_its_steps(folder, sample, tmp_path):
+    run = trainer(folder, sample, tmp_path, "--tokens_per_batch", 256, "--num_train_epochs", 2)
+    loader = run.get_train_dataloader()
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    assert sum(len(batch["input_ids"]) for batch in batches) == len(run.train_dataset)
+    assert max(batch["input_ids"].numel() for batch in batches) <= 256
+    run.args.eval_strategy = run.args.save_strategy = "no"
+    run.args.load_best_model_at_end = False
+    run.train()
+    assert run.state.max_steps == run.state.global_step == 2 * len(loader)
+    assert run.optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)  # the schedule ends where the run does
+
+
+def test_rows_of_arrow_are_the_features(folder, sample, tmp_path):
+    features = trainer(folder, sample, tmp_path).train_dataset
+    table = WindowRows(features).__getitems__([3, 0])
+    assert table.column_names == ["input_ids", "labels"]
+    assert table.column("input_ids").to_pylist() == [features[3]["input_ids"], features[0]["input_ids"]]
+
+
+def test_auto_finds_the_number_and_leaves_no_trace(folder, sample, tmp_path):
+    run = trainer(folder, sample, tmp_path, "--tokens_per_batch", "auto")
+    before = torch.get_rng_state()
+    assert run.choose_budget() == 768  # a CPU is not filled
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(parameter.grad is None for parameter in run.model.parameters())
+    resumed = trainer(folder, sample, tmp_path, "--tokens_per_batch", "auto")
+    assert resumed.choose_budget(earlier=96) == 96
+
+
+@pytest.mark.parametrize(
+    ("memory", "found"), [(10**6, 6144), (3000, 1536), (1000, 768), (400, 384), (100, 96), (60, 48), (13, 12)]
+)
+def test_the_largest_budget_that_fits(memory, found):
+    assert largest_budget(lambda budget: budget <= memory, first=768, most=10_000, least=20) == found
+
+
+def test_a_window_that_does_not_fit_is_an_error_with_a_way_out():
+    with pytest.raises(ConfigError, match=r"not even a single window of 20 subwords fits .* --max_length"):
+        largest_budget(lambda budget: False, first=768, most=10_000, least=20)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--tokens_per_batch", "many"), "tokens_per_batch: 'many' is neither a number of subwords"),
+        (("--tokens_per_batch", "0"), "tokens_per_batch: 0 is neither"),
+        (("--tokens_per_batch", "64", "--per_device_train_batch_size", "8"), "give one of the two"),
+        (("--train_sampling_strategy", "group_by_length"), "have windows of like length already"),
+        (("--auto_find_batch_size",), "give tokens_per_batch auto instead"),
+        (("--per_device_train_batch_size", "-1"), "per_device_train_batch_size: -1 is below 1"),
+    ],
+)
+def test_arguments_that_contradict_each_other(flags, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_arguments("pos", list(flags))
+
+
+def test_windows_or_subwords():
+    by_subwords = parse_arguments("pos", ["--use_cpu"]).training
+    assert (by_subwords.tokens_per_batch, by_subwords.per_device_train_batch_size) == (768, 0)
+    by_windows = parse_arguments("pos", ["--per_device_train_batch_size", "16"]).training
+    assert (by_windows.tokens_per_batch, by_windows.per_device_train_batch_size) == (None, 16)
+    assert parse_arguments("pos", ["--tokens_per_batch", "1024"]).training.tokens_per_batch == 1024
+
+
+@pytest.mark.parametrize("flags", [(), ("--lora",)])
+def test_packed_training_is_training(folder, sample, tmp_path, flags):
+    """The same windows in one batch, once padded and once packed: the same loss and the same gradient."""
+    losses, norms = [], []
+    for name, packing in (("padded", "false"), ("packed", "true")):
+        steps = (
+            "--max_steps",
+            1,
+            "--logging_steps",
+            1,
+            "--eval_strategy",
+            "no",
+            "--bf16",
+            "false",
+            "--warmup_steps",
+            0,
+        )
+        torch.manual_seed(3)
+        run = trainer(without_dropout(folder), sample, tmp_path / name, *steps, "--tokens_per_batch", 4096,
+                      "--packing", packing, "--lora_dropout", 0, *flags)  # fmt: skip
+        batch = next(iter(run.get_train_dataloader()))
+        assert batch["input_ids"].shape == ((16, 256) if packing == "true" else (44, 64))
+        run.train()
+        losses.append(run.state.log_history[0]["loss"])
+        norms.append(run.state.log_history[0]["grad_norm"])
+        outcome = run.predict_words(run.validation.longest_first())
+        assert len(outcome.predicted) == len(sample["validation"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+def test_a_crf_is_not_packed(folder, sample, tmp_path):
+    args = parse_arguments("pos", ["--output_dir", str(tmp_path), "--use_cpu", "--packing", "true", "--head", "crf"])
+    schema = TagSchema.detect(sample, task="pos")
+    model, tokenizer = load_encoder(str(folder), schema, head="crf")
+    with pytest.raises(ModelError, match=r"chain of tags .* runs through a row .* --tokens_per_batch"):
+        TaggingTrainer(model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits={})
