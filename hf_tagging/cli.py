@@ -11,7 +11,8 @@ from hf_tagging.console import plain_errors
 from hf_tagging.inference.command import NOTHING_WRITTEN, add_arguments
 from hf_tagging.inference.command import run as tag
 
-_RECIPES = ("pos_bert", "ner_bert", "pos_baseline", "ner_baseline", "pos", "ner")  # pos is pos_bert for short
+# pos is pos_bert for short
+_RECIPES = ("pos_bert", "ner_bert", "pos_baseline", "ner_baseline", "pos", "ner", "pretrain")
 _EXAMPLES = """examples:
   hf-tagging predict runs/quickstart-pos --text "Jordan will book a table in May."
   hf-tagging predict runs/ner --input my.conll --output my.tagged.conll
@@ -65,11 +66,16 @@ def _add_validate(parser: argparse.ArgumentParser) -> None:
 
 def _validate(args: argparse.Namespace) -> None:
     """Checks a YAML file of arguments and flags without loading anything."""
-    from hf_tagging.training.parsing import parse_arguments
+    from hf_tagging.training.parsing import RunArguments, parse_arguments
+    from hf_tagging.training.pretraining import parse_pretraining
 
-    task, _, kind = args.recipe.partition("_")
-    family = "baseline" if kind == "baseline" else "encoder"
-    parsed = parse_arguments(task, ["--config", args.config, *args.flags], family=family)
+    argv = ["--config", args.config, *args.flags]
+    parsed: RunArguments
+    if args.recipe == "pretrain":
+        parsed = parse_pretraining(argv)
+    else:
+        task, _, kind = args.recipe.partition("_")
+        parsed = parse_arguments(task, argv, family="baseline" if kind == "baseline" else "encoder")
     print(f"{args.config}: {len(parsed.given)} arguments, all right; the run would go to {parsed.training.output_dir}")
 
 
