@@ -37,7 +37,8 @@ test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/alignment.py
+	for name in training tagging alignment memory scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/render.py
 
 # The wheel in an environment of its own, with no source tree in sight.
 wheel-test: $(STAMP)

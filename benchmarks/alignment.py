@@ -1,84 +1,128 @@
-"""Alignment against the usual loop over `word_ids()`: same sentences, same tokenizer, same labels, alternating rounds.
+"""Alignment and collation against the usual loop over `word_ids()` and `DataCollatorForTokenClassification`.
 
-    python benchmarks/alignment.py [--data ../shared/data/conll2003] [--rounds 5]
+    python benchmarks/alignment.py
+    python benchmarks/alignment.py --sentences 2000 --batch 8
 
-Without CoNLL-2003 at --data it takes the embedded sample, repeated to as many sentences. Both sides start from lists of
-words and end with input ids and labels. Tokenizing, which they share, is measured apart and taken off for the last row.
+Both sides start from a dataset of words and tags in memory, write features as training reads them (`align_split`, and
+`Dataset.map` over the loop of the Transformers course), and read them back as batch tensors, in the same batches in the
+same order. Tokenizing, which they share, is measured apart and taken off for the lines that say so.
 """
 
 import argparse
-import time
-from pathlib import Path
+from functools import partial
 from statistics import median
 
 import numpy as np
-from transformers import AutoTokenizer
+from common import (
+    INTERRUPTED,
+    alternate,
+    column,
+    describe_data,
+    load_corpus,
+    make_parser,
+    positive,
+    row,
+    stopwatch,
+    write_result,
+)
+from datasets import Dataset
+from trainers import usual_features
+from transformers import AutoTokenizer, DataCollatorForTokenClassification, PreTrainedTokenizerBase
 
-from hf_tagging import Aligner, TagSchema, load_tagging_dataset
-from hf_tagging.data.alignment import label_subwords
+from hf_tagging import Aligner, TagSchema
+from hf_tagging.console import plain_errors
+from hf_tagging.data import WindowCollator, align_split
+from hf_tagging.data.batching import WindowRows
 from hf_tagging.models import resolve_model
 
-BATCH = 1_000
+USUAL, OURS, SHARED = "the usual loop and collator", "ours", "tokenizing"
 
 
-def usual(tokenizer, sentences, tags):
-    """The loop of the Transformers token-classification example, in its own words."""
-    encoded = tokenizer(sentences, truncation=True, is_split_into_words=True)
-    labels = []
-    for i, row in enumerate(tags):
-        previous, ids = None, []
-        for word in encoded.word_ids(batch_index=i):
-            ids.append(-100 if word is None or word == previous else row[word])
-            previous = word
-        labels.append(ids)
-    return encoded["input_ids"], labels
+def read_flags(argv: list[str] | None) -> argparse.Namespace:
+    parser = make_parser(__doc__, rounds=5, sentences=14_000, device=argparse.SUPPRESS)
+    parser.set_defaults(device="cpu")
+    parser.add_argument("--batch", type=positive, default=32, help="sentences per batch (32)")
+    return parser.parse_args(argv)
 
 
-def ours(aligner, schema, sentences, tags):
-    windows = aligner.windows(sentences)
-    return windows, label_subwords(windows, np.concatenate(tags), schema)
+def batches_of(rows: int, size: int, seed: int) -> list[list[int]]:
+    """Numbers of rows in batches, in an order drawn with a seed."""
+    order = np.random.default_rng(seed).permutation(rows).tolist()
+    return [order[i : i + size] for i in range(0, rows, size)]
 
 
-def tokenize(aligner, sentences):
-    aligner.tokenizer.backend_tokenizer.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
+def run_usual(split: Dataset, tokenizer: PreTrainedTokenizerBase, args: argparse.Namespace) -> dict[str, float]:
+    collate = DataCollatorForTokenClassification(tokenizer)
+    with stopwatch() as seconds:
+        features = usual_features(split, tokenizer)
+        aligned = seconds()
+        for rows in batches_of(len(features), args.batch, args.seed):
+            collate(features.__getitems__(rows))  # as PyTorch's loader fetches them
+        return {"alignment": aligned, "collation": seconds() - aligned}
 
 
-def timed(function, batches):
-    start = time.perf_counter()
-    for batch in batches:
-        function(*batch)
-    return time.perf_counter() - start
+def run_ours(split: Dataset, aligner: Aligner, schema: TagSchema, args: argparse.Namespace) -> dict[str, float]:
+    collate = WindowCollator(aligner.tokenizer.pad_token_id or 0)
+    with stopwatch() as seconds:
+        features = WindowRows(align_split(split, aligner, schema).features)
+        aligned = seconds()
+        for rows in batches_of(len(features), args.batch, args.seed):
+            collate(features.__getitems__(rows))
+        return {"alignment": aligned, "collation": seconds() - aligned}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="../shared/data/conll2003")
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
-    name = args.data if Path(args.data).exists() else "sample"
-    dataset = load_tagging_dataset(name, task="ner")
-    schema = TagSchema.detect(dataset, task="ner")
-    sentences, tags = list(dataset["train"]["tokens"]), list(dataset["train"]["tags"])
-    repeat = max(1, 14_000 // len(sentences))
-    sentences, tags = sentences * repeat, tags * repeat
-    tokenizer = AutoTokenizer.from_pretrained(resolve_model("minilm"))
-    aligner = Aligner(tokenizer)
-    batches = [(sentences[i : i + BATCH], tags[i : i + BATCH]) for i in range(0, len(sentences), BATCH)]
-    rows = []
-    for _ in range(args.rounds):
-        loop = timed(lambda s, t: usual(tokenizer, s, t), batches)
-        mine = timed(lambda s, t: ours(aligner, schema, s, t), batches)
-        tokens = timed(lambda s, t: tokenize(aligner, s), batches)
-        rows.append((loop, mine, tokens))
-    count = len(sentences)
-    loop, mine, tokens = (median(column) for column in zip(*rows, strict=True))
-    ratios = sorted(loop / mine for loop, mine, _ in rows)
-    print(f"{name}: {count:,} sentences, {args.rounds} rounds, medians")
-    print(f"the usual loop            {count / loop:10,.0f} sentences/s")
-    print(f"hf_tagging                {count / mine:10,.0f} sentences/s")
-    print(f"hf_tagging once tokenized {count / max(mine - tokens, 1e-9):10,.0f} sentences/s")
-    print(f"ratio {median(ratios):.2f} (from {ratios[0]:.2f} to {ratios[-1]:.2f})")
+def run_tokenizer(sentences: list[list[str]], tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
+    backend = tokenizer.backend_tokenizer
+    with stopwatch() as seconds:
+        for i in range(0, len(sentences), 1000):  # as many at a time as `Dataset.map` hands to both sides
+            backend.encode_batch(sentences[i : i + 1000], is_pretokenized=True, add_special_tokens=False)
+        return {SHARED: seconds()}
+
+
+def compare(count: int, figures: dict[str, list[dict[str, float]]]) -> list[dict]:
+    """The lines of the result; what takes less time than tokenizing took by itself is not told apart from nothing.
+
+    Args:
+        count: Of sentences.
+        figures: Per side the seconds of each round.
+    """
+    lines = []
+    shared = column(figures[SHARED], SHARED)
+    alignment, collation = (
+        {side: column(figures[side], part) for side in (OURS, USUAL)} for part in ("alignment", "collation")
+    )
+    whole = {side: [a + b for a, b in zip(alignment[side], collation[side], strict=True)] for side in (OURS, USUAL)}
+    for what, seconds, off in (
+        ("alignment", alignment, False),
+        ("alignment, tokenizing taken off", alignment, True),
+        ("collation", collation, False),
+        ("words to batch tensors", whole, False),
+        ("words to batch tensors, tokenizing taken off", whole, True),
+    ):
+        ours, usual = (
+            [count / max(x - off * t, 1e-6) for x, t in zip(seconds[side], shared, strict=True)]
+            for side in (OURS, USUAL)
+        )
+        lines.append(row(what, USUAL, ours, usual))
+    print(f"{SHARED}: {count / median(shared):,.0f} sentences/s")
+    return lines
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = read_flags(argv)
+    corpus = load_corpus(args)
+    split = corpus.draw("train", args.sentences, args.seed)
+    tokenizers = [AutoTokenizer.from_pretrained(resolve_model(args.model)) for _ in range(2)]
+    aligner = Aligner(tokenizers[0])  # which prepares its tokenizer for words; the peer has one of its own
+    sides = {
+        OURS: partial(run_ours, split, aligner, corpus.schema, args),
+        USUAL: partial(run_usual, split, tokenizers[1], args),
+        SHARED: partial(run_tokenizer, list(split["tokens"]), tokenizers[1]),
+    }
+    figures = alternate(sides, args.rounds)
+    write_result("alignment", args, compare(len(split), figures), figures, data=describe_data(corpus, split))
 
 
 if __name__ == "__main__":
-    main()
+    with plain_errors(interrupted=INTERRUPTED):
+        main()

@@ -1,0 +1,282 @@
+"""Quality, and the time to reach it, against the stock recipe: entity F1 over seeds, seconds until the peer's own F1.
+
+    python benchmarks/quality.py
+    python benchmarks/quality.py --seeds 1 2 3 4 5 --target 0.911 --work runs/quality
+
+Long: two trainings of three epochs for each seed. A finished training is kept in --work and never repeated, so the same
+command goes on where it was interrupted. Not part of `make bench`.
+
+Ours is `recipes/ner_bert.py` with `--config`: the checkpoint that is best on validation at the end of an epoch. The
+peer is `AutoModelForTokenClassification` under the stock Trainer at its defaults (batches of 8, learning rate 5e-5,
+linear schedule), the model that its last step leaves. Both are scored over whole sentences of words by the metric of
+this project, as conlleval counts; words that the peer's truncation drops count as O.
+
+Both are evaluated on validation every quarter of an epoch besides, and the clock of the curve stands still meanwhile,
+and while checkpoints are written: the seconds are those of training alone. A target counts as reached at the first
+evaluation that has it; between evaluations nothing is read off the curve. The F1 is not that of the curve's best point.
+"""
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from common import (
+    INTERRUPTED,
+    Corpus,
+    describe_data,
+    device_of,
+    load_corpus,
+    make_parser,
+    missing,
+    positive,
+    row,
+    synchronize,
+    write_result,
+)
+from datasets import Dataset, DatasetDict
+from trainers import our_trainer, stock_trainer
+from transformers import Trainer, TrainerCallback
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.console import plain_errors
+from hf_tagging.errors import ConfigError
+from hf_tagging.evaluation.statistics import (
+    SentenceCounts,
+    approximate_randomization,
+    bootstrap_interval,
+    count_sentences,
+    sum_seeds,
+)
+
+CONFIG = Path(__file__).parent.parent / "recipes" / "configs" / "ner" / "minilm_conll2003.yaml"
+OURS, STOCK = "ours", "stock Trainer"
+SPLITS = ("validation", "test")
+Record = dict[str, Any]
+Count = Callable[[str], SentenceCounts]  # of a split by name
+
+
+def read_flags(argv: list[str] | None) -> argparse.Namespace:
+    parser = make_parser(__doc__, rounds=argparse.SUPPRESS, seed=argparse.SUPPRESS, sentences=argparse.SUPPRESS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(1 2 3)")
+    parser.add_argument("--epochs", type=float, default=3.0, help="of both sides (3)")
+    parser.add_argument("--config", type=Path, default=CONFIG, help=f"of our recipe ({CONFIG.name})")
+    parser.add_argument("--target", type=float, help="validation F1 to reach; default: the peer's own final one")
+    parser.add_argument("--evaluations", type=positive, default=4, help="per epoch, for the curve (4)")
+    parser.add_argument("--sentences", type=positive, help="the first N of each split; default: all")
+    parser.add_argument("--work", type=Path, default=Path("runs/quality"), help="finished trainings (runs/quality)")
+    return parser.parse_args(argv)
+
+
+class Curve(TrainerCallback):
+    """Validation F1 over seconds of training; while it is evaluated or saved the clock stands still.
+
+    Args:
+        score: The F1 of the model as it is.
+        per_epoch: How often it is asked.
+        device: ``"cpu"`` or ``"cuda"``.
+    """
+
+    def __init__(self, score: Callable[[], float], per_epoch: int, device: str):
+        self.score, self.per_epoch, self.device = score, per_epoch, device
+        self.seconds = 0.0
+        self.points: list[dict[str, float]] = []
+        self._since = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+        """Starts the clock."""
+        self._since = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+        """Takes the time of a step, and evaluates where that is due."""
+        asked = args.num_train_epochs * self.per_epoch  # in all
+        due = [int(step * asked / state.max_steps) for step in (state.global_step - 1, state.global_step)]
+        if due[0] < due[1]:
+            synchronize(self.device)
+        self.seconds += time.perf_counter() - self._since
+        if due[0] < due[1]:
+            with torch.random.fork_rng():  # a loader draws a seed: the training goes on as if nobody had looked
+                f1 = self.score()
+            self.points.append({"epoch": due[1] / self.per_epoch, "seconds": round(self.seconds, 2), "f1": f1})
+            print(f"  epoch {due[1] / self.per_epoch:g}: validation F1 {f1:.4f} ({self.seconds:.0f} s)", flush=True)
+        self._since = time.perf_counter()
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+        """Leaves out the Trainer's own evaluation."""
+        self._since = time.perf_counter()
+
+    def on_save(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+        """Leaves out the writing of a checkpoint."""
+        self._since = time.perf_counter()
+
+
+# The sides
+
+
+def ours(corpus: Corpus, args: argparse.Namespace, seed: int, folder: Path) -> tuple[Trainer, Count]:
+    """Our trainer, and what counts its entities in a split."""
+    flags = ("--config", str(args.config), "--num_train_epochs", str(args.epochs))
+    trainer = our_trainer(corpus.dataset, corpus.schema, flags=flags, folder=str(folder), **_options(args, seed))
+
+    def count(split: str) -> SentenceCounts:
+        outcome = trainer.predict_words(trainer.splits[split])
+        return count_sentences("ner", outcome.gold, outcome.predicted)
+
+    return trainer, count
+
+
+def stock(corpus: Corpus, args: argparse.Namespace, seed: int, folder: Path) -> tuple[Trainer, Count]:
+    """The peer's trainer, and what counts its entities in a split: read at first subwords, O where there is none."""
+    options = _options(args, seed) | {"num_train_epochs": args.epochs, "folder": str(folder)}
+    trainer = stock_trainer(corpus.dataset, corpus.schema, **options)
+
+    def count(split: str) -> SentenceCounts:
+        words, tags = corpus.dataset[split], corpus.schema.tags
+        logits = np.asarray(trainer.predict(trainer.features[split]).predictions)  # (sentences, subwords, tags)
+        gold = [[tags[i] for i in sentence] for sentence in words["tags"]]
+        return count_sentences(
+            "ner", gold, read_first_subwords(words, logits.argmax(-1), trainer.processing_class, tags)
+        )
+
+    return trainer, count
+
+
+def _options(args: argparse.Namespace, seed: int) -> dict[str, Any]:
+    return {"model": args.model, "device": device_of(args), "seed": seed}
+
+
+def read_first_subwords(words: Dataset, labels: np.ndarray, tokenizer: Any, tags: tuple[str, ...]) -> list[list[str]]:
+    """The tag that stands at the first subword of each word; O for words that have none.
+
+    Args:
+        words: The sentences.
+        labels: Predicted label ids. (sentences, subwords)
+        tokenizer: That made the subwords.
+        tags: By label id.
+    """
+    encoded = tokenizer(list(words["tokens"]), truncation=True, is_split_into_words=True)
+    read = []
+    for i, sentence in enumerate(words["tokens"]):
+        found = ["O"] * len(sentence)
+        previous = None
+        for position, word in enumerate(encoded.word_ids(batch_index=i)):
+            if word is not None and word != previous:
+                found[word] = tags[labels[i, position]]
+            previous = word
+        read.append(found)
+    return read
+
+
+# The trainings
+
+
+def train(side: str, seed: int, corpus: Corpus, args: argparse.Namespace, asked: Record) -> Record:
+    """Trains a side, or takes it from `--work` where it is finished.
+
+    Raises:
+        ConfigError: If what is there was asked something else.
+    """
+    name = f"{side.split()[0]}-seed-{seed}"
+    path = args.work / f"{name}.json"
+    if path.exists():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["asked"] != asked:
+            raise ConfigError(f"{path}: was asked {record['asked']}, and now {asked}. Give another --work.")
+        print(f"{side}, seed {seed}: finished before", flush=True)
+        return record
+    print(f"{side}, seed {seed}:", flush=True)
+    folder = args.work / f"{name}.run"
+    shutil.rmtree(folder, ignore_errors=True)  # of a training that was interrupted
+    trainer, count = (ours if side == OURS else stock)(corpus, args, seed, folder)
+    curve = Curve(lambda: count("validation").score, args.evaluations, device_of(args))
+    trainer.add_callback(curve)
+    trainer.train()
+    counts = {split: count(split) for split in SPLITS}
+    record = {
+        "asked": asked,
+        "seconds": round(curve.seconds, 2),
+        "curve": curve.points,
+        "f1": {split: c.score for split, c in counts.items()},
+        "counts": {split: c.values.tolist() for split, c in counts.items()},
+    }
+    shutil.rmtree(folder, ignore_errors=True)
+    with whole_file(path) as file:
+        json.dump(record, file)
+    return record
+
+
+# The result
+
+
+def seconds_until(record: Record, target: float) -> float | None:
+    """Seconds of training until the first evaluation that has the target; None if there is none."""
+    return next((point["seconds"] for point in record["curve"] if point["f1"] >= target), None)
+
+
+def compare_f1(split: str, mine: list[Record], theirs: list[Record]) -> dict[str, Any]:
+    """The line of a split: mean F1 over seeds, the paired difference with its interval and p-value."""
+    first, second = (
+        sum_seeds([SentenceCounts("ner", np.array(record["counts"][split])) for record in records])
+        for records in (mine, theirs)
+    )
+    means = [fmean(record["f1"][split] for record in records) for records in (mine, theirs)]
+    low, high = bootstrap_interval(first, second)
+    return {
+        "what": f"NER, {split} F1, {len(mine)} seed{'s' * (len(mine) != 1)}",
+        "against": STOCK,
+        "unit": "",
+        "show": "difference",
+        "ours": means[0],
+        "peer": means[1],
+        "ratio": {"median": means[0] - means[1], "low": low, "high": high},
+        "p_value": approximate_randomization(first, second),
+    }
+
+
+def compare(records: dict[str, list[Record]], args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The lines of the result."""
+    mine, theirs = records[OURS], records[STOCK]
+    lines = [compare_f1(split, mine, theirs) for split in SPLITS]
+    pairs = []
+    for ours_, stock_ in zip(mine, theirs, strict=True):
+        target = args.target or stock_["curve"][-1]["f1"]
+        pairs.append((seconds_until(ours_, target), seconds_until(stock_, target)))
+    goal = f"validation F1 {args.target}" if args.target else "the peer's final validation F1"
+    what = f"training until {goal}"
+    failed = [side for side, times in zip((OURS, STOCK), zip(*pairs, strict=True), strict=True) if None in times]
+    if failed:
+        lines.append(missing(what, STOCK, f"not reached by {' and '.join(failed)} in every seed"))
+    else:
+        lines.append(row(what, STOCK, *zip(*pairs, strict=True), unit="s", less_is_better=True))
+    seconds = ([record["seconds"] for record in side] for side in (mine, theirs))
+    what = f"training, {args.epochs:g} epoch{'s' * (args.epochs != 1)}"
+    lines.append(row(what, STOCK, *seconds, unit="s", less_is_better=True))
+    return lines
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = read_flags(argv)
+    corpus = load_corpus(args)
+    kept = {name: s.select(range(min(args.sentences or len(s), len(s)))) for name, s in corpus.dataset.items()}
+    corpus = Corpus(corpus.name, DatasetDict(kept), corpus.schema)
+    data = describe_data(corpus, corpus.dataset["train"])
+    asked = {name: str(getattr(args, name)) for name in ("model", "epochs", "evaluations")}
+    asked |= {"config": args.config.read_text(encoding="utf-8"), "data": data["fingerprint"], "device": device_of(args)}
+    records: dict[str, list[Record]] = {OURS: [], STOCK: []}
+    for number, seed in enumerate(args.seeds):
+        for side in list(records)[:: -1 if number % 2 else 1]:
+            records[side].append(train(side, seed, corpus, args, asked))
+    kept_figures = ("seconds", "curve", "f1")
+    figures = {side: [{k: r[k] for k in kept_figures} for r in found] for side, found in records.items()}
+    write_result("quality", args, compare(records, args), figures, data=data)
+
+
+if __name__ == "__main__":
+    with plain_errors(interrupted=f"{INTERRUPTED} Finished trainings are kept: the same command goes on."):
+        main()

@@ -1,0 +1,351 @@
+"""The benchmarks run to their end at a tiny size, and what they measure and print is what they say."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from tiny_models import tiny_bert
+from transformers import AutoTokenizer
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import alignment  # noqa: E402
+import common  # noqa: E402
+import memory  # noqa: E402
+import quality  # noqa: E402
+import render  # noqa: E402
+import scaling  # noqa: E402
+import tagging  # noqa: E402
+import trainers  # noqa: E402
+import training  # noqa: E402
+
+from hf_tagging.data import TagSchema  # noqa: E402
+from hf_tagging.errors import ConfigError, TaggingError  # noqa: E402
+
+TAGS = ("O", "B-PER", "I-PER")
+RESULT = {
+    "benchmark", "device", "finished", "machine", "versions", "git_revision", "arguments", "data", "lines", "figures",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("model"), max_length=128)
+
+
+@pytest.fixture
+def corpus():
+    """Three sentences and an empty one; 5 words, of a subword each or spelled."""
+    features = Features(
+        {"tokens": List(Value("string")), "tags": List(ClassLabel(names=TAGS)), "document_id": Value("int64")}
+    )
+    split = Dataset.from_dict(
+        {
+            "tokens": [["jordan", "loves"], [], ["maria"], ["the", "xy"]],
+            "tags": [[1, 0], [], [1], [0, 0]],
+            "document_id": [0, 0, 0, 0],
+        },
+        features=features,
+    )
+    return common.Corpus("made", DatasetDict(train=split), TagSchema(TAGS, "IOB2"))
+
+
+def flags(model, out, *more):
+    return ["--data", "sample", "--model", str(model), "--device", "cpu", "--output", str(out), *map(str, more)]
+
+
+def result(out, name):
+    found = json.loads((out / f"{name}-cpu.json").read_text())
+    assert found.keys() == RESULT
+    assert (found["benchmark"], found["device"]) == (name, "cpu")
+    assert found["machine"]["threads"] == torch.get_num_threads()
+    assert found["arguments"]["output"] == out.name, "a folder of this machine stands in the result"
+    return found
+
+
+def sides_of(found):
+    """What each line says of itself, without its figures."""
+    return [(line["what"], line["against"]) for line in found["lines"]]
+
+
+# Rounds and lines
+
+
+def test_every_other_round_runs_in_the_opposite_order(capsys):
+    ran = []
+    sides = {name: lambda name=name: ran.append(name) or {"seconds": float(len(ran))} for name in "abc"}
+    figures = common.alternate(sides, 3)
+    assert "".join(ran) == "abccbaabc"
+    assert common.column(figures["b"], "seconds") == [2.0, 5.0, 8.0]
+    assert "round 2 of 3, c: seconds 4" in capsys.readouterr().out
+
+
+def test_a_ratio_is_taken_within_each_round():
+    line = common.row("training", "peer", [20, 30, 100], [10, 10, 40], note="batch 8")
+    assert line["ratio"] == {"median": 2.5, "low": 2.0, "high": 3.0}
+    assert (line["ours"], line["peer"]) == (30, 10)
+    assert common.cells(line) == (
+        "training", "peer", "30.0 sentences/s", "10.0 sentences/s (batch 8)", "2.50 x (2.00 to 3.00)",
+    )  # fmt: skip
+
+
+def test_less_is_better_turns_the_ratio_round():
+    assert common.row("", "", [5], [10], less_is_better=True)["ratio"]["median"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("show", "ours", "text"), [("share", [55, 50], "52 % (50 to 55)"), ("growth", [103, 103], "+3.0 %")]
+)
+def test_how_a_ratio_is_written(show, ours, text):
+    assert common.cells(common.row("", "", ours, [100, 100], show=show))[-1] == text
+
+
+def test_what_was_not_measured_says_so():
+    assert common.cells(common.missing("tagging", "spaCy", "not installed"))[-1] == "not installed"
+
+
+def test_sentences_are_drawn_with_a_seed_and_again_where_they_run_out(corpus):
+    drawn = corpus.draw("train", 7, seed=1)
+    assert len(drawn) == 7
+    assert drawn["tokens"] == corpus.draw("train", 7, seed=1)["tokens"]
+    assert drawn["tokens"][:3] == drawn["tokens"][3:6]
+    assert sorted(drawn["tokens"][:3]) == [["jordan", "loves"], ["maria"], ["the", "xy"]]  # none is empty
+    assert drawn.features == corpus.dataset["train"].features
+
+
+def test_a_matrix_product_has_a_rate():
+    assert 1e8 < common.matmul_rate("cpu") < 1e15
+
+
+def test_parameters_that_are_looked_up_do_not_count():
+    module = torch.nn.Sequential(torch.nn.Embedding(100, 3), torch.nn.Linear(3, 2))
+    assert common.parameters_of_matrices(module) == 3 * 2 + 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused(model, tmp_path):
+    with pytest.raises(ConfigError, match="--device cuda: PyTorch finds no GPU here"):
+        tagging.main(["--data", "sample", "--device", "cuda"])
+
+
+# The two sides
+
+
+def test_both_sides_start_from_the_same_weights_and_count_the_same_words(corpus, model, tmp_path):
+    options = {"model": str(model), "device": "cpu", "seed": 3, "folder": str(tmp_path)}
+    dataset = DatasetDict(train=corpus.draw("train", 6, seed=0))
+    ours = trainers.our_trainer(dataset, corpus.schema, **options)
+    stock = trainers.stock_trainer(dataset, corpus.schema, num_train_epochs=1, **options)
+    theirs = stock.model.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.model.state_dict().items())
+    counts = []
+    for trainer in (ours, stock):
+        speed = trainer.train_timed(0)
+        counts.append(torch.stack(trainer._counted).sum(0).tolist())
+        assert speed["subwords_per_second"] / speed["sentences_per_second"] == pytest.approx(counts[-1][1] / 6)
+    assert counts[0] == counts[1] == [6, sum(map(len, stock.features["train"]["input_ids"]))]
+
+
+def test_the_usual_loop_labels_first_subwords(corpus, model):
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    rows = trainers.usual_features(corpus.dataset["train"].select([3]), tokenizer)
+    assert tokenizer.convert_ids_to_tokens(rows[0]["input_ids"]) == ["[CLS]", "the", "x", "##y", "[SEP]"]
+    assert rows[0]["labels"] == [-100, 0, 0, -100, -100]
+
+
+def test_too_few_sentences_for_the_steps_that_do_not_count(corpus, model, tmp_path):
+    options = {"model": str(model), "device": "cpu", "seed": 3, "folder": str(tmp_path)}
+    trainer = trainers.stock_trainer(corpus.dataset, corpus.schema, num_train_epochs=1, **options)
+    with pytest.raises(ConfigError, match="they make 1 steps, and the first 3 do not count"):
+        trainer.train_timed(3)
+
+
+def test_words_that_truncation_drops_count_as_o(model):
+    tokenizer = AutoTokenizer.from_pretrained(model, model_max_length=5)
+    words = Dataset.from_dict({"tokens": [["the", "\u200b", "xy", "the"], ["a"]]})
+    labels = np.array([[0, 1, 2, 1, 0], [0, 2, 0, 0, 0]])  # [CLS] the x ##y [SEP], and [CLS] a [SEP]
+    read = quality.read_first_subwords(words, labels, tokenizer, TAGS)
+    assert read == [["B-PER", "O", "I-PER", "O"], ["I-PER"]]
+
+
+def test_a_target_is_reached_at_an_evaluation_and_never_between_two():
+    curve = {"curve": [{"seconds": 10, "f1": 0.5}, {"seconds": 20, "f1": 0.9}, {"seconds": 30, "f1": 0.8}]}
+    assert [quality.seconds_until(curve, f1) for f1 in (0.5, 0.7, 0.9, 0.95)] == [10, 20, 20, None]
+
+
+# Every script
+
+
+@pytest.mark.slow
+def test_training(model, tmp_path):
+    training.main(flags(model, tmp_path, "--sentences", 40, "--rounds", 2, "--warm_up", 1, "--stock_batch", 8,
+                        "--ours", "tokens_per_batch=256"))  # fmt: skip
+    found = result(tmp_path, "training")
+    assert sides_of(found)[0] == ("training", "stock Trainer, batch 8")
+    assert ("training, stock Trainer, batch 8", "the machine's float32 matrix-multiply rate") in sides_of(found)
+    assert set(found["figures"]) == {"ours", "stock Trainer, batch 8", "matrix multiplication"}
+    assert [len(rounds) for rounds in found["figures"].values()] == [2, 2, 2]
+    assert found["data"]["sentences"] == 40
+
+
+def test_a_flag_of_our_side_that_there_is_not(model, tmp_path):
+    with pytest.raises(ConfigError, match="did you mean --tokens_per_batch"):
+        training.main(flags(model, tmp_path, "--sentences", 8, "--ours", "tokens_per_bach=256"))
+    with pytest.raises(ConfigError, match="--ours bf16: expected name=value"):
+        training.main(flags(model, tmp_path, "--ours", "bf16"))
+
+
+def test_tagging(model, tmp_path):
+    tagging.main(flags(model, tmp_path, "--sentences", 20, "--rounds", 1, "--batches", 4, "--exported", model))
+    found = result(tmp_path, "tagging")
+    expected = [
+        ("tagging", "pipeline at its default"),
+        ("tagging", "pipeline at its best batch size"),
+        ("tagging, exported model", "pipeline at its default"),
+        ("tagging, exported model", "pipeline at its best batch size"),
+        ("tagging", "spaCy, default tagger"),
+        ("tagging", "Flair, default LSTM-CRF"),
+        ("tagging", "the machine's float32 matrix-multiply rate"),
+    ]
+    assert sides_of(found) == expected
+    assert all("missing" not in line for line in found["lines"][:4])
+
+
+def test_tagging_without_an_exported_model():
+    speed = {"ours": [60.0, 80.0], "pipeline at its default": [10.0, 10.0], "pipeline, batch 8": [20.0, 20.0]}
+    lines = tagging.compare(speed)
+    assert [line.get("missing", line.get("note")) for line in lines] == [
+        "", "batch 8", "not measured", "not measured", "not installed", "not installed",
+    ]  # fmt: skip
+    assert [lines[0]["ratio"]["median"], lines[1]["ratio"]["median"]] == [7.0, 3.5]
+
+
+def test_alignment(model, tmp_path):
+    given = flags(model, tmp_path, "--sentences", 60, "--rounds", 1, "--batch", 8)
+    alignment.main([flag for flag in given if flag not in ("--device", "cpu")])
+    whats = [what for what, _ in sides_of(result(tmp_path, "alignment"))]
+    assert whats == [
+        "alignment",
+        "alignment, tokenizing taken off",
+        "collation",
+        "words to batch tensors",
+        "words to batch tensors, tokenizing taken off",
+    ]
+
+
+def test_quality_goes_on_where_it_was(model, tmp_path, capsys):
+    given = flags(model, tmp_path, "--seeds", 1, 2, "--epochs", 1, "--sentences", 16, "--evaluations", 2)
+    given += ["--work", str(tmp_path / "work")]
+    quality.main(given)
+    found = result(tmp_path, "quality")
+    assert [(what, line["missing"]) for what, line in zip(sides_of(found), found["lines"], strict=True)
+            if "missing" in line] == []  # fmt: skip
+    assert sides_of(found)[:2] == [
+        ("NER, validation F1, 2 seeds", "stock Trainer"),
+        ("NER, test F1, 2 seeds", "stock Trainer"),
+    ]
+    assert [point["epoch"] for point in found["figures"]["ours"][0]["curve"]] == [0.5, 1.0]
+    assert capsys.readouterr().out.count("finished before") == 0
+
+    (tmp_path / "work" / "stock-seed-2.json").unlink()
+    quality.main(given)
+    assert capsys.readouterr().out.count("finished before") == 3
+    assert result(tmp_path, "quality")["lines"][:2] == found["lines"][:2]  # the same seed, the same weights
+
+    with pytest.raises(ConfigError, match=r"ours-seed-1\.json: was asked"):
+        quality.main([*given, "--evaluations", "1"])
+
+
+@pytest.mark.slow
+def test_memory(model, tmp_path):
+    given = ["--sentences", 16, "--corpus", 20, "--steps", 2, "--rounds", 1, "--copies", 1, 2, "--tags", 9, 30]
+    memory.main(flags(model, tmp_path, *given))
+    found = result(tmp_path, "memory")
+    assert sides_of(found) == [
+        ("memory, training, corpus x 2", "corpus x 1"),
+        ("memory, evaluation, 30 tags", "9 tags"),
+        ("memory, evaluation by stock Trainer, 30 tags", "9 tags"),
+        ("memory, evaluation, 30 tags", "stock Trainer"),
+    ]
+    assert all(100 < line["ours"] < 10_000 for line in found["lines"])
+
+
+def test_made_up_tags_stand_behind_those_of_the_data():
+    schema = TagSchema(TAGS, "IOB2")
+    assert memory.with_tags(schema, 6).tags == (*TAGS, "B-TYPE000", "I-TYPE000", "B-TYPE001")
+    with pytest.raises(ConfigError, match="--tags 2: the data has 3 tags already"):
+        memory.with_tags(schema, 2)
+
+
+def test_a_point_that_fails_says_why(tmp_path):
+    with pytest.raises(TaggingError, match="the data has 9 tags already"):
+        memory.command(memory.__file__, "--data", "sample", "--evaluate", "ours", "--tags", 3, folder=tmp_path)
+
+
+@pytest.mark.slow
+def test_scaling(model, tmp_path):
+    scaling.main(flags(model, tmp_path, "--sentences", 120, "--rounds", 1, "--warm_up", 1, "--threads", 2))
+    found = result(tmp_path, "scaling")
+    assert sides_of(found) == [("training, 2 processes", "1 process")]
+    assert set(found["figures"]) == {"1 process", "2 processes"}
+
+
+# The table
+
+
+def a_result(lines, device="cpu"):
+    machine = {"processor": "Fast One", "threads": 2, "gpus": ["Big GPU"]}
+    versions = {"torch": "2.13.0", "transformers": "5.23.0"}
+    data = {"name": "conll2003", "sentences": 1000}
+    return {
+        "benchmark": "training", "device": device, "machine": machine, "versions": versions, "data": data,
+        "arguments": {"rounds": 3}, "lines": lines,
+    }  # fmt: skip
+
+
+def test_the_table_in_the_page(tmp_path):
+    page, results = tmp_path / "README.md", tmp_path / "results"
+    results.mkdir()
+    page.write_text(f"before\n{render.BEGIN}\nold\n{render.END}\nafter\n")
+    line = common.row("training", "stock Trainer, batch 8", [30, 30, 31], [10, 10, 10])
+    (results / "training-cpu.json").write_text(json.dumps(a_result([line])))
+    arguments = ["--readme", str(page), "--results", str(results)]
+    render.main(arguments)
+    text = page.read_text()
+    lines = text.split("\n")
+    assert lines[0] == "before"
+    assert lines[-2:] == ["after", ""]
+    shown = "| training | CPU | stock Trainer, batch 8 | 30.0 sentences/s | 10.0 sentences/s | 3.00 x (3.00 to 3.10) |"
+    assert lines[4] == shown
+    assert lines[5] == "| training | GPU |  |  |  | not measured |"
+    assert "| alignment | CPU |  |  |  | not measured |" in lines
+    assert not any(line.startswith("| alignment | GPU") for line in lines)
+    known = "- CPU: Fast One, 2 threads; torch 2.13.0, transformers 5.23.0: training (3 rounds of 1,000 sentences of"
+    assert f"{known} conll2003)." in lines
+    assert "old" not in text
+
+    render.main(arguments)
+    assert page.read_text() == text, "a second call changed the page"
+
+    (results / "training-cuda.json").write_text(json.dumps(a_result([line], "cuda")))
+    render.main(arguments)
+    assert "- GPU: Big GPU; torch 2.13.0" in page.read_text()
+
+
+def test_a_page_without_its_place_is_left_alone(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("nothing here\n")
+    with pytest.raises(ConfigError, match="expected a line <!-- benchmarks -->"):
+        render.main(["--readme", str(page), "--results", str(tmp_path)])
+    assert page.read_text() == "nothing here\n"
+
+
+def test_a_file_that_is_no_result_is_named(tmp_path):
+    (tmp_path / "training-cpu.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"training-cpu\.json: is no result of a benchmark"):
+        render.read_results(tmp_path)
