@@ -197,7 +197,7 @@ def test_packed_training_is_training(folder, sample, tmp_path, flags):
         run = trainer(without_dropout(folder), sample, tmp_path / name, *steps, "--tokens_per_batch", 4096,
                       "--packing", packing, "--lora_dropout", 0, *flags)  # fmt: skip
         batch = next(iter(run.get_train_dataloader()))
-        assert batch["input_ids"].shape == ((16, 256) if packing == "true" else (44, 64))
+        assert batch["input_ids"].shape == ((32, 128) if packing == "true" else (44, 64))
         run.train()
         losses.append(run.state.log_history[0]["loss"])
         norms.append(run.state.log_history[0]["grad_norm"])

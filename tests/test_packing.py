@@ -123,6 +123,17 @@ def test_batches_are_drawn_anew_and_the_same_for_one_seed_and_epoch():
     assert not hasattr(one, "batch_size")
 
 
+def test_where_only_one_way_fits_the_order_of_the_batches_is_drawn():
+    batches = PackedRows([70, 10, 60, 20, 50, 30], row_length=80, rows_per_batch=1)
+    assert batches.real_share == 1
+    orders = set()
+    for epoch in range(20):
+        batches.set_epoch(epoch)
+        assert sorted(map(sorted, batches)) == [[0, 1], [2, 3], [4, 5]]
+        orders.add(tuple(batch[0] for batch in batches))
+    assert len(orders) > 3
+
+
 @pytest.mark.parametrize(
     ("lengths", "options", "message"),
     [

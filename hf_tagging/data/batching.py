@@ -161,7 +161,7 @@ class WindowCollator:
             `input_ids`, `attention_mask` and `labels`, each (batch, subwords), and `word_features`, 0 at padding.
             (batch, subwords, columns)
         """
-        columns = _flat_columns(windows)
+        columns = flat_columns(windows)
         ids, lengths = columns["input_ids"]
         step = self.pad_to_multiple_of
         width = -(-int(lengths.max()) // step) * step
@@ -178,7 +178,7 @@ class WindowCollator:
         return batch
 
 
-def _flat_columns(windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def flat_columns(windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Of each column all values one after the other, and their number in each window. (values,) and (windows,)"""
     if isinstance(windows, pa.Table):
         flat = {name: flat_lists(windows.column(name)) for name in windows.column_names}

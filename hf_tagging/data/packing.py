@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import Sampler
 
 from hf_tagging.data.alignment import IGNORED
-from hf_tagging.data.batching import _flat_columns
+from hf_tagging.data.batching import flat_columns
 from hf_tagging.data.rows import row_ranges
 from hf_tagging.errors import ConfigError
 
@@ -166,7 +166,7 @@ class PackingCollator:
         Raises:
             ValueError: If the windows do not fit.
         """
-        columns = _flat_columns(windows)
+        columns = flat_columns(windows)
         ids, lengths = columns["input_ids"]
         starts, numbers = self._places(lengths)
         window, within = row_ranges(lengths)

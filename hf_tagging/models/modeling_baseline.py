@@ -108,12 +108,12 @@ class BaselineModel(BaselinePreTrainedModel):
             ValueError: If there are several windows in a row, and the encoder is no Transformer.
         """
         words = self.words.tables.group(input_ids, attention_mask if sequence_ids is None else sequence_ids)
-        vectors = self.words(input_ids, words, word_features)
         if sequence_ids is None:
-            return self.encoder(vectors, words.mask), words
+            return self.encoder(self.words(input_ids, words, word_features), words.mask), words
         if not isinstance(self.encoder, TransformerEncoder):
             raise ValueError(f"sequence_ids: encoder {self.config.encoder} reads a row as one sentence.")
-        return self.encoder(vectors, words.mask, words.gather(sequence_ids).masked_fill(~words.mask, 0)), words
+        words = words._replace(sentence=words.gather(sequence_ids).masked_fill(~words.mask, 0))
+        return self.encoder(self.words(input_ids, words, word_features), words.mask, words.sentence), words
 
 
 class BaselineForTokenClassification(BaselinePreTrainedModel):

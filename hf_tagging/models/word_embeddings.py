@@ -30,6 +30,7 @@ class Words(NamedTuple):
     first: Tensor  # the position of each word's first subword, 0 where there is none. (batch, words)
     of: Tensor  # the word of each subword; any outside words. (batch, subwords)
     inside: Tensor  # which subwords belong to a word. (batch, subwords) bool
+    sentence: Tensor | None = None  # each word's sentence, where several share a row, 0 at padding. (batch, words)
 
     def gather(self, values: Tensor) -> Tensor:
         """Values at each word's first subword. (batch, subwords, ...) to (batch, words, ...)"""
@@ -218,8 +219,10 @@ class WordInput(nn.Module):
         else:
             ids = words.gather(word_features)  # (batch, words, columns)
         if self.training and self.feature_dropout:
-            hidden = torch.rand(len(ids), 1, 1, device=ids.device) < self.feature_dropout
-            ids = ids.masked_fill(hidden, 0)
+            sentences = 1 if words.sentence is None else ids.shape[1] + 1  # of a row, at most; 0 is padding
+            hidden = torch.rand(len(ids), sentences, device=ids.device) < self.feature_dropout
+            hidden = hidden if words.sentence is None else hidden.gather(1, words.sentence)
+            ids = ids.masked_fill(hidden[..., None], 0)
         return [table(ids[..., i]) for i, table in enumerate(self.features)]
 
 

@@ -18,7 +18,7 @@ from hf_tagging.training.environment import computes_bfloat16
 
 # Subwords per batch. A CPU is fastest where the activations of a batch fit its cache; an accelerator wants more to do.
 CPU_TOKENS, ACCELERATOR_TOKENS = 768, 2048
-PACKED_ROW = 256
+PACKED_ROW = 128
 
 LORA_LEARNING_RATE = 5e-4  # low-rank updates start from zero and want about ten times a full fine-tuning's rate
 

@@ -57,8 +57,9 @@ def budget_loader(trainer: TaggingTrainer, budget: int) -> DataLoader:
     else:
         batches = TokenBudgetBatches(lengths, budget, **order)
     by_table = isinstance(collator, WindowCollator | PackingCollator)  # others take rows
+    taken: Any = trainer._remove_unused_columns(features, description="Training")  # what the model's forward takes
     loader = DataLoader(
-        WindowRows(features) if by_table else features,
+        WindowRows(taken) if by_table else taken,
         batch_sampler=batches,
         collate_fn=collator,
         num_workers=args.dataloader_num_workers,
