@@ -4,11 +4,14 @@ import types
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.export import Dim
 from transformers import initialization as init
 
+from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.sequence_encoders import ENCODERS, rotate
+from hf_tagging.models.word_embeddings import CharacterCnn
 
 SIZE = 6
 SIZES = {
@@ -419,3 +422,22 @@ def test_exports_with_any_batch_and_length(variant):
 def test_recurrent_encoders_refuse_export(name):
     with pytest.raises(NotImplementedError, match=r"cannot be exported to ONNX: .* use mlp, cnn or transformer"):
         torch.export.export(build(name).eval(), batch([4, 6, 3]))
+
+
+def test_character_filters_in_one_matrix_are_the_convolutions():
+    """Width 1, 2 and 4 on words of 1, 3 and 5 characters, each filter ending where the word does."""
+    config = BaselineConfig(characters="cnn", character_widths=[1, 2, 4], character_filters=3, highway_layers=0,
+                            character_size=6, num_characters=20)  # fmt: skip
+    cnn = CharacterCnn(config)
+    cnn.embedding.reset_parameters()
+    cnn.reset_parameters()
+    spelled = torch.tensor([[4, 0, 0, 0, 0], [5, 6, 7, 0, 0], [9, 8, 7, 6, 5]])
+    vectors, lengths = cnn.embedding(spelled)
+    expected = []
+    for word, length in zip(vectors, lengths.tolist(), strict=True):
+        found = []
+        for layer, width in zip(cnn.filters, cnn.widths, strict=True):
+            inside = F.pad(word.T[None, :, :length], (0, width - 1))
+            found.append(layer(inside).amax(2)[0])
+        expected.append(torch.relu(torch.cat(found)))
+    torch.testing.assert_close(cnn(spelled), torch.stack(expected), atol=1e-6, rtol=1e-5)
