@@ -452,7 +452,7 @@ def test_the_card_has_the_size_of_the_vectors_in_the_file(tmp_path):
 @pytest.mark.slow
 def test_accumulated_batches_and_processes_are_one_batch(tmp_path):
     text = "--dataset sample --max_train_samples 64 --max_eval_samples 4 --head crf --hidden_size 8 --dropout 0"
-    flags = f"{text} --word_dropout 0 --max_steps 4 --eval_strategy no --use_cpu".split()
+    flags = f"{text} --word_dropout 0 --max_steps 4 --eval_strategy no --use_cpu --bf16 false".split()
     runs = {
         "one": (["--per_device_train_batch_size", "8"], 1),
         "accumulated": (["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "4"], 1),

@@ -356,7 +356,7 @@ def test_an_adapter_alone_carries_its_crf(run, tmp_path, folders):
 
 STEPS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 30, "--max_steps", 4, "--seed", 7,
          "--learning_rate", 1e-2, "--logging_steps", 1, "--eval_strategy", "steps", "--eval_steps", 2, "--head", "crf",
-         "--warmup_steps", 0, "--use_cpu")  # fmt: skip
+         "--warmup_steps", 0, "--use_cpu", "--bf16", "false")  # fmt: skip
 
 
 @pytest.mark.slow
@@ -407,7 +407,7 @@ def test_evaluation_is_of_what_pipeline_and_tagger_see(folders, sample, tmp_path
         words += (labels != -100).sum().item()
     assert run.evaluate()["eval_loss"] == pytest.approx(loss / words, rel=1e-5)
     predicted = run.predict_words(splits["validation"]).predicted
-    tagger = Tagger(run.model, run.processing_class)
+    tagger = Tagger(run.accelerator.unwrap_model(run.model, keep_fp32_wrapper=False), run.processing_class)
     assert predicted == tagger.tag(sample["validation"]["tokens"])
     assert len({tag for tags in predicted for tag in tags}) > 2
 

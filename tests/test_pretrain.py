@@ -439,7 +439,8 @@ def test_recipe_from_text_to_tagger(tmp_path):
     text.write_text("\n".join(["The old house stands in the street .", "A dog barks at the old house ."] * 30))
     out = tmp_path / "lm"
     flags = ("--text_file", text, "--encoder", "lstm", "--hidden_size", 16, "--num_layers", 2, "--word_size", 16,
-             "--dropout", 0, "--learning_rate", 0.02, "--num_train_epochs", 15, "--use_cpu")  # fmt: skip
+             "--dropout", 0, "--learning_rate", 0.02, "--num_train_epochs", 15, "--tokens_per_batch", 128,
+             "--use_cpu")  # fmt: skip
     done = run_recipe("pretrain", *flags, "--output_dir", out)
     results = record(out)["results"]["validation"]
     assert results["predictions"] == 3 * 14  # of 60 lines three are held out
@@ -469,7 +470,7 @@ def test_recipe_with_an_encoder(tmp_path):
 def test_killed_and_resumed_is_bit_for_bit_unbroken(tmp_path):
     """In the middle of an epoch: what was hidden in the batches that were fetched ahead is hidden again."""
     flags = ("--dataset", "sample", "--encoder", "transformer", "--hidden_size", 16, "--num_train_epochs", 3,
-             "--eval_strategy", "steps", "--eval_steps", 7, "--use_cpu")  # fmt: skip
+             "--tokens_per_batch", 256, "--eval_strategy", "steps", "--eval_steps", 7, "--use_cpu")  # fmt: skip
     run_recipe("pretrain", *flags, "--output_dir", tmp_path / "unbroken")
     out = tmp_path / "killed"
     command = recipe_command("pretrain", *flags, "--output_dir", out)

@@ -31,7 +31,7 @@ from hf_tagging.training.arguments import DataArguments, TaggingArguments
 from hf_tagging.training.baseline_arguments import BaselineArguments, useless
 from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
 from hf_tagging.training.parsing import FROM_SCRATCH, RunArguments, missing_paths, name_output, reconcile
-from hf_tagging.training.trainer import TaggingTrainer, word_loss
+from hf_tagging.training.trainer import TaggingTrainer, exact, word_loss
 
 TASK = "pretraining"
 TEXT_VALIDATION_SHARE = 0.05
@@ -236,7 +236,7 @@ class PretrainingTrainer(TaggingTrainer):
     ) -> tuple[Any, Any, Any]:
         """Runs a batch; returns summed losses (batch,) and the number of predictions (batch,)."""
         inputs = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.compute_loss_context_manager():
+        with torch.no_grad(), exact(model), self.compute_loss_context_manager():
             if self._own_loss:
                 losses = model(**inputs).losses  # (batch, words, predictions)
             else:
