@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   hf-tagging predict runs/quickstart-pos --text "Jordan will book a table in May."
   hf-tagging predict runs/ner --input my.conll --output my.tagged.conll
   hf-tagging validate pos_bert recipes/configs/pos/quickstart.yaml
+  hf-tagging export runs/ner --to int8
   hf-tagging compare runs/lstm runs/hmm --reference runs/hmm --output runs/compared
   hf-tagging env
 """
@@ -26,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line; exits with 0, 1 (bad input) or 2 (usage)."""
     parser = argparse.ArgumentParser(
         prog="hf-tagging",
-        description="Tag words with a trained tagger, check a run's arguments, compare runs, describe the environment.",
+        description="Tag words with a trained tagger, export it, check a run's arguments, compare runs, describe the "
+        "environment.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -34,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, add, run in (
         ("predict", _add_predict, _predict),
+        ("export", _add_export, _export),
         ("validate", _add_validate, _validate),
         ("compare", _add_compare, _compare),
         ("env", lambda _: None, _env),
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         command.set_defaults(run=run)
     args = parser.parse_args(argv)
     run_command: Callable[[argparse.Namespace], None] = args.run
-    with plain_errors(interrupted=NOTHING_WRITTEN if run_command is _predict else ""):
+    with plain_errors(interrupted=NOTHING_WRITTEN if run_command in (_predict, _export) else ""):
         run_command(args)
 
 
@@ -56,6 +59,36 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 def _predict(args: argparse.Namespace) -> None:
     """Tags a text or a file."""
     tag(args)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="DIR", help="output folder of a run, or a name on the Hub")
+    parser.add_argument(
+        "--to", required=True, choices=("onnx", "int8"), help="a graph in float32, or one with 8-bit integers"
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder to write; left out: DIR with -onnx or -int8 at its end")
+    parser.add_argument("--overwrite", action="store_true", help="replace the export that is there")
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="columns of words, with tags or without, to compare the two taggers on; left out: the run's validation",
+    )
+    parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
+
+
+def _export(args: argparse.Namespace) -> None:
+    """Writes a tagger as a graph for ONNX Runtime, and how its tags, scores and speed compare."""
+    from hf_tagging.inference.export import export_tagger
+
+    folder, parity = export_tagger(
+        args.model,
+        to=args.to,
+        output=args.output,
+        data=args.data,
+        overwrite=args.overwrite,
+        trust_remote_code=args.trust_remote_code,
+    )
+    print(f"{parity.table((args.model, str(folder)))}\n\nWritten to {folder}")
 
 
 def _add_validate(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@
     python recipes/predict.py --model runs/ner --input posts.jsonl --output tagged.jsonl
     python recipes/predict.py --model runs/pos --input notes.txt --format text --output notes.jsonl
     python recipes/predict.py --model runs/ner --text "Jordan will book a table in Lisbon."
+    python recipes/predict.py --model runs/ner-int8 --input my.conll    (from: hf-tagging export runs/ner --to int8)
 
 Column files come back with the tag as their last column. JSON Lines with "tokens" get "tags"; with "text" they get
 "words" with their places, "tags" and "entities". Plain text, a text per line, becomes such JSON Lines. A file may have
@@ -21,7 +22,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=summary, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--model", required=True, metavar="DIR", help="output folder of a run, or a name on the Hub")
+    parser.add_argument(
+        "--model", required=True, metavar="DIR", help="output folder of a run or an export, or a name on the Hub"
+    )
     add_arguments(parser)
     run(parser.parse_args())
 

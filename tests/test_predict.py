@@ -234,16 +234,16 @@ class TestOutput:
         source, target = tmp_path / "in.conll", tmp_path / "out.conll"
         source.write_text("Jordan x\n\n" * 3)
         target.write_text("old")
-        label, seen = tagger.label, []
+        windows, seen = tagger._aligner.windows, []
 
-        def failing(sentences, **options):
+        def failing(sentences):
             seen.append(len(sentences))
             if len(seen) == 2:
                 raise error
-            return label(sentences, **options)
+            return windows(sentences)
 
-        monkeypatch.setattr(tagger, "label", failing)
-        monkeypatch.setattr("hf_tagging.inference.tagger._BLOCK_WORDS", 1)
+        monkeypatch.setattr(tagger._aligner, "windows", failing)
+        monkeypatch.setattr("hf_tagging.inference.sentences.BLOCK_WORDS", 1)
         with pytest.raises(error):
             tag_file(tagger, source, target, overwrite=True)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in.conll", "out.conll"]
@@ -273,11 +273,11 @@ class TestOutput:
 
     def test_does_not_wait_for_the_whole_input(self, tagger, tmp_path, monkeypatch):
         (tmp_path / "in.conll").write_text("Jordan x\n\n" * 5000)
-        ahead, label = [], tagger.label
-        monkeypatch.setattr(tagger, "label", lambda batch, **o: ahead.append(len(batch)) or label(batch, **o))
+        read, windows = [], tagger._aligner.windows
+        monkeypatch.setattr(tagger._aligner, "windows", lambda batch: read.append(len(batch)) or windows(batch))
 
         assert tag_file(tagger, tmp_path / "in.conll", tmp_path / "out").words == 5000
-        assert max(ahead) == 1000
+        assert read == [1000] * 5
 
 
 class TestRecipe:
@@ -313,6 +313,11 @@ class TestRecipe:
         assert code == 0
         assert json.loads(out)["tags"] == tagger.tag(["Jordan", "waved", "."])
 
+    def test_takes_a_dtype(self, predict, tagger):
+        for dtype in ("float32", "auto"):
+            code, out, _ = predict("--text", "Jordan waved.", "--dtype", dtype)
+            assert (code, json.loads(out)["tags"]) == (0, tagger.tag(["Jordan", "waved", "."]))
+
     def test_shows_a_table_on_a_terminal(self, predict, tagger, tmp_path, monkeypatch):
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         tags = tagger.tag(["Jordan", "waved", "."])
@@ -332,6 +337,7 @@ class TestRecipe:
             (["--input", "in.conll", "--output", "in.conll"], 1, "in.conll is there already"),
             (["--input", "in.conll", "--model", "./nowhere"], 1, "--model ./nowhere: there is no such folder"),
             (["--input", "in.conll", "--batch_subwords", "0"], 2, "batch_subwords: 0"),
+            (["--input", "in.conll", "--dtype", "float33"], 2, "argument --dtype: invalid choice: 'float33'"),
             (["--input", "in.conll", "--device", "cuda:99"], 2, "device: 'cuda:99'"),
             (["--input", "in.conll", "--device", "gpu"], 2, "device: 'gpu'"),
             (["--input", "in.conll", "--inp", "x"], 2, "unrecognized arguments: --inp x"),

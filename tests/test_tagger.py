@@ -1,6 +1,9 @@
+import copy
 import json
 import random
 import shutil
+import threading
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -15,12 +18,16 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
+    BertForTokenClassification,
+    BigBirdConfig,
+    BigBirdForTokenClassification,
     pipeline,
 )
 
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, ModelError, TaggingError
 from hf_tagging.inference import Entity, Tagger, split_words
+from hf_tagging.inference.reading import runs_side_by_side
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text, text_table
 
 BUILDERS = {"bert": tiny_bert, "roberta": tiny_roberta, "modernbert": tiny_modernbert}
@@ -43,6 +50,16 @@ def taggers(folders):
 @pytest.fixture(scope="session")
 def tagger(taggers):
     return taggers["bert"]
+
+
+@contextmanager
+def torch_threads(count):
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def sentences(count, longest=30, seed=0):
@@ -123,6 +140,120 @@ class TestTag:
         assert tagger.tag_with_scores([words, []]) == [found, []]
 
 
+class TestLanes:
+    """Batches side by side, as many as PyTorch may use threads."""
+
+    @pytest.mark.parametrize("kind", BUILDERS)
+    def test_change_neither_tags_nor_scores(self, folders, kind):
+        tagger, many = Tagger.from_pretrained(str(folders[kind]), device="cpu", batch_subwords=64), sentences(60)
+        alone = tagger.label(many)
+
+        for threads in (2, 5):
+            with torch_threads(threads):
+                beside = tagger.label(many)
+                streamed = list(tagger.label_stream(many, block=20))
+            assert [x.ids.tolist() for x in beside] == [x.ids.tolist() for x in alone]
+            assert [x.scores.tolist() for x in beside] == [x.scores.tolist() for x in alone]
+            assert [x.ids.tolist() for x in streamed] == [x.ids.tolist() for x in alone]
+
+    def test_are_as_many_as_threads_and_leave_their_number_as_it_was(self, folders, monkeypatch):
+        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", batch_subwords=64)
+        lanes, forward = {}, tagger.model.forward
+
+        def watched(**inputs):
+            lanes.setdefault(threading.get_ident(), torch.get_num_threads())
+            return forward(**inputs)
+
+        monkeypatch.setattr(tagger.model, "forward", watched)
+        for threads, each in ((1, [1]), (3, [1, 1, 1])):
+            lanes.clear()
+            with torch_threads(threads):
+                tagger.tag(sentences(60))
+                assert sorted(lanes.values()) == each[: len(lanes)]
+                assert 0 < len(lanes) <= threads
+                assert torch.get_num_threads() == threads_of_a_new_thread() == threads
+        with torch_threads(4):
+            list(tagger.tag_stream(["Jordan"] for _ in range(50)))
+            tagger.tag(["Jordan"])
+            assert torch.get_num_threads() == threads_of_a_new_thread() == 4
+
+    def test_end_with_the_first_error(self, folders, monkeypatch):
+        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", batch_subwords=1)
+        calls = []
+
+        def broken(**inputs):
+            calls.append(1)
+            raise RuntimeError("out of memory")
+
+        monkeypatch.setattr(tagger.model, "forward", broken)
+        with torch_threads(2):
+            with pytest.raises(RuntimeError, match="out of memory"):
+                tagger.tag([["Jordan"]] * 2000)
+            assert torch.get_num_threads() == threads_of_a_new_thread() == 2
+        assert len(calls) < 2000
+
+    def test_of_several_callers_do_not_disturb_each_other(self, folders):
+        tagger, many = Tagger.from_pretrained(str(folders["bert"]), device="cpu", batch_subwords=64), sentences(60)
+        expected, found = tagger.tag(many), {}
+        with torch_threads(2):
+            callers = [
+                threading.Thread(target=lambda i=i: found.update({i: [tagger.tag(many) for _ in range(5)]}))
+                for i in range(4)
+            ]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join()
+            assert torch.get_num_threads() == threads_of_a_new_thread() == 2
+        assert found == {i: [expected] * 5 for i in range(4)}
+
+    def test_are_for_models_that_keep_no_state(self, taggers):
+        assert all(runs_side_by_side(tagger.model) for tagger in taggers.values())
+        tiny = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+        assert not runs_side_by_side(BigBirdForTokenClassification(BigBirdConfig(intermediate_size=8, **tiny)))
+        adapted = get_peft_model(copy.deepcopy(taggers["bert"].model), LoraConfig(target_modules=["query"]))
+        assert not runs_side_by_side(adapted)
+
+        class Own(BertForTokenClassification):
+            """Of a file beside the model."""
+
+        assert not runs_side_by_side(Own(BertConfig(intermediate_size=8, **tiny)))
+
+
+def threads_of_a_new_thread():
+    """What a thread that starts now would use."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+class TestHalf:
+    @pytest.mark.parametrize("kind", BUILDERS)
+    def test_gives_the_tags_of_float32(self, folders, taggers, kind):
+        exact, many = taggers[kind], sentences(200)
+        half = Tagger(copy.deepcopy(exact.model), exact.tokenizer, device="cpu", half=True)
+
+        assert half.tag(many) == exact.tag(many)
+        found = np.concatenate([labels.scores for labels in half.label(many)])
+        expected = np.concatenate([labels.scores for labels in exact.label(many)])
+        assert found == pytest.approx(expected, abs=0.02)
+        assert (found != expected).any()  # it was bfloat16 indeed
+
+    def test_is_automatic_where_the_device_computes_so(self, folders, monkeypatch):
+        for able in (True, False):
+            monkeypatch.setattr("hf_tagging.inference.tagger.computes_bfloat16", lambda on_cpu, able=able: able)
+            tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", dtype="auto")
+            assert tagger.model.dtype == torch.float32
+            assert tagger._reader.half is able
+
+    def test_takes_a_tagger_of_a_single_tag(self, tmp_path):
+        tagger = Tagger.from_pretrained(str(tiny_bert(tmp_path, tags=("X",))), device="cpu")
+        half = Tagger(tagger.model, tagger.tokenizer, device="cpu", half=True)
+        assert half.tag_with_scores(["Jordan"]) == [("X", 1.0)]
+
+
 # What the tokenizer drops, what no tokenizer takes, what is longer than a window, and anything else.
 odd_words = st.one_of(
     st.sampled_from(
@@ -177,19 +308,33 @@ class TestTagStream:
                 yield ["Jordan", "waved"]
 
         stream = tagger.tag_stream(endless(), block=10)
-        next(stream)
-        assert len(taken) == 10
+        read = []
+        for _ in range(21):
+            next(stream)
+            read.append(len(taken))
+        assert read == [20] * 10 + [30] * 10 + [40]
 
     def test_closes_a_block_of_very_long_sentences_early(self, tagger, monkeypatch):
-        monkeypatch.setattr("hf_tagging.inference.tagger._BLOCK_WORDS", 100)
+        monkeypatch.setattr("hf_tagging.inference.sentences.BLOCK_WORDS", 100)
         taken = []
         stream = tagger.tag_stream(taken.append(1) or ["waved"] * 60 for _ in range(10))
         next(stream)
-        assert len(taken) == 2
+        assert len(taken) == 4  # two blocks, the one ahead included
 
     def test_counts_sentences_from_the_first_block_on(self, tagger):
         with pytest.raises(TaggingError, match="sentence 3, word 0 is a int"):
             list(tagger.tag_stream([["a"], ["b"], ["c"], [1]], block=2))
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_gives_what_came_before_an_error(self, tagger, threads):
+        def sentences():
+            yield from [["Jordan"]] * 4
+            raise OSError("the disk is gone")
+
+        stream, given = tagger.tag_stream(sentences(), block=2), []
+        with torch_threads(threads), pytest.raises(OSError, match="the disk is gone"):
+            given.extend(stream)
+        assert given == [tagger.tag(["Jordan"])] * 4
 
 
 class TestTagText:

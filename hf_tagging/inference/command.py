@@ -25,7 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--separator", help="between columns: tab, space or a literal; left out: found")
     parser.add_argument("--revision", help="of a name on the Hub")
     parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; left out: the accelerator if there is one")
+    parser.add_argument(
+        "--device",
+        help="cpu, cuda, cuda:1 ...; left out: the accelerator if there is one, of an exported model the CPU",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "auto", "bfloat16", "float16"),
+        help="auto: multiply in bfloat16 where the device does so by itself, with the tags of float32; others: of the "
+        "weights; left out: float32, or as it was exported",
+    )
     parser.add_argument("--batch_subwords", type=int, help="subwords per batch, padding counted")
 
 
@@ -50,6 +59,7 @@ def run(args: argparse.Namespace) -> None:
         trust_remote_code=args.trust_remote_code,
         device=args.device,
         batch_subwords=args.batch_subwords,
+        dtype=args.dtype,
     )
     try:
         if args.text is not None:

@@ -1,4 +1,4 @@
-"""Finding a tagger and loading it: a folder, a name on the Hub, or an adapter over either."""
+"""Finding a tagger and loading it: a folder, a name on the Hub, an adapter over either, or an exported folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from transformers import (
 from transformers.utils import find_adapter_config_file
 
 from hf_tagging.data.files import looks_like_path
-from hf_tagging.errors import ModelError
+from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import model_errors
+from hf_tagging.inference.onnx_model import OnnxModel, is_exported
+from hf_tagging.inference.reading import TagModel
 from hf_tagging.models.encoder import hub_options, load_tokenizer, model_options, quiet, resolve_model
 from hf_tagging.models.heads import crf_over, head_of
 
@@ -29,25 +31,33 @@ _HOW_TO_FIND = (
 
 
 def load_tagger(
-    name: str, *, revision: str | None, trust_remote_code: bool, dtype: torch.dtype
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    name: str, *, revision: str | None, trust_remote_code: bool, dtype: torch.dtype | None, device: torch.device | None
+) -> tuple[TagModel, PreTrainedTokenizerBase]:
     """Loads a model with a trained tag head, and its tokenizer.
 
     Args:
         name: A folder or a name on the Hub: a model, or an adapter (PEFT) with a ``config.json`` beside it that holds
-            `id2label`. An adapter is merged into its base.
+            `id2label`; or a folder that `hf-tagging export` wrote. An adapter is merged into its base.
         revision: Of a name on the Hub.
         trust_remote_code: Run code that comes with the model.
-        dtype: Of the weights.
+        dtype: Of the weights; None: float32, or as they were exported.
+        device: Of an exported model; None: the CPU. Any other comes on the CPU.
 
     Raises:
         ModelError: If there is no such model, or it has no trained tag head.
+        ConfigError: If an exported model is asked for in another dtype, or on a device that it cannot run on.
     """
     source = _existing(name)
     hub = hub_options(source, revision, trust_remote_code)
+    exported = is_exported(Path(source))
+    if exported and dtype is not None:
+        raise ConfigError(f"dtype: --model {name} is an exported model, and stays as it was exported. Leave it out.")
+    dtype = dtype or torch.float32
     with quiet(), model_errors(name, advice=_HOW_TO_FIND):
         config = AutoConfig.from_pretrained(source, **hub)
         tokenizer = load_tokenizer(source, hub)
+        if exported:
+            return OnnxModel(source, config, device=device or torch.device("cpu")), tokenizer
         adapter = find_adapter_config_file(source, revision=revision, local_files_only=hub["local_files_only"])
         _refuse_other_tasks(name, config)
         if adapter and not _holds_weights(source):

@@ -1,8 +1,9 @@
 """Tagger: words in, as many tags out; text in, words with tags and entities out.
 
 Sentences are cut into windows by the `Aligner` that training uses, so that a word is read here where it was read in
-the evaluation. Windows are sorted by length and batched under a budget of subwords, padding counted; what happens per
-subword or word is arithmetic on arrays.
+the evaluation. Windows are sorted by length and batched under a budget of subwords, padding counted, and batches run
+side by side (`WindowReader`); what happens per subword or word is arithmetic on arrays. A stream reads and tokenizes
+its next block while the model is busy with the one before.
 """
 
 from __future__ import annotations
@@ -14,57 +15,69 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from hf_tagging.data.batching import WindowCollator
-from hf_tagging.data.rows import row_ranges, row_starts
+from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.data.windows import Aligner, Windows
+from hf_tagging.data.windows import DEFAULT_MAX_LENGTH, Aligner, Windows
 from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.hub import first_line
 from hf_tagging.inference.loading import load_tagger
+from hf_tagging.inference.onnx_model import OnnxModel
+from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Labels, TagModel, WindowReader
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
+from hf_tagging.inference.sentences import as_sentences, blocks, check_words, checked_spans, encodable
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.encoder import window_length
+from hf_tagging.training.environment import computes_bfloat16
 
 logger = logging.getLogger(__name__)
 
 Splitter = Callable[[str], Sequence[tuple[int, int]]]
-# A CPU is fastest where a batch's activations fit its cache: on a core, 1,000 sentences of CoNLL-2003 take MiniLM 3.9 s
-# with 1024 subwords per batch, 7.1 s with 8192.
-_CPU_BATCH, _ACCELERATOR_BATCH = 1024, 8192
-_BLOCK_WORDS = 100_000  # a block of a stream is closed early where its sentences are very long
+_Block = tuple[Windows, np.ndarray]
 
 
 class Tagger:
     """Tags words or text with any token-classification model.
 
+    On a CPU it uses as many cores as ``torch.get_num_threads()`` says when it is called.
+
     Args:
-        model: The model; put in evaluation mode and moved to `device`.
+        model: The model; put in evaluation mode and moved to `device`. Or an exported one, which runs where it is.
         tokenizer: Its tokenizer, a fast one.
         device: Where to run. Default: the accelerator if there is one, else the CPU.
         batch_subwords: Subwords per batch, padding counted; a longer window is a batch of its own. Default: 8192 on an
-            accelerator, 1024 on a CPU.
+            accelerator, 512 on a CPU.
+        half: Multiply matrices in bfloat16, which is faster where the device does so by itself. Windows in which two
+            tags come out close are read again in float32, so that the tags are those of float32; scores differ a
+            little.
 
     Raises:
         ModelError: If the tokenizer is not a fast one.
-        ConfigError: If `batch_subwords` is not positive, or there is no such device.
+        ConfigError: If `batch_subwords` is not positive, there is no such device, or an exported model is to be halved.
     """
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: TagModel,
         tokenizer: PreTrainedTokenizerBase,
         *,
         device: str | torch.device | None = None,
         batch_subwords: int | None = None,
+        half: bool = False,
     ):
-        self.device = _device(device)
+        self.model: TagModel
+        if isinstance(model, OnnxModel):
+            if half or (device is not None and _device(device) != model.device):
+                raise ConfigError("half, device: an exported model stays as it was exported, on the device it is on.")
+            self.device, self.model = model.device, model
+        else:
+            self.device = _device(device)
+            self.model = model.eval().to(self.device)
         if batch_subwords is None:
-            batch_subwords = _CPU_BATCH if self.device.type == "cpu" else _ACCELERATOR_BATCH
+            batch_subwords = CPU_BATCH if self.device.type == "cpu" else ACCELERATOR_BATCH
         if batch_subwords < 1:
             raise ConfigError(f"batch_subwords: {batch_subwords} is not a positive number of subwords.")
-        self.model = model.eval().to(self.device)
         if columns := getattr(model.config, "word_features", None):
             logger.warning(
                 "The model was trained with the columns %s, which words alone do not bring: it tags without them, as "
@@ -75,7 +88,13 @@ class Tagger:
         self.schema = TagSchema.from_config(model.config)
         self.batch_subwords = batch_subwords
         self._aligner = Aligner(tokenizer, max_length=_window_length(model, tokenizer))
-        self._collate = WindowCollator(tokenizer.pad_token_id or 0)
+        self._reader = WindowReader(
+            self.model,
+            device=self.device,
+            batch_subwords=batch_subwords,
+            pad_token_id=tokenizer.pad_token_id or 0,
+            half=half,
+        )
 
     @classmethod
     def from_pretrained(
@@ -91,21 +110,28 @@ class Tagger:
         """Loads a tagger.
 
         Args:
-            name_or_dir: The output folder of a run, any other folder with a token-classification model, an adapter
-                (PEFT) that has its ``config.json`` beside it, or a name on the Hub.
+            name_or_dir: The output folder of a run or of an export, any other folder with a token-classification
+                model, an adapter (PEFT) that has its ``config.json`` beside it, or a name on the Hub.
             revision: Of a name on the Hub.
             trust_remote_code: Run code that comes with the model.
-            device: See `Tagger`.
+            device: See `Tagger`; of an exported model the default is the CPU.
             batch_subwords: See `Tagger`.
-            dtype: Of the weights, such as ``"bfloat16"``. Default: float32.
+            dtype: Of the weights, such as ``"bfloat16"``. ``"auto"``: `half`, see `Tagger`, where the device multiplies
+                in bfloat16 by itself. Default: float32, or what the model was exported in.
 
         Raises:
             ModelError: If there is no such model, or it has no trained tag head.
+            ConfigError: If there is no such device or dtype, or an exported model has it not.
         """
         model, tokenizer = load_tagger(
-            str(name_or_dir), revision=revision, trust_remote_code=trust_remote_code, dtype=_dtype(dtype)
+            str(name_or_dir),
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            dtype=_dtype(dtype),
+            device=None if device is None else _device(device),
         )
-        return cls(model, tokenizer, device=device, batch_subwords=batch_subwords)
+        half = dtype == "auto" and computes_bfloat16(_device(device).type == "cpu")
+        return cls(model, tokenizer, device=device, batch_subwords=batch_subwords, half=half)
 
     @overload
     def tag(self, words: list[str]) -> list[str]: ...
@@ -123,7 +149,7 @@ class Tagger:
         Raises:
             TaggingError: If a text was given instead of words, or something in the list is no word.
         """
-        sentences, many = _as_sentences(words)
+        sentences, many = as_sentences(words)
         tags = [labels.tags(self.schema) for labels in self.label(sentences)]
         return tags if many else tags[0]
 
@@ -133,7 +159,7 @@ class Tagger:
     def tag_with_scores(self, words: list[list[str]]) -> list[list[tuple[str, float]]]: ...
     def tag_with_scores(self, words: Any) -> Any:
         """Like `tag`, each tag with its probability."""
-        sentences, many = _as_sentences(words)
+        sentences, many = as_sentences(words)
         tags = [list(zip(x.tags(self.schema), x.scores.tolist(), strict=True)) for x in self.label(sentences)]
         return tags if many else tags[0]
 
@@ -141,7 +167,7 @@ class Tagger:
         """Tags sentences one after the other, in memory that does not grow with their number.
 
         Args:
-            sentences: Any iterable of sentences; read a block ahead.
+            sentences: Any iterable of sentences; read one block ahead of the one whose tags come out.
             block: Sentences that are batched together.
 
         Yields:
@@ -164,15 +190,21 @@ class Tagger:
             raise TaggingError(
                 f"tag_text takes a string, and was given a {type(text).__name__}; words go to Tagger.tag."
             )
-        spans = _checked_spans(text, splitter(text))
+        spans = checked_spans(text, splitter(text))
         return tagged_text(text, spans, self.label([[text[a:b] for a, b in spans]])[0], self.schema)
 
     def label_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[WordLabels]:
         """Like `tag_stream`, but with label ids and scores."""
-        first = 0
-        for sentences_of_block in _blocks(sentences, block):
-            yield from self.label(sentences_of_block, first=first)
-            first += len(sentences_of_block)
+        ahead = self._prepared(sentences, block)
+        prepared, error = _next_of(ahead)
+        while prepared is not None:
+            with self._reader.reading(*prepared) as result:
+                following, error = _next_of(ahead)  # read and tokenized while the model runs
+                labels = result()
+            yield from _per_sentence(labels, prepared[1])
+            prepared = following
+        if error is not None:
+            raise error
 
     def label(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[WordLabels]:
         """Label ids and scores for a batch of sentences.
@@ -184,135 +216,53 @@ class Tagger:
         Returns:
             One per sentence, in the same order.
         """
-        _check_words(sentences, first)
-        windows = self._aligner.windows(_encodable(sentences))
-        bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))  # (sentences + 1,)
-        ids, scores = self._read(windows, bounds)
-        return [WordLabels(ids[a:b], scores[a:b]) for a, b in pairwise(bounds)]
+        windows, bounds = self._prepare(sentences, first)
+        with self._reader.reading(windows, bounds) as result:
+            return _per_sentence(result(), bounds)
 
-    def _read(self, windows: Windows, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Runs the model over all windows and reads every word where it is owned.
+    @property
+    def max_length(self) -> int:
+        """Subwords of the longest window."""
+        return self._aligner.max_length
+
+    def windows(self, sentences: Sequence[Sequence[str]]) -> Windows:
+        """What the model sees of a batch of sentences.
 
         Args:
-            windows: From the aligner.
-            bounds: Number of each sentence's first word, and the end. (sentences + 1,)
-
-        Returns:
-            Label ids (words,) int64 and scores (words,) float32.
+            sentences: Words. (sentences, words)
         """
-        ids, scores = np.zeros(bounds[-1], np.int64), np.zeros(bounds[-1], np.float32)
-        starts, start_offsets = windows.word_starts()
-        first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
-        for batch in _batches(np.diff(windows.offsets), self.batch_subwords):
-            row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
-            at = starts[start_offsets[batch][row] + nth]
-            words = first_words[batch][row] + nth
-            ids[words], scores[words] = self._predict(windows, batch, row, at)
-        return ids, scores
+        return self._aligner.windows(encodable(sentences))
 
-    @torch.inference_mode()
-    def _predict(
-        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Runs one batch; reads it at subwords `at` of rows `row`, each (words,)."""
-        edges = zip(windows.offsets[batch], windows.offsets[batch + 1], strict=True)
-        inputs = self._collate([{"input_ids": windows.input_ids[a:b]} for a, b in edges])
-        logits = self.model(**{key: value.to(self.device) for key, value in inputs.items()}).logits
-        places = torch.from_numpy(np.stack([row, at])).to(self.device)
-        read = logits[places[0], places[1]].float()  # (words, tags)
-        scores, ids = read.softmax(-1).max(-1)
-        return ids.cpu().numpy(), scores.cpu().numpy()
+    def _prepared(self, sentences: Iterable[Sequence[str]], size: int) -> Iterator[_Block]:
+        first = 0
+        for block in blocks(sentences, size):
+            yield self._prepare(block, first)
+            first += len(block)
+
+    def _prepare(self, sentences: Sequence[Sequence[str]], first: int) -> _Block:
+        """Windows, and the number of each sentence's first word, with the end. (sentences + 1,)"""
+        check_words(sentences, first)
+        bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))
+        return self.windows(sentences), bounds
 
 
-def _batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Windows of like length together, the longest first, so that what does not fit the memory fails at once.
-
-    Args:
-        lengths: Subwords of each window. (windows,)
-        budget: Subwords of a batch, padding counted.
-
-    Yields:
-        Numbers of windows. (batch,)
-    """
-    order = np.argsort(-lengths, kind="stable")
-    begin = 0
-    while begin < len(order):
-        end = begin + max(1, budget // int(lengths[order[begin]]))
-        yield order[begin:end]
-        begin = end
-
-
-def _blocks(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
-    """Groups sentences; a block has at most `size` of them, or about `_BLOCK_WORDS` words."""
-    block: list[Sequence[str]] = []
-    words = 0
-    for sentence in sentences:
-        block.append(sentence)
-        words += len(sentence) if _is_list(sentence) else 0  # `label` refuses what is not
-        if len(block) >= size or words >= _BLOCK_WORDS:
-            yield block
-            block, words = [], 0
-    if block:
-        yield block
-
-
-def _as_sentences(words: Any) -> tuple[list[Any], bool]:
-    """What `tag` was given, as sentences, and whether it was more than one."""
-    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
-        hint = " a text goes to Tagger.tag_text." if isinstance(words, str) else ""
-        raise TaggingError(
-            f"Tagger.tag takes a list of words or of sentences, and was given a {type(words).__name__};{hint}"
-        )
-    items = list(words)
-    if not items:
-        return [], True
-    many = _is_list(items[0])  # the first item decides; any other of another kind is refused with its place
-    return (items, True) if many else ([items], False)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
-
-
-def _check_words(sentences: Sequence[Any], first: int) -> None:
-    """Makes sure that every sentence is a list of strings, and says where one is not."""
-    for number, sentence in enumerate(sentences):
-        place = f"sentence {first + number}"
-        if not _is_list(sentence):
-            raise TaggingError(f"{place} is a {type(sentence).__name__}, {sentence!r:.60}; expected a list of words.")
-        if set(map(type, sentence)) <= {str}:
-            continue
-        for position, word in enumerate(sentence):
-            if not isinstance(word, str):
-                raise TaggingError(
-                    f"{place}, word {position} is a {type(word).__name__}, {word!r:.60}; expected a string. (Words and "
-                    "sentences count from 0.)"
-                )
-
-
-def _checked_spans(text: str, spans: Iterable[Any]) -> list[tuple[int, int]]:
-    checked, behind = [], 0
-    for span in spans:
-        if not (isinstance(span, tuple | list) and len(span) == 2 and behind <= span[0] <= span[1] <= len(text)):
-            raise TaggingError(
-                f"splitter gave {span!r:.60}; expected (start, end) of words in the text, one after the other."
-            )
-        behind = span[1]
-        checked.append((int(span[0]), int(span[1])))
-    return checked
-
-
-def _encodable(sentences: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-    """Puts U+FFFD for lone surrogates, which no tokenizer takes; JSON can spell them."""
+def _next_of(blocks: Iterator[_Block]) -> tuple[_Block | None, Exception | None]:
+    """The next one, None at the end; or the error in its place, which is raised when what came before it is tagged."""
     try:
-        "".join(map("".join, sentences)).encode()
-    except UnicodeEncodeError:
-        return [[word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in s] for s in sentences]
-    return sentences
+        return next(blocks, None), None
+    except Exception as error:
+        return None, error
 
 
-def _window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+def _per_sentence(labels: Labels, bounds: np.ndarray) -> list[WordLabels]:
+    ids, scores = labels
+    return [WordLabels(ids[a:b], scores[a:b]) for a, b in pairwise(bounds)]
+
+
+def _window_length(model: TagModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """What the tokenizer says, as our runs save it, where the model takes that; else what the model takes."""
+    if isinstance(model, OnnxModel):
+        return min(tokenizer.model_max_length, model.max_length or DEFAULT_MAX_LENGTH)
     try:
         return window_length(model, tokenizer, tokenizer.model_max_length)
     except ConfigError:
@@ -330,8 +280,10 @@ def _device(device: str | torch.device | None) -> torch.device:
         ) from error
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    found = torch.float32 if dtype is None else getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None:
+        return None
+    found = torch.float32 if dtype == "auto" else getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(found, torch.dtype):
-        raise ConfigError(f"dtype: {dtype!r} is not one of PyTorch's, such as float32 or bfloat16.")
+        raise ConfigError(f"dtype: {dtype!r} is not one of PyTorch's, such as float32 or bfloat16, nor auto.")
     return found

@@ -1,0 +1,280 @@
+"""A trained tagger as an ONNX graph, in float32 or with 8-bit integers, compared with the tagger before it counts.
+
+    DIR ── Tagger ──► graph with any batch and length ──► (int8) ──► DIR-onnx or DIR-int8
+             └────────────── the same sentences ──────────────┘ parity, in export.json
+
+The folder is one that Transformers' `ExportedModel.from_pretrained` loads, with the tokenizer beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.errors import ConfigError, ModelError, OutputError
+from hf_tagging.hub import first_line
+from hf_tagging.inference.onnx_model import GRAPH, HOW_TO_INSTALL, MANIFEST, RECORD, OnnxModel, read_record
+from hf_tagging.inference.parity import Parity, compare, examples_file, read_examples
+from hf_tagging.inference.reading import CPU_BATCH, batches_of, padded
+from hf_tagging.inference.tagger import Tagger
+from hf_tagging.models.encoder import quiet
+from hf_tagging.training.environment import hardware, versions
+
+if TYPE_CHECKING:
+    from transformers.exporters import ExportedModel
+
+logger = logging.getLogger(__name__)
+
+LEAST_EQUAL = {
+    "onnx": 0.999,
+    "int8": 0.98,
+}  # share of equal tags: below it, no export in the one, a warning in the other
+_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+_SAMPLES = 64  # sentences that show which products 8 bits are too coarse for
+
+
+def export_tagger(
+    model: str,
+    *,
+    to: str,
+    output: str | Path | None = None,
+    data: str | Path | None = None,
+    overwrite: bool = False,
+    trust_remote_code: bool = False,
+) -> tuple[Path, Parity]:
+    """Exports a tagger into a folder that `Tagger.from_pretrained` runs by ONNX Runtime.
+
+    Args:
+        model: The output folder of a run, or whatever else `Tagger.from_pretrained` takes.
+        to: ``"onnx"``: float32. ``"int8"``: 8-bit integers, see `quantize`.
+        output: The folder to write; it appears whole, or not at all. Default: the model's with ``-onnx`` or ``-int8``.
+        data: A column file to compare the two on. Default: what the run has validated itself on.
+        overwrite: Replace the export that is in `output`.
+        trust_remote_code: Run code that comes with the model.
+
+    Returns:
+        The folder, and how the two compare.
+
+    Raises:
+        ModelError: If a package is missing, there is no such model, it cannot be exported, or comes out different.
+        DataError: If there is nothing to compare on.
+        OutputError: If `output` is there and is not to be replaced, or holds something else.
+        ConfigError: If `to` is neither of the two.
+    """
+    if to not in LEAST_EQUAL:
+        raise ConfigError(f"to: {to!r} is not one of {', '.join(LEAST_EQUAL)}.")
+    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
+        raise ModelError(f"The export needs {', '.join(missing)}. {HOW_TO_INSTALL}")
+    target = _target(model, to, output)
+    check_target(target, overwrite=overwrite)
+    tagger = Tagger.from_pretrained(model, device="cpu", trust_remote_code=trust_remote_code)
+    source = _exportable(model, tagger.model)
+    examples = read_examples(examples_file(model, data), tagger.schema, of_run=data is None)
+    with _whole_folder(target) as folder:
+        exported = _trace(model, source)
+        record: dict[str, Any] = {"to": to, "source": Path(model).resolve().name, "max_length": tagger.max_length}
+        if to == "int8":
+            record["int8"] = _to_int8(exported, _samples(tagger, examples.words))
+        _save(exported, tagger, folder, record)
+        result = Tagger.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        parity = compare(tagger, result, examples, sizes=(source.get_memory_footprint(), _graph_size(folder)))
+        _judge(model, to, parity)
+        record |= {"parity": asdict(parity), "opset": exported.program.opset_imports[""]}
+        _write_record(folder, record | {"versions": _versions(), "hardware": _machine()})
+    return target, parity
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Makes sure that an export may be written here.
+
+    Raises:
+        OutputError: If something is there: an export without `overwrite`, or anything else.
+    """
+    if not target.exists() and not target.is_symlink():
+        return
+    if not target.is_dir():
+        raise OutputError(f"{target}: is no folder. Give another --output.")
+    inside = {path.name for path in target.iterdir()}
+    if foreign := sorted(inside - set(read_record(target).get("files", ()))):
+        raise OutputError(
+            f"{target}: holds {', '.join(foreign[:4])}, which no export has written. Nothing was changed. "
+            "Give another --output."
+        )
+    if inside and not overwrite:
+        raise OutputError(
+            f"{target}: holds an export already. Type --overwrite to replace it, or give another --output."
+        )
+
+
+def _target(model: str, to: str, output: str | Path | None) -> Path:
+    if output is not None:
+        return Path(output).expanduser()
+    folder = Path(model).expanduser()
+    if not folder.exists():  # a name on the Hub
+        return Path(f"{folder.name}-{to}")
+    folder = folder if folder.name.strip(".") else folder.resolve()
+    return folder.with_name(f"{folder.name}-{to}")
+
+
+def _exportable(name: str, model: PreTrainedModel | OnnxModel) -> PreTrainedModel:
+    """The model, if it is one that a graph can hold.
+
+    Raises:
+        ModelError: If it is exported already, or decodes with a loop over words.
+    """
+    if isinstance(model, OnnxModel):
+        raise ModelError(f"--model {name}: is exported already. Export the model that it was made of.")
+    if any(type(part).__name__ == "LinearChainCrf" for part in model.modules()):
+        hmm = model.config.model_type == "tagging-hmm"
+        advice = (
+            "Use a tagger that is not an HMM: --encoder mlp, cnn or transformer"
+            if hmm
+            else "Train it with --head linear"
+        )
+        raise ModelError(
+            f"--model {name}: {type(model).__name__} cannot be exported to ONNX: it finds the best path of tags in a "
+            f"loop of as many steps as a sentence has words, and a graph has a fixed number. {advice}."
+        )
+    return model
+
+
+def _trace(name: str, model: PreTrainedModel) -> ExportedModel:
+    """The graph of a model, for any number of windows of any length.
+
+    Raises:
+        ModelError: If it cannot be traced; in the words of the model where it has some.
+    """
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+    from transformers.exporters import OnnxConfig, OnnxExporter
+
+    ids = torch.arange(33).reshape(3, 11) % model.config.vocab_size
+    mask = (torch.arange(11) < torch.tensor([[11], [7], [2]])).long()
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    any_shape = {name: {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for name in inputs}
+    try:
+        with _silence():
+            exported = OnnxExporter().export(model, inputs, OnnxConfig(dynamic_shapes=any_shape))
+    except Exception as error:  # whatever the libraries raise of a model that they cannot trace
+        own = next((cause for cause in _causes(error) if isinstance(cause, NotImplementedError)), None)
+        reason = str(own) if own else f"{type(model).__name__} cannot be exported to ONNX ({first_line(error)})."
+        raise ModelError(f"--model {name}: {reason}") from error
+    ClearMetadataAndDocStringPass()(exported.program)  # the trace of every node, with the paths of this machine
+    return exported
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _to_int8(exported: ExportedModel, samples: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+    from hf_tagging.inference.quantizing import quantize
+
+    component = next(iter(exported.components.values()))
+    with _silence():
+        component.program, done = quantize(component.program, samples)
+    return done
+
+
+def _samples(tagger: Tagger, sentences: list[list[str]]) -> list[dict[str, np.ndarray]]:
+    """Some sentences, spread over all of them, in batches as the tagger makes them."""
+    chosen = [sentences[i] for i in np.linspace(0, len(sentences) - 1, min(_SAMPLES, len(sentences)), dtype=int)]
+    windows = tagger.windows(chosen)
+    batches = batches_of(np.diff(windows.offsets), CPU_BATCH)
+    pad = tagger.tokenizer.pad_token_id or 0
+    return [dict(zip(("input_ids", "attention_mask"), padded(windows, x, pad), strict=True)) for x in batches]
+
+
+def _save(exported: ExportedModel, tagger: Tagger, folder: Path, record: dict[str, Any]) -> None:
+    exported.save_pretrained(folder)
+    tagger.tokenizer.model_max_length = tagger.max_length  # the same windows
+    tagger.tokenizer.save_pretrained(folder)
+    _write_record(folder, record)
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Adds to Transformers' own manifest what we say of the export."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    files = sorted(path.name for path in folder.iterdir())
+    with whole_file(folder / MANIFEST) as file:
+        json.dump(manifest | {RECORD: record | {"files": files}}, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
+def _judge(name: str, to: str, parity: Parity) -> None:
+    """Refuses a graph in float32 that tags otherwise, and warns of one in int8 that tags too differently."""
+    least = LEAST_EQUAL[to]
+    if parity.equal >= least:
+        return
+    found = f"{parity.equal:.2%} of the tags of {parity.examples} are those of the model, expected at least {least:.1%}"
+    if to == "onnx":
+        raise ModelError(
+            f"--model {name}: the exported graph tags otherwise ({found}). Nothing was written; use the model itself."
+        )
+    logger.warning("%s: 8 bits are coarse for this model (%s). Check its scores, or export it --to onnx.", name, found)
+
+
+def _graph_size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob(f"{GRAPH}*"))
+
+
+def _versions() -> dict[str, str]:
+    return versions() | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def _machine() -> dict[str, Any]:
+    return hardware(1) | {"threads": torch.get_num_threads()}
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps back what the libraries print and log of their steps: the outcome is compared, and any error is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with quiet(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+@contextlib.contextmanager
+def _whole_folder(target: Path) -> Iterator[Path]:
+    """A folder that takes its name only when it is complete, and the place of the old one only then.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    staging = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    old = staging.with_suffix(".old")
+    try:
+        staging.mkdir(parents=True)
+        yield staging
+        if target.exists():
+            os.replace(target, old)
+        os.replace(staging, target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    finally:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
+        for leftover in (staging, old):
+            shutil.rmtree(leftover, ignore_errors=True)

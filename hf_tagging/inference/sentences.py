@@ -1,0 +1,82 @@
+"""What callers hand over as words, sentences and places of words: checked, and cut into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from hf_tagging.errors import TaggingError
+
+BLOCK_WORDS = 100_000  # a block of a stream is closed early where its sentences are very long
+
+
+def blocks(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
+    """Groups sentences; a block has at most `size` of them, or about `BLOCK_WORDS` words."""
+    block: list[Sequence[str]] = []
+    words = 0
+    for sentence in sentences:
+        block.append(sentence)
+        words += len(sentence) if _is_list(sentence) else 0  # `label` refuses what is not
+        if len(block) >= size or words >= BLOCK_WORDS:
+            yield block
+            block, words = [], 0
+    if block:
+        yield block
+
+
+def as_sentences(words: Any) -> tuple[list[Any], bool]:
+    """What `tag` was given, as sentences, and whether it was more than one."""
+    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
+        hint = " a text goes to Tagger.tag_text." if isinstance(words, str) else ""
+        raise TaggingError(
+            f"Tagger.tag takes a list of words or of sentences, and was given a {type(words).__name__};{hint}"
+        )
+    items = list(words)
+    if not items:
+        return [], True
+    many = _is_list(items[0])  # the first item decides; any other of another kind is refused with its place
+    return (items, True) if many else ([items], False)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+
+
+def check_words(sentences: Sequence[Any], first: int) -> None:
+    """Makes sure that every sentence is a list of strings, and says where one is not."""
+    for number, sentence in enumerate(sentences):
+        place = f"sentence {first + number}"
+        if not _is_list(sentence):
+            raise TaggingError(f"{place} is a {type(sentence).__name__}, {sentence!r:.60}; expected a list of words.")
+        if set(map(type, sentence)) <= {str}:
+            continue
+        for position, word in enumerate(sentence):
+            if not isinstance(word, str):
+                raise TaggingError(
+                    f"{place}, word {position} is a {type(word).__name__}, {word!r:.60}; expected a string. (Words and "
+                    "sentences count from 0.)"
+                )
+
+
+def checked_spans(text: str, spans: Iterable[Any]) -> list[tuple[int, int]]:
+    """Start and end of words as a splitter gave them, if they are places in the text, one after the other."""
+    checked, behind = [], 0
+    for span in spans:
+        if not (isinstance(span, tuple | list) and len(span) == 2 and behind <= span[0] <= span[1] <= len(text)):
+            raise TaggingError(
+                f"splitter gave {span!r:.60}; expected (start, end) of words in the text, one after the other."
+            )
+        behind = span[1]
+        checked.append((int(span[0]), int(span[1])))
+    return checked
+
+
+def encodable(sentences: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """Puts U+FFFD for lone surrogates, which no tokenizer takes; JSON can spell them."""
+    try:
+        "".join(map("".join, sentences)).encode()
+    except UnicodeEncodeError:
+        return [[word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in s] for s in sentences]
+    return sentences
