@@ -181,6 +181,7 @@ class TestFolder:
             export_tagger(str(run), to="onnx", output=target)
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     def test_is_replaced_only_when_asked_and_only_by_a_whole_one(self, run, copy, monkeypatch):
         before = (copy / "export.json").read_bytes()
         with pytest.raises(OutputError, match=r"copy: holds an export already. Type --overwrite to replace it"):
@@ -419,6 +420,7 @@ class TestCommand:
             main(["export", str(run), "--to", "int8", "--output", str(target)])
         assert "holds an export already" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_predicts_with_what_it_wrote_by_the_same_flags(self, exports, source, tmp_path):
         (tmp_path / "in.conll").write_text("Jordan x\nwaved y\n")
         expected = "".join(
