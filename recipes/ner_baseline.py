@@ -14,7 +14,7 @@ from hf_tagging.console import plain_errors
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.evaluation import results_table, score_entities, write_predictions
 from hf_tagging.models import build_baseline, saved_schema
-from hf_tagging.publishing import model_card
+from hf_tagging.publishing import publish_run
 from hf_tagging.training import TaggingRun, TaggingTrainer, parse_arguments
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     run.train(trainer)
 
     results = run.evaluate(trainer, splits, write_predictions)
-    run.save(results, model_card(run.record, results, schema))
+    publish_run(run, results, schema, splits)
     run.say(results_table("ner", results))
 
 
