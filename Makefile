@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 RUN    := runs/quickstart-pos
 export TEXT ?= Jordan will book a table in May because the chef from Lisbon loves her book.
 
-.PHONY: install quickstart test lint bench wheel-test clean
+.PHONY: install quickstart test lint bench browser docs wheel-test clean
 
 install: $(STAMP)
 
@@ -35,6 +35,14 @@ lint: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+
+# Chromium for the tests of pages, from the system's packages; where it is missing those tests are skipped.
+browser:
+	@command -v chromium chromium-browser google-chrome || \
+	  (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
 
 bench: $(STAMP)
 	for name in training tagging alignment memory scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done

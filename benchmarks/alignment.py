@@ -35,6 +35,7 @@ from hf_tagging.data import WindowCollator, align_split
 from hf_tagging.data.batching import WindowRows
 from hf_tagging.models import resolve_model
 
+_LEAST = 1e-6  # seconds: what takes less than tokenizing by itself is not told apart from nothing
 USUAL, OURS, SHARED = "the usual loop and collator", "ours", "tokenizing"
 
 
@@ -80,7 +81,7 @@ def run_tokenizer(sentences: list[list[str]], tokenizer: PreTrainedTokenizerBase
 
 
 def compare(count: int, figures: dict[str, list[dict[str, float]]]) -> list[dict]:
-    """The lines of the result; what takes less time than tokenizing took by itself is not told apart from nothing.
+    """The lines of the result; taken off is the median of tokenizing, whose rounds differ more than what is left.
 
     Args:
         count: Of sentences.
@@ -99,10 +100,7 @@ def compare(count: int, figures: dict[str, list[dict[str, float]]]) -> list[dict
         ("words to batch tensors", whole, False),
         ("words to batch tensors, tokenizing taken off", whole, True),
     ):
-        ours, usual = (
-            [count / max(x - off * t, 1e-6) for x, t in zip(seconds[side], shared, strict=True)]
-            for side in (OURS, USUAL)
-        )
+        ours, usual = ([count / max(x - off * median(shared), _LEAST) for x in seconds[side]] for side in (OURS, USUAL))
         lines.append(row(what, USUAL, ours, usual))
     print(f"{SHARED}: {count / median(shared):,.0f} sentences/s")
     return lines

@@ -19,7 +19,7 @@ from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator
 from hf_tagging.data.packing import PackedRows, PackingCollator
 from hf_tagging.models import load_encoder
 from hf_tagging.models.packing import first_position, pack_model
-from hf_tagging.training.trainer import word_loss
+from hf_tagging.training.losses import word_loss
 
 SHAPES = ((128, 6), (256, 3), (512, 2))  # subwords of a row, rows
 

@@ -6,9 +6,10 @@
 
 Ours is `Tagger.tag` of lists of words; the pipeline gets the same words joined by spaces, one text after the other (its
 default) and in batches; the best batch size is the one with the best median. All run one model in float32: a trained
-tagger, or an encoder with a tag head drawn at random, which takes as long. --exported is a folder that `hf-tagging
-export` has written. spaCy's and Flair's equivalents know nothing either: spaCy's default tagger (HashEmbedCNN), Flair's
-default LSTM-CRF over word embeddings drawn at random; both get words.
+tagger, or an encoder with a tag head drawn at random, which takes as long. "dtype auto" is `Tagger` with bfloat16 where
+the device computes in it, and only for a trained tagger: of random tags most come out close and are read again.
+--exported is a folder that `hf-tagging export` has written. spaCy's and Flair's equivalents know nothing either:
+spaCy's default tagger (HashEmbedCNN), Flair's default LSTM-CRF over word embeddings drawn at random; both get words.
 
 The share is 2 x parameters x subwords per second, embeddings and padding left out, by what matrix multiplication
 alone reaches in the same round.
@@ -52,6 +53,7 @@ from hf_tagging.models.encoder import quiet
 Sentences = list[list[str]]
 Side = Callable[[Sentences], object]
 DEFAULT = "pipeline at its default"
+WAYS = {"ours": "tagging", "auto": "tagging, dtype auto", "exported": "tagging, exported model"}
 
 
 def read_flags(argv: list[str] | None) -> argparse.Namespace:
@@ -133,7 +135,10 @@ def load_sides(args: argparse.Namespace, corpus: Corpus, device: str) -> tuple[T
         tagger = Tagger.from_pretrained(model, device=device)
         with quiet():
             pipe = pipeline("token-classification", model=model, device=torch.device(device), dtype=torch.float32)
+        half = Tagger.from_pretrained(model, device=device, dtype="auto") if model == args.model else None
     sides: dict[str, Side] = {"ours": tagger.tag}
+    if half:
+        sides["auto"] = half.tag
     if args.exported:
         sides["exported"] = Tagger.from_pretrained(str(args.exported), device=device).tag
     for batch in (None, *args.batches):
@@ -143,7 +148,7 @@ def load_sides(args: argparse.Namespace, corpus: Corpus, device: str) -> tuple[T
 
 
 def compare(speed: dict[str, list[float]]) -> list[dict]:
-    """The lines of the result: ours and the exported model against the pipeline, ours against the others.
+    """The lines of the result: all our ways against the pipeline, the one in float32 against the others.
 
     Args:
         speed: Per side its sentences per second in each round.
@@ -155,7 +160,7 @@ def compare(speed: dict[str, list[float]]) -> list[dict]:
         "pipeline at its best batch size": (best, best.removeprefix("pipeline").strip(", ")),
     }
     lines = []
-    for side, what in {"ours": "tagging", "exported": "tagging, exported model"}.items():
+    for side, what in WAYS.items():
         for against, (name, note) in peers.items():
             known = side in speed
             lines.append(row(what, against, speed[side], speed[name], note=note) if known else missing(what, against))

@@ -1,5 +1,7 @@
 """Which windows share a batch, and what is padding."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipe_runs import without_dropout
 from tiny_models import tiny_bert
+from torch._dynamo.utils import counters
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
@@ -213,3 +216,23 @@ def test_a_crf_is_not_packed(folder, sample, tmp_path):
     model, tokenizer = load_encoder(str(folder), schema, head="crf")
     with pytest.raises(ModelError, match=r"chain of tags .* runs through a row .* --tokens_per_batch"):
         TaggingTrainer(model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits={})
+
+
+@pytest.mark.slow
+def test_a_compiled_model_takes_batches_of_every_shape_in_two_graphs(folder, sample, tmp_path):
+    def losses(name, *flags):
+        torch.manual_seed(7)  # of the head
+        run = trainer(without_dropout(folder), sample, tmp_path / name, "--tokens_per_batch", 256, "--max_steps", 5,
+                      "--eval_strategy", "no", "--save_strategy", "no", "--bf16", "false", *flags)  # fmt: skip
+        shapes = {tuple(batch["input_ids"].shape) for batch in itertools.islice(run.get_train_dataloader(), 5)}
+        run.train()
+        return run.state.log_history[-1]["train_loss"], len(shapes)
+
+    torch.compiler.reset()
+    counters.clear()
+    compiled, shapes = losses("compiled", "--torch_compile", "--torch_compile_backend", "eager")
+    graphs = counters["stats"]["unique_graphs"]
+    plain, _ = losses("plain")
+    assert shapes >= 3
+    assert 1 <= graphs <= 2
+    assert compiled == pytest.approx(plain, rel=1e-5)

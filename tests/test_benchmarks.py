@@ -206,6 +206,8 @@ def test_tagging(model, tmp_path):
     expected = [
         ("tagging", "pipeline at its default"),
         ("tagging", "pipeline at its best batch size"),
+        ("tagging, dtype auto", "pipeline at its default"),
+        ("tagging, dtype auto", "pipeline at its best batch size"),
         ("tagging, exported model", "pipeline at its default"),
         ("tagging, exported model", "pipeline at its best batch size"),
         ("tagging", "spaCy, default tagger"),
@@ -213,14 +215,14 @@ def test_tagging(model, tmp_path):
         ("tagging", "the machine's float32 matrix-multiply rate"),
     ]
     assert sides_of(found) == expected
-    assert all("missing" not in line for line in found["lines"][:4])
+    assert all("missing" not in line for line in found["lines"][:6])
 
 
 def test_tagging_without_an_exported_model():
     speed = {"ours": [60.0, 80.0], "pipeline at its default": [10.0, 10.0], "pipeline, batch 8": [20.0, 20.0]}
     lines = tagging.compare(speed)
     assert [line.get("missing", line.get("note")) for line in lines] == [
-        "", "batch 8", "not measured", "not measured", "not installed", "not installed",
+        "", "batch 8", *["not measured"] * 4, "not installed", "not installed",
     ]  # fmt: skip
     assert [lines[0]["ratio"]["median"], lines[1]["ratio"]["median"]] == [7.0, 3.5]
 
@@ -268,6 +270,7 @@ def test_memory(model, tmp_path):
     found = result(tmp_path, "memory")
     assert sides_of(found) == [
         ("memory, training, corpus x 2", "corpus x 1"),
+        ("memory, training, corpus x 2, without files", "corpus x 1"),
         ("memory, evaluation, 30 tags", "9 tags"),
         ("memory, evaluation by stock Trainer, 30 tags", "9 tags"),
         ("memory, evaluation, 30 tags", "stock Trainer"),

@@ -24,7 +24,7 @@ from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import add_lora, build_baseline, load_encoder
 from hf_tagging.models.packing import PACKABLE, PACKING_PAYS, first_position, pack_model, packable, window_bounds
 from hf_tagging.models.sequence_encoders import TransformerEncoder
-from hf_tagging.training.trainer import word_loss
+from hf_tagging.training.losses import word_loss
 
 SCHEMA = TagSchema(TAGS, "IOB2")
 LENGTHS = (40, 3, 17, 9, 26, 5, 30, 12)  # of windows; ModernBERT's local layers see 8 to each side

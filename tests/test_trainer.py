@@ -13,8 +13,8 @@ from hf_tagging.inference import Tagger
 from hf_tagging.models import load_encoder, parameter_depths
 from hf_tagging.training import TaggingTrainer, parse_arguments
 from hf_tagging.training.environment import computes_bfloat16
+from hf_tagging.training.losses import class_weights, word_loss
 from hf_tagging.training.rates import parameter_groups
-from hf_tagging.training.trainer import class_weights, word_loss
 
 STEPS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 30, "--max_steps", 4, "--seed", 7,
          "--learning_rate", 1e-2, "--logging_steps", 1, "--eval_strategy", "steps", "--eval_steps", 2,

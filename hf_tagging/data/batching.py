@@ -144,12 +144,10 @@ class WindowCollator:
 
     Args:
         pad_token_id: The id that fills `input_ids`.
-        pad_to_multiple_of: Round the length up to a multiple of this; 8 suits the matrix units of a GPU.
     """
 
-    def __init__(self, pad_token_id: int, *, pad_to_multiple_of: int = 1):
+    def __init__(self, pad_token_id: int):
         self.pad_token_id = pad_token_id
-        self.pad_to_multiple_of = pad_to_multiple_of
 
     def __call__(self, windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, torch.Tensor]:
         """Collates windows with `input_ids` and, if present, `labels`, each (subwords,), and `word_features`.
@@ -163,9 +161,7 @@ class WindowCollator:
         """
         columns = flat_columns(windows)
         ids, lengths = columns["input_ids"]
-        step = self.pad_to_multiple_of
-        width = -(-int(lengths.max()) // step) * step
-        real = np.arange(width) < lengths[:, None]  # (batch, subwords)
+        real = np.arange(int(lengths.max())) < lengths[:, None]  # (batch, subwords)
         batch = {
             "input_ids": _padded(ids, real, self.pad_token_id),
             "attention_mask": torch.from_numpy(real.astype(np.int64)),

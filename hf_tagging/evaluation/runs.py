@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import zip_longest
@@ -174,21 +175,17 @@ def _count(path: Path, task: str) -> tuple[SentenceCounts, str]:
     """Counts predictions, or takes the counts from the cache if they are of this very file."""
     mark = {"version": _CACHE_VERSION, "task": task, "sha256": sha256(path.read_bytes()).hexdigest()}
     cache = path.with_name(f".{path.stem}.counts.json")
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or a damaged one: counted anew
         kept = json.loads(cache.read_text(encoding="utf-8"))
         if {name: kept[name] for name in mark} == mark:
             values = np.array(kept["counts"], np.int64).reshape(-1, len(COLUMNS[task]))
             return SentenceCounts(task, values), str(kept["data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # none yet, or a damaged one: counted anew
     words, gold, predicted = read_predictions(path)
     counts = count_sentences(task, gold, predicted)
     data = sha256(repr([_question(task, *pair) for pair in zip(words, gold, strict=True)]).encode()).hexdigest()
-    try:
-        with whole_file(cache) as file:
-            json.dump(mark | {"data": data, "counts": counts.values.tolist()}, file)
-    except OSError:
-        pass  # a folder that may only be read is counted each time
+    # A folder that may only be read is counted each time.
+    with suppress(OSError), whole_file(cache) as file:
+        json.dump(mark | {"data": data, "counts": counts.values.tolist()}, file)
     return counts, data
 
 

@@ -83,7 +83,8 @@ def _rows(longest: int, budget: int) -> dict[str, int]:
 def find_budget(trainer: TaggingTrainer) -> int:
     """The largest budget, in powers of two, with which a step fits the device's memory, the same on every process.
 
-    A CPU is not filled: from 768 subwords on it gets slower, so there it is that number, or less where memory is short.
+    A CPU is not filled: larger batches are hardly faster there and make fewer steps, so it is 768 subwords, or less
+    where memory is short.
 
     Args:
         trainer: Before training; nothing of it changes.

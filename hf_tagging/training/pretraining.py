@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +31,9 @@ from hf_tagging.models.language_model import find_objective
 from hf_tagging.training.arguments import DataArguments, TaggingArguments
 from hf_tagging.training.baseline_arguments import BaselineArguments, useless
 from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
+from hf_tagging.training.losses import word_loss
 from hf_tagging.training.parsing import FROM_SCRATCH, RunArguments, missing_paths, name_output, reconcile
-from hf_tagging.training.trainer import TaggingTrainer, exact, word_loss
+from hf_tagging.training.trainer import TaggingTrainer, exact
 
 TASK = "pretraining"
 TEXT_VALIDATION_SHARE = 0.05
@@ -196,6 +198,8 @@ class PretrainingTrainer(TaggingTrainer):
         splits: dict[str, AlignedSplit],
         collator: LanguageModelCollator,
     ):
+        args = copy.copy(args)
+        args.packing = False  # hidden words are drawn by the collator, window by window
         super().__init__(model=model, args=args, schema=NO_TAGS, tokenizer=tokenizer, splits=splits)
         self.data_collator = collator
         self.args.remove_unused_columns = False  # the collator knows what it needs, the model's signature does not

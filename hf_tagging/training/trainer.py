@@ -35,6 +35,7 @@ from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
 from hf_tagging.training.arguments import TaggingArguments
 from hf_tagging.training.budget import budget_loader, find_budget
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
+from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.rates import parameter_groups, unwrapped
 
 Tags = list[list[str]]
@@ -104,8 +105,9 @@ class TaggingTrainer(Trainer):
         self._batches: list[tuple[Any, Any]] = []
         self._outcome = WordPredictions([], [], {})
         self._own_loss = bool(getattr(unwrapped(model), "computes_loss", False))
+        self._fits_at_once = callable(getattr(unwrapped(model), "fit", None))
         if self._own_loss:
-            _refuse_changes_of_loss(args)
+            refuse_changes_of_loss(args)
         args = copy.copy(args)  # what is changed below is the Trainer's business and not the caller's
         if validation is None:
             args.without_validation()
@@ -157,9 +159,13 @@ class TaggingTrainer(Trainer):
     def choose_budget(self, earlier: int | None = None) -> int | None:
         """Subwords per device and step: as given, or as many as fit, found once; None where windows are counted.
 
+        A model that is fitted at once has no steps: None too.
+
         Args:
             earlier: What ``auto`` came to in the run that is resumed.
         """
+        if self._fits_at_once:
+            return None
         if self.args.tokens_per_batch == "auto":
             self.args.tokens_per_batch = earlier or find_budget(self)
         budget = self.args.tokens_per_batch
@@ -181,8 +187,9 @@ class TaggingTrainer(Trainer):
         Raises:
             ConfigError: If such a model is to be fitted by several processes.
         """
-        model = self.accelerator.unwrap_model(self.model)
-        return self._fit(model) if callable(getattr(model, "fit", None)) else super().train(*args, **options)
+        if self._fits_at_once:
+            return self._fit(self.accelerator.unwrap_model(self.model))
+        return super().train(*args, **options)
 
     def _fit(self, model: Any) -> TrainOutput:
         """Counts what there is to count, then evaluates as after an epoch; there is nothing to resume."""
@@ -315,39 +322,6 @@ class TaggingTrainer(Trainer):
         return split.per_sentence(names[predicted]), split.per_sentence(names[np.maximum(gold, -1)])
 
 
-def word_loss(
-    outputs: Any,
-    labels: torch.Tensor,
-    num_items_in_batch: torch.Tensor | int | None = None,
-    *,
-    weight: torch.Tensor | None = None,
-    label_smoothing: float = 0.0,
-) -> torch.Tensor:
-    """Cross-entropy summed over scored words and divided by their number in the whole step.
-
-    Args:
-        outputs: With `logits` (batch, subwords, tags).
-        labels: Label ids, -100 where nothing is scored. (batch, subwords)
-        num_items_in_batch: Scored words in all batches and processes of the step; None: of this batch.
-        weight: Factor per tag. (tags,)
-        label_smoothing: Share of the probability that is spread over all tags (Szegedy et al. 2016).
-
-    Returns:
-        A scalar.
-    """
-    logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-    total = F.cross_entropy(
-        logits.float().flatten(0, 1),
-        labels.flatten(),
-        weight=None if weight is None else weight.to(logits.device),
-        ignore_index=IGNORED,
-        label_smoothing=label_smoothing,
-        reduction="sum",
-    )
-    scored = (labels != IGNORED).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
-    return total / scored
-
-
 @contextmanager
 def exact(model: nn.Module) -> Iterator[None]:
     """Takes accelerate's autocast off a model's forward, so that evaluation tags as the saved model will.
@@ -366,25 +340,6 @@ def exact(model: nn.Module) -> Iterator[None]:
         model.forward = wrapped
 
 
-def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> torch.Tensor | None:
-    """Weights per tag whose mean over the scored words of training is 1. (tags,)
-
-    Args:
-        train: The training split.
-        schema: The tags.
-        kind: ``"none"``; ``"balanced"``: inverse of the count; ``"sqrt"``: inverse of its square root. A tag without
-            an example in training gets the weight of a tag with one.
-    """
-    if kind == "none" or train is None:
-        return None
-    counts = np.zeros(len(schema.tags), np.int64)
-    for batch in train.features.select_columns("labels").with_format("arrow").iter(batch_size=10_000):
-        labels = batch.column("labels").combine_chunks().flatten().to_numpy()
-        counts += np.bincount(labels[labels != IGNORED], minlength=len(counts))
-    inverse = 1.0 / np.maximum(counts, 1) ** (1.0 if kind == "balanced" else 0.5)
-    return torch.tensor(inverse * counts.sum() / (inverse * counts).sum(), dtype=torch.float32)
-
-
 def _packing_pays(args: TaggingArguments, model: nn.Module) -> bool:
     """Whether to pack what nobody has asked to be packed."""
     if args.per_device_train_batch_size or args.tokens_per_batch == "auto" or not PACKING_PAYS.get(args.device.type):
@@ -394,12 +349,3 @@ def _packing_pays(args: TaggingArguments, model: nn.Module) -> bool:
     except ModelError:
         return False
     return True
-
-
-def _refuse_changes_of_loss(args: TaggingArguments) -> None:
-    idle = {"class_weights": "none", "label_smoothing_factor": 0.0}
-    if changed := [name for name, value in idle.items() if getattr(args, name) != value]:
-        raise ConfigError(
-            f"{', '.join(changed)}: the loss of this model is of whole sequences, not a sum over words that could be "
-            "weighed. Leave it out, or give --head linear."
-        )

@@ -1,0 +1,80 @@
+"""What training makes small: cross-entropy per scored word, with weights per tag where they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from hf_tagging.data.alignment import IGNORED, AlignedSplit
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.errors import ConfigError
+from hf_tagging.training.arguments import TaggingArguments
+
+
+def word_loss(
+    outputs: Any,
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
+    *,
+    weight: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Cross-entropy summed over scored words and divided by their number in the whole step.
+
+    Args:
+        outputs: With `logits` (batch, subwords, tags).
+        labels: Label ids, -100 where nothing is scored. (batch, subwords)
+        num_items_in_batch: Scored words in all batches and processes of the step; None: of this batch.
+        weight: Factor per tag. (tags,)
+        label_smoothing: Share of the probability that is spread over all tags (Szegedy et al. 2016).
+
+    Returns:
+        A scalar.
+    """
+    logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+    total = F.cross_entropy(
+        logits.float().flatten(0, 1),
+        labels.flatten(),
+        weight=None if weight is None else weight.to(logits.device),
+        ignore_index=IGNORED,
+        label_smoothing=label_smoothing,
+        reduction="sum",
+    )
+    scored = (labels != IGNORED).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
+    return total / scored
+
+
+def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> torch.Tensor | None:
+    """Weights per tag whose mean over the scored words of training is 1. (tags,)
+
+    Args:
+        train: The training split.
+        schema: The tags.
+        kind: ``"none"``; ``"balanced"``: inverse of the count; ``"sqrt"``: inverse of its square root. A tag without
+            an example in training gets the weight of a tag with one.
+    """
+    if kind == "none" or train is None:
+        return None
+    counts = np.zeros(len(schema.tags), np.int64)
+    for batch in train.features.select_columns("labels").with_format("arrow").iter(batch_size=10_000):
+        labels = batch.column("labels").combine_chunks().flatten().to_numpy()
+        counts += np.bincount(labels[labels != IGNORED], minlength=len(counts))
+    inverse = 1.0 / np.maximum(counts, 1) ** (1.0 if kind == "balanced" else 0.5)
+    return torch.tensor(inverse * counts.sum() / (inverse * counts).sum(), dtype=torch.float32)
+
+
+def refuse_changes_of_loss(args: TaggingArguments) -> None:
+    """Makes sure that nobody asks to weigh the words of a loss that is no sum over words.
+
+    Raises:
+        ConfigError: If somebody does.
+    """
+    idle = {"class_weights": "none", "label_smoothing_factor": 0.0}
+    if changed := [name for name, value in idle.items() if getattr(args, name) != value]:
+        raise ConfigError(
+            f"{', '.join(changed)}: the loss of this model is of whole sequences, not a sum over words that could be "
+            "weighed. Leave it out, or give --head linear."
+        )
