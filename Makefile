@@ -41,7 +41,9 @@ browser:
 	@command -v chromium chromium-browser google-chrome || \
 	  (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
 
+docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(STAMP)
+	$(BIN)/python docs/arguments.py
 	$(BIN)/mkdocs build --strict
 
 bench: $(STAMP)

@@ -1,15 +1,18 @@
-"""How a command ends: with its message, not with a traceback."""
+"""How a command behaves before a person: it shows that it works, and ends with a message, not with a traceback."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from hf_tagging.errors import ConfigError, TaggingError
 
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -29,7 +32,41 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
     except TaggingError as error:
         _end(str(error), 1)
     except KeyboardInterrupt:
-        _end(f"Interrupted. {interrupted}", 130)
+        _end(f"Interrupted. {interrupted}".rstrip(), 130)
+
+
+def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
+    """Passes items on, with a bar on standard error where that is a terminal.
+
+    Args:
+        items: Any.
+        total: How many there are.
+        what: What is done with them, a word.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track as with_bar
+
+    yield from with_bar(items, description=what, total=total, console=Console(stderr=True), transient=True)
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Says what is being done as long as it lasts, on standard error where that is a terminal.
+
+    Args:
+        what: What is done, a few words.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(what)):
+        yield
 
 
 def _end(message: str, code: int) -> None:
@@ -44,6 +81,7 @@ def _hush_launcher() -> None:
 
     Its one-process launcher answers any exit code but 0 with a CalledProcessError, unless it was started with
     ``--quiet`` (accelerate 1.15, commands/launch.py, simple_launcher). This can go when that becomes its default.
+    `hf-tagging train` runs the launcher within itself, and passes the exit code on.
     """
     import psutil
 

@@ -21,4 +21,4 @@ class ModelError(TaggingError):
 
 
 class OutputError(TaggingError):
-    """An output folder that holds something which would be lost."""
+    """An output folder that holds something which would be lost, or a Hub that does not take what was made."""

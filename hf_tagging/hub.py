@@ -1,17 +1,29 @@
-"""Is the Hub there? Asked once, so that its absence ends in a message and not in half a minute of retries."""
+"""Is the Hub there, and what did it answer? An absent or unwilling Hub ends in one message that says what to do."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+)
 from safetensors import SafetensorError
 
-from hf_tagging.errors import ModelError
+from hf_tagging.errors import ModelError, OutputError
+
+Answer = TypeVar("Answer")
+logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 5.0
 WITHOUT_HUB = (
@@ -20,6 +32,21 @@ WITHOUT_HUB = (
 )
 # What the libraries raise for a model that is missing, broken, of another kind, or of other shapes than its config's.
 _LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, HTTPError, SafetensorError)
+# What it raises where the Hub says no; RuntimeError is what it wraps an upload's failure in.
+_REFUSALS = (HTTPError, LocalTokenNotFoundError, HFValidationError, OSError, ValueError, RuntimeError)
+_MAY_PASS = {408, 429, 500, 502, 503, 504}
+_WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds
+_LONGEST_WAIT = 60
+_LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token with write access."
+_REMEDIES = {
+    401: _LOG_IN,
+    402: "It has to be paid for there, or be made public.",
+    403: "The token may not do this there: take one with write access, or another OWNER.",
+    404: "Is the name right, and may the token see it?",
+    409: "Something else is changing it: try again.",
+    413: "A file is larger than the Hub takes.",
+    429: "Those were too many requests: try again in some minutes.",
+}
 
 
 @cache
@@ -78,3 +105,79 @@ def first_line(error: BaseException) -> str:
     if not lines:
         return type(error).__name__
     return f"KeyError: {lines[0]}" if isinstance(error, KeyError) else lines[0]
+
+
+def insist(ask: Callable[[], Answer], *, when_lost: bool = True) -> Answer:
+    """Asks the Hub again, up to four times, where the answer may change: a lost connection, 408, 429 and 5xx.
+
+    The client does so for uploads and downloads, but neither when it creates a repository nor when it commits
+    (huggingface_hub 2.4). ``Retry-After`` is kept to, up to a minute; a longer one ends the wait at once.
+
+    Args:
+        ask: What may be asked twice: a second call must not do more than the first.
+        when_lost: Also where no connection came about, or was lost.
+
+    Returns:
+        What `ask` returns.
+    """
+    for wait in _WAITS:
+        try:
+            return ask()
+        except HTTPError as error:
+            pause = _pause(error, wait, when_lost)
+            if pause is None:
+                raise
+            logger.warning("Asking again in %.0f s: %s", pause, _explained(error)[0])
+            time.sleep(pause)
+    return ask()
+
+
+def _pause(error: HTTPError, wait: float, when_lost: bool) -> float | None:
+    """Seconds until it makes sense to ask again; None where it makes none."""
+    if not isinstance(error, HfHubHTTPError):
+        return wait if when_lost else None
+    if error.response.status_code not in _MAY_PASS:
+        return None
+    told = error.response.headers.get("Retry-After", "")
+    if not told.isdigit():
+        return wait
+    return max(wait, float(told)) if int(told) <= _LONGEST_WAIT else None
+
+
+@contextlib.contextmanager
+def hub_errors(what: str, *, advice: str) -> Iterator[None]:
+    """Ends in one message where the Hub refuses, fails or is not there.
+
+    Args:
+        what: What was asked for, the beginning of the message.
+        advice: Its end: what is left as it was, and what to type.
+
+    Raises:
+        OutputError: For what huggingface_hub raises.
+    """
+    try:
+        yield
+    except _REFUSALS as error:
+        reason, remedy = _explained(error)
+        raise OutputError(" ".join(filter(None, (f"{what}: {reason}.", remedy, advice)))) from error
+
+
+def _explained(error: BaseException) -> tuple[str, str]:
+    """What went wrong, and what mends it; no address with a signature in its query gets into either."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set", "Unset it to reach the Hub."
+    if isinstance(error, HFValidationError):
+        return f"not a name that the Hub takes ({first_line(error)})", "Give OWNER/NAME."
+    if isinstance(error, LocalTokenNotFoundError):
+        return "there is no token", _LOG_IN
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        said = (error.server_message or "").strip().splitlines()
+        trouble = "The Hub has trouble of its own: try again later." if status >= 500 else ""
+        return f"the Hub answered {status}{f' ({said[0][:200]})' if said else ''}", _REMEDIES.get(status, trouble)
+    if isinstance(error, HTTPError):
+        reason = f"the connection to {constants.ENDPOINT} did not come about, or was lost ({first_line(error)})"
+        return reason, "Is this machine online?"
+    return " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__, ""

@@ -21,6 +21,7 @@ from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.language_model import build_language_model
 from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
+from hf_tagging.publishing.hub import push_finished
 from hf_tagging.publishing.language_model_card import language_model_card
 from hf_tagging.training import TaggingRun
 from hf_tagging.training.pretraining import PretrainingTrainer, parse_pretraining
@@ -48,6 +49,7 @@ def main() -> None:
     results = trainer.held_out()
     scratch = isinstance(model, BaselineForLanguageModeling)
     run.save(results, language_model_card(run.record, results, objective=collator.objective, scratch=scratch))
+    push_finished(run)
     run.say(summary(results))
 
 

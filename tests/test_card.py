@@ -1,14 +1,27 @@
 import copy
 import inspect
+import json
 import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+from huggingface_hub.utils import validate_repo_id
+from recipe_runs import environment, run_recipe
+from tiny_models import tiny_bert
 
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.publishing import model_card
+from hf_tagging.publishing.card import seed_results
+from hf_tagging.publishing.leaks import find_leaks
 
 HOSTILE = (
     "a|b",
@@ -94,6 +107,8 @@ def pos_record():
         "versions": {"hf_tagging": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "transformers": "5.23.0"},
         "hardware": {"machine": "Linux-x86_64", "processor": "x86_64", "cpus": 2, "gpus": ["H200", "H200"]},
         "parameters": {"all": 22714000, "trained": 1155},
+        "model_bytes": 90_856_000,
+        "memory": {"process": 1_540_000_000},
         "history": [
             {"epoch": 1.0, "step": 878, "loss": 0.4, "accuracy": 0.9, "macro_f1": 0.7, "runtime": 3.0},
             {"epoch": 2.0, "step": 1756, "loss": 0.3, "accuracy": 0.93, "macro_f1": 0.8},
@@ -132,6 +147,7 @@ def test_pos_metadata_in_full(pos_record):
     assert yaml.safe_load(card.split("---\n")[1]) == {
         "base_model": "sentence-transformers/all-MiniLM-L6-v2",
         "datasets": ["eriktks/conll2003"],
+        "language": "en",
         "library_name": "transformers",
         "metrics": ["accuracy", "f1"],
         "pipeline_tag": "token-classification",
@@ -142,7 +158,12 @@ def test_pos_metadata_in_full(pos_record):
                 "results": [
                     {
                         "task": {"type": "token-classification", "name": "Part-of-speech tagging"},
-                        "dataset": {"name": "eriktks/conll2003", "type": "eriktks/conll2003", "split": "test"},
+                        "dataset": {
+                            "name": "eriktks/conll2003",
+                            "type": "eriktks/conll2003",
+                            "split": "test",
+                            "revision": "refs/convert/parquet",
+                        },
                         "metrics": [
                             {"type": "accuracy", "value": 0.93126, "name": "Accuracy"},
                             {"type": "f1", "value": 0.81, "name": "Macro F1"},
@@ -156,7 +177,10 @@ def test_pos_metadata_in_full(pos_record):
 
 def test_pos_sections(pos_record):
     card = model_card(pos_record, POS_RESULTS, POS_SCHEMA)
-    titles = ["Results", "Training history", "How to use", "Training data", "Hyper-parameters", "Environment", "Limits"]
+    titles = [
+        "How to use", "Results", "Limits", "Tags", "Training data", "Training history", "Hyper-parameters",
+        "Speed, size and energy", "Environment", "Citation",
+    ]  # fmt: skip
     assert re.findall(r"^## (.*)", card, re.MULTILINE) == titles
     assert (
         "A part-of-speech tagger with 3 tags: [sentence-transformers/all-MiniLM-L6-v2]"
@@ -175,8 +199,7 @@ def test_pos_sections(pos_record):
         "| Loss | 0.2500 | 0.3100 |\n"
         "| Unseen words |  | 2,000 |\n"
         "| Words |  | 46,435 |\n"
-        "| Sentences |  | 3,453 |\n"
-        "| Words per second |  | 3,715 |\n\n"
+        "| Sentences |  | 3,453 |\n\n"
         "Seen words occur in the training split, unseen ones do not.\n\n"
         "Figures by sentence are not comparable with those by word or entity.\n\n"
         "### By tag, test split\n\n"
@@ -185,6 +208,7 @@ def test_pos_sections(pos_record):
         "| NN | 0.8000 | 0.7000 | 0.7467 | 1,234 |\n"
         "| DT | 1.0000 | 0.9000 | 0.9474 | 10 |"
     )
+    assert section(card, "Tags") == "3 tags, one for every word: NN · DT · SYM"
     assert section(card, "Training history") == (
         "| Epoch | Step | Loss | Accuracy | Macro F1 |\n"
         "| --- | ---: | ---: | ---: | ---: |\n"
@@ -196,8 +220,13 @@ def test_pos_sections(pos_record):
         "| --- | ---: | ---: | ---: | ---: |\n"
         "| train | eriktks/conll2003 | 14,041 | 203,621 | 0123abcd |\n"
         "| test | eriktks/conll2003 | 3,453 | 46,435 | 4567ef00 |\n\n"
-        "On the Hub: [eriktks/conll2003](https://huggingface.co/datasets/eriktks/conll2003).\n\n"
-        "Tags of the test split that training never has, with their words: SYM (3)."
+        "On the Hub: [eriktks/conll2003](https://huggingface.co/datasets/eriktks/conll2003), revision "
+        "refs/convert/parquet.\n\n"
+        "Tags of the test split that training never has, with their words: SYM (3).\n\n"
+        "Licence of the data: the text of CoNLL-2003 is Reuters news (RCV1), which is for research use.\n\n"
+        "Licence of [sentence-transformers/all-MiniLM-L6-v2]"
+        "(https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2): Apache-2.0.\n\n"
+        "What licence this model comes under is for those to say who publish it; none is claimed here."
     )
     assert section(card, "Hyper-parameters") == (
         "| Argument | Value |\n"
@@ -218,11 +247,20 @@ def test_pos_sections(pos_record):
         "| processor | x86_64 |",
         "| cpus | 2 |",
         "| GPUs | 2 x H200 |",
-        "| parameters | 22,714,000 |",
-        "| parameters trained | 1,155 |",
-        "| training time | 7.1 min |",
         "| git revision | abc123 |",
     ]
+    assert section(card, "Speed, size and energy") == (
+        "|  | Measured |\n"
+        "| --- | ---: |\n"
+        "| words per second, test split | 3,715 |\n"
+        "| parameters | 22,714,000 |\n"
+        "| parameters trained | 1,155 |\n"
+        "| model files | 90.9 MB |\n"
+        "| peak memory of the process | 1.5 GB |\n"
+        "| training time | 7.1 min |\n\n"
+        "Words per second are those of the run's own evaluation, on the machine below.\n\n"
+        "Energy of training: not measured."
+    )
     assert section(card, "Limits").splitlines() == [
         "- In the test split, all counted in its figures: sentences longer than a window, read in overlapping "
         "windows: 2; words without a subword, read as the unknown token: 1; words longer than a window, read by their "
@@ -231,10 +269,10 @@ def test_pos_sections(pos_record):
         "there: 3.",
         "- The part-of-speech column of CoNLL-2003 was made by a tagger, not by hand: accuracy on it is agreement with "
         "that tagger.",
-        "- The text of CoNLL-2003 is Reuters news (RCV1), which is for research use.",
     ]
     assert 'pipeline("token-classification", model="pos-minilm-conll2003")' in card
     assert 'Tagger.from_pretrained("pos-minilm-conll2003")' in card
+    assert "It answers for every subword; the tag of a word is that of its first." in card
 
 
 def test_ner_card(ner_record):
@@ -279,6 +317,7 @@ def test_ner_card(ner_record):
     assert 'model="me/news-ner", aggregation_strategy="first")' in card
     bioes = TagSchema(("O", "S-PER"), "BIOES")  # the pipeline does not know S-
     assert "aggregation_strategy" not in model_card(ner_record, NER_RESULTS, bioes)
+    assert "It answers for every subword" not in card
 
 
 @pytest.mark.parametrize("task", ["pos", "ner"])
@@ -303,7 +342,7 @@ def test_nothing_is_claimed_of_an_empty_record():
         "pipeline_tag": "token-classification",
         "tags": ["token-classification", "hf_tagging", "part-of-speech"],
     }
-    assert re.findall(r"^#+ (.*)", card, re.MULTILINE) == ["model", "How to use"]
+    assert re.findall(r"^#+ (.*)", card, re.MULTILINE) == ["model", "How to use", "Tags"]
     assert "\n\nA part-of-speech tagger with 3 tags.\n\n" in card
     assert model_card({}, {}, POS_SCHEMA, name="mine").count('"mine"') == 2
 
@@ -372,6 +411,7 @@ def test_no_local_path_leaks(pos_record):
     card = model_card(pos_record, POS_RESULTS, POS_SCHEMA)
     for leak in ("/home", "someone", "secret", "/data/", "private", "/tmp", "Users", "~"):
         assert leak not in card.replace("Figures by", "")
+    assert find_leaks("README.md", card.encode(), folders=[Path.cwd()], secrets=()) == []
     data = ModelCard(card).data
     assert data.base_model is None
     assert data.datasets is None
@@ -466,6 +506,13 @@ def test_an_undefined_figure_is_left_out_of_the_index(pos_record):
     assert figures(card) == {("test", "Macro F1"): 0.5}
 
 
+def test_an_adapter_says_what_it_needs(ner_record):
+    needs = "Its LoRA adapter needs `peft`"
+    assert needs not in model_card(ner_record, NER_RESULTS, NER_SCHEMA)  # merged
+    ner_record["arguments"]["lora_merge"] = False
+    assert needs in model_card(ner_record, NER_RESULTS, NER_SCHEMA)
+
+
 def test_the_snippets_call_what_is_there(ner_record):
     ner_record["arguments"]["trust_remote_code"] = True
     usage = section(model_card(ner_record, NER_RESULTS, NER_SCHEMA), "How to use")
@@ -474,3 +521,399 @@ def test_the_snippets_call_what_is_there(ner_record):
     assert usage.count("trust_remote_code=True") == 2
     inspect.signature(Tagger.from_pretrained).bind("me/news-ner", trust_remote_code=True)
     inspect.signature(Tagger.tag).bind(None, ["Ada"])
+
+
+# What the Hub says of the metadata.
+
+
+def check_metadata(content):
+    """The rules of the Hub's specification for model cards, as far as they are written down there."""
+    head = yaml.safe_load(re.match(r"---\n(.*?)\n---\n", content, re.DOTALL)[1])
+    assert head["pipeline_tag"] == "token-classification"
+    assert re.fullmatch("[a-z]{2,3}", head.get("language", "en"))
+    for name in [head.get("base_model"), *head.get("datasets", [])]:
+        validate_repo_id(name or "org/name")
+    for index in head.get("model-index", []):
+        assert isinstance(index["name"], str)
+        for result in index["results"]:
+            assert result["task"]["type"] == "token-classification"
+            assert all(isinstance(result["dataset"][key], str) and result["dataset"][key] for key in ("type", "name"))
+            assert isinstance(result["dataset"].get("args", {}), dict)
+            for metric in result["metrics"]:
+                assert metric["type"] in head["metrics"]
+                assert isinstance(metric["value"], float | int | str)
+                assert metric["value"] == metric["value"]  # not NaN
+                assert isinstance(metric.get("args", {}), dict)
+
+
+class Validator(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status, answer = 200, b"ok"
+        try:
+            assert self.path == "/api/validate-yaml"
+            assert body["repoType"] == "model"
+            check_metadata(body["content"])
+        except Exception as error:
+            status, answer = 400, f"{type(error).__name__} {error}".encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def validator(monkeypatch):
+    """A small Hub that checks metadata when huggingface_hub asks it to."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Validator)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_validator_accepts_the_metadata(validator, pos_record, ner_record):
+    files = copy.deepcopy(pos_record)
+    files["arguments"] |= {"model": None, "encoder": "lstm", "train_file": ["~/x y.conll"], "test_share": 0.2}
+    undefined = {"test": {"accuracy": float("nan"), "macro_f1": 0.5}}
+    others = [{"test": dict.fromkeys(("precision", "recall", "f1", "accuracy"), 0.9)}]
+    for card in (
+        model_card(pos_record, POS_RESULTS, POS_SCHEMA),
+        model_card(ner_record, NER_RESULTS, NER_SCHEMA, seeds=others),
+        model_card(files, POS_RESULTS, POS_SCHEMA),
+        model_card(pos_record, undefined, POS_SCHEMA),
+        model_card({}, {}, POS_SCHEMA),
+    ):
+        ModelCard(card).validate()
+    broken = model_card(ner_record, NER_RESULTS, NER_SCHEMA).replace("base_model: google-bert/", "base_model: a/b/")
+    with pytest.raises(ValueError, match="HFValidationError"):
+        ModelCard(broken).validate()
+
+
+def test_a_split_that_was_cut_from_training_is_not_taken_for_the_hubs(pos_record):
+    pos_record["arguments"] |= {"folds": 5, "fold": 0, "validation_share": 0.1}
+    found = {
+        r.dataset_split: r.dataset_args
+        for r in ModelCard(model_card(pos_record, POS_RESULTS, POS_SCHEMA)).data.eval_results
+    }
+    assert found == {
+        "validation": {"held_out_of": "train", "validation_share": 0.1, "split_seed": 42},
+        "test": {"held_out_of": "train", "folds": 5, "fold": 0, "split_seed": 42},
+    }
+    # Only the files are the source of what was cut from them; `dataset` is a default that was not used.
+    pos_record["arguments"] |= {"folds": None, "fold": None, "test_share": 0.2, "train_file": "a/mine.conll"}
+    card = model_card(pos_record, POS_RESULTS, POS_SCHEMA)
+    assert {r.dataset_name for r in ModelCard(card).data.eval_results} == {"mine.conll"}
+    assert "The test split is a share of 0.2 of the training sentences, held out by documents." in card
+
+
+# Runs of one kind with several seeds.
+
+
+def test_seeds_give_figures_a_spread(ner_record):
+    own = {"test": {"f1": 0.91, "accuracy": 0.98, "words": 500}}
+    others = [{"test": {"f1": 0.90, "accuracy": 0.98, "words": 500}}, {"test": {"f1": 0.92, "words": 500}}]
+    card = model_card(ner_record, own, NER_SCHEMA, seeds=others)
+    # Mean 0.91; deviation sqrt((0.01^2 + 0.01^2) / 2) = 0.01. One run has no accuracy: there is no mean of it.
+    assert section(card, "Results").splitlines()[:5] == [
+        "| Figure | test | test, mean ± deviation of 3 seeds |",
+        "| --- | ---: | ---: |",
+        "| F1 | 0.9100 | 0.9100 ± 0.0100 |",
+        "| Accuracy | 0.9800 |  |",
+        "| Words | 500 |  |",
+    ]
+    assert "the test split.** Over 3 seeds it is 0.9100 ± 0.0100." in card
+    _, found = model_index_to_eval_results(yaml.safe_load(card.split("---\n")[1])["model-index"])
+    assert [(r.metric_name, r.metric_value, r.metric_args) for r in found] == [
+        ("Entity F1", 0.91, None),
+        ("Entity F1 (mean of 3 seeds)", 0.91, {"seeds": 3, "standard_deviation": 0.01}),
+        ("Word accuracy", 0.98, None),
+    ]
+    assert "Behind ± is the standard deviation" in card
+    alone = model_card(ner_record, own, NER_SCHEMA)
+    assert "seeds" not in alone
+    assert "±" not in alone
+
+
+def write_record(folder, *, seed, f1, status="finished", **arguments):
+    folder.mkdir(parents=True)
+    record = {
+        "task": "ner", "status": status, "files": [], "results": {"test": {"f1": f1}},
+        "arguments": {"seed": seed, "output_dir": str(folder), "encoder": "lstm", **arguments},
+        "dataset": {"splits": {"test": {"sentences": 1, "words": 2, "fingerprint": "ab"}}},
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_seeds_of_a_run_are_found_beside_it(tmp_path):
+    own = write_record(tmp_path / "seed-1", seed=1, f1=0.1)
+    write_record(tmp_path / "seed-2", seed=2, f1=0.2)
+    write_record(tmp_path / "seed-3", seed=3, f1=0.3)
+    write_record(tmp_path / "seed-9-again", seed=2, f1=0.25)
+    write_record(tmp_path / "seed-4", seed=4, f1=0.4, status="running")
+    write_record(tmp_path / "wide", seed=5, f1=0.5, hidden_size=7)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "run.json").write_text("{")
+    found = sorted(results["test"]["f1"] for results in seed_results(own))
+    assert found == [0.2, 0.3]
+    assert seed_results(tmp_path / "wide") == []
+    assert seed_results(tmp_path / "damaged") == []
+
+
+# What the report finds.
+
+ANALYSIS = {
+    "task": "ner",
+    "split": "test",
+    "headline": [{"name": "F1", "value": 0.89989, "low": 0.88, "high": 0.915}],
+    "tags": [
+        {"tag": "MISC", "f1": 0.71234, "gold": 700, "cost": 321},
+        {"tag": "ORG", "f1": 0.88, "gold": 1661, "cost": 300},
+        {"tag": "RARE", "f1": 0.0, "gold": 29, "cost": 58},
+        {"tag": "PER", "f1": 0.96, "gold": 1617, "cost": 90},
+    ],
+    "errors": [
+        {"kind": "missed", "label": "missed", "count": 60},
+        {"kind": "boundary", "label": "wrong boundary", "count": 140},
+    ],
+    "groups": [
+        {
+            "title": "Words", "metric": "recall",
+            "rows": [
+                {"name": "seen", "value": 0.95, "low": 0.94, "high": 0.96, "count": 4000},
+                {"name": "unseen", "value": 0.80, "low": 0.77, "high": 0.83, "count": 600},
+                {"name": "never", "value": 0.10, "low": 0.0, "high": 0.3, "count": 29},
+            ],
+        },
+        {
+            "title": "Sentence length", "metric": "F1", "unit": "words",
+            "rows": [
+                {"name": "1 to 5", "value": 0.90, "low": 0.85, "high": 0.95, "count": 100},
+                {"name": "6 or more", "value": 0.93, "low": 0.92, "high": 0.94, "count": 900},
+            ],
+        },
+        {
+            "title": "Entity length", "metric": "recall", "unit": "words",
+            "rows": [
+                {"name": "1", "value": 0.92, "low": 0.91, "high": 0.93, "count": 3000},
+                {"name": "4 or more", "value": 0.70, "low": 0.60, "high": 0.80, "count": 60},
+            ],
+        },
+        {"title": "Casing", "missing": "there is no model"},
+    ],
+    "calibration": {
+        "bins": [
+            {"low": 0.0, "high": 0.5, "confidence": 0.4, "accuracy": 0.2, "words": 100},
+            {"low": 0.5, "high": 1.0, "confidence": 0.9, "accuracy": 0.8, "words": 300},
+        ],
+        "ece": 0.125,
+        "words": 400,
+    },
+}  # fmt: skip
+
+
+def found_by_the_report(analysis, ner_record):
+    limits = section(model_card(ner_record, NER_RESULTS, NER_SCHEMA, analysis=analysis), "Limits")
+    return limits.partition("Found by the report (`report.html`) on the test split:\n\n")[2].splitlines()
+
+
+def test_findings_of_the_report_are_limits(ner_record):
+    assert found_by_the_report(ANALYSIS, ner_record) == [
+        "- Entity types that are most often missed or wrongly given: MISC 321 times (F1 0.7123); ORG 300 times "
+        "(F1 0.8800); PER 90 times (F1 0.9600).",
+        "- Of 200 errors the most frequent kind is “wrong boundary”: 140 (70%).",
+        "- Words: recall 0.8000 (0.7700 to 0.8300) for “unseen”, 0.9500 (0.9400 to 0.9600) for “seen”.",
+        "- Entity length (words): recall 0.7000 (0.6000 to 0.8000) for “4 or more”, 0.9200 (0.9100 to 0.9300) for “1”.",
+        "- A word's score is off by 0.1250 on average (expected calibration error over 400 words): the mean score is "
+        "0.7750, and 0.6500 of the words are right.",
+    ]
+
+
+def test_the_headline_has_the_reports_interval_if_it_is_of_the_same_figure(ner_record):
+    def headline(**changes):
+        analysis = {**ANALYSIS, **changes}
+        return re.search(r"\*\*Entity F1 .*\*\*", model_card(ner_record, NER_RESULTS, NER_SCHEMA, analysis=analysis))[0]
+
+    plain = "**Entity F1 0.8999 on the first 40 sentences of the test split.**"
+    assert headline() == plain.replace("0.8999", "0.8999 (95 % interval 0.8800 to 0.9150)")
+    assert headline(split="validation") == plain
+    assert headline(headline=[{"name": "F1", "value": 0.89, "low": 0.88, "high": 0.9}]) == plain
+    assert headline(headline=[{"name": "F1", "value": 0.89989, "low": None, "high": None}]) == plain
+
+
+def test_nothing_is_found_without_evidence(ner_record):
+    few = copy.deepcopy(ANALYSIS)
+    for row in few["tags"]:
+        row["gold"] = 29
+    few["errors"] = [{"kind": "missed", "count": 15}, {"kind": "spurious", "count": 14}]
+    few["groups"] = [{**few["groups"][0], "rows": [{**row, "low": None} for row in few["groups"][0]["rows"]]}]
+    few["calibration"] = {"missing": "the model gives no scores"}
+    assert found_by_the_report(few, ner_record) == []
+    assert found_by_the_report({}, ner_record) == []
+    few["errors"] = [{"kind": "tag", "label": "wrong tag", "count": 1000}]  # of one kind only: nothing to tell
+    assert found_by_the_report(few, ner_record) == []
+
+
+def test_an_analysis_may_lack_anything(ner_record):
+    for key in ANALYSIS:
+        for variant in ({k: v for k, v in ANALYSIS.items() if k != key}, {**ANALYSIS, key: None}):
+            assert "None" not in model_card(ner_record, NER_RESULTS, NER_SCHEMA, analysis=variant)
+
+
+def test_hostile_names_in_findings_stay_text(ner_record):
+    hostile = copy.deepcopy(ANALYSIS)
+    hostile["split"] = "<b>|"
+    for row, name in zip(hostile["tags"], HOSTILE, strict=False):
+        row["tag"] = name
+    hostile["groups"][0]["title"] = "<i>"
+    hostile["groups"][0]["rows"][1]["name"] = "[x](http://evil.example)"
+    ner_record["arguments"] |= {"word_features": ["<u>", "`x`"], "word_vectors": "/home/someone/<s>.txt"}
+    body = ModelCard(model_card(ner_record, NER_RESULTS, NER_SCHEMA, analysis=hostile)).text
+    body.encode("utf-8")
+    for bad in ("<", "http://", "`x`", "/home"):
+        assert bad not in body
+    assert "&#60;i&#62;: recall" in body
+    assert "The vectors of words began as those of &#60;s&#62;.txt." in body
+
+
+# Licences, works, cost.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "licences"),
+    [
+        (
+            {"dataset": "sample", "model": "minilm"},
+            [
+                "Licence of the data: CC0-1.0; the sample corpus was written for `hf_tagging`.",
+                "Licence of [sentence-transformers/all-MiniLM-L6-v2]"
+                "(https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2): Apache-2.0.",
+            ],
+        ),
+        (
+            {"dataset": "someone/news", "model": "someone/bert"},
+            [
+                "Licence of the data: see [its page](https://huggingface.co/datasets/someone/news).",
+                "Licence of [someone/bert](https://huggingface.co/someone/bert): see its page.",
+            ],
+        ),
+        ({"train_file": "my.conll", "model": None}, ["Licence of the data: not stated."]),
+    ],
+)
+def test_licences_are_those_that_are_known(arguments, licences, pos_record):
+    pos_record["arguments"] |= arguments
+    card = model_card(pos_record, POS_RESULTS, POS_SCHEMA)
+    assert re.findall("^Licence of .*", card, re.MULTILINE) == licences
+    assert ModelCard(card).data.license is None
+    pos_record["arguments"]["do_train"] = False
+    assert "Licence of" not in model_card(pos_record, POS_RESULTS, POS_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        ({"model": "minilm"}, ["tjong-kim-sang-de-meulder-2003", "reimers-gurevych-2019"]),
+        (
+            {"model": "bert-base-cased", "lora": True},
+            ["tjong-kim-sang-de-meulder-2003", "devlin-etal-2019", "hu-etal-2021"],
+        ),
+        ({"model": None, "encoder": "lstm", "head": "crf", "dataset": "sample"}, ["lample-etal-2016"]),
+        ({"model": None, "encoder": "lstm", "head": "crf", "characters": "cnn", "dataset": "x/y"}, ["ma-hovy-2016"]),
+        ({"model": None, "encoder": "hmm", "dataset": "x/y"}, ["brants-2000"]),
+    ],
+)
+def test_works_are_cited_by_what_the_record_names(arguments, keys, pos_record):
+    pos_record["arguments"] |= arguments
+    cited = section(model_card(pos_record, POS_RESULTS, POS_SCHEMA), "Citation")
+    assert re.findall(r"^@\w+\{(.*),$", cited, re.MULTILINE) == [*keys, "hf-tagging"]
+    assert "version = {0.1.0}" in cited
+    assert cited.count("{") == cited.count("}")
+
+
+@pytest.mark.parametrize(
+    ("energy", "told"),
+    [
+        ({"processor_joules": 9_000.0}, "Energy of training, by the counters of one machine: 2.5 Wh by the processors "
+         "(RAPL). Other programs that ran there are counted with it; memory, disks, cooling and power supply are not. "
+         "The GPUs are not measured."),
+        ({"processor_joules": 900.0, "gpu_joules": 7_200_000.0}, "Energy of training, by the counters of one machine: "
+         "900 J by the processors (RAPL) and 2 kWh by the GPUs (NVML). Other programs that ran there are counted with "
+         "it; memory, disks, cooling and power supply are not."),
+        ({"gpu_watts": 1_400.0}, "Energy of training: not measured. The GPUs took 165 Wh at most: 7.1 min at the 1,400 "
+         "W that their driver allows them."),
+        (None, "Energy of training: not measured."),
+    ],
+)  # fmt: skip
+def test_energy_is_what_was_measured(energy, told, pos_record):
+    pos_record["energy"] = energy
+    cost = section(model_card(pos_record, POS_RESULTS, POS_SCHEMA), "Speed, size and energy")
+    assert cost.splitlines()[-1] == told
+
+
+def test_a_resumed_run_says_what_its_time_is_of(pos_record):
+    pos_record["resumed_from"] = "checkpoint-878"
+    assert "| training time, since checkpoint-878 | 7.1 min |" in model_card(pos_record, POS_RESULTS, POS_SCHEMA)
+
+
+def test_a_longer_history_has_a_curve(pos_record):
+    values = (0.5, 0.75, 0.85, 0.8, 0.9)
+    pos_record["history"] = [{"epoch": float(n), "accuracy": value} for n, value in enumerate(values, 1)]
+    shown = section(model_card(pos_record, POS_RESULTS, POS_SCHEMA), "Training history")
+    assert shown.splitlines()[-1] == "Accuracy, from 0.5000 to 0.9000: ▁▅▇▆█"
+
+
+def test_a_tagger_from_scratch_says_where_it_comes_from(pos_record):
+    pos_record["arguments"] |= {"model": None, "encoder": "lstm", "word_features": ["chunk"]}
+    card = model_card(pos_record, POS_RESULTS, POS_SCHEMA)
+    assert (
+        "A part-of-speech tagger with 3 tags, trained from scratch on [eriktks/conll2003]"
+        "(https://huggingface.co/datasets/eriktks/conll2003) (encoder: lstm). **Accuracy" in card
+    )
+    assert "- The figures are with further columns of the data (chunk)." in section(card, "Limits")
+
+
+# The snippets of a real card, in a process that knows nothing of the run.
+
+SMALL = (
+    "--dataset", "sample", "--max_train_samples", 80, "--max_eval_samples", 20, "--num_train_epochs", 1,
+    "--learning_rate", 1e-2, "--use_cpu",
+)  # fmt: skip
+
+
+def snippets(folder):
+    """The two of a card: with Transformers alone, and with the package."""
+    card = (folder / "README.md").read_text()
+    assert ModelCard(card).data.model_name == folder.name
+    assert str(folder.parent) not in card
+    alone, with_package = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    return alone, with_package
+
+
+@pytest.mark.slow
+def test_the_snippets_run(tmp_path):
+    encoder, baseline = tmp_path / "encoder", tmp_path / "baseline"
+    run_recipe("ner_bert", "--model", tiny_bert(tmp_path), *SMALL, "--output_dir", encoder)
+    run_recipe("pos_baseline", "--encoder", "lstm", "--hidden_size", 16, *SMALL, "--output_dir", baseline)
+    both = [snippets(encoder), snippets(baseline)]
+    assert ["trust_remote_code=True" in alone for alone, _ in both] == [False, True]
+    alone, with_package = ("\nprint('---')\n".join(parts) for parts in zip(*both, strict=True))
+    program = f"import sys\n{alone}\nassert 'hf_tagging' not in sys.modules\nprint('---')\n{with_package}"
+    # A name is that of a folder: beside it, the snippets run as they stand.
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(HF_HOME=str(tmp_path / "hf")),
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    entities, words, *tags = done.stdout.split("---")
+    assert entities.strip().startswith("[")
+    assert {0, 4, 13, 17, 22, 25, 32} <= set(map(int, re.findall(r"'start': (\d+)", words)))  # where words start
+    assert [len(yaml.safe_load(shown)) for shown in tags] == [7, 7]  # one tag for every word

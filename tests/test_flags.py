@@ -4,8 +4,6 @@ import json
 import logging
 import runpy
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +12,7 @@ from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
 
 from hf_tagging import Tagger, load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError, OutputError
-from hf_tagging.training import parse_arguments, pushing
+from hf_tagging.training import parse_arguments
 
 FEW = ("--dataset", "sample", "--max_train_samples", 16, "--max_eval_samples", 8, "--max_steps", 4, "--use_cpu",
        "--per_device_train_batch_size", 4, "--learning_rate", 1e-2, "--eval_strategy", "steps", "--eval_steps", 2,
@@ -193,32 +191,6 @@ def test_the_token_is_nowhere(run):
     out = run("--hub_token", "hf_secret_1", "--hub-token=hf_secret_2", "--trackio_space_id", "x")
     for file in ("run.json", "README.md"):
         assert "hf_secret" not in (out / file).read_text()
-
-
-def test_pushing_sends_the_finished_folder_once_and_no_words(run, monkeypatch):
-    sent = []
-
-    class Hub:
-        def __init__(self, token=None):
-            assert token == "hf_secret"
-
-        def create_repo(self, name, private, exist_ok):
-            assert private
-            return SimpleNamespace(repo_id=f"someone/{name}")
-
-        def upload_folder(self, repo_id, folder_path, revision, allow_patterns):
-            sent.append((repo_id, {p: (Path(folder_path) / p).exists() for p in allow_patterns}))
-            return "https://hub/commit"
-
-    monkeypatch.setattr(pushing, "HfApi", Hub)
-    out = run("--push_to_hub", "--hub_token", "hf_secret", "--lora", recipe="ner_bert")
-    assert [name for name, _ in sent] == ["someone/run"]
-    assert sent[0][1] == dict.fromkeys(
-        ["README.md", "config.json", "model.safetensors", "results.json", "tokenizer.json", "tokenizer_config.json"],
-        True,
-    )
-    assert not list(out.glob("adapter*"))
-    assert not (out / "training_args.bin").exists()
 
 
 def test_pushing_without_the_hub_ends_in_a_message_before_training(run, tmp_path):

@@ -112,6 +112,8 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(confi
         (["--resume_from_checkpoint", "tests"], "tests is no checkpoint, it has no trainer_state.json"),
         (["--config", ""], "--config .: Is a directory"),
         (["--no_lora_merge", "3"], "--no_lora_merge: takes no value"),
+        (["--report_to", "trakio"], "did you mean trackio?"),
+        (["--report_to", "swanlab"], "report_to: SwanLabCallback requires"),
     ],
 )
 def test_single_mistakes(argv, line):

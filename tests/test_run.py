@@ -40,8 +40,8 @@ def test_what_a_run_leaves(ner_run):
     out, _ = ner_run
     names = {path.name for path in out.iterdir() if not path.name.startswith("checkpoint-")}
     assert names == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "predictions",
-                     "results.json", "run.json", "README.md"}  # fmt: skip
-    assert {path.name for path in (out / "predictions").iterdir()} == {"validation.conll", "test.conll"}
+                     "report.html", "results.json", "run.json", "README.md"}  # fmt: skip
+    assert {path.name for path in (out / "predictions").iterdir()} == {"validation.conll", "test.conll", "seen.json"}
     config = json.loads((out / "config.json").read_text())
     assert config["id2label"]["0"] == "O"
     assert config["tag_scheme"] == "IOB2"

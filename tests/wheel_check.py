@@ -1,5 +1,6 @@
-"""Run by `make wheel-test` in an environment that holds the wheel alone: import, help, and one tagged sentence."""
+"""Run by `make wheel-test` in an environment that holds the wheel alone: import, help, recipes, one tagged sentence."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -15,15 +16,34 @@ sys.path.insert(0, str(here))  # for the builder of a tiny model, which needs no
 from tiny_models import tiny_bert  # noqa: E402
 
 command = str(Path(sys.executable).parent / "hf-tagging")
+
+
+def output(*words: str) -> str:
+    """What the command prints, in a folder that holds nothing of the source tree."""
+    done = subprocess.run([command, *words], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 with tempfile.TemporaryDirectory() as folder:
-    usage = subprocess.run([command, "--help"], capture_output=True, text=True, check=True, cwd=folder)
-    assert "predict" in usage.stdout
+    assert "predict" in output("--help")
+    kinds = [item["kind"] for item in json.loads(output("ls", "--json"))]
+    assert min(map(kinds.count, ("recipe", "config", "accelerate config"))) >= 5, kinds
+    launch = output("train", "pos/quickstart", "--accelerate_config", "cpu", "--dry_run").split()
+    assert launch[:3] == ["accelerate", "launch", "--config_file"]
+    paths = [word for word in launch if word.endswith((".py", ".yaml"))]
+    assert len(paths) == 3
+    assert all("site-packages" in path and Path(path).is_file() for path in paths), launch
+    output("copy", "compare/quickstart", "mine.yaml")
+    assert "8 runs, all right" in output("validate", "mine.yaml")
+    output("train", "ner/hmm_conll2003", "--dataset", "sample", "--output_dir", "runs/hmm", "--use_cpu")
+    assert Path(folder, "runs/hmm/report.html").is_file()  # with its template, which is no Python
     model = tiny_bert(Path(folder))
     text = "Jordan will book a table ."
-    tagged = subprocess.run(
-        [command, "predict", str(model), "--text", text], capture_output=True, text=True, check=True, cwd=folder
-    )
-    assert "Jordan" in tagged.stdout, tagged.stdout
+    tagged = output("predict", str(model), "--text", text)
+    assert "Jordan" in tagged, tagged
+    scored = json.loads(output("evaluate", str(model), "--dataset", "sample", "--json"))
+    assert scored["figures"]["words"] == 1148, scored
     sample = hf_tagging.load_tagging_dataset("sample", task="pos", cache_dir=folder)
     assert set(sample) == {"train", "validation", "test"}
-print(f"The wheel of hf_tagging imports, helps and tags: {tagged.stdout.strip().splitlines()[0][:100]}")
+print(f"The wheel of hf_tagging imports, helps and tags: {tagged.strip().splitlines()[0][:100]}")

@@ -53,7 +53,7 @@ def write_predictions(
 ) -> None:
     """Writes `word gold predicted` lines with a blank line after each sentence, as conlleval reads them.
 
-    A white character inside a word becomes ``_``, and so does an empty word: the columns stay three.
+    A white character inside a word or tag becomes ``_``, and so does an empty one: the columns stay three.
 
     Args:
         path: The file.
@@ -64,8 +64,13 @@ def write_predictions(
     with whole_file(path) as file:
         for sentence in zip(words, gold, predicted, strict=True):
             for word, *tags in zip(*sentence, strict=True):
-                file.write(" ".join([_WHITE.sub("_", word) or "_", *tags]) + "\n")
+                file.write(" ".join(map(spelled, (word, *tags))) + "\n")
             file.write("\n")
+
+
+def spelled(text: str) -> str:
+    """A word or tag as the files of predictions spell it."""
+    return _WHITE.sub("_", text) or "_"
 
 
 def results_table(task: str, results: dict[str, dict[str, Any]]) -> str:

@@ -25,7 +25,7 @@ from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.run import FREE_ARGUMENTS
 
 _CACHE_VERSION = 1
-_ONE_OF_MANY = re.compile(r"seed-\d+(-fold-\d+)?")  # how recipes/compare.py names the folders of one run
+ONE_OF_MANY = re.compile(r"seed-\d+(-fold-\d+)?")  # how recipes/compare.py names the folders of one run
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def find_runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
     for runs in groups.values():
         first = runs[0].resolve()
         together = kinds[runs[0].parent] == 1 and len({run.parent for run in runs}) == 1
-        of_many = together and (len(runs) > 1 or _ONE_OF_MANY.fullmatch(first.name))
+        of_many = together and (len(runs) > 1 or ONE_OF_MANY.fullmatch(first.name))
         name = first.parent.name if of_many else first.name
         named[name if name not in named else str(runs[0])] = runs
     return named

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+
+from hf_tagging.console import working
 
 NOTHING_WRITTEN = "Nothing was written to --output."
 
@@ -48,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         TaggingError: For a model that cannot be loaded, a file that cannot be read, or an output that is there.
     """
     # Imported here: it takes seconds, which --help and a mistyped flag need not wait for.
-    from hf_tagging.inference.files import check_paths, tag_file, tag_text_to
+    from hf_tagging.inference.files import STDOUT, check_paths, tag_file, tag_text_to
     from hf_tagging.inference.tagger import Tagger
 
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # whatever the terminal says
@@ -65,15 +68,17 @@ def run(args: argparse.Namespace) -> None:
         if args.text is not None:
             tag_text_to(tagger, args.text, args.output, overwrite=args.overwrite)
             return
-        counts = tag_file(
-            tagger,
-            args.input,
-            args.output,
-            format=args.format,
-            tokens_column=args.tokens_column,
-            separator=args.separator,
-            overwrite=args.overwrite,
-        )
+        elsewhere = args.output not in (None, STDOUT) or not sys.stdout.isatty()
+        with working(f"Tagging {args.input}") if elsewhere else contextlib.nullcontext():
+            counts = tag_file(
+                tagger,
+                args.input,
+                args.output,
+                format=args.format,
+                tokens_column=args.tokens_column,
+                separator=args.separator,
+                overwrite=args.overwrite,
+            )
         sys.stdout.flush()
         print(f"Tagged {counts.words:,} words in {counts.sentences:,} sentences.", file=sys.stderr)
     except BrokenPipeError:  # `| head` has read enough

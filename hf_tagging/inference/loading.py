@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,11 @@ def load_tagger(
             return OnnxModel(source, config, device=device or torch.device("cpu")), tokenizer
         adapter = find_adapter_config_file(source, revision=revision, local_files_only=hub["local_files_only"])
         _refuse_other_tasks(name, config)
-        if adapter and not _holds_weights(source):
-            # PEFT asks the Hub for a name even with local_files_only (0.21, load_peft_weights), but not for a folder.
-            found = str(Path(adapter).parent) if hub["local_files_only"] else source
+        # PEFT asks the Hub for a name even with local_files_only (0.21, load_peft_weights), but not for a folder.
+        found = str(Path(adapter).parent) if adapter and hub["local_files_only"] else source
+        if adapter and not _holds_weights(source, adapter):
             return _load_adapter(name, found, config, tokenizer, hub, dtype), tokenizer
-        return _load_model(name, source, config, hub, dtype), tokenizer
+        return _load_model(name, found, config, hub, dtype), tokenizer
 
 
 def _existing(name: str) -> str:
@@ -131,7 +132,10 @@ def _load_adapter(
     return model
 
 
-def _holds_weights(source: str) -> bool:
+def _holds_weights(source: str, adapter: str) -> bool:
+    """Whether an adapter's base lies beside it: in the folder, or in the repository, which `push` has it refer to."""
+    if json.loads(Path(adapter).read_text(encoding="utf-8")).get("base_model_name_or_path") == source:
+        return True
     return any(path for kind in ("model*.safetensors", "pytorch_model*.bin") for path in Path(source).glob(kind))
 
 

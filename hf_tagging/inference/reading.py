@@ -67,27 +67,64 @@ class WindowReader:
             A function that waits for the result. Leaving the block without it drops what has not begun.
         """
         ids, scores = np.zeros(bounds[-1], np.int64), np.zeros(bounds[-1], np.float32)
+
+        def keep(words: np.ndarray, probabilities: Tensor) -> None:
+            best, labels = probabilities.max(-1)
+            ids[words], scores[words] = labels.cpu().numpy(), best.cpu().numpy()
+
+        with self._running(windows, bounds, keep) as finish:
+
+            def result() -> Labels:
+                finish()
+                return ids, scores
+
+            yield result
+
+    def probabilities(self, windows: Windows, bounds: np.ndarray) -> np.ndarray:
+        """Reads every word of a block.
+
+        Args:
+            windows: From the aligner.
+            bounds: Number of each sentence's first word, and the end. (sentences + 1,)
+
+        Returns:
+            The probability of every tag. (words, tags) float32
+        """
+        config: Any = self.model.config
+        table = np.zeros((bounds[-1], config.num_labels), np.float32)
+
+        def keep(words: np.ndarray, probabilities: Tensor) -> None:
+            table[words] = probabilities.cpu().numpy()
+
+        with self._running(windows, bounds, keep) as finish:
+            finish()
+        return table
+
+    @contextmanager
+    def _running(
+        self, windows: Windows, bounds: np.ndarray, keep: Callable[[np.ndarray, Tensor], None]
+    ) -> Iterator[Callable[[], None]]:
+        """Runs all windows; `keep` is handed numbers of words (words,) and their probabilities (words, tags)."""
         starts, start_offsets = windows.word_starts()
         first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
 
         def read(batch: np.ndarray) -> None:
             row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
             words = first_words[batch][row] + nth
-            ids[words], scores[words] = self._read(windows, batch, row, starts[start_offsets[batch][row] + nth])
+            keep(words, self._read(windows, batch, row, starts[start_offsets[batch][row] + nth]))
 
         batches = list(batches_of(np.diff(windows.offsets), self.batch_subwords))
         with self._lanes(len(batches)) as lanes:
             pending = [] if lanes is None else [lanes.submit(read, batch) for batch in batches]
 
-            def result() -> Labels:
+            def finish() -> None:
                 for running in pending:
                     running.result()
                 for batch in batches if lanes is None else ():
                     read(batch)
-                return ids, scores
 
             try:
-                yield result
+                yield finish
             finally:
                 for running in pending:
                     running.cancel()
@@ -108,8 +145,8 @@ class WindowReader:
             yield lanes
 
     @torch.inference_mode()
-    def _read(self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray) -> Labels:
-        """Runs one batch; reads it at subwords `at` of rows `row`, each (words,)."""
+    def _read(self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray) -> Tensor:
+        """Runs one batch; reads it at subwords `at` of rows `row`, each (words,): probabilities (words, tags)."""
         ids, mask = (torch.from_numpy(x).to(self.device) for x in padded(windows, batch, self.pad_token_id))
         rows, places = torch.from_numpy(np.stack([row, at])).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
@@ -121,8 +158,7 @@ class WindowReader:
                 again = torch.isin(rows, close)
                 new_rows = torch.searchsorted(close, rows[again])
                 probabilities[again] = self._probabilities(ids[close], mask[close], new_rows, places[again])
-        scores, labels = probabilities.max(-1)
-        return labels.cpu().numpy(), scores.cpu().numpy()
+        return probabilities
 
     def _probabilities(self, ids: Tensor, mask: Tensor, rows: Tensor, places: Tensor) -> Tensor:
         """(batch, subwords) to probabilities of the tags at some of the subwords. (words, tags)"""

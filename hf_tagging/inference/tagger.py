@@ -220,6 +220,24 @@ class Tagger:
         with self._reader.reading(windows, bounds) as result:
             return _per_sentence(result(), bounds)
 
+    def probabilities(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[np.ndarray]:
+        """The probability of every tag for a batch of sentences: the softmax of what the model says of each word.
+
+        Of a CRF or a hidden Markov model they are the posteriors, by forward-backward over the whole window; where its
+        best sequence does not pass through a word's most probable tag, the tag of the sequence is raised to just above
+        that one, so that the most probable tag is the one that `tag` gives.
+
+        Args:
+            sentences: Words. (sentences, words)
+            first: Number of the first sentence, for messages.
+
+        Returns:
+            One per sentence, in the same order. (words, tags) float32 each, a tag's column its label id
+        """
+        windows, bounds = self._prepare(sentences, first)
+        table = self._reader.probabilities(windows, bounds)
+        return [table[a:b] for a, b in pairwise(bounds)]
+
     @property
     def max_length(self) -> int:
         """Subwords of the longest window."""

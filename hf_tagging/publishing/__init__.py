@@ -1,6 +1,32 @@
-"""What goes out beside a model."""
+"""What goes out beside a model. Imported when first asked for: a demo starts without what a training needs."""
 
-from hf_tagging.publishing.card import model_card
-from hf_tagging.publishing.publish import publish_run
+from __future__ import annotations
 
-__all__ = ["model_card", "publish_run"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hf_tagging.publishing.card import model_card
+    from hf_tagging.publishing.demo import launch_demo
+    from hf_tagging.publishing.hub import push_folder
+    from hf_tagging.publishing.publish import publish_run
+    from hf_tagging.publishing.report import write_report
+    from hf_tagging.publishing.space import write_space
+
+_WHERE = {
+    "launch_demo": "demo",
+    "model_card": "card",
+    "publish_run": "publish",
+    "push_folder": "hub",
+    "write_report": "report",
+    "write_space": "space",
+}
+
+__all__ = ["launch_demo", "model_card", "publish_run", "push_folder", "write_report", "write_space"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for."""
+    if name in _WHERE:
+        return getattr(import_module(f"hf_tagging.publishing.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'hf_tagging.publishing' has no attribute {name!r}")

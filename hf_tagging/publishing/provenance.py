@@ -1,8 +1,9 @@
-"""Which names of models and data sets the card may claim: names on the Hub, and of local paths the last part."""
+"""What a record lets a card claim: names on the Hub, of local paths the last part, and how much of the data it used."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +12,13 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.hub_source import HUB_ALIASES
-from hf_tagging.markdown import visible
+from hf_tagging.markdown import text, visible
 from hf_tagging.models.encoder import PACKAGED_ENCODER, PACKAGED_ENCODER_ON_HUB
 
 Record = dict[str, Any]
+Results = dict[str, dict[str, Any]]
+
+SAMPLE = "sample"
 
 # Models are claimed by full name alone: a bare one may as well be a baseline. These bare names are known.
 _KNOWN_MODELS = {
@@ -33,6 +37,29 @@ class Source(NamedTuple):
     name: str
     hub: str | None = None
 
+    def link(self, kind: str = "") -> str:
+        """Its name as Markdown, with its page where it has one; `kind` is ``"datasets/"`` for a data set."""
+        return f"[{text(self.hub)}](https://huggingface.co/{kind}{self.hub})" if self.hub else text(self.name)
+
+
+def trained(record: Record) -> bool:
+    """Whether the run was to train; one that only evaluates claims nothing of a training."""
+    return record["arguments"].get("do_train") is not False
+
+
+def limit(record: Record, key: str) -> int | None:
+    """The limit on sentences, None where there is none, or where no split reaches it so that it cut nothing.
+
+    Args:
+        record: Of the run.
+        key: ``"max_train_samples"`` or ``"max_eval_samples"``.
+    """
+    names = ("train",) if key == "max_train_samples" else ("validation", "test")
+    asked, splits = record["arguments"].get(key), (record.get("dataset") or {}).get("splits") or {}
+    sizes = [splits[name].get("sentences") for name in names if name in splits]
+    whole = sizes and asked and all(size is not None and size < asked for size in sizes)
+    return None if whole else asked
+
 
 def model(record: Record) -> Source | None:
     """The model that the run started from."""
@@ -42,7 +69,7 @@ def model(record: Record) -> Source | None:
     full = _KNOWN_MODELS.get(name, name)
     if name == PACKAGED_ENCODER or ("/" in full and _may_be_on_hub(name)):
         return Source(full, full)
-    return Source(_last_part(name))
+    return Source(last_part(name))
 
 
 def source(record: Record, split: str) -> Source | None:
@@ -51,18 +78,18 @@ def source(record: Record, split: str) -> Source | None:
     names = given(arguments, record, split)
     if not names:
         return None
-    if arguments.get(f"{split}_file") or (split == "validation" and _held_out(arguments)):
-        return Source(", ".join(map(_last_part, names)))
+    if arguments.get(f"{'train' if held_out(arguments, split) else split}_file"):
+        return Source(", ".join(map(last_part, names)))
     name = names[0]
-    if name == "sample":
+    if name == SAMPLE:
         return Source("hf_tagging sample")
     hub = HUB_ALIASES[name][0] if name in HUB_ALIASES else name if _may_be_on_hub(name) else None
-    return Source(hub or _last_part(name), hub)
+    return Source(hub or last_part(name), hub)
 
 
 def given(arguments: dict[str, Any], record: Record, split: str) -> list[str]:
     """The names or paths of a split as the user gave them; a split's own files win over the data set."""
-    if split == "validation" and _held_out(arguments):
+    if held_out(arguments, split):
         split = "train"
     files = arguments.get(f"{split}_file")
     if files:
@@ -71,9 +98,31 @@ def given(arguments: dict[str, Any], record: Record, split: str) -> list[str]:
     return [str(name)] if name else []
 
 
-def _held_out(arguments: dict[str, Any]) -> bool:
-    """Whether the validation split was cut from training files."""
-    return bool(arguments.get("validation_share") and arguments.get("train_file"))
+def held_out(arguments: dict[str, Any], split: str) -> dict[str, Any]:
+    """How a split was cut from the training split: the arguments that decide it; empty where it was not."""
+    names = {"validation": ("validation_share",), "test": ("test_share", "folds", "fold")}.get(split, ())
+    cut = {name: arguments[name] for name in names if arguments.get(name) is not None}
+    seeds = (arguments.get(name) for name in ("split_seed", "data_seed", "seed"))
+    return {**cut, "split_seed": next((seed for seed in seeds if seed is not None), None)} if cut else {}
+
+
+def revision(record: Record) -> str | None:
+    """The revision of a data set on the Hub: as it was asked for, else the one that its short name stands for."""
+    arguments = record["arguments"]
+    name = arguments.get("dataset") or (record.get("dataset") or {}).get("name")
+    asked: str | None = arguments.get("dataset_revision")
+    return asked or (HUB_ALIASES[name][1] if name in HUB_ALIASES else None)
+
+
+def is_conll2003(record: Record, splits: Iterable[str]) -> bool:
+    """Whether a split is CoNLL-2003 by its name, or by that of its file or of a folder that it lies in."""
+    names = [name for split in splits for name in given(record["arguments"], record, split)]
+    return any("conll2003" in re.split(r"[/\\]", re.sub("[-_]", "", name.lower())) for name in names)
+
+
+def is_sample(record: Record, splits: Iterable[str]) -> bool:
+    """Whether a split is of the embedded corpus."""
+    return any(SAMPLE in given(record["arguments"], record, split) for split in splits)
 
 
 def _may_be_on_hub(name: str) -> bool:
@@ -90,10 +139,11 @@ def model_name(arguments: dict[str, Any], name: str | None) -> str:
     hub = arguments.get("hub_model_id")
     if hub and not looks_like_path(hub):
         return "/".join(slug(part) for part in hub.split("/"))
-    return slug(_last_part(name or arguments.get("output_dir") or "")) or "model"
+    return slug(last_part(name or arguments.get("output_dir") or "")) or "model"
 
 
-def _last_part(path: str) -> str:
+def last_part(path: str) -> str:
+    """The name of a file or folder without those above it, in one visible line."""
     return visible(re.split(r"[/\\]", str(path).rstrip("/\\"))[-1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,7 @@ from typing import Literal
 
 import torch
 from transformers import IntervalStrategy, TrainingArguments
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_utils import SaveStrategy
 
 from hf_tagging.data.splitting import CUTS, HoldOut
@@ -267,7 +269,7 @@ class TaggingArguments(TrainingArguments):
             problems.append(f"output_dir: {self.output_dir} is a file; give a folder")
         if self.max_steps <= 0 and not self.num_train_epochs > 0:
             problems.append(f"num_train_epochs: {self.num_train_epochs} is not above 0")
-        problems += self._batching_problems()
+        problems += [*self._batching_problems(), *_tracker_problems(self.report_to)]
         _raise(problems)
         self._choose_precision()
         windows = self.per_device_train_batch_size
@@ -318,6 +320,22 @@ class TaggingArguments(TrainingArguments):
 
 
 _COUNTS = ("per_device_eval_batch_size", "gradient_accumulation_steps")
+
+
+def _tracker_problems(report_to: str | list[str] | None) -> Iterator[str]:
+    """Trackers that Transformers does not know or that are not installed; the Trainer says so when all is loaded."""
+    for name in [report_to] if isinstance(report_to, str) else report_to or []:
+        if name in ("all", "none"):
+            continue
+        if name not in INTEGRATION_TO_CALLBACK:
+            near = difflib.get_close_matches(name, INTEGRATION_TO_CALLBACK, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"report_to: {name!r} is not one of all, none, {', '.join(INTEGRATION_TO_CALLBACK)}{hint}"
+            continue
+        try:
+            INTEGRATION_TO_CALLBACK[name]()  # only they know what they need
+        except (RuntimeError, ImportError, ValueError) as error:
+            yield f"report_to: {' '.join(str(error).split())}"
 
 
 def _at_least(arguments: object, name: str, least: int) -> str | None:

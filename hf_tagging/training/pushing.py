@@ -1,21 +1,27 @@
-"""Pushing a finished run: once, at its end, and only what others need to use it."""
+"""The repository of a run that is to be pushed: made sure of before anything is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalTokenNotFoundError
+from huggingface_hub import HfApi, constants
 from transformers import TrainingArguments
 
-from hf_tagging.errors import OutputError
-from hf_tagging.hub import first_line
+from hf_tagging.hub import hub_errors, insist
+
+
+def repository_name(training: TrainingArguments) -> str:
+    """The name that was given for it, or that of the run's folder."""
+    return training.hub_model_id or Path(str(training.output_dir)).absolute().name
+
+
+def is_private(training: TrainingArguments) -> bool:
+    """Whether a new repository is to be private: yes, unless told otherwise."""
+    return True if training.hub_private_repo is None else training.hub_private_repo
 
 
 def prepare_repository(training: TrainingArguments) -> str:
-    """Makes sure of the repository before anything is trained; a new one is private unless told otherwise.
+    """Makes sure of the repository; a new one is private unless told otherwise.
 
     Returns:
         Its full name.
@@ -23,39 +29,12 @@ def prepare_repository(training: TrainingArguments) -> str:
     Raises:
         OutputError: If the Hub does not answer, or not with yes.
     """
-    name = training.hub_model_id or Path(str(training.output_dir)).absolute().name
-    private = True if training.hub_private_repo is None else training.hub_private_repo
-    with _hub_errors(name):
-        return HfApi(token=training.hub_token).create_repo(name, private=private, exist_ok=True).repo_id
-
-
-def push_folder(folder: Path, files: Sequence[str], training: TrainingArguments) -> str:
-    """Uploads model, tokenizer, figures and card in one commit.
-
-    The predictions stay here: they hold the words of the corpus, which may not be ours to publish.
-
-    Returns:
-        Address of the commit.
-
-    Raises:
-        OutputError: If the upload fails; the folder is complete all the same.
-    """
-    sent = [name for name in files if not name.startswith("predictions/")]
-    name = prepare_repository(training)
-    with _hub_errors(name):
-        api = HfApi(token=training.hub_token)
-        return str(
-            api.upload_folder(repo_id=name, folder_path=folder, revision=training.hub_revision, allow_patterns=sent)
-        )
-
-
-@contextmanager
-def _hub_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (HfHubHTTPError, HTTPError, LocalTokenNotFoundError, HFValidationError, OSError) as error:
-        raise OutputError(
-            f"--push_to_hub {name}: {first_line(error)}. Log in with `hf auth login` or give --hub_token, or leave "
-            "--push_to_hub out: a finished folder can be pushed later with "
-            "`hf upload NAME FOLDER --private --exclude 'predictions/*' 'checkpoint-*/*' run.json`."
-        ) from error
+    name = repository_name(training)
+    api = HfApi(endpoint=constants.ENDPOINT, token=training.hub_token)
+    advice = (
+        "Nothing was trained. Or leave --push_to_hub out: a finished run can be pushed later with "
+        "`hf-tagging push DIR NAME`."
+    )
+    with hub_errors(f"--push_to_hub {name}", advice=advice):
+        made = insist(lambda: api.create_repo(name, private=is_private(training), exist_ok=True), when_lost=False)
+        return made.repo_id

@@ -32,6 +32,7 @@ from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
 from hf_tagging.training.callbacks import stopped_early
+from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.environment import (
     describe_split,
     git_revision,
@@ -43,7 +44,7 @@ from hf_tagging.training.environment import (
 )
 from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.parsing import RunArguments
-from hf_tagging.training.pushing import prepare_repository, push_folder
+from hf_tagging.training.pushing import prepare_repository
 from hf_tagging.training.trainer import TaggingTrainer
 
 logger = logging.getLogger("hf_tagging")
@@ -242,10 +243,13 @@ class TaggingRun:
 
     def _train(self, trainer: TaggingTrainer, checkpoint: str | None) -> None:
         try:
-            output = trainer.train(resume_from_checkpoint=checkpoint)
+            with EnergyMeter() as meter:
+                output = trainer.train(resume_from_checkpoint=checkpoint)
         except ImportError as error:
             raise ConfigError(f"A package is missing for what was asked: {error}") from error
         self.record["seconds"] = {"training": round(output.metrics["train_runtime"], 1)}
+        if counted := meter.record():
+            self.record["energy"] = counted
 
     def _begin(self) -> None:
         """Makes the folder ready; only now, with everything loaded, is an old run removed."""
@@ -270,7 +274,7 @@ class TaggingRun:
         return str(found) if found else None
 
     def save(self, results: dict[str, dict[str, Any]], card: str) -> None:
-        """Writes `results.json`, the card and, last, `run.json` with status finished; pushes if that was asked.
+        """Writes `results.json`, the card and, last, `run.json` with status finished.
 
         Args:
             results: Per split, every figure.
@@ -278,16 +282,12 @@ class TaggingRun:
         """
         self.record |= {"status": "finished", "finished": _now(), "results": results}
         self.record.setdefault("seconds", {})["all"] = round(time.monotonic() - self._began, 1)
-        self.record["memory"] = peak_memory()
+        self.record.setdefault("memory", peak_memory())  # noted before, where a report has loaded the model again
         if self.state.is_main_process:
             self.folder.write("results.json", results)
             with whole_file(self.folder.path / "README.md") as file:
                 file.write(card)
             self.folder.write(RECORD, self.record)
-            if self.arguments.training.push_to_hub:
-                logger.info(
-                    "Pushed to %s", push_folder(self.folder.path, self.record["files"], self.arguments.training)
-                )
         self.state.wait_for_everyone()
 
     def _save_model(self, trainer: TaggingTrainer) -> None:
@@ -311,7 +311,7 @@ class TaggingRun:
             files = sorted(staging.iterdir())
             self.record["own_code"] = any(file.suffix == ".py" for file in files)
             self.record["model_bytes"] = sum(f.stat().st_size for f in files if f.suffix == ".safetensors")
-            written = [f.name for f in files] + ["results.json", "README.md"]
+            written = [f.name for f in files] + ["results.json", "README.md", "report.html", "predictions/seen.json"]
             written += [f"predictions/{name}.conll" for name in ("validation", "test")]
             self.record["files"] = sorted({*self.record["files"], *written})
             self.folder.write(RECORD, self.record)  # said before it is done: a killed run still knows its own files

@@ -1,0 +1,164 @@
+"""Writes docs/arguments.md from the dataclasses of arguments, whose `help` is the documentation.
+
+    python docs/arguments.py            writes the page beside this file
+    python docs/arguments.py --check    ends with 1 where the page is not what would be written
+
+A test holds that the page is up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import re
+from collections.abc import Iterable
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from transformers import TrainingArguments
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.training import DataArguments, ModelArguments, TaggingArguments
+from hf_tagging.training.baseline_arguments import _GOES_WITH, BaselineArguments
+from hf_tagging.training.parsing import FROM_SCRATCH
+from hf_tagging.training.pretraining import PretrainedArguments, TextArguments
+
+PAGE = Path(__file__).parent / "arguments.md"
+_OF_TRANSFORMERS = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments"
+_HEAD = """\
+# Every argument
+
+<!-- Written by `python docs/arguments.py`; what stands here is changed in hf_tagging/training/*arguments.py. -->
+
+Every argument is a flag (`--seed 7`) and a line of a YAML file (`seed: 7`) that `--config FILE.yaml` reads. A flag wins
+over the file, the file over the default. An unknown name, a value of the wrong type, a path that is not there, and what
+would have no effect are told at once, with the nearest name that would be right:
+
+```sh
+hf-tagging validate ner/quickstart --lora true
+```
+
+A switch may stand alone: `--lora` is `--lora true`. Of several values, the flag takes all that follow it:
+`--train_file a.conll b.conll`.
+"""
+# Title, who takes them, the dataclass, and the one whose arguments are left out because they stand above.
+_SECTIONS: tuple[tuple[str, str, type, type | None], ...] = (
+    ("Data", "All recipes that train.", DataArguments, None),
+    ("Encoders", "`pos_bert.py` and `ner_bert.py`.", ModelArguments, None),
+    (
+        "Taggers from scratch",
+        "`pos_baseline.py` and `ner_baseline.py`. What goes with some values of another argument alone says so, and is "
+        "refused beside others.",
+        BaselineArguments,
+        None,
+    ),
+    (
+        "Training",
+        "All recipes that train: ours, and those of Transformers whose default is another one here. Taggers from "
+        "scratch have other defaults: "
+        + ", ".join(f"`--{name} {value:g}`" for name, value in FROM_SCRATCH.items())
+        + ".",
+        TaggingArguments,
+        TrainingArguments,
+    ),
+    (
+        "Pretraining: data",
+        "`pretrain.py`, beside those under [Data](#data).",
+        TextArguments,
+        DataArguments,
+    ),
+    (
+        "Pretraining: model",
+        "`pretrain.py`, beside those under [Taggers from scratch](#taggers-from-scratch).",
+        PretrainedArguments,
+        BaselineArguments,
+    ),
+)
+
+
+def page() -> str:
+    """The text of the page."""
+    parts = [_HEAD]
+    for title, who, arguments, above in _SECTIONS:
+        hints = get_type_hints(arguments)
+        rows = "\n".join(_row(field, hints[field.name]) for field in own_fields(arguments, above))
+        parts.append(f"## {title}\n\n{who}\n\n| argument | values | default | what |\n|---|---|---|---|\n{rows}\n")
+    return "\n".join([*parts, _of_transformers()])
+
+
+def own_fields(arguments: type, above: type | None) -> Iterable[Field[Any]]:
+    """The fields of a dataclass that it declares itself; without `above`, all of them."""
+    found = fields(arguments)
+    return [field for field in found if above is None or field.name in arguments.__annotations__]
+
+
+def _row(field: Field[Any], hint: Any) -> str:
+    what = _code_kept(field.metadata["help"])
+    if field.name in _GOES_WITH:
+        other, values = _GOES_WITH[field.name]
+        what += f" Goes with `--{other}{' ' if values else ''}{'`, `'.join(values)}`."
+    return f"| `--{field.name}` | {_values(hint)} | {_default(field)} | {what} |"
+
+
+def _code_kept(help_text: str) -> str:
+    """A help text as Markdown: what stands between backquotes stays, everything else is escaped."""
+    parts = re.split(r"(`[^`|]*`)", help_text)
+    return "".join(part if part.startswith("`") else re.sub(r"[|<>*\\[\]]", r"\\\g<0>", part) for part in parts)
+
+
+def _values(hint: Any) -> str:
+    """What an argument takes, in words."""
+    kinds = [kind for kind in (get_args(hint) if _is_union(hint) else (hint,)) if kind is not NoneType]
+    choices = [choice for kind in kinds for choice in _choices(kind)]
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices)
+    words = {bool: "true, false", int: "whole number", float: "number", str: "text"}
+    if get_origin(kinds[0]) is list:
+        return {int: "whole numbers", str: "one or more"}[get_args(kinds[0])[0]]
+    return " or ".join(words[kind] for kind in kinds)
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) not in (None, list, Literal)
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(member.value for member in kind) if isinstance(kind, type) and issubclass(kind, enum.Enum) else ()
+
+
+def _default(field: Field[Any]) -> str:
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    if value is None or (value == 0 and field.name == "per_device_train_batch_size"):  # 0 stands for "not given"
+        return ""
+    if isinstance(value, list):
+        return f"`{' '.join(map(str, value))}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _of_transformers() -> str:
+    inherited = [field.name for field in fields(TrainingArguments) if field.init]
+    names = ", ".join(f"`--{name}`" for name in sorted(set(inherited) - TaggingArguments.__annotations__.keys()))
+    return (
+        "## Transformers' own\n\n"
+        f"Every other argument of Transformers' [`TrainingArguments`]({_OF_TRANSFORMERS})\n"
+        f"works as it is described there, with its own default:\n\n{names}.\n"
+    )
+
+
+def main() -> None:
+    """Writes or checks the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 where the page is out of date")
+    if not parser.parse_args().check:
+        with whole_file(PAGE) as file:
+            file.write(page())
+    elif PAGE.read_text(encoding="utf-8") != page():
+        raise SystemExit(f"{PAGE} is out of date. Type: python docs/arguments.py")
+
+
+if __name__ == "__main__":
+    main()

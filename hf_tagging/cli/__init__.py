@@ -1,0 +1,72 @@
+"""The command `hf-tagging`. What a subcommand needs is imported when it runs: `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from hf_tagging.cli import about, handing_on, recipes, taggers
+from hf_tagging.cli.answers import print_json
+from hf_tagging.cli.command import Command
+from hf_tagging.console import plain_errors
+
+COMMANDS: tuple[Command, ...] = (*recipes.COMMANDS, *taggers.COMMANDS, *handing_on.COMMANDS, *about.COMMANDS)
+_START = """a first run, without a hub:
+  hf-tagging ls
+  hf-tagging train pos/quickstart
+  hf-tagging predict runs/quickstart-pos --text "Jordan will book a table in May."
+  hf-tagging COMMAND --help
+
+exit codes: 0; 1 for input that cannot be used; 2 for wrong usage; 130 after Ctrl-C
+tab completion: hf-tagging completion --help"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command line; exits with 0, 1 (bad input) or 2 (usage)."""
+    parser = make_parser()
+    args, flags = parser.parse_known_args(argv)
+    command: Command = args.command
+    if flags and not command.takes_flags:
+        args.parser.error(f"unrecognized arguments: {' '.join(flags)}")
+    args.flags = flags
+    with plain_errors(interrupted=command.interrupted), _quiet_end_of_pipe():
+        _answer(command, args)
+        sys.stdout.flush()
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; a parsed command line has `command`, `parser` and the command's own arguments."""
+    parser = argparse.ArgumentParser(
+        prog="hf-tagging",
+        description="Train, judge and hand on taggers of words: parts of speech and named entities.",
+        epilog=_START,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(subparsers)
+    return parser
+
+
+def _answer(command: Command, args: argparse.Namespace) -> None:
+    if not getattr(args, "json", False):
+        if (answer := command.run(args)) is not None:
+            answer.show()
+        return
+    with contextlib.redirect_stdout(sys.stderr):  # whatever a library may want to say
+        answer = command.run(args)
+    assert answer is not None
+    print_json(answer.data)
+
+
+@contextlib.contextmanager
+def _quiet_end_of_pipe() -> Iterator[None]:
+    """Ends without an error where `| head` has read enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,81 @@
+"""What a command says: tables for people, styled where the output is a terminal, and JSON for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command has found.
+
+    Args:
+        data: All of it, as JSON can hold it.
+        show: Prints it for a person.
+    """
+
+    data: Any
+    show: Callable[[], None]
+
+
+def print_json(data: Any) -> None:
+    """Prints JSON on standard output, in UTF-8."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # a stand-in for the stream, as in tests
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:
+    """Prints a table: by rich on a terminal, as aligned text elsewhere. No cell is read as markup.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells. (rows, columns)
+        right: Columns that stand at the right, as numbers do.
+    """
+    shown = [[_visible(cell) for cell in row] for row in rows]
+    right = frozenset(right)
+    if sys.stdout.isatty():
+        _show_rich(header, shown, right)
+        return
+    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
+    for row in (header, *shown):
+        cells = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        print("  ".join(cells).rstrip())
+
+
+def show_figures(text: str) -> None:
+    """Prints a table that is text already, its first line set off where the output is a terminal."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    head, _, rest = text.partition("\n")
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(Text(head, style="bold"))
+    console.print(Text(rest))
+
+
+def _show_rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for i, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)
+
+
+def _visible(cell: str) -> str:
+    """Text in one line; what a terminal would obey instead of showing is spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cell)

@@ -1,0 +1,61 @@
+"""What a subcommand is: its name, its arguments, what it does and how to use it."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hf_tagging.cli.answers import Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A subcommand.
+
+    Args:
+        name: As it is typed.
+        summary: What it does, in a line.
+        add: Adds its arguments to a parser.
+        run: Does it; gives an answer to be shown, or None where it has printed what there is to say.
+        examples: Command lines, shown by ``--help``; tests run them.
+        details: What else ``--help`` says.
+        takes_flags: Whether flags that the parser does not know are the command's own, as `args.flags`.
+        interrupted: What to say after Ctrl-C.
+    """
+
+    name: str
+    summary: str
+    add: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], Answer | None]
+    examples: tuple[str, ...]
+    details: str = ""
+    takes_flags: bool = False
+    interrupted: str = ""
+
+    def add_to(self, subparsers: Any) -> None:
+        """Adds the command to what `ArgumentParser.add_subparsers` gave."""
+        paragraphs = (textwrap.fill(text, 100) for text in (self.summary, self.details) if text)
+        parser = subparsers.add_parser(
+            self.name,
+            help=self.summary,
+            description="\n\n".join(paragraphs),
+            epilog="\n".join(["examples:", *(f"  {line}" for line in self.examples)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add(parser)
+        parser.set_defaults(command=self, parser=parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`: the answer alone on standard output, for machines."""
+    parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on standard output")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Adds where a model runs and whether its code may."""
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; left out: the accelerator if there is one")
+    parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")

@@ -1,0 +1,146 @@
+"""What comes with the package beside its code: recipes, their configs, and configs of accelerate.
+
+In the source tree they stand at the top; a wheel brings them along as ``hf_tagging/_shipped``. Recipes are run, never
+imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hf_tagging.errors import ConfigError
+
+RECIPE, CONFIG, ACCELERATE = KINDS = ("recipe", "config", "accelerate config")
+_ABOVE = Path(__file__).resolve().parent.parent
+_STARTED = re.compile(r"^#\s+(?:python|accelerate launch)(?: \S+)*? recipes/(\w+)\.py --config", re.MULTILINE)
+_END_OF_SENTENCE = re.compile(r"(?<=\.)\s+(?=[A-Z])")
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A file that comes with the package.
+
+    Args:
+        kind: One of `KINDS`.
+        name: What it is called on the command line: ``pos_bert``, ``pos/quickstart``, ``cpu``.
+        path: Where it is.
+    """
+
+    kind: str
+    name: str
+    path: Path
+
+    @cached_property
+    def about(self) -> str:
+        """What it is, in a line: the start of its docstring, or of the comment at its head."""
+        text = self.path.read_text(encoding="utf-8")
+        if self.kind == RECIPE:
+            found = ast.get_docstring(ast.parse(text)) or ""
+            return found.split("\n")[0]
+        return _END_OF_SENTENCE.split(_head(text))[0].rstrip(".:")
+
+
+def shipped_folder() -> Path:
+    """The folder that holds `recipes/` and `accelerate_configs/`: of the installed package, or of the source tree.
+
+    Raises:
+        ConfigError: If it is in neither place.
+    """
+    for folder in (_ABOVE / "_shipped", _ABOVE.parent):
+        if (folder / "recipes" / "configs").is_dir():
+            return folder
+    raise ConfigError(
+        f"The recipes are missing: neither in {_ABOVE / '_shipped'} nor beside it. Install the package anew."
+    )
+
+
+def shipped(kind: str | None = None) -> list[Shipped]:
+    """What there is, recipes first, by name.
+
+    Args:
+        kind: One of `KINDS`; None for all.
+    """
+    folder = shipped_folder()
+    configs = folder / "recipes" / "configs"
+    found = [
+        *(Shipped(RECIPE, path.stem, path) for path in sorted(folder.glob("recipes/*.py"))),
+        *(Shipped(CONFIG, f"{path.parent.name}/{path.stem}", path) for path in sorted(configs.glob("*/*.yaml"))),
+        *(Shipped(ACCELERATE, path.stem, path) for path in sorted(folder.glob("accelerate_configs/*.yaml"))),
+    ]
+    return [item for item in found if kind in (None, item.kind)]
+
+
+def find_shipped(name: str, *, kinds: Iterable[str] = KINDS) -> Shipped:
+    """Finds a file of the package by its name, or by its path in the source tree.
+
+    Args:
+        name: ``pos_bert``, ``pos/quickstart``, ``recipes/configs/pos/quickstart.yaml`` ...
+        kinds: Which are meant.
+
+    Raises:
+        ConfigError: If there is none; with the nearest name.
+    """
+    wanted = re.sub(r"^\./|^(recipes/configs|recipes|accelerate_configs)/|\.(ya?ml|py)$", "", name)
+    wanted = re.sub(r"^(recipes/configs|recipes|accelerate_configs)/", "", wanted)
+    there = {item.name: item for item in shipped() if item.kind in kinds}
+    if wanted in there:
+        return there[wanted]
+    near = difflib.get_close_matches(wanted, list(there), 1) or [n for n in there if n.endswith(f"/{wanted}")][:1]
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise ConfigError(
+        f"{name}: is no file here, and no {' or '.join(kinds)} of this name ships.{hint} All: hf-tagging ls"
+    )
+
+
+def existing_file(given: str, *, kinds: Iterable[str]) -> Path:
+    """A file as the user named it: one of their own, or else one of the package.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    own = Path(given).expanduser()
+    return own if own.is_file() else near_path(find_shipped(given, kinds=kinds).path)
+
+
+def near_path(path: Path) -> Path:
+    """The path as it is written from the current folder, where it lies below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def recipe_named_by(config: Path) -> str | None:
+    """The recipe that the comment at a config's head starts it with; None where it does not say.
+
+    Args:
+        config: A YAML file; ``# accelerate launch recipes/pos_bert.py --config ...`` in its head names `pos_bert`.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    try:
+        found = _STARTED.search(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{config}: cannot be read ({error}).") from error
+    return found[1] if found else None
+
+
+def named_files(config: Path) -> list[str]:
+    """The recipes and configs that a comparison starts, as it names them: paths from where it is started."""
+    text = re.sub(r"^\s*#.*$", "", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return sorted(set(re.findall(r"\brecipes/[\w./-]+\.(?:py|ya?ml)\b", text)))
+
+
+def _head(text: str) -> str:
+    """The comment at the head of a file, up to the command that it shows."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("# ") or line.startswith("#   "):
+            break
+        lines.append(line.removeprefix("# "))
+    return " ".join(lines)

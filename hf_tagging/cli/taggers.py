@@ -1,0 +1,238 @@
+"""`predict`, `evaluate`, `compare`, `export`: what a tagger says, how good that is, and the tagger as a graph."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hf_tagging.cli.answers import Answer, show_figures
+from hf_tagging.cli.command import Command, add_json, add_model_options
+from hf_tagging.cli.quiet import quiet_libraries
+from hf_tagging.console import working
+from hf_tagging.errors import ConfigError
+from hf_tagging.inference.command import NOTHING_WRITTEN
+from hf_tagging.inference.command import add_arguments as add_predict_arguments
+from hf_tagging.inference.command import run as tag
+
+_MODEL = "output folder of a run or an export, any other folder of a tagger, or a name on the Hub"
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="DIR", help=_MODEL)
+    add_predict_arguments(parser)
+
+
+def _predict(args: argparse.Namespace) -> None:
+    tag(args)
+
+
+# What says where words and gold tags come from: the flag, and what load_tagging_dataset calls it.
+_DATA = {
+    "dataset": "name_or_path",
+    "dataset_config": "config_name",
+    "dataset_revision": "revision",
+    "test_file": "test_file",
+    "tokens_column": "tokens_column",
+    "tags_column": "tags_column",
+    "separator": "separator",
+    "sentence_start": "sentence_start",
+    "tag_names": "tag_names",
+}
+_LOADING = ("revision", "device", "dtype", "batch_subwords")
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", nargs="?", metavar="DIR", help=_MODEL)
+    parser.add_argument(
+        "--predictions",
+        metavar="FILE",
+        help="instead of a model: lines of `word ... gold predicted`, whoever made them",
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--dataset", metavar="NAME|PATH", help="a name on the Hub, sample, a folder or a file")
+    data.add_argument("--dataset_config", metavar="NAME", help="configuration of a dataset on the Hub")
+    data.add_argument("--dataset_revision", metavar="NAME", help="branch, tag or commit of a dataset on the Hub")
+    data.add_argument("--test_file", nargs="+", metavar="FILE", help="files instead of the dataset's test split")
+    data.add_argument("--split", choices=("train", "validation", "test"), help="left out: test, or else validation")
+    data.add_argument("--task", choices=("pos", "ner"), help="left out: what the model's tags are")
+    data.add_argument(
+        "--scheme", choices=("IOB1", "IOB2", "BIOES"), help="of the tags in the data or in the file; left out: found"
+    )
+    data.add_argument("--tokens_column", metavar="N|NAME", help="column of the words; left out: found")
+    data.add_argument("--tags_column", metavar="N|NAME", help="column of the tags; left out: found")
+    data.add_argument("--separator", help="between columns: tab, space or a literal; left out: found")
+    data.add_argument("--sentence_start", choices=("blank", "mention"), help="where a sentence of a column file starts")
+    data.add_argument("--tag_names", nargs="+", metavar="TAG", help="of tags that are numbers, in their order")
+    model = parser.add_argument_group("model")
+    model.add_argument("--revision", help="of a name on the Hub")
+    add_model_options(model)  # type: ignore[arg-type]  # a group takes arguments as a parser does
+    model.add_argument("--dtype", choices=("float32", "auto", "bfloat16", "float16"), help="see predict --help")
+    model.add_argument("--batch_subwords", type=int, metavar="N", help="subwords per batch, padding counted")
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", metavar="DIR", help="write predictions/SPLIT.conll and results.json there")
+    output.add_argument("--overwrite", action="store_true", help="replace the results that are there")
+    add_json(output)  # type: ignore[arg-type]
+
+
+def _evaluate(args: argparse.Namespace) -> Answer:
+    _check_evaluate(args)
+    from hf_tagging.inference import evaluating
+
+    if args.output:
+        evaluating.check_evaluation_folder(args.output, overwrite=args.overwrite)
+    quiet_libraries()
+    if args.predictions:
+        found = evaluating.evaluate_predictions(args.predictions, task=args.task, scheme=args.scheme)
+    else:
+        data = {theirs: getattr(args, ours) for ours, theirs in _DATA.items() if getattr(args, ours) is not None}
+        found = evaluating.evaluate_model(
+            args.model,
+            data,
+            split=args.split,
+            task=args.task,
+            scheme=args.scheme,
+            trust_remote_code=args.trust_remote_code,
+            **{name: getattr(args, name) for name in _LOADING},
+        )
+    if args.output:
+        evaluating.write_evaluation(found, args.output, overwrite=args.overwrite)
+    asked = {"model": args.model, "dataset": args.dataset, "predictions": args.predictions, "output": args.output}
+    written = f"\n\nWritten to {args.output}" if args.output else ""
+    return Answer(asked | found.as_dict(), lambda: show_figures(found.table() + written))
+
+
+def _check_evaluate(args: argparse.Namespace) -> None:
+    """Refuses what contradicts itself, or would have no effect."""
+    if (args.model is None) == (args.predictions is None):
+        raise ConfigError("Give the folder of a model, or --predictions FILE: one of the two.")
+    if args.predictions:
+        idle = [n for n in (*_DATA, "split", *_LOADING, "trust_remote_code") if getattr(args, n)]
+        if idle:
+            raise ConfigError(
+                f"--{', --'.join(idle)}: of no use with --predictions, which has its words and tags. Leave out."
+            )
+    elif not (args.dataset or args.test_file):
+        raise ConfigError("Evaluate on what? Give --dataset NAME, --dataset PATH or --test_file FILE.")
+    if args.overwrite and not args.output:
+        raise ConfigError("--overwrite: goes with --output. Leave it out.")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="output folder of a run, or a folder of such folders"
+    )
+    parser.add_argument("--reference", type=Path, metavar="DIR", help="what to compare with; left out: the first")
+    parser.add_argument("--split", choices=("test", "validation"), default="test", help="default: test")
+    parser.add_argument("--resamples", type=int, default=10_000, help="for intervals and p-values; default: 10,000")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write comparison.md, comparison.json and figures/")
+    add_json(parser)
+
+
+def _compare(args: argparse.Namespace) -> Answer:
+    from hf_tagging.evaluation.comparison import compare_runs
+    from hf_tagging.evaluation.comparison_page import plain_table, write_comparison
+    from hf_tagging.evaluation.figures import MISSING, can_draw, draw_figures
+    from hf_tagging.evaluation.runs import find_runs, name_of
+
+    runs = find_runs(args.folders)
+    reference = name_of(args.reference, runs) if args.reference else None
+    with working("Comparing"):
+        comparison = compare_runs(runs, split=args.split, reference=reference, resamples=args.resamples)
+    written = ""
+    if args.output:
+        figures = draw_figures(comparison, args.output) if can_draw() else []
+        write_comparison(comparison, args.output, figures)
+        written = f"\n\nWritten to {args.output}" + ("" if can_draw() else f". {MISSING}")
+    data = asdict(comparison) | {"metric": comparison.metric}
+    return Answer(data, lambda: show_figures(plain_table(comparison) + written))
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="DIR", help="output folder of a run, or a name on the Hub")
+    parser.add_argument(
+        "--to", required=True, choices=("onnx", "int8"), help="a graph in float32, or one with 8-bit integers"
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder to write; left out: DIR with -onnx or -int8 at its end")
+    parser.add_argument("--overwrite", action="store_true", help="replace the export that is there")
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="columns of words, with tags or without, to compare the two taggers on; left out: the run's validation",
+    )
+    parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
+    add_json(parser)
+
+
+def _export(args: argparse.Namespace) -> Answer:
+    from hf_tagging.inference.export import export_tagger
+
+    with working("Exporting"):
+        folder, parity = export_tagger(
+            args.model,
+            to=args.to,
+            output=args.output,
+            data=args.data,
+            overwrite=args.overwrite,
+            trust_remote_code=args.trust_remote_code,
+        )
+    data: dict[str, Any] = {"output": str(folder), "parity": asdict(parity)}
+    table = parity.table((args.model, str(folder)))
+    return Answer(data, lambda: show_figures(f"{table}\n\nWritten to {folder}"))
+
+
+COMMANDS = (
+    Command(
+        name="predict",
+        summary="Tags a text or a file.",
+        details="Column files come back with the tag as their last column; JSON Lines with tags, places and entities. "
+        "A file may have any size and is written whole or not at all.",
+        add=_add_predict,
+        run=_predict,
+        interrupted=NOTHING_WRITTEN,
+        examples=(
+            'hf-tagging predict runs/ner --text "Jordan will book a table in May."',
+            "hf-tagging predict runs/ner --input my.conll --output my.tagged.conll",
+            "hf-tagging predict runs/ner --input posts.jsonl > tagged.jsonl",
+        ),
+    ),
+    Command(
+        name="evaluate",
+        summary="Scores any tagger on any tagged data, or predictions of anybody's.",
+        details="Entities count as conlleval counts them, and strictly as seqeval does; words as shares. The data may "
+        "be in another scheme than the model. Tags that the model does not have are counted and told.",
+        add=_add_evaluate,
+        run=_evaluate,
+        interrupted=NOTHING_WRITTEN,
+        examples=(
+            "hf-tagging evaluate runs/ner --dataset sample",
+            "hf-tagging evaluate runs/ner --test_file my.conll --output runs/ner-on-mine",
+            "hf-tagging evaluate runs/pos --dataset sample --split validation --json",
+            "hf-tagging evaluate --predictions runs/ner/predictions/test.conll --scheme IOB2",
+        ),
+    ),
+    Command(
+        name="compare",
+        summary="Compares finished runs: scores with intervals, p-values, cost.",
+        details="Runs that differ in seed or fold alone are one row.",
+        add=_add_compare,
+        run=_compare,
+        examples=(
+            "hf-tagging compare runs/ner runs/ner-2",
+            "hf-tagging compare runs/ner runs/ner-2 --reference runs/ner-2 --output runs/compared",
+            "hf-tagging compare runs/ner runs/ner-2 --split validation --resamples 1000 --json",
+        ),
+    ),
+    Command(
+        name="export",
+        summary="Writes a tagger as a graph for ONNX Runtime, and how its tags, scores and speed compare.",
+        add=_add_export,
+        run=_export,
+        interrupted=NOTHING_WRITTEN,
+        examples=(
+            "hf-tagging export runs/bert --to int8",
+            "hf-tagging export runs/bert --to onnx --data my.conll --output bert.onnx --overwrite",
+        ),
+    ),
+)

@@ -1,0 +1,170 @@
+"""What a split asks and what a model answered, as lists and as flat arrays: every part of an analysis counts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+
+from hf_tagging.data.rows import row_ranges, row_starts
+from hf_tagging.evaluation.metrics import Array, Tags, _check_lengths, get_entities
+from hf_tagging.evaluation.statistics import SentenceCounts
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Entities of all sentences, in the order of their places.
+
+    Args:
+        sentence: Number of the sentence. (entities,)
+        start: Number in the sentence of the first word. (entities,)
+        end: Number of the word after the last. (entities,)
+        kind: Entity type, as its place in `Answers.names`. (entities,)
+    """
+
+    sentence: Array
+    start: Array
+    end: Array
+    kind: Array
+
+    def __len__(self) -> int:
+        return len(self.sentence)
+
+    @cached_property
+    def rows(self) -> Array:
+        """Sentence, start, end and type of each. (entities, 4)"""
+        return np.stack([self.sentence, self.start, self.end, self.kind], axis=1)
+
+    def owners(self, bounds: Array) -> Array:
+        """For each word the number of its entity, -1 for none.
+
+        Args:
+            bounds: Number of each sentence's first word, and the end. (sentences + 1,)
+
+        Returns:
+            (words,)
+        """
+        owner = np.full(bounds[-1], -1)
+        entity, nth = row_ranges(self.end - self.start)
+        owner[(bounds[self.sentence] + self.start)[entity] + nth] = entity
+        return owner
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The words of a split, their tags, and those that a model gave.
+
+    Args:
+        task: ``"pos"`` or ``"ner"``.
+        words: (sentences, words)
+        gold: (sentences, words)
+        predicted: (sentences, words)
+
+    Raises:
+        DataError: Where the three differ in length.
+    """
+
+    task: str
+    words: Tags
+    gold: Tags
+    predicted: Tags
+
+    def __post_init__(self) -> None:
+        _check_lengths("predicted", self.predicted, "gold", self.gold)
+        _check_lengths("words", self.words, "gold", self.gold)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def bounds(self) -> Array:
+        """Number of each sentence's first word, and the end. (sentences + 1,)"""
+        return row_starts(np.fromiter(map(len, self.words), np.int64, len(self.words)))
+
+    @cached_property
+    def sentence(self) -> Array:
+        """Number of each word's sentence. (words,)"""
+        return np.repeat(np.arange(len(self)), np.diff(self.bounds))
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """Every tag in gold or prediction, sorted."""
+        return tuple(sorted({*chain.from_iterable(self.gold), *chain.from_iterable(self.predicted)}))
+
+    @cached_property
+    def gold_ids(self) -> Array:
+        """Gold tags as places in `tags`. (words,)"""
+        return self._ids(self.gold)
+
+    @cached_property
+    def predicted_ids(self) -> Array:
+        """Predicted tags as places in `tags`. (words,)"""
+        return self._ids(self.predicted)
+
+    @cached_property
+    def right(self) -> Array:
+        """Whether a word has its gold tag. (words,) bool"""
+        return self.gold_ids == self.predicted_ids
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What is scored, sorted: tags, or for entities their types, in gold or prediction."""
+        if self.task == "pos":
+            return self.tags
+        return tuple(sorted({name for side in self._entities for sentence in side for name, _, _ in sentence}))
+
+    @cached_property
+    def gold_spans(self) -> Spans:
+        """Gold entities, read as conlleval reads them."""
+        return self._spans(self._entities[0])
+
+    @cached_property
+    def predicted_spans(self) -> Spans:
+        """Predicted entities, read as conlleval reads them."""
+        return self._spans(self._entities[1])
+
+    @cached_property
+    def found(self) -> Array:
+        """Whether a gold entity is predicted with the same words and type. (gold entities,) bool"""
+        gold, predicted = (list(map(tuple, side.rows.tolist())) for side in (self.gold_spans, self.predicted_spans))
+        return np.fromiter(map(set(predicted).__contains__, gold), bool, len(gold))
+
+    @cached_property
+    def counts(self) -> SentenceCounts:
+        """Right, predicted and gold entities of each sentence, or right words and words."""
+        if self.task == "pos":
+            values = np.stack([self.per_sentence(self.sentence[self.right]), np.diff(self.bounds)], axis=1)
+            return SentenceCounts("pos", values)
+        gold, predicted = self.gold_spans, self.predicted_spans
+        sides = (gold.sentence[self.found], predicted.sentence, gold.sentence)
+        return SentenceCounts("ner", np.stack([self.per_sentence(side) for side in sides], axis=1))
+
+    def per_sentence(self, sentence: Array) -> Array:
+        """How often each sentence's number occurs. (anything,) to (sentences,)"""
+        return np.bincount(sentence, minlength=len(self))
+
+    def select(self, numbers: Sequence[int], predicted: Tags) -> Answers:
+        """Some of the sentences, with other predicted tags.
+
+        Args:
+            numbers: Of the sentences, from 0. (n,)
+            predicted: (n, words)
+        """
+        words, gold = ([side[i] for i in numbers] for side in (self.words, self.gold))
+        return Answers(self.task, words, gold, predicted)
+
+    @cached_property
+    def _entities(self) -> tuple[list[list[tuple[str, int, int]]], ...]:
+        return tuple([get_entities(list(tags)) for tags in side] for side in (self.gold, self.predicted))
+
+    def _ids(self, side: Tags) -> Array:
+        ids = {tag: i for i, tag in enumerate(self.tags)}
+        return np.fromiter(map(ids.__getitem__, chain.from_iterable(side)), np.int64, self.bounds[-1])
+
+    def _spans(self, side: list[list[tuple[str, int, int]]]) -> Spans:
+        ids = {name: i for i, name in enumerate(self.names)}
+        rows = [(n, start, end + 1, ids[name]) for n, entities in enumerate(side) for name, start, end in entities]
+        return Spans(*np.array(rows, np.int64).reshape(-1, 4).T)

@@ -1,0 +1,101 @@
+"""Sentences with errors, as a page shows them: in their order, thinned out evenly where they are too many."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from hf_tagging.evaluation.answers import Answers, Spans
+from hf_tagging.evaluation.error_kinds import RIGHT, Pairs
+
+BUDGET = 2_000_000  # bytes of JSON
+_ESCAPED = "<>&"  # a page spells each of them with six bytes
+
+Sentence = dict[str, Any]
+
+
+def wrong_sentences(answers: Answers, pairs: Pairs | None = None, *, budget: int = BUDGET) -> dict[str, Any]:
+    """Collects the sentences with errors.
+
+    Args:
+        answers: Words with gold and predicted tags.
+        pairs: Of the entities; None for plain tags.
+        budget: Bytes that the sentences may take as JSON.
+
+    Returns:
+        ``sentences``, each with its ``number`` in the split from 1, ``words``, ``gold`` and ``predicted`` spans
+        ``[start, end, name]`` and ``errors`` (``kind, start, end, gold, predicted``; the words of both entities); and
+        ``left_out``, how many did not fit. Of plain tags, the spans are the wrong words alone.
+    """
+    found = _wrong_words(answers) if pairs is None else _wrong_entities(answers, pairs)
+    kept = _thinned(found, budget)
+    return {"sentences": kept, "left_out": len(found) - len(kept)}
+
+
+def _wrong_words(answers: Answers) -> list[Sentence]:
+    wrong = defaultdict(list)
+    for word in np.flatnonzero(~answers.right).tolist():
+        wrong[int(answers.sentence[word])].append(word - int(answers.bounds[answers.sentence[word]]))
+    found = []
+    for number, places in wrong.items():
+        gold, predicted = ([[i, i + 1, side[number][i]] for i in places] for side in (answers.gold, answers.predicted))
+        errors = [
+            {"kind": "tag", "start": one[0], "end": one[1], "gold": one[2], "predicted": other[2]}
+            for one, other in zip(gold, predicted, strict=True)
+        ]
+        found.append(_sentence(answers, number, gold, predicted, errors))
+    return found
+
+
+def _wrong_entities(answers: Answers, pairs: Pairs) -> list[Sentence]:
+    sides = [_by_sentence(answers, spans) for spans in (answers.gold_spans, answers.predicted_spans)]
+    errors = defaultdict(list)
+    wrong = pairs.kind != RIGHT
+    for one, other, kind in zip(*(x[wrong].tolist() for x in (pairs.gold, pairs.predicted, pairs.kind)), strict=True):
+        entities = [_entity(answers, answers.gold_spans, one), _entity(answers, answers.predicted_spans, other)]
+        there = [entity for entity in entities if entity]
+        error = {"kind": kind, "start": min(e[1] for e in there), "end": max(e[2] for e in there)}
+        error |= {side: e and e[3] for side, e in zip(("gold", "predicted"), entities, strict=True)}
+        errors[there[0][0]].append(error)
+    return [_sentence(answers, n, sides[0][n], sides[1][n], errors[n]) for n in sorted(errors)]
+
+
+def _entity(answers: Answers, spans: Spans, number: int) -> tuple[int, int, int, str] | None:
+    """Sentence, first word, word after the last, and type; None for no entity."""
+    if number < 0:
+        return None
+    sentence, start, end, kind = spans.rows[number].tolist()
+    return sentence, start, end, answers.names[kind]
+
+
+def _by_sentence(answers: Answers, spans: Spans) -> dict[int, list[list[Any]]]:
+    found = defaultdict(list)
+    for sentence, start, end, kind in spans.rows.tolist():
+        found[sentence].append([start, end, answers.names[kind]])
+    return found
+
+
+def _sentence(answers: Answers, number: int, gold: Any, predicted: Any, errors: Any) -> Sentence:
+    words = list(answers.words[number])
+    return {"number": number + 1, "words": words, "gold": gold, "predicted": predicted, "errors": errors}
+
+
+def _thinned(found: list[Sentence], budget: int) -> list[Sentence]:
+    """Those that fit, spread evenly: one is taken when it does not exceed its place's share of the budget."""
+    sizes = list(map(_size, found))
+    share = min(1.0, budget / max(sum(sizes), 1))
+    kept, taken, allowed = [], 0, 0.0
+    for sentence, size in zip(found, sizes, strict=True):
+        allowed += size * share
+        if share == 1 or taken + size <= allowed:
+            kept.append(sentence)
+            taken += size
+    return kept
+
+
+def _size(sentence: Sentence) -> int:
+    text = json.dumps(sentence, ensure_ascii=False)
+    return len(text.encode(errors="replace")) + 5 * sum(map(text.count, _ESCAPED))

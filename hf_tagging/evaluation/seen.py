@@ -1,0 +1,87 @@
+"""What of a split its training has: noted when the run ends, so that it can be told later without the corpus.
+
+Only words and entities of the split itself are noted, which its predictions show anyway.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.data.alignment import vocabulary
+from hf_tagging.data.rows import flat_lists
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.evaluation.report import spelled
+
+SEEN = "predictions/seen.json"
+_BATCH = 10_000  # sentences
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Words and entities of a split that its training has, as the predictions spell them.
+
+    Args:
+        words: The words.
+        entities: The entities' words, joined by spaces; of whatever type.
+    """
+
+    words: frozenset[str]
+    entities: frozenset[str]
+
+
+def seen_in(train: Dataset, split: Dataset, schema: TagSchema) -> dict[str, list[str]]:
+    """The words and gold entities of a split that the training split has too.
+
+    Args:
+        train: With `tokens` and `tags`.
+        split: With the same columns.
+        schema: Of both.
+
+    Returns:
+        ``words`` and ``entities``, sorted.
+    """
+    words = [set(map(spelled, vocabulary(side) or ())) for side in (train, split)]
+    entities = [_entities(side, schema) for side in (train, split)]
+    return {"words": sorted(words[0] & words[1]), "entities": sorted(entities[0] & entities[1])}
+
+
+def write_seen(folder: Path, seen: dict[str, dict[str, list[str]]]) -> None:
+    """Writes ``predictions/seen.json``.
+
+    Args:
+        folder: Of the run.
+        seen: Per split, what `seen_in` gave.
+    """
+    with whole_file(folder / SEEN) as file:
+        json.dump(seen, file, ensure_ascii=False, indent=0)
+        file.write("\n")
+
+
+def read_seen(folder: Path, split: str) -> Seen | None:
+    """What `write_seen` wrote of a split; None where there is nothing, or nothing that can be read.
+
+    Args:
+        folder: Of the run.
+        split: Its name.
+    """
+    try:
+        found = json.loads((folder / SEEN).read_text(encoding="utf-8"))[split]
+        return Seen(frozenset(found["words"]), frozenset(found["entities"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _entities(split: Dataset, schema: TagSchema) -> set[str]:
+    found: set[str] = set()
+    for batch in split.select_columns(["tokens", "tags"]).with_format("arrow").iter(batch_size=_BATCH):
+        words = batch.column("tokens").combine_chunks().flatten().to_pylist()
+        starts, ends, _ = schema.entity_edges(*flat_lists(batch.column("tags")))
+        edges = zip(np.flatnonzero(starts).tolist(), np.flatnonzero(ends).tolist(), strict=True)
+        found |= {" ".join(map(spelled, words[first : last + 1])) for first, last in edges}
+    return found

@@ -1,0 +1,69 @@
+"""Words whose annotation is likely wrong: the model is confident, and the data say otherwise.
+
+The more probable another tag is than the one in the data, the lower the quality of that tag, as cleanlab scores it
+(normalised margin; Northcutt, Jiang and Chuang, 2021, Confident Learning; Wang and Mueller, 2022, Detecting Label
+Errors in Token Classification Data). It is a list to look at, no verdict: a confident model may be confidently wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hf_tagging.evaluation.answers import Answers
+from hf_tagging.evaluation.rereading import Rereading
+
+MOST = 50
+MISSING = "This needs cleanlab. Type: pip install 'hf-tagging[report]'"
+METHOD = (
+    "Quality is that of the tag in the data, as cleanlab scores it (normalised margin): 0 where the model is sure of "
+    "another tag, 0.5 where it holds both for equally likely."
+)
+_AROUND = 6  # words of context on each side
+_LONGEST = 60  # characters of a word
+
+
+def find_suspects(answers: Answers, reading: Rereading) -> dict[str, Any]:
+    """Ranks words by how confidently the model contradicts their gold tag.
+
+    Args:
+        answers: Words with gold and predicted tags.
+        reading: What the tagger says of them with probabilities.
+
+    Returns:
+        ``rows``, at most 50, the worst first: ``number`` of the sentence from 1, ``word`` in it from 0, ``text``,
+        ``gold``, ``predicted``, ``score``, ``context``, a few words around, and ``at``, the word's place in these;
+        ``method``. Or ``missing``: why there are none.
+    """
+    if not len(reading.doubted):
+        return {"rows": [], "method": METHOD}
+    try:
+        from cleanlab.rank import get_label_quality_scores
+    except ImportError:
+        return {"missing": MISSING}
+    scores = get_label_quality_scores(reading.gold, reading.probabilities, method="normalized_margin")
+    worst = np.lexsort((reading.doubted, scores))[:MOST]
+    ranked = zip(reading.doubted[worst].tolist(), scores[worst].tolist(), strict=True)
+    return {"rows": [_row(answers, reading, word, score) for word, score in ranked], "method": METHOD}
+
+
+def _row(answers: Answers, reading: Rereading, number: int, score: float) -> dict[str, Any]:
+    sentence = int(answers.sentence[number])
+    word = number - int(answers.bounds[sentence])
+    words = answers.words[sentence]
+    first = max(0, word - _AROUND)
+    return {
+        "number": sentence + 1,
+        "word": word,
+        "text": _short(words[word]),
+        "gold": answers.gold[sentence][word],
+        "predicted": reading.tags[int(reading.labels[number])],
+        "score": score,
+        "context": [_short(text) for text in words[first : word + _AROUND + 1]],
+        "at": word - first,
+    }
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

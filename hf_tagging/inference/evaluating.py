@@ -1,0 +1,313 @@
+"""How good a tagger is on tagged data, whoever made the two; or how good predictions are, whoever made them.
+
+    words + gold tags ── load_tagging_dataset ──► words ──► Tagger ──► predicted tags
+                              └── gold, written in the model's scheme ─────┴──► WordMetric, EntityMetric
+
+Gold tags of entities are rewritten in the scheme of the model, as in its training, so that IOB1 data and a BIOES model
+meet. Predictions are scored as the model wrote them; tags with other letters (BILOU, BMES) or without any (``PER``) are
+spelled as the metrics spell them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.console import track
+from hf_tagging.data.alignment import vocabulary
+from hf_tagging.data.loading import load_tagging_dataset
+from hf_tagging.data.schema import PLAIN, SCHEMES, TagSchema
+from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
+from hf_tagging.evaluation.report import results_table, write_predictions
+from hf_tagging.inference.spelling import are_entities, detected, rewritten, spelled, spelling
+from hf_tagging.inference.tagged_lines import read_tagged_lines
+from hf_tagging.inference.tagger import Tagger
+from hf_tagging.training.environment import describe_split
+from hf_tagging.training.folder import RECORD, RunFolder
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions beside gold tags, and what they score.
+
+    Args:
+        task: ``"pos"`` or ``"ner"``.
+        split: What was tagged: a split of the data, or the name of a file of predictions.
+        figures: What `WordMetric` or `EntityMetric` says, and `words_per_second` where a model tagged.
+        words: (sentences, words)
+        gold: As they were scored. (sentences, words)
+        predicted: As they were scored. (sentences, words)
+        unknown: Tags, or entity types, that the data has and the model does not: how many words, or entities, bear
+            them. No such word or entity can be right.
+        notes: What else a reader of the figures has to know, a sentence each.
+    """
+
+    task: str
+    split: str
+    figures: dict[str, Any]
+    words: Tags
+    gold: Tags
+    predicted: Tags
+    unknown: dict[str, int]
+    notes: tuple[str, ...]
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The figures by split, as `results.json` of a run holds them."""
+        return {self.split: self.figures}
+
+    def table(self) -> str:
+        """The figures for a terminal, and under them what has to be known of them."""
+        return "\n".join([results_table(self.task, self.results), *(["", *self.notes] if self.notes else [])])
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the words and tags, as JSON can hold it."""
+        return {
+            "task": self.task,
+            "split": self.split,
+            "figures": self.figures,
+            "unknown": self.unknown,
+            "notes": list(self.notes),
+        }
+
+
+def evaluate_model(
+    model: str | Path | Tagger,
+    data: Mapping[str, Any],
+    *,
+    split: str | None = None,
+    task: str | None = None,
+    scheme: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    device: str | None = None,
+    dtype: str | None = None,
+    batch_subwords: int | None = None,
+) -> Evaluation:
+    """Tags data that has tags already, and scores the one by the other.
+
+    Args:
+        model: A tagger, or what `Tagger.from_pretrained` loads: the folder of a run or an export, any other folder with
+            a token-classification model, a name on the Hub.
+        data: What `load_tagging_dataset` is to be called with, but for the task: `name_or_path`, `test_file` ...
+        split: Of the data. Default: test, else validation, else the only one that there is.
+        task: ``"pos"`` or ``"ner"``. Default: what the model's tags are.
+        scheme: Of the gold tags: IOB1, IOB2 or BIOES. Default: found in the data.
+        revision: Of a name on the Hub.
+        trust_remote_code: Run code that comes with the model.
+        device: See `Tagger`.
+        dtype: See `Tagger.from_pretrained`.
+        batch_subwords: See `Tagger`.
+
+    Raises:
+        ConfigError: For a split that is not there, or a scheme that nothing is written in.
+        DataError: If the data cannot be read, or model and data have no tag in common.
+        ModelError: If there is no such model.
+    """
+    tagger = model
+    if not isinstance(tagger, Tagger):
+        tagger = Tagger.from_pretrained(
+            str(model),
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            device=device,
+            dtype=dtype,
+            batch_subwords=batch_subwords,
+        )
+    task = task or ("pos" if tagger.schema.scheme == PLAIN else "ner")
+    _check_scheme(task, scheme)
+    dataset = load_tagging_dataset(**data, task=task)
+    split = _existing_split(dataset, split)
+    # Entity types without prefixes cannot be told from parts of speech by themselves; the task tells.
+    own = tagger.schema
+    if task == "ner" and own.scheme not in SCHEMES:
+        own = TagSchema(own.tags, "IOB1")
+    words = list(dataset[split]["tokens"])
+    gold, notes = _gold(dataset, split, task, scheme, own)
+    _check_common(own, gold, task)
+    began = time.monotonic()
+    predicted = _tagged(tagger, words, own, task)
+    seconds = time.monotonic() - began
+    known = None if isinstance(model, Tagger) or task == "ner" else _words_of_training(Path(model), dataset)
+    figures = _score(task, gold, predicted, own.scheme, words, known)
+    figures["words_per_second"] = figures["words"] / seconds if seconds else 0.0
+    unknown = _unknown(figures, own)
+    return Evaluation(task, split, figures, words, gold, predicted, unknown, (*notes, *_told(unknown, task)))
+
+
+def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: str | None = None) -> Evaluation:
+    """Scores predictions of anybody's: a file of columns whose last two are the gold and the predicted tag.
+
+    Without `scheme`, the one of each column is found; predictions in another than the gold tags (BIOES beside IOB2) are
+    rewritten in theirs, and a note says so: that changes no figure but the strict ones. With it, both columns are in
+    this scheme, and are scored as they stand. The figures are those of conlleval and of seqeval.
+
+    Args:
+        path: Lines of ``word ... gold predicted``, a blank line between sentences.
+        task: ``"pos"`` or ``"ner"``. Default: what the tags look like.
+        scheme: IOB1, IOB2 or BIOES.
+
+    Raises:
+        DataError: If the file cannot be read, or its tags are partly with and partly without prefixes.
+        ConfigError: If there is no such scheme, or the task has none.
+    """
+    path = Path(path)
+    words, gold, predicted = read_tagged_lines(path)
+    task = task or ("ner" if scheme or are_entities({*chain(*gold, *predicted)}) else "pos")
+    _check_scheme(task, scheme)
+    notes: tuple[str, ...] = ()
+    written = ""
+    if task == "ner":
+        gold_schema, other = (detected(tags, scheme) for tags in (gold, predicted))
+        if gold_schema.scheme != other.scheme and gold_schema.entity_types and other.entity_types:
+            predicted, repaired = rewritten(predicted, other, gold_schema.scheme)
+            notes = (_conversion("predictions", other.scheme, gold_schema.scheme, repaired),)
+        else:
+            scheme = scheme or (gold_schema if gold_schema.entity_types else other).scheme
+            predicted = spelled(predicted, other)
+        gold, written = spelled(gold, gold_schema), scheme or gold_schema.scheme
+    figures = _score(task, gold, predicted, written)
+    return Evaluation(task, path.stem, figures, words, gold, predicted, {}, notes)
+
+
+def check_evaluation_folder(folder: str | Path, *, overwrite: bool = False) -> None:
+    """Makes sure that an evaluation may be written into a folder, before a model is loaded for it.
+
+    Raises:
+        OutputError: If it is the folder of a run, or holds results that are not to be replaced.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"--output {folder} is a file; expected a folder.")
+    if (folder / RECORD).exists():
+        raise OutputError(f"--output {folder} holds a run, with results of its own. Give another folder.")
+    if (folder / RESULTS).exists() and not overwrite:
+        raise OutputError(f"{folder / RESULTS} is there already; give another folder, or --overwrite to replace it.")
+
+
+def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: bool = False) -> None:
+    """Writes ``predictions/SPLIT.conll`` and ``results.json`` as a run has them, each file whole.
+
+    Args:
+        evaluation: What to write.
+        folder: Where to.
+        overwrite: Replace what is there.
+
+    Raises:
+        OutputError: If something is there that is not to be replaced.
+    """
+    folder = Path(folder)
+    check_evaluation_folder(folder, overwrite=overwrite)
+    file = folder / "predictions" / f"{evaluation.split}.conll"
+    write_predictions(file, evaluation.words, evaluation.gold, evaluation.predicted)
+    with whole_file(folder / RESULTS) as stream:
+        json.dump(evaluation.results, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+
+
+def _check_scheme(task: str, scheme: str | None) -> None:
+    if scheme and scheme not in SCHEMES:
+        raise ConfigError(f"scheme: {scheme!r} is not one of {', '.join(SCHEMES)}.")
+    if scheme and task == "pos":
+        raise ConfigError("scheme: goes with entities, and these are parts of speech (task pos). Leave it out.")
+
+
+def _existing_split(dataset: DatasetDict, split: str | None) -> str:
+    there = [str(name) for name in dataset]
+    wanted = split or next((name for name in ("test", "validation") if name in there), there[0])
+    if wanted not in there:
+        raise ConfigError(f"--split {wanted}: the data has none of this name; it has {', '.join(there)}.")
+    return wanted
+
+
+def _gold(
+    dataset: DatasetDict, split: str, task: str, scheme: str | None, own: TagSchema
+) -> tuple[Tags, tuple[str, ...]]:
+    """The gold tags of a split, of entities in the scheme of the model's tags, and what is to be said of it."""
+    schema = TagSchema.detect(dataset, task=task)
+    gold = [[schema.tags[label] for label in labels] for labels in dataset[split]["tags"]]
+    if task == "pos":
+        return gold, ()
+    source = scheme or schema.scheme
+    gold, repaired = rewritten(gold, TagSchema(schema.tags, source), own.scheme)
+    if source == own.scheme and not repaired:
+        return gold, ()
+    return gold, (_conversion("gold tags", source, own.scheme, repaired),)
+
+
+def _tagged(tagger: Tagger, words: Sequence[Sequence[str]], schema: TagSchema, task: str) -> Tags:
+    names = schema.tags if task == "pos" else spelling(schema)
+    labelled = track(tagger.label_stream(words), total=len(words), what="Tagging")
+    return [[names[label] for label in labels.ids] for labels in labelled]
+
+
+def _check_common(own: TagSchema, gold: Tags, task: str) -> None:
+    """Refuses a model and data that speak of different things: every figure would be near 0 without a word why."""
+    schema = own if task == "pos" else TagSchema(tuple({*chain(*gold)}), own.scheme)
+    theirs = {*chain(*gold)} if task == "pos" else {*schema.entity_types}
+    ours = {*own.tags} if task == "pos" else {*own.entity_types}
+    if theirs and not theirs & ours:
+        what = "tags" if task == "pos" else "entity types"
+        raise DataError(
+            f"The model and the data have none of their {what} in common: {_some(ours)} and {_some(theirs)}. Is it the "
+            "right column (--tags_column), the right task (--task), the right model?"
+        )
+
+
+def _score(
+    task: str,
+    gold: Tags,
+    predicted: Tags,
+    scheme: str,
+    words: Tags | None = None,
+    known_words: frozenset[str] | None = None,
+) -> dict[str, Any]:
+    if task == "ner":
+        return EntityMetric(scheme=scheme).compute(predictions=predicted, references=gold)
+    unseen = {} if known_words is None else {"words": words, "known_words": known_words}
+    return WordMetric().compute(predictions=predicted, references=gold, **unseen)
+
+
+def _words_of_training(folder: Path, dataset: DatasetDict) -> frozenset[str] | None:
+    """The words of the data's training split, if it is what the run in a folder was trained on; else None."""
+    record = RunFolder(folder).record()
+    facts = ((record or {}).get("dataset") or {}).get("splits", {}).get("train")
+    if not facts or "train" not in dataset or describe_split(dataset["train"]) != facts:
+        return None
+    return vocabulary(dataset["train"])
+
+
+def _unknown(figures: dict[str, Any], own: TagSchema) -> dict[str, int]:
+    known = {*own.entity_types} if "per_type" in figures else {*own.tags}
+    rows = figures.get("per_type") or figures.get("per_tag") or {}
+    return {name: row["support"] for name, row in rows.items() if name not in known and row["support"]}
+
+
+def _told(unknown: dict[str, int], task: str) -> list[str]:
+    if not unknown:
+        return []
+    what, of = ("tags", "words") if task == "pos" else ("entity types", "entities")
+    counts = ", ".join(f"{name} ({count:,})" for name, count in unknown.items())
+    return [f"{what[0].upper()}{what[1:]} that the model does not have, with their {of}: {counts}."]
+
+
+def _conversion(what: str, source: str, target: str, repaired: int) -> str:
+    change = f"The {what} are in {source} and were written as {target}" if source != target else ""
+    count = f"{repaired:,} of the {what} were invalid in {source} and were repaired" if repaired else ""
+    return "; ".join(filter(None, [change, count])) + "."
+
+
+def _some(names: set[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:5]) + (" ..." if len(shown) > 5 else "")

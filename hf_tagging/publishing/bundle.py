@@ -1,0 +1,176 @@
+"""What of a model's folder is handed on: the files that a run has listed as its own, and clean copies where they say
+where on this machine they were made.
+
+A folder without `run.json` is any model's: there the names decide.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from hf_tagging.data.files import looks_like_path
+from hf_tagging.errors import ModelError, OutputError
+from hf_tagging.inference.onnx_model import GRAPH, MANIFEST
+from hf_tagging.publishing.provenance import model_name
+from hf_tagging.training.folder import RECORD, RunFolder
+
+Content = Path | bytes
+"""A file as it is, or what is sent in its place."""
+
+CARD, REPORT = "README.md", "report.html"
+_WEIGHTS = ("model*.safetensors", "adapter_model.safetensors", GRAPH)
+MODEL_FILES = (
+    "config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_config.json",
+    "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
+    "vocab.json", "merges.txt", "added_tokens.json", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
+    f"{GRAPH}*", MANIFEST,
+)  # fmt: skip
+"""Names of the files that decide what a model says; code beside them is sent where a configuration names it."""
+
+_ADAPTER, _BASE = "adapter_config.json", "base_model_name_or_path"
+_ORIGINS = ("_name_or_path", "name_or_path", _BASE)
+# An absolute path, or one that begins with a dot or a tilde, at the start of a value or behind what sets one off.
+_PATH = re.compile(r"(?:(?<=[=\s,:'\"(\[])|^)(?:[A-Za-z]:[\\/]|\\\\|~[\w.-]*[\\/]|\.{1,2}[\\/]|/(?!/))[^\s,:'\")\]]+")
+_FOLDERS = {"output_dir", "logging_dir"}  # arguments that can be nothing but a path
+
+
+def bundle(folder: Path, repository: str) -> dict[str, Content]:
+    """Collects what is sent, by the name that it has there.
+
+    Args:
+        folder: With a model.
+        repository: Name that it will have: an adapter beside its base refers to it.
+
+    Returns:
+        The files, `run.json` and configurations without the paths of this machine.
+
+    Raises:
+        ModelError: If there is no model, or a file of it is missing.
+        OutputError: If the run in the folder has not finished.
+    """
+    if not (folder / "config.json").is_file() and not (folder / _ADAPTER).is_file():
+        raise ModelError(f"{folder}: there is no config.json in it, so it holds no model. Give the folder of a run.")
+    names = _of_run(folder) if (folder / RECORD).exists() else _by_name(folder)
+    if not any(PurePosixPath(name).match(kind) for name in names for kind in _WEIGHTS):
+        raise ModelError(f"{folder}: there are no weights in it (safetensors or {GRAPH}); pickles are not handed on.")
+    return {name: _clean(folder, name, repository) for name in sorted(names)}
+
+
+def _of_run(folder: Path) -> set[str]:
+    record = RunFolder(folder).record()
+    if record is None:
+        raise OutputError(f"{folder / RECORD}: is damaged, or of another version. Train the model again, or remove it.")
+    if record["status"] != "finished":
+        raise OutputError(
+            f"{folder}: its run has not finished (status: {record['status']}). The command that started it goes on "
+            "with --resume."
+        )
+    names = {name for name in (*record["files"], REPORT, RECORD) if _is_inside(name)}
+    # A run lists its predictions and its report before it knows whether there will be any.
+    missing = sorted(name for name in names if not (folder / name).is_file())
+    if lost := [name for name in missing if any(fnmatchcase(name, kind) for kind in (*MODEL_FILES, "*.py"))]:
+        raise ModelError(f"{folder}: {', '.join(lost[:4])} is missing, which its run has written. Train it again.")
+    return names - set(missing)
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in name
+
+
+def _by_name(folder: Path) -> set[str]:
+    kinds = (*MODEL_FILES, CARD, REPORT, *(["*.py"] if _names_code(folder) else []))
+    return {path.name for kind in kinds for path in folder.glob(kind) if path.is_file()}
+
+
+def _names_code(folder: Path) -> bool:
+    return any("auto_map" in _json(path) for path in folder.glob("*config.json"))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: is no JSON ({error}).") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _clean(folder: Path, name: str, repository: str) -> Content:
+    """A file as it is, or its content without paths where it has any."""
+    path = folder / name
+    if name == CARD:
+        return _card(folder, repository)
+    if name == RECORD:
+        before = _json(path)
+        after = portable(before)
+    elif name.endswith("config.json"):
+        before = _json(path)
+        after = before | {key: without_paths(before[key]) for key in _ORIGINS if isinstance(before.get(key), str)}
+        if name == _ADAPTER:
+            after |= {_BASE: _base(folder, before, repository)}
+    else:
+        return path
+    return path if before == after else (json.dumps(after, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _card(folder: Path, repository: str) -> Content:
+    """The card, whose examples load the model by the name that it now has."""
+    path = folder / CARD
+    record = RunFolder(folder).record() or {"arguments": {}}
+    before = path.read_text(encoding="utf-8")
+    names = json.dumps(model_name(record["arguments"], folder.name)), json.dumps(repository)
+    after = re.sub(
+        r"^```python\n.*?^```", lambda block: block[0].replace(*names), before, flags=re.DOTALL | re.MULTILINE
+    )
+    return path if before == after else after.encode()
+
+
+def _base(folder: Path, adapter: dict[str, Any], repository: str) -> Any:
+    """What an adapter belongs to, as others will find it.
+
+    With its base beside it, that is the repository itself: Transformers would fetch the model that the adapter was
+    trained from, with neither its tags nor its head (pipelines/__init__.py, 5.23).
+    """
+    if any(folder.glob("model*.safetensors")):
+        return repository
+    base = adapter.get(_BASE)
+    if isinstance(base, str) and without_paths(base) != base:
+        raise ModelError(
+            f"{folder / _ADAPTER}: belongs to {base}, a model of this machine, so nobody else could use it. Train "
+            "with --lora_merge true, or put the base beside it."
+        )
+    return base
+
+
+def portable(record: Any) -> Any:
+    """A record in which every path is cut to its last part, whatever it stands in."""
+    return _each_text(record, "", lambda key, text: _name(text) if key in _FOLDERS else without_paths(text))
+
+
+def _each_text(value: Any, key: str, change: Callable[[str, str], str]) -> Any:
+    if isinstance(value, str):
+        return change(key, value)
+    if isinstance(value, list):
+        return [_each_text(item, key, change) for item in value]
+    if isinstance(value, dict):
+        return {name: _each_text(item, str(name), change) for name, item in value.items()}
+    return value
+
+
+def without_paths(text: str) -> str:
+    """A text with every path in it cut to its last part; a path with spaces, where it is the whole text."""
+    there = os.path.exists(os.path.expanduser(text))
+    if re.search(r"[/\\]", text) and (there or (looks_like_path(text) and not re.search(r"\s|:/|=", text))):
+        return _name(text)
+    return _PATH.sub(lambda found: _name(found[0]), text)
+
+
+def _name(path: str) -> str:
+    parts = [part for part in re.split(r"[\\/]", path) if part not in ("", ".", "..", "~")]
+    return parts[-1] if parts else "."

@@ -1,0 +1,111 @@
+"""The metadata of a model card: what the Hub files a model under, and the index of its figures.
+
+The index follows the model card specification of the Hub (`model-index`): every figure with the task, and with the
+name, split and revision of the data that it was measured on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from hf_tagging.markdown import is_finite, visible
+from hf_tagging.publishing import provenance
+from hf_tagging.publishing.provenance import Record, Results
+
+_TASK_NAMES = {
+    "pos": ("part-of-speech", "Part-of-speech tagging"),
+    "ner": ("named-entity-recognition", "Named-entity recognition"),
+}
+# By the Hub's own metric names. Word accuracy of a NER model is said to be that.
+_INDEXED = {
+    "pos": (("accuracy", "accuracy", "Accuracy"), ("macro_f1", "f1", "Macro F1")),
+    "ner": (
+        ("precision", "precision", "Entity precision"),
+        ("recall", "recall", "Entity recall"),
+        ("f1", "f1", "Entity F1"),
+        ("accuracy", "accuracy", "Word accuracy"),
+    ),
+}
+
+
+class SeedSpread(NamedTuple):
+    """A figure over runs that differ in their seed alone: how many, their mean and sample standard deviation."""
+
+    runs: int
+    mean: float
+    deviation: float
+
+
+def over_seeds(results: Results, seeds: Sequence[Results], split: str, key: str) -> SeedSpread | None:
+    """A figure over a run and the same run with other seeds; None without others, or where one lacks it."""
+    values = [(run.get(split) or {}).get(key) for run in (results, *seeds)]
+    measured = [float(value) for value in values if is_finite(value)]
+    if not seeds or len(measured) < len(values):
+        return None
+    return SeedSpread(len(measured), fmean(measured), stdev(measured))
+
+
+def metadata(record: Record, results: Results, seeds: Sequence[Results], name: str) -> ModelCardData:
+    """The metadata of a card.
+
+    Args:
+        record: Of the run, with `task` and `arguments`.
+        results: Per split, every figure.
+        seeds: Results of the same run with other seeds.
+        name: Of the model.
+    """
+    model, train = provenance.model(record), provenance.source(record, "train")
+    figures = list(_figures(record, results, seeds))
+    english = provenance.is_sample(record, ["train"]) or bool(train and train.hub == "eriktks/conll2003")
+    return ModelCardData(
+        language="en" if english and provenance.trained(record) else None,
+        library_name="transformers",
+        pipeline_tag="token-classification",
+        tags=["token-classification", "hf_tagging", _TASK_NAMES[record["task"]][0]],
+        base_model=model.hub if model else None,
+        datasets=[train.hub] if train and train.hub and provenance.trained(record) else None,
+        metrics=list(dict.fromkeys(figure.metric_type for figure in figures)) or None,
+        model_name=name if figures else None,
+        eval_results=figures or None,
+    )
+
+
+def _figures(record: Record, results: Results, seeds: Sequence[Results]) -> Iterator[EvalResult]:
+    """The figures of the model itself, each followed by its mean over seeds where there are any."""
+    for split, scores in results.items():
+        where = _where(record, split)
+        for key, metric, label in _INDEXED[record["task"]]:
+            if not is_finite(scores.get(key)):
+                continue
+            yield EvalResult(**where, metric_type=metric, metric_name=label, metric_value=float(scores[key]))
+            if found := over_seeds(results, seeds, split, key):
+                yield EvalResult(
+                    **where,
+                    metric_type=metric,
+                    metric_name=f"{label} (mean of {found.runs} seeds)",
+                    metric_value=round(found.mean, 6),
+                    metric_args={"seeds": found.runs, "standard_deviation": round(found.deviation, 6)},
+                )
+
+
+def _where(record: Record, split: str) -> dict[str, Any]:
+    """What a figure was measured on, in the terms of `EvalResult`."""
+    source = provenance.source(record, split) or provenance.Source("unknown")
+    limit = provenance.limit(record, "max_eval_samples")
+    # The Hub's own split of that name may be another than the one that a run has cut from the training split.
+    cut = {name: value for name, value in provenance.held_out(record["arguments"], split).items() if value is not None}
+    options = ({"held_out_of": "train"} | cut if cut else {}) | ({"max_eval_samples": limit} if limit else {})
+    return {
+        "task_type": "token-classification",
+        "task_name": _TASK_NAMES[record["task"]][1],
+        "dataset_type": source.hub or provenance.slug(source.name) or "local",
+        "dataset_name": source.hub or source.name,
+        "dataset_config": record["arguments"].get("dataset_config") if source.hub else None,
+        "dataset_revision": provenance.revision(record) if source.hub else None,
+        "dataset_split": visible(split),
+        "dataset_args": options or None,
+    }

@@ -1,0 +1,242 @@
+"""A page in the browser to try taggers: text or a file in, tags and entities in colour out, models side by side.
+
+The page and what it loads come from the machine that runs it; nothing is reported anywhere. Needs gradio
+(``pip install 'hf-tagging[demo]'``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_tagging.errors import ConfigError
+from hf_tagging.hub import first_line
+from hf_tagging.publishing.demo_models import known_figures, load_taggers, name_models
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+
+    from hf_tagging.inference.tagger import Tagger
+    from hf_tagging.publishing.demo_actions import DemoActions
+
+__all__ = ["build_demo", "known_figures", "launch_demo", "launch_options", "load_taggers"]
+
+_EXAMPLES = (
+    "Jordan will book a table in May because the chef from Lisbon loves her book.",
+    "On Tuesday, Maria Duarte left Acme Corp. in New York for the European Parliament in Strasbourg.",
+    "Didn't the Nile flood Aswan again? I read it at https://example.org/news, twice.",
+)
+_FORMATS = (
+    ("told by the file", ""),
+    ("column: a word per line", "column"),
+    ("jsonl: tokens or text in every line", "jsonl"),
+    ("text: a text per line", "text"),
+)
+_CLEAN_EVERY, _KEEP = 600, 3600  # seconds: files of the page are looked through, and removed when older
+# Tagging takes all cores, and a tokenizer is not made for two threads: one request after the other.
+_ONE_AT_A_TIME = {"concurrency_id": "tagger", "concurrency_limit": 1}
+
+
+def launch_demo(
+    models: Sequence[str],
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    share: bool = False,
+    device: str | None = None,
+    trust_remote_code: bool = False,
+    open_browser: bool = True,
+) -> None:
+    """Serves the demo until Ctrl-C; files that it was given are removed at the end.
+
+    Args:
+        models: Output folders of runs, or names on the Hub.
+        host: Address to listen on; ``0.0.0.0`` lets other machines in.
+        port: Port to listen on; None: the first free one from 7860.
+        share: Ask gradio for a public address, which goes through a server of Hugging Face.
+        device: Where to run; None: the accelerator if there is one.
+        trust_remote_code: Run code that comes with a model.
+        open_browser: Open the page, where there is a screen.
+
+    Raises:
+        ConfigError: If gradio is not installed, no model was given, or the address cannot be used.
+        ModelError: If a model is not there, or is no tagger.
+    """
+    named = name_models(models)
+    with tempfile.TemporaryDirectory(prefix="hf_tagging_demo_") as folder, _files_of_gradio_in(folder):
+        load_gradio()  # before the models, which take longer to say that something is missing
+        demo = build_demo(load_taggers(named, device=device, trust_remote_code=trust_remote_code), known_figures(named))
+        try:
+            _, url, _ = demo.launch(
+                **launch_options(),
+                server_name=host,
+                server_port=port,
+                share=share,
+                inbrowser=open_browser and _has_screen(),
+                prevent_thread_lock=True,
+                quiet=True,
+            )
+        except OSError as error:  # what gradio says of it names an environment variable
+            raise ConfigError(
+                f"demo: cannot listen on {host}, port {port or '7860 or one of the next 99'}: it is in use, or the "
+                "address is not one of this machine. Give another --port or --host."
+            ) from error
+        print(f"The demo is at {url} (Ctrl-C ends it).", flush=True)
+        _wait_for_interrupt()
+        demo.close(verbose=False)
+    print("\nThe demo has ended.")
+
+
+def build_demo(taggers: Mapping[str, Tagger], figures: Mapping[str, str] | None = None) -> Blocks:
+    """Builds the page; ``build_demo(taggers).launch(**launch_options())`` serves it.
+
+    Args:
+        taggers: By the names that the page shows.
+        figures: What is known of how good they are, such as ``F1 0.9123 on its test split``, by the same names.
+
+    Raises:
+        ConfigError: If gradio is not installed, or there is no tagger.
+    """
+    gradio = load_gradio()
+    from hf_tagging.publishing.demo_actions import DemoActions
+    from hf_tagging.publishing.demo_page import escaped, models_note
+
+    actions = DemoActions(taggers)
+    names = list(taggers)
+    title = names[0] if len(names) == 1 else f"{len(names)} taggers side by side"
+    page: Blocks = gradio.Blocks(title=title, analytics_enabled=False, delete_cache=(_CLEAN_EVERY, _KEEP))
+    with page:
+        schemas = {name: tagger.schema for name, tagger in taggers.items()}
+        gradio.HTML(f"<h1>{escaped(title)}</h1>{models_note(schemas, figures or {})}", elem_id="about")
+        with gradio.Tab("Text"):
+            _text_tab(gradio, actions)
+        with gradio.Tab("File"):
+            _file_tab(gradio, actions)
+        _program_interface(gradio, actions)
+    return page
+
+
+def launch_options() -> dict[str, Any]:
+    """How the page is served: our looks, files up to a size, and none of what gradio would report or remember."""
+    from hf_tagging.publishing.demo_actions import MOST_BYTES
+    from hf_tagging.publishing.demo_page import STYLE
+
+    themes = load_gradio().themes
+    # Fonts that come with gradio. Its semi-bold has no Latin letters (gradio 6.31), so bold stands in for it.
+    font = (themes.utils.fonts.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif")
+    return {
+        "theme": themes.Default(primary_hue="indigo", font=font),
+        "css": STYLE,
+        "max_file_size": MOST_BYTES,
+        "footer_links": ["api"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+    }
+
+
+def load_gradio() -> Any:
+    """The module, imported with its telemetry off.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    try:
+        return importlib.import_module("gradio")
+    except ImportError as error:
+        raise ConfigError(
+            f"demo: needs gradio, which is not installed ({first_line(error)}). Type: pip install 'hf-tagging[demo]'"
+        ) from error
+
+
+def _text_tab(gradio: Any, actions: DemoActions) -> None:
+    names = list(actions.taggers)
+    text = gradio.Textbox(
+        label="Text", lines=4, max_lines=16, placeholder="Type or paste a text; Shift+Enter tags it.", elem_id="text"
+    )
+    chosen = gradio.CheckboxGroup(names, value=names, label="Models", visible=len(names) > 1, elem_id="models")
+    button = gradio.Button("Tag", variant="primary", elem_id="tag")
+    gradio.Examples([[example] for example in _EXAMPLES], text, cache_examples=False, label="Examples")
+    answer = gradio.HTML(elem_id="answer")
+    gradio.on(
+        [button.click, text.submit],
+        actions.show_text,
+        [text, chosen],
+        answer,
+        api_visibility="private",
+        **_ONE_AT_A_TIME,
+    )
+
+
+def _file_tab(gradio: Any, actions: DemoActions) -> None:
+    names = list(actions.taggers)
+    with gradio.Row():
+        upload = gradio.File(label="A file of up to 5 MB, in UTF-8", height=180, elem_id="upload")
+        pasted = gradio.Textbox(label="Or its lines, pasted", lines=6, max_lines=6, elem_id="pasted")
+    with gradio.Row():
+        format = gradio.Dropdown(list(_FORMATS), value="", label="Format", elem_id="format")
+        model = gradio.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, elem_id="model")
+    button = gradio.Button("Tag the file", variant="primary", elem_id="tag-file")
+    note = gradio.HTML(elem_id="file-note")
+    download = gradio.DownloadButton("Download", visible=False, elem_id="download")
+    folder = Path(upload.GRADIO_CACHE)  # what lies below it, gradio serves, and removes when it is old
+
+    def tag_upload(path: str | None, lines: str, kind: str, name: str) -> tuple[str, Any]:
+        shown, tagged = actions.show_file(path, lines, kind, name, folder)
+        label = f"Download {tagged.name}" if tagged else "Download"
+        return shown, gradio.DownloadButton(label, value=tagged, visible=tagged is not None)
+
+    inputs = [upload, pasted, format, model]
+    button.click(tag_upload, inputs, [note, download], api_visibility="private", **_ONE_AT_A_TIME)
+
+
+def _program_interface(gradio: Any, actions: DemoActions) -> None:
+    """The endpoint ``/tag`` of the HTTP interface."""
+    from hf_tagging.errors import TaggingError
+
+    def tag(text: str, model: str = "") -> dict[str, Any]:
+        """Tags a text; model: one of the page's, or nothing for the first."""
+        try:
+            return actions.tag(text, model)
+        except TaggingError as error:
+            raise gradio.Error(str(error), print_exception=False) from error
+
+    gradio.api(tag, api_name="tag", **_ONE_AT_A_TIME)
+
+
+@contextmanager
+def _files_of_gradio_in(folder: str) -> Iterator[None]:
+    """Uploads and what is made of them go below a folder, which the caller removes."""
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GRADIO_TEMP_DIR"]
+        else:
+            os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def _has_screen() -> bool:
+    """Elsewhere `webbrowser` may open a browser of text in the terminal, over our lines."""
+    return sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+
+
+def _wait_for_interrupt() -> None:
+    """Returns at Ctrl-C, or when the process is asked to end."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,187 @@
+"""What the demo does when a button is pressed, without the page around it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_tagging.errors import ConfigError, DataError, TaggingError
+from hf_tagging.inference.files import FORMATS, tag_file
+from hf_tagging.inference.results import TaggedText
+from hf_tagging.publishing.demo_page import Answer, answers_page, error_note, file_note, hues_of
+
+if TYPE_CHECKING:
+    from hf_tagging.inference.tagger import Tagger
+
+MOST_CHARACTERS = 200_000  # of a text; a longer one is a file's affair
+MOST_BYTES = 5 * 2**20  # of a file
+_PREVIEW_LINES, _PREVIEW_WIDTH = 12, 300
+
+
+class DemoActions:
+    """Answers what the page asks.
+
+    Args:
+        taggers: By the names that the page shows.
+    """
+
+    def __init__(self, taggers: Mapping[str, Tagger]):
+        if not taggers:
+            raise ConfigError("build_demo: no tagger was given.")
+        self.taggers = dict(taggers)
+        self._hues = hues_of(tagger.schema for tagger in self.taggers.values())
+
+    def show_text(self, text: str | None, names: Sequence[str] | None) -> str:
+        """Tags a text with one or more taggers.
+
+        Args:
+            text: The text.
+            names: Of the taggers; None: all.
+
+        Returns:
+            HTML: the answers side by side, or one sentence on what is wrong.
+        """
+        try:
+            chosen = list(self.taggers) if names is None else list(names)
+            if not chosen:
+                raise ConfigError("No model is chosen: tick at least one.")
+            answers = [self._tagged(text, name) for name in chosen]
+        except TaggingError as error:
+            return error_note(str(error))
+        return answers_page(self._compared(chosen, answers), self._hues)
+
+    def tag(self, text: str, model: str = "") -> dict[str, Any]:
+        """Tags a text, for programs.
+
+        Args:
+            text: The text.
+            model: Name of the tagger; empty: the first.
+
+        Returns:
+            ``model``, ``words`` with their places, tags and scores, and ``entities``, as JSON.
+
+        Raises:
+            TaggingError: If the text has no words or is too long, or there is no such tagger.
+        """
+        name = model or next(iter(self.taggers))
+        tagged = self._tagged(text, name)
+        return {
+            "model": name,
+            "words": [asdict(word) for word in tagged.words],
+            "entities": [asdict(entity) for entity in tagged.entities],
+        }
+
+    def show_file(
+        self, path: str | None, pasted: str | None, format: str | None, name: str, folder: Path
+    ) -> tuple[str, Path | None]:
+        """Tags a file, or what was pasted in the place of one.
+
+        Args:
+            path: Of the uploaded file; it comes before what was pasted.
+            pasted: Content of a file.
+            format: One of `FORMATS`; None or empty: found.
+            name: Of the tagger.
+            folder: Where to put the tagged file, in a folder of its own.
+
+        Returns:
+            HTML, what was tagged or one sentence on what is wrong; and the tagged file, None where there is none.
+        """
+        own = folder / f"tagged-{secrets.token_hex(8)}"
+        own.mkdir(parents=True)
+        source = _pasted_file(pasted or "", own) if path is None else Path(path)
+        target = own / "tagged"
+        try:
+            counts = tag_file(self._tagger(name), _checked(source), target, format=format or None)
+            if not counts.words:
+                raise DataError(f"{source}: there are no words in it.")
+            tagged = target.rename(own / _name_of_tagged(source, target))
+        except TaggingError as error:
+            for leftover in own.iterdir():
+                leftover.unlink()
+            own.rmdir()
+            return error_note(_for_page(str(error), source)), None
+        if path is None:
+            source.unlink()
+        return file_note(counts.sentences, counts.words, tagged.name, _beginning(tagged)), tagged
+
+    def _tagger(self, name: str) -> Tagger:
+        if name not in self.taggers:
+            raise ConfigError(f"There is no model {name!r:.80} here; there is {', '.join(self.taggers)}.")
+        return self.taggers[name]
+
+    def _tagged(self, text: str | None, name: str) -> TaggedText:
+        tagger = self._tagger(name)
+        if len(text or "") > MOST_CHARACTERS:
+            raise DataError(
+                f"The text has {len(text or ''):,} characters; expected at most {MOST_CHARACTERS:,}. Tag it as a file."
+            )
+        tagged = tagger.tag_text((text or "").encode("utf-8", "replace").decode())  # JSON can spell half a character
+        if not tagged.words:
+            raise DataError("The text has no words: type some first.")
+        return tagged
+
+    def _compared(self, names: Sequence[str], tagged: Sequence[TaggedText]) -> list[Answer]:
+        """Answers with the words that taggers of the same tags read differently."""
+        schemas = [self.taggers[name].schema for name in names]
+        tags = [[word.tag for word in text.words] for text in tagged]
+        answers = []
+        for name, text, schema, own in zip(names, tagged, schemas, tags, strict=True):
+            others = [x for x, s in zip(tags, schemas, strict=True) if set(s.tags) == set(schema.tags)]
+            differing = frozenset(i for i, tag in enumerate(own) if any(other[i] != tag for other in others))
+            answers.append(Answer(name, text, schema, differing))
+        return answers
+
+
+def _pasted_file(content: str, folder: Path) -> Path:
+    """What was pasted, as a file whose suffix says JSON Lines where its first line is an object."""
+    first = next((line for line in content.splitlines() if line.strip()), "")
+    file = folder / ("pasted.jsonl" if _is_object(first) else "pasted.txt")
+    file.write_text(content, encoding="utf-8", errors="replace", newline="")
+    return file
+
+
+def _checked(source: Path) -> Path:
+    size = source.stat().st_size if source.is_file() else 0
+    if size == 0:
+        raise DataError("There is nothing to tag: choose a file that is not empty, or paste its lines.")
+    if size > MOST_BYTES:
+        raise DataError(
+            f"{source} has {size:,} bytes; expected at most {MOST_BYTES:,}. On your machine, hf-tagging predict tags "
+            "files of any size."
+        )
+    return source
+
+
+def _for_page(message: str, source: Path) -> str:
+    """An error's text without a folder of the server, and with what the page has in the place of a flag."""
+    message = message.replace(str(source), source.name)
+    for format in FORMATS:
+        message = message.replace(f"--format {format}", f"the format {format}")
+    return message
+
+
+def _name_of_tagged(source: Path, tagged: Path) -> str:
+    """The source's name with ``.tagged`` in it; lines of text come back as JSON Lines, which the name has to say."""
+    with open(tagged, encoding="utf-8") as file:
+        is_json = _is_object(file.readline())
+    suffix = ".jsonl" if is_json and source.suffix.lower() not in (".jsonl", ".ndjson", ".json") else source.suffix
+    return f"{source.stem}.tagged{suffix}"
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _beginning(file: Path) -> str:
+    with open(file, encoding="utf-8") as stream:
+        lines = [line.rstrip("\n") for line in islice(stream, _PREVIEW_LINES + 1)]
+    shown = [line if len(line) <= _PREVIEW_WIDTH else line[:_PREVIEW_WIDTH] + "…" for line in lines[:_PREVIEW_LINES]]
+    return "\n".join(shown + ["…"] * (len(lines) > _PREVIEW_LINES))

@@ -1,0 +1,105 @@
+"""The taggers of a demo: what they are called, loading them, and what is known of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_tagging.data.files import looks_like_path
+from hf_tagging.errors import ConfigError
+from hf_tagging.markdown import is_number, visible
+
+if TYPE_CHECKING:
+    from hf_tagging.inference.tagger import Tagger
+
+_RESULTS = "results.json"
+
+
+def name_models(models: Sequence[str]) -> dict[str, str]:
+    """What to call each model: a name on the Hub as it is, a folder by the last parts of its path that tell it apart.
+
+    Args:
+        models: Folders and names on the Hub; one that is given twice counts once.
+
+    Returns:
+        Name to model, in the order given.
+
+    Raises:
+        ConfigError: If there are none.
+    """
+    by_place: dict[tuple[str, ...], str] = {}
+    for model in map(str, models):
+        by_place.setdefault(_parts(model), model)
+    unique = list(by_place.values())
+    if not unique:
+        raise ConfigError("demo: no model was given. Give the output folder of a run, or a name on the Hub.")
+    longest = max(len(_parts(model)) for model in unique)
+    for depth in range(1, longest + 1):
+        names = [visible("/".join(_parts(model)[-depth:])) for model in unique]
+        if len(set(names)) == len(unique):
+            break
+    return dict(zip(names, unique, strict=True))
+
+
+def _parts(model: str) -> tuple[str, ...]:
+    return Path(model).resolve().parts if Path(model).is_dir() else (model,)
+
+
+def load_taggers(
+    models: Mapping[str, str | Path], *, device: str | None = None, trust_remote_code: bool = False
+) -> dict[str, Tagger]:
+    """Loads the taggers of a demo.
+
+    Args:
+        models: Name to folder, or to name on the Hub.
+        device: Where to run; None: the accelerator if there is one.
+        trust_remote_code: Run code that comes with a model.
+
+    Raises:
+        ModelError: If one is not there, or is no tagger.
+        ConfigError: If there is no such device.
+    """
+    from hf_tagging.inference.tagger import Tagger
+
+    return {
+        name: Tagger.from_pretrained(str(model), device=device, trust_remote_code=trust_remote_code)
+        for name, model in models.items()
+    }
+
+
+def known_figures(models: Mapping[str, str | Path]) -> dict[str, str]:
+    """What the evaluation of each run gave, in a few words, such as ``F1 0.9123 on its test split``.
+
+    Args:
+        models: Name to folder, or to name on the Hub, whose `results.json` is looked for there.
+
+    Returns:
+        Only those of which there is a figure.
+    """
+    found = {name: _figure(_results(str(model))) for name, model in models.items()}
+    return {name: figure for name, figure in found.items() if figure}
+
+
+def _results(model: str) -> Any:
+    """What `results.json` holds; None where there is none, or none that can be read."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError
+
+    try:
+        is_local = Path(model).is_dir() or looks_like_path(model)
+        file = Path(model) / _RESULTS if is_local else Path(hf_hub_download(model, _RESULTS))
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, EntryNotFoundError, HfHubHTTPError, HTTPError):
+        return None  # a tagger needs no figures; a demo without one says nothing of them
+
+
+def _figure(results: Any) -> str | None:
+    """A run of entities has an F1 over entities; one of parts of speech has none, but an accuracy."""
+    for split in ("test", "validation"):
+        scores = results.get(split) if isinstance(results, dict) else None
+        for key, label in (("f1", "F1"), ("accuracy", "accuracy")):
+            if isinstance(scores, dict) and is_number(scores.get(key)):
+                return f"{label} {scores[key]:.4f} on its {split} split"
+    return None

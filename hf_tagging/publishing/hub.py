@@ -1,0 +1,198 @@
+"""Putting a model on the Hub: looked through, then sent in one commit, so that nobody ever sees half of it.
+
+    folder ──► bundle: what is sent ──► leaks: refused? ──► weights uploaded ──► one commit: all of it, or nothing
+
+The weights go first, and what has arrived is known by its hash: a push that failed is taken up where it ended. Not by
+`upload_folder`, which commits in several parts where Xet is installed (huggingface_hub 2.4).
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub.errors import LocalTokenNotFoundError
+from huggingface_hub.utils import validate_repo_id
+
+from hf_tagging.errors import ConfigError, OutputError, TaggingError
+from hf_tagging.hub import hub_errors, insist
+from hf_tagging.publishing.bundle import MODEL_FILES, REPORT, Content, bundle
+from hf_tagging.publishing.leaks import Leak, find_leaks, is_text, own_folders, own_secrets
+from hf_tagging.training.folder import RECORD
+from hf_tagging.training.pushing import is_private, repository_name
+
+if TYPE_CHECKING:
+    from hf_tagging.training.run import TaggingRun
+
+logger = logging.getLogger("hf_tagging")
+
+# What an earlier push may have left that would change, or wrongly praise, the model that comes after it.
+_REPLACED = (*MODEL_FILES, REPORT, RECORD, "results.json", "predictions/*")
+_WORDS = ("predictions/", REPORT)
+_MOST_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What was sent, or would be.
+
+    Attributes:
+        name: The repository; in full, once the Hub was asked.
+        address: Of the commit; of the repository where it was a dry run.
+        files: Size in bytes of each file by its name there.
+        private: Whether a new repository is private.
+    """
+
+    name: str
+    address: str
+    files: dict[str, int]
+    private: bool
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together."""
+        return sum(self.files.values())
+
+
+def push_folder(
+    folder: str | Path,
+    name: str,
+    *,
+    private: bool = True,
+    revision: str | None = None,
+    token: str | None = None,
+    dry_run: bool = False,
+) -> Pushed:
+    """Puts the model of a folder on the Hub, in one commit.
+
+    Args:
+        folder: Of a run, of an export, or of any saved model.
+        name: OWNER/NAME, or NAME alone: of the token's owner.
+        private: Whether a repository that is not there yet is made a private one.
+        revision: Branch to commit to, made where it is not there; None: main.
+        token: For the Hub; None: that of `hf auth login` or HF_TOKEN.
+        dry_run: Look for what would be sent and for what must not be, and ask nobody.
+
+    Returns:
+        What was sent.
+
+    Raises:
+        ModelError: If there is no whole model in the folder.
+        ConfigError: If no repository can have such a name.
+        OutputError: If its run has not finished; if a secret or a path of this machine is in a file; if the Hub
+            refuses, or is not there. Then it is as it was before.
+    """
+    folder = Path(folder)
+    _check_name(name)
+    files = bundle(folder, name)
+    _refuse_leaks(folder, files, token)
+    sizes = {file: _size(content) for file, content in files.items()}
+    if dry_run:
+        return Pushed(name, f"{constants.ENDPOINT}/{name}", sizes, private)
+    command = shlex.join(["hf-tagging", "push", str(folder), name])
+    advice = f"Nothing of this was published, and {folder} is complete: `{command}` sends it, without what has arrived."
+    with hub_errors(f"push to {name}", advice=advice):
+        full_name, address = _send(folder, name, private, revision, token)
+    return Pushed(full_name, address, sizes, private)
+
+
+def push_finished(run: TaggingRun) -> None:
+    """Pushes a run that has ended, where ``--push_to_hub`` was given: once, and the other processes wait.
+
+    Args:
+        run: After its record was closed.
+
+    Raises:
+        TaggingError: If that fails; the folder is complete all the same.
+    """
+    training = run.arguments.training
+    if not training.push_to_hub:
+        return
+    failed: TaggingError | None = None
+    if run.state.is_main_process:
+        try:
+            pushed = push_folder(
+                run.folder.path,
+                repository_name(training),
+                private=is_private(training),
+                revision=training.hub_revision,
+                token=training.hub_token,
+            )
+            logger.info("Pushed to %s", pushed.address)
+        except TaggingError as error:
+            failed = error
+    run.state.wait_for_everyone()
+    if failed is not None:
+        raise failed
+
+
+def _check_name(name: str) -> None:
+    try:
+        validate_repo_id(name)
+    except ValueError as error:
+        raise ConfigError(f"{name}: not a name that the Hub takes. Give OWNER/NAME. ({error})") from error
+
+
+def _size(content: Content) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def _refuse_leaks(folder: Path, files: dict[str, Content], token: str | None) -> None:
+    folders, secrets = own_folders(folder), own_secrets(token, get_token())
+    found: list[Leak] = []
+    for name, content in files.items():
+        if not is_text(name):
+            continue
+        read = content if isinstance(content, bytes) else content.read_bytes()
+        found += find_leaks(name, read, folders=folders, secrets=secrets)
+    if found:
+        lines = [f"  {leak}" for leak in found[:_MOST_SHOWN]]
+        rest = [f"  and {len(found) - _MOST_SHOWN:,} more"] if len(found) > _MOST_SHOWN else []
+        raise OutputError(
+            "\n".join([f"{folder}: was not sent, for others would see in it", *lines, *rest])
+            + "\nTake them out of these files and type the command again; a key that was written down anywhere is "
+            "better replaced."
+        )
+
+
+def _send(folder: Path, name: str, private: bool, revision: str | None, token: str | None) -> tuple[str, str]:
+    """Creates what is not there yet, uploads, commits; gives the repository's full name and the commit's address."""
+    if (token or get_token()) is None and not constants.HF_HUB_OFFLINE:
+        raise LocalTokenNotFoundError("no token")
+    api = HfApi(endpoint=constants.ENDPOINT, token=token)
+    full_name = insist(lambda: api.create_repo(name, private=private, exist_ok=True)).repo_id
+    if revision and not revision.startswith("refs/"):
+        insist(lambda: api.create_branch(full_name, branch=revision, exist_ok=True))
+    files = bundle(folder, full_name)
+    if any(file.startswith(_WORDS) for file in files) and not insist(lambda: api.repo_info(full_name)).private:
+        logger.warning("%s is public, and the report and the predictions quote the data: may they?", full_name)
+    additions = _additions(files)
+    api.preupload_lfs_files(full_name, additions=additions, revision=revision, free_memory=False)
+
+    # A commit may have been made and its answer lost. Asked anew, with operations of their own, the client finds the
+    # files there, unchanged, and commits nothing a second time.
+    def commit() -> str:
+        nonlocal additions
+        changes, additions = [*_removals(api, full_name, revision, files), *additions], _additions(files)
+        made = api.create_commit(full_name, changes, commit_message="Push with hf_tagging", revision=revision)
+        return str(made.commit_url)
+
+    return full_name, insist(commit)
+
+
+def _additions(files: dict[str, Content]) -> list[CommitOperationAdd]:
+    return [CommitOperationAdd(file, content) for file, content in files.items()]
+
+
+def _removals(
+    api: HfApi, name: str, revision: str | None, files: dict[str, Content]
+) -> list[CommitOperationAdd | CommitOperationDelete]:
+    """Removes an earlier model's files: an adapter, or more parts of its weights, would change what this one says."""
+    there = api.list_repo_files(name, revision=revision)
+    old = [file for file in there if file not in files and any(fnmatchcase(file, kind) for kind in _REPLACED)]
+    return [CommitOperationDelete(file) for file in old]

@@ -1,0 +1,187 @@
+"""`report.html`: the analysis of a run's predictions as a page beside its model.
+
+Words, gold and predicted tags are those of ``predictions/SPLIT.conll``. The run's own tagger reads the words again for
+its probabilities, and some of them in lower and in upper case. Where it does not give the tags of the file, it is not
+the model that was scored, and what would rest on it is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_tagging.atomic import whole_file
+from hf_tagging.errors import ConfigError, ModelError
+from hf_tagging.evaluation.analysis import Casings, analyse
+from hf_tagging.evaluation.answers import Answers
+from hf_tagging.evaluation.metrics import Array
+from hf_tagging.evaluation.report import spelled
+from hf_tagging.evaluation.rereading import Rereading, reread
+from hf_tagging.evaluation.runs import read_predictions
+from hf_tagging.evaluation.seen import read_seen
+from hf_tagging.hub import first_line
+from hf_tagging.publishing import provenance
+from hf_tagging.training.folder import RECORD, RunFolder
+
+if TYPE_CHECKING:
+    from hf_tagging.inference.tagger import Tagger
+
+REPORT = "report.html"
+MOST_CASED = 500  # sentences
+_BLOCK = 1_000  # sentences that are read again at a time
+_NOT_NOTED = "Which words training has was not noted: the run did not train, or was made before that was done."
+_NO_WORDS = "There are no words."
+_NOT_LOADED = "The model of this folder could not be loaded when the report was made."
+_NO_MEMORY = "The device had no memory left for the model. Type: hf-tagging report DIR --device cpu"
+_COLUMNS = "The model reads further columns of the data, which its predictions do not hold."
+
+logger = logging.getLogger(__name__)
+
+
+def write_report(
+    folder: str | Path, *, split: str | None = None, device: Any = None, trust_remote_code: bool = False
+) -> Path:
+    """Writes ``report.html`` into the folder of a run.
+
+    Args:
+        folder: Of the run, with its model, ``run.json`` and ``predictions/``.
+        split: ``"test"`` or ``"validation"``; None: test where there are predictions for it, else validation.
+        device: Where the model reads the words again; see `Tagger`.
+        trust_remote_code: Run code that comes with the model.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ConfigError: If the folder holds no run, or no predictions for the split, or there is no such device.
+        DataError: If the predictions cannot be read.
+    """
+    path = Path(folder)
+    analysis = analyse_run(path, split=split, device=device, trust_remote_code=trust_remote_code)
+    return write_page(path, analysis)
+
+
+def analyse_run(
+    folder: Path, *, split: str | None = None, device: Any = None, trust_remote_code: bool = False
+) -> dict[str, Any]:
+    """Analyses the predictions in a run's folder; see `write_report` and `hf_tagging.evaluation.analysis.analyse`."""
+    record = _record(folder)
+    split = _split(folder, split)
+    answers = Answers(record["task"], *read_predictions(_predictions(folder, split)))
+    reading, casings = _ask(folder, answers, device, trust_remote_code)
+    return analyse(
+        answers,
+        name=provenance.model_name(record["arguments"], None),
+        split=split,
+        scheme=(record.get("scheme") or {}).get("target"),
+        history=record.get("history") or [],
+        seen=read_seen(folder, split) or _NOT_NOTED,
+        reading=reading,
+        casings=casings,
+    )
+
+
+def write_page(folder: Path, analysis: dict[str, Any]) -> Path:
+    """Writes the page of an analysis, and notes in ``run.json`` that it is the run's.
+
+    Args:
+        folder: Of the run.
+        analysis: As `analyse_run` gives it.
+
+    Returns:
+        The page's path.
+    """
+    from hf_tagging.publishing.report_page import report_page
+
+    page = report_page(analysis)
+    run = RunFolder(folder)
+    record = _record(folder)
+    if REPORT not in record["files"]:  # of a run that was made before there were reports
+        run.write(RECORD, record | {"files": sorted([*record["files"], REPORT])})
+    with whole_file(folder / REPORT) as file:
+        file.write(page)
+    return folder / REPORT
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record = RunFolder(folder).record()
+    if record is None:
+        what = f"{RECORD} is damaged" if (folder / RECORD).exists() else f"holds no run (no {RECORD})"
+        raise ConfigError(f"{folder}: {what}. Give the output folder of a run.")
+    return record
+
+
+def _predictions(folder: Path, split: str) -> Path:
+    return folder / "predictions" / f"{split}.conll"
+
+
+def _split(folder: Path, split: str | None) -> str:
+    """The split to report on: the one that is asked for, or the best that there is."""
+    there = [name for name in ("test", "validation") if _predictions(folder, name).is_file()]
+    if split in there or (split is None and there):
+        return split or there[0]
+    found = f"it has predictions for {', '.join(there)}" if there else "it has no predictions: the run scored no split"
+    asked = f"no predictions for --split {split}" if split else "nothing to report on"
+    raise ConfigError(f"{folder}: {asked}; {found}.")
+
+
+def _ask(folder: Path, answers: Answers, device: Any, trust_remote_code: bool) -> tuple[Rereading | str, Casings | str]:
+    """What the tagger of a folder says of the words, and of the words in other casing; or why it was not asked."""
+    import torch
+
+    if not answers.bounds[-1]:
+        return _NO_WORDS, _NO_WORDS
+    try:
+        tagger = _tagger(folder, device, trust_remote_code)
+        if isinstance(tagger, str):
+            return tagger, tagger
+        reading = reread(answers, list(map(spelled, tagger.schema.tags)), _blocks(tagger, answers))
+        if not reading.agrees:
+            changed = (
+                f"Read again, {reading.changed:.1%} of the words get another tag than in the predictions: the model or "
+                "the file has changed since."
+            )
+            return changed, changed
+        return reading, _casings(tagger, answers, reading)
+    except torch.OutOfMemoryError as error:
+        logger.warning("%s: the report goes without probabilities (%s)", folder, first_line(error))
+        return _NO_MEMORY, _NO_MEMORY
+
+
+def _tagger(folder: Path, device: Any, trust_remote_code: bool) -> Tagger | str:
+    """The tagger of a folder, or why it cannot be asked. The reason goes into a page: it holds no path."""
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+    from hf_tagging.inference.tagger import Tagger
+
+    # At the end of a run under ZeRO 3, loading would share the weights out and wait for processes that take no part.
+    unset_hf_deepspeed_config()
+    try:
+        if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("word_features"):
+            return _COLUMNS
+        return Tagger.from_pretrained(str(folder), device=device, trust_remote_code=trust_remote_code)
+    except (ModelError, OSError, ValueError) as error:
+        logger.warning("%s: the report goes without probabilities (%s)", folder, first_line(error))
+        return _NOT_LOADED
+
+
+def _blocks(tagger: Tagger, answers: Answers) -> Iterator[Array]:
+    for first in range(0, len(answers), _BLOCK):
+        yield np.concatenate(tagger.probabilities(answers.words[first : first + _BLOCK], first=first))
+
+
+def _casings(tagger: Tagger, answers: Answers, reading: Rereading) -> Casings:
+    """Evenly spread sentences as they are, in lower case and in upper case."""
+    count = min(MOST_CASED, len(answers))
+    numbers = [i * len(answers) // count for i in range(count)]
+    words = [answers.words[i] for i in numbers]
+    cased = [[list(map(change, sentence)) for sentence in words] for change in (str.lower, str.upper)]
+    tagged = [[reading.tags[i] for i in labels.ids.tolist()] for labels in tagger.label(list(chain(*cased)))]
+    as_is = reading.tags_of(answers, numbers)
+    return numbers, {"as is": as_is, "lower case": tagged[:count], "upper case": tagged[count:]}

@@ -1,0 +1,234 @@
+// The browser of wrong sentences. Texts of the corpus reach the page as text nodes alone, never as HTML.
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const spoken = (number) => number.toLocaleString("en");
+  const COLOURS = 7, LINES = 5; // as in report_sentences.py
+  const FILTERS = ["tag", "kind", "gold", "predicted", "text"];
+  const NOTHING = { tag: "", kind: "", gold: "", predicted: "", text: "" };
+  let filter = { ...NOTHING };
+  let found = data.sentences;
+  let at = 0;
+
+  const element = (name, attributes = {}, ...children) => {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  };
+
+  // An error has no gold or no predicted side where there is no entity, which the confusion matrix calls O.
+  const side = (tag) => (tag === null && data.ner ? "O" : tag);
+
+  const matches = (error) =>
+    (!filter.tag || error.gold === filter.tag || error.predicted === filter.tag) &&
+    (!filter.kind || error.kind === filter.kind) &&
+    (!filter.gold || side(error.gold) === filter.gold) &&
+    (!filter.predicted || side(error.predicted) === filter.predicted);
+
+  const search = () => {
+    const text = filter.text.trim().toLowerCase();
+    found = data.sentences.filter(
+      (sentence) =>
+        sentence.errors.some(matches) && (!text || sentence.words.join(" ").toLowerCase().includes(text)),
+    );
+  };
+
+  const style = (tag) => {
+    const place = Math.max(0, data.styles.indexOf(tag));
+    return `c${place % COLOURS} u${(place + Math.floor(place / COLOURS)) % LINES}`;
+  };
+
+  const mark = (text, tag, wrong) => {
+    const label = element("b", {}, element("bdi", {}, tag));
+    if (wrong) {
+      label.append(element("span", { "aria-hidden": "true" }, "\u00a0✗"), element("span", { class: "unseen" }, " (wrong)"));
+    }
+    return element("mark", { class: style(tag) + (wrong ? " wrong" : "") }, text + "\u00a0", label);
+  };
+
+  const line = (who, words, spans, others) => {
+    const same = new Set(others.map((span) => JSON.stringify(span)));
+    const parts = [];
+    let next = 0;
+    for (const [start, end, tag] of [...spans].sort((a, b) => a[0] - b[0])) {
+      if (end <= next) continue;
+      const first = Math.max(start, next);
+      if (next < first) parts.push(words.slice(next, first).join(" "));
+      parts.push(mark(words.slice(first, end).join(" "), tag, !same.has(JSON.stringify([start, end, tag]))));
+      next = end;
+    }
+    if (next < words.length) parts.push(words.slice(next).join(" "));
+    const spaced = parts.flatMap((part, i) => (i ? [" ", part] : [part]));
+    const shown = element("span", { class: "words", dir: "auto" }, ...spaced);
+    return element("p", { class: "line" }, element("span", { class: "who" }, who), shown);
+  };
+
+  const wordsOf = (sentence, spans, error, tag) => {
+    if (tag === null) return null;
+    const span = spans.find(([start, end, other]) => other === tag && start < error.end && end > error.start);
+    const [start, end] = span || [error.start, error.end];
+    return sentence.words.slice(start, end).join(" ");
+  };
+
+  const quoted = (text) => ["“", element("bdi", {}, text), "”"];
+
+  const errorItem = (sentence, error) => {
+    const gold = wordsOf(sentence, sentence.gold, error, error.gold);
+    const predicted = wordsOf(sentence, sentence.predicted, error, error.predicted);
+    const apart = gold !== null && predicted !== null && gold !== predicted;
+    const said = (tag, text) =>
+      tag === null ? ["no entity"] : [element("b", {}, element("bdi", {}, tag)), ...(apart ? [" ", ...quoted(text)] : [])];
+    const item = element("li", {}, element("em", {}, `${data.kinds[error.kind]}:`), " ");
+    if (!apart) item.append(...quoted(gold === null ? predicted : gold), ", ");
+    item.append("gold ", ...said(error.gold, gold), ", predicted ", ...said(error.predicted, predicted));
+    if (filtered() && matches(error)) item.classList.add("asked");
+    return item;
+  };
+
+  const filtered = () => FILTERS.some((name) => name !== "text" && filter[name]);
+
+  const draw = () => {
+    const sentence = found[at];
+    const box = byId("shown");
+    byId("count").textContent = `${spoken(sentence ? at + 1 : 0)} of ${spoken(found.length)}`;
+    byId("permalink").hidden = !sentence;
+    if (!sentence) {
+      box.replaceChildren(element("p", {}, "No wrong sentence is like that. Clear the filters to see them all."));
+      return;
+    }
+    byId("permalink").href = address();
+    box.replaceChildren(
+      element("p", { class: "place" }, `Sentence ${spoken(sentence.number)}`),
+      line("Gold", sentence.words, sentence.gold, sentence.predicted),
+      line("Predicted", sentence.words, sentence.predicted, sentence.gold),
+      element("ul", { class: "said" }, ...sentence.errors.map((error) => errorItem(sentence, error))),
+    );
+  };
+
+  const drawFilters = () => {
+    byId("by-tag").value = filter.tag;
+    byId("by-kind").value = filter.kind;
+    if (byId("by-text").value !== filter.text) byId("by-text").value = filter.text;
+    const pair = byId("pair");
+    pair.hidden = !filter.gold && !filter.predicted;
+    pair.textContent = `${filter.gold || "any"} taken for ${filter.predicted || "any"} ✕`;
+    pair.setAttribute("aria-label", `Stop showing ${filter.gold || "any"} taken for ${filter.predicted || "any"} only`);
+  };
+
+  const address = () => {
+    const asked = new URLSearchParams();
+    if (found[at]) asked.set("sentence", found[at].number);
+    for (const name of FILTERS) if (filter[name]) asked.set(name, filter[name]);
+    return `#${asked}`;
+  };
+
+  const remember = () => {
+    try {
+      history.replaceState(null, "", address());
+    } catch (error) {
+      if (error.name !== "SecurityError") throw error; // a frame without an address of its own has no link to keep
+    }
+  };
+
+  const ask = (wanted, { number = null, keep = true } = {}) => {
+    filter = { ...NOTHING, ...wanted };
+    search();
+    at = Math.max(0, found.findIndex((sentence) => sentence.number === number));
+    drawFilters();
+    draw();
+    if (keep) remember();
+  };
+
+  const step = (by) => {
+    if (!found.length) return;
+    at = (at + by + found.length) % found.length;
+    draw();
+    remember();
+  };
+
+  const reveal = () => {
+    byId("sentences").scrollIntoView();
+    byId("sentences-title").focus({ preventScroll: true });
+  };
+
+  const readAddress = () => {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    if (![...FILTERS, "sentence"].some((name) => asked.get(name))) return false;
+    const wanted = Object.fromEntries(FILTERS.map((name) => [name, asked.get(name) || ""]));
+    const known = (select, value) => [...byId(select).options].some((option) => option.value === value);
+    if (!known("by-tag", wanted.tag)) wanted.tag = "";
+    if (!known("by-kind", wanted.kind)) wanted.kind = "";
+    ask(wanted, { number: Number(asked.get("sentence")), keep: false });
+    reveal();
+    return true;
+  };
+
+  const options = (select, counts, every, name) => {
+    const ordered = [...counts].sort((a, b) => b[1] - a[1]);
+    const made = ordered.map(([value, count]) => element("option", { value }, `${name(value)} (${spoken(count)})`));
+    byId(select).replaceChildren(element("option", { value: "" }, every), ...made);
+  };
+
+  const fillOptions = () => {
+    const tags = new Map(), kinds = new Map();
+    const add = (counts, keys) => keys.forEach((key) => counts.set(key, (counts.get(key) || 0) + 1));
+    for (const { errors } of data.sentences) {
+      add(tags, new Set(errors.flatMap((error) => [error.gold, error.predicted]).filter((tag) => tag !== null)));
+      add(kinds, new Set(errors.map((error) => error.kind)));
+    }
+    options("by-tag", tags, "every tag", (tag) => tag);
+    options("by-kind", kinds, "every kind", (kind) => data.kinds[kind]);
+    byId("by-kind").parentElement.hidden = Object.keys(data.kinds).length < 2; // plain tags have one
+  };
+
+  const fromLink = ({ tag, kind, pair, sentence }) => {
+    if (pair) {
+      const [gold, predicted] = pair.split(",").map((i) => data.confused[i]);
+      ask({ gold, predicted });
+    } else {
+      ask({ tag: tag || "", kind: kind || "" }, { number: Number(sentence) });
+    }
+    reveal();
+  };
+
+  const onKey = (event) => {
+    const busy = event.target.closest("input, select, textarea, .scroll, summary");
+    if (busy || event.ctrlKey || event.metaKey || event.altKey || !byId("keys").checked) return;
+    const by = { j: 1, ArrowRight: 1, k: -1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    step(by);
+  };
+
+  const start = () => {
+    fillOptions();
+    const change = (name) => (event) => ask({ ...filter, [name]: event.target.value });
+    byId("by-tag").addEventListener("change", change("tag"));
+    byId("by-kind").addEventListener("change", change("kind"));
+    byId("by-text").addEventListener("input", change("text"));
+    byId("pair").addEventListener("click", () => {
+      ask({ ...filter, gold: "", predicted: "" });
+      byId("clear").focus();
+    });
+    byId("clear").addEventListener("click", () => ask({}));
+    byId("previous").addEventListener("click", () => step(-1));
+    byId("next").addEventListener("click", () => step(1));
+    document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
+    document.addEventListener("keydown", onKey);
+    addEventListener("hashchange", readAddress);
+    const many = `${spoken(data.leftOut)} wrong ${data.leftOut === 1 ? "sentence has" : "sentences have"}`;
+    byId("left-out").textContent = data.leftOut ? `${many} no room on this page.` : "";
+    if (!readAddress()) ask({}, { keep: false });
+  };
+
+  document.documentElement.classList.add("js");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-tag], a[data-kind], a[data-pair], a[data-sentence]");
+    if (!link || !byId("shown")) return;
+    event.preventDefault();
+    fromLink(link.dataset);
+  });
+  if (byId("shown")) start();
+})();
