@@ -52,7 +52,7 @@ bench: $(STAMP)
 
 # The wheel in an environment of its own, with no source tree in sight.
 wheel-test: $(STAMP)
-	rm -rf dist .venv-wheel
+	rm -rf build dist .venv-wheel
 	$(BIN)/python -m build --wheel --outdir dist .
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip install --quiet -c constraints.txt torch
@@ -60,4 +60,4 @@ wheel-test: $(STAMP)
 	.venv-wheel/bin/python -I tests/wheel_check.py
 
 clean:
-	rm -rf $(RUN) dist .venv-wheel
+	rm -rf $(RUN) build dist .venv-wheel site

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -329,7 +329,7 @@ def write_result(
     result = {
         "benchmark": name,
         "device": device,
-        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": hardware(1) | cpu | {"threads": torch.get_num_threads()} | load,
         "versions": versions(),
         "git_revision": git_revision(),

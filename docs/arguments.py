@@ -22,7 +22,7 @@ from transformers import TrainingArguments
 from hf_tagging.atomic import whole_file
 from hf_tagging.training import DataArguments, ModelArguments, TaggingArguments
 from hf_tagging.training.baseline_arguments import _GOES_WITH, BaselineArguments
-from hf_tagging.training.parsing import FROM_SCRATCH
+from hf_tagging.training.parsing import FROM_SCRATCH, IN_BETWEEN
 from hf_tagging.training.pretraining import PretrainedArguments, TextArguments
 
 PAGE = Path(__file__).parent / "arguments.md"
@@ -141,11 +141,13 @@ def _default(field: Field[Any]) -> str:
 
 def _of_transformers() -> str:
     inherited = [field.name for field in fields(TrainingArguments) if field.init]
-    names = ", ".join(f"`--{name}`" for name in sorted(set(inherited) - TaggingArguments.__annotations__.keys()))
+    shown = set(inherited) - TaggingArguments.__annotations__.keys() - set(IN_BETWEEN)
+    names = ", ".join(f"`--{name}`" for name in sorted(shown))
     return (
         "## Transformers' own\n\n"
         f"Every other argument of Transformers' [`TrainingArguments`]({_OF_TRANSFORMERS})\n"
-        f"works as it is described there, with its own default:\n\n{names}.\n"
+        f"works as it is described there, with its own default:\n\n{names}.\n\n"
+        f"Not {' and '.join(f'`--{name}`' for name in IN_BETWEEN)}: a run is pushed once, when it is finished.\n"
     )
 
 

@@ -7,7 +7,7 @@ runs the pages' blocks in FOLDER, each page in a process and a copy of its own. 
 
 A page's ``python`` blocks share their names, as in one session. Of its ``sh`` blocks every line is a command. A block
 whose fence has a ``title`` from `NOT_RUN` is not run and says to the reader why. A ``text`` block with the title
-``prints`` holds what the block before it prints.
+``prints`` holds what the block before it prints, which is therefore one that is run.
 """
 
 from __future__ import annotations
@@ -90,16 +90,19 @@ def run_page(page: Path, folder: Path) -> None:
         folder: Where to; the current folder from here on.
 
     Raises:
-        AssertionError: If a block prints something else than the page says.
+        AssertionError: If a block prints something else than the page says, or the page says it of one that is not run.
     """
     os.chdir(folder)
     names: dict[str, Any] = {"__name__": "__main__"}
-    said = ""
+    said: str | None = None
     for block in find_blocks(page):
         place = f"{block.page}, line {block.line}"
         if block.title == PRINTS:
+            assert said is not None, f"{place}: the block before it is not run"
             expected = block.text.strip()
             assert said == expected, f"{place}: it prints\n{said}\nand the page says\n{expected}"
+        elif block.title in NOT_RUN:
+            said = None
         elif block.is_run:
             said = _run(block, names, place).replace(f"{folder}/", "").strip()
 
@@ -163,6 +166,7 @@ def run_pages(pages: Iterable[Path], folder: Path) -> dict[str, str]:
     wrong = {}
     for page in (path.resolve() for path in pages):
         copy = folder.resolve().with_name(f"{folder.name}-{page.stem}")
+        shutil.rmtree(copy, ignore_errors=True)  # of a call that was killed
         shutil.copytree(folder, copy, symlinks=True)
         report = copy / ".wrong"
         child = os.fork()

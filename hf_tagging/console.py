@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
-from hf_tagging.errors import ConfigError, TaggingError
+from hf_tagging.errors import ConfigError, OutputError, TaggingError
 
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
 
@@ -33,6 +36,49 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
         _end(str(error), 1)
     except KeyboardInterrupt:
         _end(f"Interrupted. {interrupted}".rstrip(), 130)
+
+
+@contextlib.contextmanager
+def quiet_end_of_pipe() -> Iterator[None]:
+    """Ends without an error where who reads standard output, as `| head` does, has read enough.
+
+    A pipe to anything else that is broken, such as to a process that has died, stays an error.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is still to be flushed goes
+
+
+def check_writable(folder: str | Path) -> None:
+    """Makes sure that a folder can be made and written into, before any work is done for it; leaves no trace.
+
+    A file is made in the nearest folder that is there: the permissions do not tell of a full or read-only disk.
+
+    Args:
+        folder: It need not be there.
+
+    Raises:
+        OutputError: If it cannot, with the reason.
+    """
+    with writing_to(folder):
+        there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+        tempfile.TemporaryFile(dir=there).close()
+
+
+@contextlib.contextmanager
+def writing_to(path: str | Path) -> Iterator[None]:
+    """Says in a message what the system says against a file or folder that is written.
+
+    Raises:
+        OutputError: For any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
@@ -67,6 +113,14 @@ def working(what: str) -> Iterator[None]:
 
     with Console(stderr=True).status(Text(what)):
         yield
+
+
+def _reader_is_gone() -> bool:
+    """Asks standard output itself: the error does not say which pipe it is about."""
+    poll = select.poll()
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # a stand-in for the stream is no pipe
+        poll.register(sys.stdout.fileno(), 0)  # errors are told in any case
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _end(message: str, code: int) -> None:

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any, TypeGuard
 
 # What Markdown, HTML, mathematics, a mention or a link could start with; inside a word an underscore is only itself.
-_SPECIAL = re.compile(r"[\\`*\[\]<>&|~$@]|(?<!\w)_|_(?!\w)|:(?!\s|$)")
+_SPECIAL = re.compile(r"[\\`*\[\]<>&|~$@]|(?<!\w)_|_(?!\w)|:(?!\s|$)|(?<=www)\.", re.IGNORECASE)
 _BARS = "▁▂▃▄▅▆▇█"
 
 

@@ -14,7 +14,7 @@ from hf_tagging.console import plain_errors
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.evaluation import results_table, score_entities, write_predictions
 from hf_tagging.models import load_encoder, saved_schema
-from hf_tagging.publishing import publish_run
+from hf_tagging.publishing import model_card, publish_run
 from hf_tagging.training import TaggingRun, TaggingTrainer, parse_arguments
 
 
@@ -45,8 +45,9 @@ def main() -> None:
     run.train(trainer)
 
     results = run.evaluate(trainer, splits, write_predictions)
-    publish_run(run, results, schema, splits)
+    run.save(results, model_card(run.record, results, schema))
     run.say(results_table("ner", results))
+    publish_run(run, results, schema, splits)  # report.html, a card that quotes it, and the push
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ def main() -> None:
     results = trainer.held_out()
     scratch = isinstance(model, BaselineForLanguageModeling)
     run.save(results, language_model_card(run.record, results, objective=collator.objective, scratch=scratch))
-    push_finished(run)
     run.say(summary(results))
+    push_finished(run)
 
 
 def summary(results: dict[str, dict[str, Any]]) -> str:

@@ -16,6 +16,7 @@ os.environ |= {
 }
 
 import shutil  # noqa: E402
+import signal  # noqa: E402
 import socket  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
@@ -25,6 +26,10 @@ import pytest  # noqa: E402
 from hf_tagging.hub import why_unreachable  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
+
+# What a shell starts in the background ignores Ctrl-C, and so would the processes that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

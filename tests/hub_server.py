@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import yaml
 from hub_state import LARGE, TOKEN, Hub, Repository, entry_of, object_id
 
+_PIECE = 1000  # bytes: a body is cut at the end of one
 _DATE = "2026-01-01T00:00:00.000Z"
 
 
@@ -86,19 +87,29 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def _read(self) -> bytes:
-        cut = self.fault if self.fault and not self.fault.status else None
+        fault, body = self.fault, b""
+        is_cut = fault and not fault.status and not fault.answered and self.command in ("POST", "PUT")
+        for part in self._parts():
+            body += part
+            if is_cut and fault and len(body) >= fault.after:
+                raise _Lost
+        if is_cut:
+            raise _Lost
+        return body
+
+    def _parts(self) -> Iterator[bytes]:
+        """What is sent, piece by piece."""
+        yield b""
         if self.headers.get("Transfer-Encoding") == "chunked":
-            body = b""
             while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
+                yield self.rfile.read(size)
                 self.rfile.readline()
             self.rfile.readline()
-            return body
-        length = int(self.headers.get("Content-Length") or 0)
-        if cut and self.command in ("POST", "PUT") and not cut.answered:
-            self.rfile.read(min(cut.after, length))
-            raise _Lost
-        return self.rfile.read(length)
+            return
+        left = int(self.headers.get("Content-Length") or 0)
+        while left:
+            yield self.rfile.read(min(left, _PIECE))
+            left -= min(left, _PIECE)
 
     def _answer(self) -> None:
         match self.words:
@@ -130,6 +141,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _owner(self) -> None:
         if self._token() != TOKEN:
             raise _Refusal(401, "Invalid username or password.")
+
+    def _writer(self, repository: Repository) -> None:
+        self._owner()
+        if not repository.name.startswith("user/"):
+            raise _Refusal(403, "You need write access to this repository.")
 
     def _repository(self, kind: str, name: str) -> Repository:
         found = self.hub.repositories.get((kind, name))
@@ -182,8 +198,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._paths(repository, revision)
             case ["refs"]:
                 self._refs(repository)
+            case ["auth-check", "write"]:
+                self._writer(repository)
+                self._send_json({})
             case ["branch", branch]:
-                self._owner()
+                self._writer(repository)
                 there = branch in repository.branches
                 repository.branches.setdefault(branch, repository.branches["main"])
                 self._send_json({"error": "Reference already exists"} if there else {}, 409 if there else 201)
@@ -195,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _Refusal(404, f"the tests' Hub does not know {self.path} of {kind}")
 
     def _preupload(self, repository: Repository, revision: str) -> None:
-        self._owner()
+        self._writer(repository)
         there = repository.trees[self._commit_of(repository, revision)]
         answers = []
         for file in json.loads(self.body)["files"]:
@@ -206,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json({"files": answers})
 
     def _batch(self, repository: Repository) -> None:
-        self._owner()
+        self._writer(repository)
         objects: list[dict[str, Any]] = json.loads(self.body)["objects"]
         for item in objects:
             key = f"{repository.name}/{item['oid']}"
@@ -221,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json({})
 
     def _commit(self, repository: Repository, branch: str) -> None:
-        self._owner()
+        self._writer(repository)
         files = dict(repository.trees[self._commit_of(repository, branch)])
         for item in map(json.loads, self.body.splitlines()):
             value = item["value"]

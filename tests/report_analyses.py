@@ -131,7 +131,7 @@ def pos_analysis(tags: int = 45, sentences: int = 120) -> dict[str, Any]:
         headline=[{"name": "Accuracy", "value": 0.9345, "low": 0.93, "high": 0.939}],
         tags=rows,
         confusion={"tags": few, "counts": counts, "left_out": tags - len(few)},
-        errors=[{"kind": "tag", "label": "wrong tag", "count": sentences, "share": 1.0, "explain": "Another tag."}],
+        errors=[{"kind": "tag", "name": "wrong tag", "count": sentences, "share": 1.0, "explain": "Another tag."}],
         examples={"sentences": made, "left_out": 0},
         suspects={"missing": "This needs cleanlab."},
         calibration={"missing": "The tagger gives no probabilities."},
@@ -165,8 +165,8 @@ def tag_row(tag: str, gold: int, predicted: int, correct: int) -> dict[str, Any]
 
 
 def error_row(kind: str, count: int, total: int = 7) -> dict[str, Any]:
-    label, explain = EXPLAIN[kind]
-    return {"kind": kind, "label": label, "count": count, "share": count / total, "explain": explain}
+    name, explain = EXPLAIN[kind]
+    return {"kind": kind, "name": name, "count": count, "share": count / total, "explain": explain}
 
 
 def filled(place: int, words: int) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from hf_tagging.errors import DataError
 from hf_tagging.evaluation import EntityMetric, WordMetric, bootstrap_interval, count_sentences
 from hf_tagging.evaluation.analysis import analyse
 from hf_tagging.evaluation.answers import Answers
-from hf_tagging.evaluation.calibration import calibration
+from hf_tagging.evaluation.calibration import UNDEFINED, calibration
 from hf_tagging.evaluation.error_kinds import pair_entities
-from hf_tagging.evaluation.examples import wrong_sentences
+from hf_tagging.evaluation.examples import fitting, wrong_sentences
 from hf_tagging.evaluation.rereading import reread
 from hf_tagging.evaluation.seen import Seen, read_seen, seen_in, write_seen
+from hf_tagging.evaluation.statistics import SentenceCounts
 from hf_tagging.evaluation.suspects import MISSING
 
 HOSTILE = ["<script>alert(1)</script>", "a_b", "\u202e", '"', "x" * 3000]
@@ -101,6 +102,13 @@ class TestErrorKinds:
         assert np.count_nonzero(pairs.kind == "right") == counts[0]
         assert {"right", "type", "boundary", "both", "missed", "spurious"} == set(pairs.kind)
 
+    def test_have_a_name_and_an_explanation(self):
+        rows = analyse(ner(("P .", "L .")))["errors"]
+        assert [row["name"] for row in rows] == [
+            "missed", "spurious", "wrong type", "wrong boundary", "wrong type and boundary",
+        ]  # fmt: skip
+        assert rows[2]["explain"] == "The right words, but another type."
+
     def test_are_counted_with_their_share(self):
         analysis = analyse(ner(("P P~ .", "P . L"), ("P . .", "L . .")))
         assert [(row["kind"], row["count"], row["share"]) for row in analysis["errors"]] == [
@@ -150,9 +158,21 @@ class TestTags:
 
     def test_intervals_are_the_bootstraps(self):
         answers = random_answers("ner")
-        row = analyse(answers)["headline"][0]
-        assert (row["low"], row["high"]) == bootstrap_interval(count_sentences("ner", answers.gold, answers.predicted))
-        assert row["low"] < row["value"] < row["high"]
+        rows = analyse(answers)["headline"]
+        counts = count_sentences("ner", answers.gold, answers.predicted)
+        correct, predicted, gold = counts.values.T
+        ratios = [counts.ratio, np.stack([correct, predicted], axis=1), np.stack([correct, gold], axis=1)]
+        assert [row["name"] for row in rows] == ["F1", "Precision", "Recall"]
+        for row, ratio in zip(rows, ratios, strict=True):
+            assert (row["low"], row["high"]) == bootstrap_interval(SentenceCounts("pos", ratio))
+            assert row["low"] < row["value"] < row["high"]
+
+    def test_an_interval_wants_ten_sentences_of_its_own(self):
+        """Gold entities in twelve sentences, predicted ones in nine: precision alone is too thin."""
+        f1, precision, recall = analyse(ner(*[("P .", "P .")] * 9, *[("P .", ". .")] * 3))["headline"]
+        assert (precision["low"], precision["high"]) == (None, None)
+        assert f1["low"] < f1["value"] < f1["high"]
+        assert recall["low"] < recall["value"] < recall["high"]
 
     def test_the_costliest_is_first(self):
         rows = analyse(pos(("DT NN NN VB", "DT DT VB VB")))["tags"]
@@ -201,6 +221,16 @@ class TestCalibration:
         assert found["ece"] == pytest.approx((0.05 + 0.85 + 0.55 + 0.35 + 2 * 0.025) / 6)
         assert found["words"] == 6
 
+    def test_probabilities_that_are_no_numbers_are_told(self):
+        confidence = np.array([0.9, np.nan], np.float32)
+        assert calibration(confidence, np.ones(2, bool)) == {"missing": UNDEFINED}
+        answers = pos(("DT NN", "DT DT"))
+        reading = reread(answers, ("DT", "NN"), [np.full((2, 2), np.nan, np.float32)])
+        assert reading.agrees  # a model without numbers gives the first tag, in the run and here
+        analysis = analyse(answers, reading=reading)
+        assert analysis["calibration"] == analysis["suspects"] == {"missing": UNDEFINED}
+        json.dumps(analysis, allow_nan=False)
+
     def test_certain_words_are_in_the_last_bin(self):
         found = calibration(np.ones(3, np.float32), np.ones(3, bool))
         assert found == {
@@ -234,6 +264,12 @@ class TestGroups:
         found = group(analyse(answers, casings=casings), "Casing")
         assert values(found) == {"as is": (2 / 3, 2), "upper case": (1 / 3, 2)}
         assert "2 of the 3 sentences" in found["note"]
+
+    def test_casings_that_make_no_difference(self):
+        answers = pos(("DT", "DT"), ("NN", "NN"))
+        casings = ([0, 1], {"as is": [["DT"], ["NN"]], "upper case": [["DT"], ["NN"]]})
+        found = group(analyse(answers, casings=casings), "Casing")
+        assert found["note"].endswith(" All gave the same tags.")
 
     def test_intervals_want_ten_sentences(self):
         few, many = (group(analyse(pos(*[("DT NN", "DT DT")] * n)), "Sentence length")["rows"][0] for n in (9, 10))
@@ -282,9 +318,15 @@ class TestExamples:
         assert numbers[0] <= 12
         assert numbers[-1] > 985
 
+    def test_fitting(self):
+        assert fitting([5, 5, 5], 15) == [0, 1, 2]
+        assert fitting([10] * 20, 100) == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]
+        assert fitting([1, 1, 500, 1], 100) == [0, 1, 3]
+        assert fitting([10, 10], 0) == []
+
     def test_a_sentence_that_is_too_long_is_left_out(self):
         answers = Answers("pos", [["x" * 5000], ["y"]], [["NN"], ["NN"]], [["DT"], ["DT"]])
-        found = wrong_sentences(answers, budget=1000)
+        found = wrong_sentences(answers, budget=2000)
         assert [sentence["number"] for sentence in found["sentences"]] == [2]
         assert found["left_out"] == 1
 

@@ -1,13 +1,11 @@
 """One contract for every tagger from scratch: each encoder, each head, each way for words to come in."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from recipe_runs import environment, record, run_recipe, weights
+from recipe_runs import pipeline_says, record, run_recipe, weights
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_bert, tiny_roberta
 from transformers import AutoTokenizer
@@ -172,41 +170,18 @@ def folders(sample, tokenizer, tmp_path_factory) -> dict[str, Path]:
     return saved
 
 
-_PIPELINE = """
-import json, sys
-if sys.argv[1] == "without":
-    class Refuse:
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] == "hf_tagging":
-                raise ImportError(name)
-    sys.meta_path.insert(0, Refuse())
-else:
-    import hf_tagging.models
-from transformers import pipeline
-said = {}
-for folder in sys.argv[3:]:
-    options = {"trust_remote_code": True} if sys.argv[1] == "without" else {}
-    tag = pipeline("token-classification", model=folder, ignore_labels=[], **options)
-    assert tag("") == [] and tag("  ") == []
-    said[folder] = [[x["start"], x["entity"], round(float(x["score"]), 4)] for x in tag(sys.argv[2])]
-print("SAID" + json.dumps(said))
-"""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["with", "without"])
+@pytest.mark.parametrize("package", [True, False], ids=["with", "without"])
 def test_a_fresh_process_tags_as_tagger_does(folders, tmp_path, package):
-    command = [sys.executable, "-c", _PIPELINE, package, TEXT, *map(str, folders.values())]
-    env = environment(HF_MODULES_CACHE=str(tmp_path / "modules"))
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=300)
-    assert "SAID" in done.stdout, done.stdout + done.stderr
-    said = json.loads(done.stdout.partition("SAID")[2])
+    said = pipeline_says(folders.values(), TEXT, "", "  ", package=package, scratch=tmp_path)
     words = TEXT.split()
     begins = [TEXT.index(word) for word in words]
     different = 0
     for folder in folders.values():
         tagged = Tagger.from_pretrained(folder).tag_with_scores(words)
-        at = {start: (tag, score) for start, tag, score in said[str(folder)]}
+        subwords, *nothing = said[folder]
+        assert nothing == [[], []]
+        at = {start: (tag, score) for start, tag, score in subwords}
         for begin, (tag, score) in zip(begins, tagged, strict=True):
             assert at[begin][0] == tag, (folder.name, TEXT[begin:])
             assert at[begin][1] == pytest.approx(score, abs=2e-4)

@@ -32,6 +32,7 @@ HOSTILE = (
     "\u202eNN",
     "\ud800",
     "{{ 7*7 }}",
+    "www.evil.example",
 )
 
 
@@ -378,6 +379,7 @@ def test_hostile_names_stay_text(pos_record):
     body = ModelCard(card).text
     assert "<" not in body
     assert "http://" not in body
+    assert "www." not in body
     assert body.count("`") == body.count("```") * 3 + 2 * len(re.findall(r"`\w+`", body))
     for table in re.findall(r"(?:^\|.*\n)+", body, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
@@ -391,6 +393,7 @@ def test_hostile_names_stay_text(pos_record):
         "| &#92;u202eNN",
         "| &#92;ud800",
         "| {{ 7&#42;7 }}",
+        "| www&#46;evil.example",
     ]
     code = re.findall(r"```python\n(.*?)```", body, re.DOTALL)
     assert len(code) == 2
@@ -492,13 +495,28 @@ def test_a_tagger_from_scratch_is_described_as_it_was_built(pos_record):
     assert "| `hidden_size` | 64 |" in settings()
 
 
-def test_an_evaluation_alone_claims_no_training(pos_record):
+def test_an_evaluation_alone_claims_no_training(pos_record, ner_record):
+    pos_record["arguments"] |= {"max_train_samples": 100, "word_vectors": "glove.txt"}
+    claims = ("that training never", "training saw the first", "vectors of words began")
+    assert all(claim in model_card(pos_record, POS_RESULTS, POS_SCHEMA) for claim in claims)
     pos_record["arguments"]["do_train"] = False
     card = model_card(pos_record, POS_RESULTS, POS_SCHEMA)
+    assert not any(claim in card for claim in claims)
     assert "fine-tuned" not in card
     assert "Hyper-parameters" not in card
     assert "parameters trained" not in card
     assert ModelCard(card).data.datasets is None
+    ner_record["arguments"]["do_train"] = False
+    limits = section(model_card(ner_record, NER_RESULTS, NER_SCHEMA), "Limits")
+    assert "evaluation saw the first sentences of a split only (`max_eval_samples`: 40)" in limits
+    assert "- Words (of 1,400) whose tag IOB1 does not allow, repaired before evaluation: 12." in limits
+
+
+def test_what_became_of_the_training_data_is_counted_in_no_figure(pos_record):
+    pos_record["alignment"]["train"] = {**ALIGNMENT, "windowed_sentences": 7}
+    limits = section(model_card(pos_record, POS_RESULTS, POS_SCHEMA), "Limits")
+    assert "- In the train split: sentences longer than a window, read in overlapping windows: 7." in limits
+    assert "- In the test split, all counted in its figures: sentences" in limits
 
 
 def test_an_undefined_figure_is_left_out_of_the_index(pos_record):
@@ -637,6 +655,8 @@ def test_seeds_give_figures_a_spread(ner_record):
     alone = model_card(ner_record, own, NER_SCHEMA)
     assert "seeds" not in alone
     assert "±" not in alone
+    # Seeds that were scored on another split tell nothing of this one.
+    assert "±" not in model_card(ner_record, own, NER_SCHEMA, seeds=[{"validation": {"f1": 0.9}}])
 
 
 def write_record(folder, *, seed, f1, status="finished", **arguments):
@@ -678,8 +698,8 @@ ANALYSIS = {
         {"tag": "PER", "f1": 0.96, "gold": 1617, "cost": 90},
     ],
     "errors": [
-        {"kind": "missed", "label": "missed", "count": 60},
-        {"kind": "boundary", "label": "wrong boundary", "count": 140},
+        {"kind": "missed", "name": "missed", "count": 60},
+        {"kind": "boundary", "name": "wrong boundary", "count": 140},
     ],
     "groups": [
         {
@@ -719,7 +739,7 @@ ANALYSIS = {
 
 def found_by_the_report(analysis, ner_record):
     limits = section(model_card(ner_record, NER_RESULTS, NER_SCHEMA, analysis=analysis), "Limits")
-    return limits.partition("Found by the report (`report.html`) on the test split:\n\n")[2].splitlines()
+    return limits.partition("Found by the report on the test split:\n\n")[2].splitlines()
 
 
 def test_findings_of_the_report_are_limits(ner_record):
@@ -755,7 +775,7 @@ def test_nothing_is_found_without_evidence(ner_record):
     few["calibration"] = {"missing": "the model gives no scores"}
     assert found_by_the_report(few, ner_record) == []
     assert found_by_the_report({}, ner_record) == []
-    few["errors"] = [{"kind": "tag", "label": "wrong tag", "count": 1000}]  # of one kind only: nothing to tell
+    few["errors"] = [{"kind": "tag", "name": "wrong tag", "count": 1000}]  # of one kind only: nothing to tell
     assert found_by_the_report(few, ner_record) == []
 
 
@@ -844,8 +864,8 @@ def test_works_are_cited_by_what_the_record_names(arguments, keys, pos_record):
         ({"processor_joules": 900.0, "gpu_joules": 7_200_000.0}, "Energy of training, by the counters of one machine: "
          "900 J by the processors (RAPL) and 2 kWh by the GPUs (NVML). Other programs that ran there are counted with "
          "it; memory, disks, cooling and power supply are not."),
-        ({"gpu_watts": 1_400.0}, "Energy of training: not measured. The GPUs took 165 Wh at most: 7.1 min at the 1,400 "
-         "W that their driver allows them."),
+        ({"gpu_watts": 1_400.0}, "Energy of training: not measured. The GPUs of one machine took 165 Wh at most: 7.1 "
+         "min at the 1,400 W that their driver allows them."),
         (None, "Energy of training: not measured."),
     ],
 )  # fmt: skip
@@ -855,9 +875,26 @@ def test_energy_is_what_was_measured(energy, told, pos_record):
     assert cost.splitlines()[-1] == told
 
 
-def test_a_resumed_run_says_what_its_time_is_of(pos_record):
-    pos_record["resumed_from"] = "checkpoint-878"
-    assert "| training time, since checkpoint-878 | 7.1 min |" in model_card(pos_record, POS_RESULTS, POS_SCHEMA)
+def test_gpus_that_a_run_on_the_cpu_leaves_alone_are_not_spoken_of(pos_record):
+    pos_record["arguments"]["use_cpu"] = True
+    for counted in ({"processor_joules": 9_000.0}, {"gpu_joules": 5.0}, {"gpu_watts": 700.0}):
+        pos_record["energy"] = counted
+        assert "GPU" not in model_card(pos_record, POS_RESULTS, POS_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("energy", "told"),
+    [
+        ({"processor_joules": 9_000.0}, ", by the counters of one machine: 2.5 Wh"),
+        ({"gpu_watts": 700.0}, ": not measured. The GPUs of one machine took 82.3 Wh at most"),
+        (None, ": not measured."),
+    ],
+)
+def test_a_resumed_run_says_what_its_time_and_energy_are_of(energy, told, pos_record):
+    pos_record |= {"resumed_from": "checkpoint-878", "energy": energy}
+    cost = section(model_card(pos_record, POS_RESULTS, POS_SCHEMA), "Speed, size and energy")
+    assert "| training time since checkpoint-878 | 7.1 min |" in cost
+    assert cost.splitlines()[-1].startswith(f"Energy of training since checkpoint-878{told}")
 
 
 def test_a_longer_history_has_a_curve(pos_record):

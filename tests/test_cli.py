@@ -1,5 +1,6 @@
 """The command `hf-tagging` as people and machines meet it: help, examples, answers, exit codes, what ships with it."""
 
+import argparse
 import getpass
 import json
 import os
@@ -17,8 +18,9 @@ from recipe_runs import ROOT, environment
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import COMMANDS, main, make_parser
-from hf_tagging.cli.answers import show_table
-from hf_tagging.cli.shipped import recipe_named_by, shipped, shipped_folder
+from hf_tagging.cli.answers import show_figures, show_table
+from hf_tagging.cli.command import Command
+from hf_tagging.cli.shipped import named_files, recipe_named_by, shipped, shipped_folder
 from hf_tagging.evaluation import write_predictions
 
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
@@ -35,6 +37,7 @@ NOT_RUN = (
     "hf-tagging demo runs/ner",  # tests/test_demo.py serves it
     "hf-tagging demo runs/ner runs/ner-2 --port 8080 --no_browser",
 )
+COMPARISONS = [item.name for item in shipped("config") if item.name.startswith("compare/")]
 SCRIPT = """
 import sys
 from hf_tagging.console import plain_errors
@@ -84,6 +87,22 @@ class TestHelp:
     def test_every_example_parses(self, example):
         args, flags = make_parser().parse_known_args(words_of(example))
         assert not flags or args.command.takes_flags
+
+    def test_says_where_flags_stand_and_where_they_are_listed(self, capsys):
+        for name in ("validate", "train"):
+            assert run(name, "--help") == 0
+            shown = " ".join(capsys.readouterr().out.split())
+            assert "Flags stand behind the config. All arguments: docs/arguments.md, or" in shown
+        assert (ROOT / "docs/arguments.md").is_file()
+
+    def test_no_word_is_cut(self, capsys):
+        parser = argparse.ArgumentParser()
+        details = "a " * 47 + "hf-tagging " + "y" * 120
+        command = Command(name="x", summary="Does.", details=details, add=lambda _: None, run=print, examples=())
+        command.add_to(parser.add_subparsers())
+        with pytest.raises(SystemExit):
+            parser.parse_args(["x", "--help"])
+        assert f"a\nhf-tagging\n{'y' * 120}\n" in capsys.readouterr().out
 
     @pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"]])
     def test_is_quick(self, words):
@@ -153,6 +172,13 @@ class TestShelf:
         assert "[bold]x[/bold]\\x1b[2J" in lines[1]
         assert [line.rstrip().endswith(end) for line, end in zip(lines[1:], (" 1", "20"), strict=True)] == [True, True]
 
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_figures_of_others_do_not_reach_the_terminal_as_commands(self, terminal, capsys, monkeypatch):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+        monkeypatch.setenv("TERM", "dumb")  # no style of our own
+        show_figures("  f1\nB-\x1b[2J  0.5\n\n[bold]x[/bold]")
+        assert capsys.readouterr().out == "  f1\nB-\\x1b[2J  0.5\n\n[bold]x[/bold]\n"
+
     def test_every_config_names_its_recipe(self):
         configs = [item for item in shipped() if item.kind == "config"]
         recipes = {item.name for item in shipped() if item.kind == "recipe"}
@@ -183,16 +209,56 @@ class TestShelf:
         assert run("copy", "ner_bert.py", "my/") == run("copy", "cpu", "my/accelerate.yaml") == 0
         assert sorted(path.name for path in Path("my").iterdir()) == ["accelerate.yaml", "ner_bert.py"]
 
-    def test_a_comparison_comes_with_what_it_names(self, tmp_path, monkeypatch, capsys):
+    @pytest.mark.parametrize("name", COMPARISONS)
+    def test_a_comparison_comes_with_what_it_names(self, name, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
-        assert run("train", "compare/quickstart", "--dry_run") == 2
-        assert "which is not here. `hf-tagging copy compare/quickstart` brings" in capsys.readouterr().err
-        assert run("copy", "compare/quickstart", "mine.yaml") == 0
-        assert Path("recipes/pos_baseline.py").read_text() == (ROOT / "recipes/pos_baseline.py").read_text()
+        assert run("train", name, "--dry_run") == 2
+        assert f"which is not here. `hf-tagging copy {name}` brings what it names" in capsys.readouterr().err
+        assert run("copy", name, "mine.yaml") == 0
+        named = named_files(Path("mine.yaml"))
+        assert named
+        for file in named:
+            assert Path(file).read_text() == (ROOT / file).read_text()
+        capsys.readouterr()
         assert run("validate", "mine.yaml", "--json") == 0
-        answer = json.loads(capsys.readouterr().out.partition("train mine.yaml\n")[2])
+        answer = json.loads(capsys.readouterr().out)
         assert (answer["recipe"], answer["runs"]) == ("compare", sum(answer["per_run"].values()))
         assert answer["per_run"]["hmm"] >= 1
+        assert run("train", name, "--dry_run") == 0
+
+    def test_comparisons_are_found(self):
+        assert len(COMPARISONS) >= 5
+        assert {"compare/quickstart", "compare/ner_conll2003"} <= set(COMPARISONS)
+
+    def test_a_comparison_of_ones_own_is_told_what_brings_what_it_lacks(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        Path("mine.yaml").write_text(
+            "# python recipes/compare.py --config mine.yaml\nruns:\n  a: {recipe: recipes/pos_baseline.py, "
+            "config: recipes/configs/pos/hmm_conll2003.yaml}\n"
+        )
+        assert run("validate", "mine.yaml") == 2
+        told = capsys.readouterr().err
+        commands = [line.strip() for line in told.splitlines() if line.startswith("  hf-tagging ")]
+        assert "mine.yaml: names recipes/configs/pos/hmm_conll2003.yaml, which is not here." in told
+        assert commands == [
+            "hf-tagging copy pos/hmm_conll2003 recipes/configs/pos/",
+            "hf-tagging copy pos_baseline recipes/",
+        ]
+        for command in commands:
+            assert run(*words_of(command)) == 0
+        assert run("validate", "mine.yaml") == 0
+        Path("mine.yaml").write_text("runs:\n  a: {recipe: recipes/nobodys.py}\n")
+        assert run("validate", "compare", "mine.yaml") == 2
+        assert "names recipes/nobodys.py, which is not here. Paths are from the folder" in capsys.readouterr().err
+
+    def test_named_are_files_below_recipes_and_not_in_comments(self, tmp_path):
+        (tmp_path / "mine.yaml").write_text(
+            "# recipes/a.py\nruns:  # recipes/b.py\n  one: {recipe: recipes/c.py, config: recipes/configs/pos/d.yaml}\n"
+            "  two: {recipe: /home/me/recipes/e.py}\n  three: {recipe: ../recipes/f.py}\n"
+            "  four: {recipe: ~/recipes/g.py, config: my-recipes/h.yml}\n  five: {recipe: 'recipes/i#1.py'}\n"
+            '  six: {recipe: "recipes/j.py"}#\n'
+        )
+        assert named_files(tmp_path / "mine.yaml") == ["recipes/c.py", "recipes/configs/pos/d.yaml", "recipes/j.py"]
 
     def test_a_name_that_is_not_there(self, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
@@ -229,6 +295,32 @@ class TestValidate:
         assert "learning_rte" in captured.err
         assert "seed: " in captured.err
         assert captured.out == ""
+
+    def test_what_a_comparison_has_itself_wins_over_its_file(self, capsys, monkeypatch):
+        monkeypatch.chdir(ROOT)
+        assert run("validate", "compare/quickstart", "--output_dir", "X", "--dry_run", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["output_dir"] == "X"
+        assert run("validate", "compare/quickstart", "--output_dri", "X") == 2
+        assert "output_dri" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("words", [["mine.yaml"], ["compare", "mine.yaml"], ["pos", "mine.yaml"]])
+    def test_a_file_that_is_no_text(self, words, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        Path("mine.yaml").write_bytes(b"runs: \xff\xfe")
+        assert run("validate", *words) == 2
+        assert "mine.yaml" in capsys.readouterr().err
+
+    def test_a_recipe_of_ones_own(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        Path("mine.yaml").write_text("dataset: sample\n")
+        Path("pos").write_text("")  # the short name is meant
+        Path("mine.py").write_text("")
+        assert run("copy", "ner_bert", "recipes/") == 0
+        assert run("validate", "mine.py", "mine.yaml") == 2
+        told = capsys.readouterr().err
+        assert "mine.py: a recipe of your own cannot be checked; name the one that it was made from: hf-tagging" in told
+        for given in ("pos", "recipes/ner_bert.py"):
+            assert run("validate", given, "mine.yaml") == 0
 
 
 class TestTrain:
@@ -284,6 +376,27 @@ class TestTrain:
         assert run("train", tmp_path / "mine.yaml", *flags) == 2
         assert "accelerate: " in capsys.readouterr().err
 
+    @pytest.mark.parametrize("more", [["--dry_run"], []])
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("a.yaml", "", "a.yaml: expected lines of `name: value`, as in: hf-tagging copy cpu"),
+            ("a.yaml", "- multi_gpu\n", "a.yaml: expected lines of `name: value`"),
+            ("a.yaml", "num_processes: [\n", "a.yaml: is not YAML (while parsing a flow node"),
+            ("a.json", "{'num_processes': 1}", "a.json: is not JSON (Expecting property name"),
+        ],
+    )
+    def test_a_config_of_accelerate_that_is_none(self, tmp_path, capsys, name, text, message, more):
+        (tmp_path / name).write_text(text)
+        assert run("train", "pos/quickstart", "--accelerate_config", tmp_path / name, *more) == 2
+        captured = capsys.readouterr()
+        assert (message in captured.err, captured.out) == (True, "")
+
+    def test_a_config_of_accelerate_may_be_json(self, tmp_path, capsys):
+        (tmp_path / "a.json").write_text('{\n\t"num_processes": 1\n}\n')  # YAML knows no tabs
+        assert run("train", "pos/quickstart", "--accelerate_config", tmp_path / "a.json", "--dry_run") == 0
+        assert "a.json" in capsys.readouterr().out
+
     def test_ctrl_c_ends_both_with_one_message(self, tmp_path):
         (tmp_path / "mine.py").write_text(SCRIPT)
         (tmp_path / "mine.yaml").write_text("")
@@ -306,7 +419,7 @@ class TestAbout:
         shown = capsys.readouterr().out
         lines = shown.splitlines()
         assert (lines[0], lines[-1]) == ("```text", "```")
-        assert {"hf_tagging", "python", "torch", "transformers", "gpus", "gradio"} <= {
+        assert {"hf_tagging", "python", "torch", "transformers", "gpus", "gradio", "onnxscript"} <= {
             x.partition(":")[0] for x in lines
         }
         private = {
@@ -348,6 +461,16 @@ class TestAbout:
         assert (process.stderr.read(), process.wait()) == (b"", 0)
         process.stderr.close()
 
+    def test_another_pipe_that_breaks_is_an_error(self):
+        script = (
+            "from subprocess import PIPE, Popen\nfrom hf_tagging.console import quiet_end_of_pipe\n"
+            "with quiet_end_of_pipe(), Popen(['true'], stdin=PIPE, bufsize=0) as other:\n"
+            "    other.wait()\n    other.stdin.write(b'x')\n"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "BrokenPipeError" in done.stderr
+
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
@@ -358,6 +481,7 @@ def workshop(tmp_path_factory):
     try:
         assert run("copy", "ner/hmm_conll2003", "my_tagger.yaml") == 0
         assert run("train", "my_tagger.yaml", "--dataset", "sample", "--output_dir", "runs/ner") == 0
+        assert run("copy", "compare/quickstart", "mine.yaml") == 0
     finally:
         os.chdir(here)
     shutil.copytree(folder / "runs/ner", folder / "runs/ner-2")
@@ -379,8 +503,7 @@ class TestExamples:
     @pytest.mark.parametrize("example", [example for example in EXAMPLES if example not in NOT_RUN])
     def test_runs(self, example, workshop, tmp_path, monkeypatch, capsys):
         words = words_of(example)
-        source = words[:2] == ["train", "compare/quickstart"]  # it names recipes from where it is started
-        monkeypatch.chdir(ROOT if source else tmp_path if words[0] == "copy" else workshop)
+        monkeypatch.chdir(tmp_path if words[0] == "copy" else workshop)
         if words[0] == "train" and "--dry_run" not in words:  # the workshop was made by one in full
             words.append("--dry_run")
         assert run(*words) == 0
@@ -416,19 +539,29 @@ class TestExamples:
         answer = json.loads(capsys.readouterr().out)
         assert (answer["metric"], [row["name"] for row in answer["rows"]]) == ("f1", ["ner", "ner-2"])
 
+    def test_a_report_that_cannot_be_written_is_told(self, workshop, tmp_path, capsys):
+        folder = tmp_path / "run"
+        shutil.copytree(workshop / "runs/ner", folder)
+        (folder / "report.html").unlink()
+        (folder / "report.html").mkdir()
+        assert run("report", folder) == 1
+        assert f"{folder}: cannot be written (Is a directory)." in capsys.readouterr().err
 
-def test_every_command_of_the_documents_parses():
-    documents = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
-    lines = [
-        line.partition("  #")[0]
-        for document in documents
-        for line in document.read_text().replace("\\\n", " ").splitlines()
-        if line.strip().startswith("hf-tagging ")
-    ]
-    assert len(lines) >= 4
-    for line in lines:
-        args, flags = make_parser().parse_known_args(words_of(line))
-        assert not flags or args.command.takes_flags, line
+    def test_a_comparison_that_cannot_be_written_is_told(self, workshop, tmp_path, capsys):
+        (tmp_path / "taken").mkdir()
+        (tmp_path / "taken" / "comparison.md").mkdir()
+        runs = (workshop / "runs/ner", workshop / "runs/ner-2")
+        assert run("compare", *runs, "--resamples", "100", "--output", tmp_path / "taken") == 1
+        assert f"{tmp_path / 'taken'}: cannot be written (Is a directory)." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["compare", "nowhere"], ["evaluate", "--predictions", "nowhere.conll"]])
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_read(words, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file" / "x", *([Path("/proc/x")] if sys.platform == "linux" else [])):
+        assert run(*words, "--output", folder) == 1
+        assert f"{folder}: cannot be written (" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_flags_that_would_do_nothing_are_refused(capsys):

@@ -1,16 +1,12 @@
 """The CRF head on pretrained encoders: what it scores, how it is loaded, trained, saved and read elsewhere."""
 
 import json
-import logging
-import runpy
 import shutil
-import subprocess
-import sys
 from itertools import pairwise
 
 import pytest
 import torch
-from recipe_runs import ROOT, environment, record, run_recipe, training_log, weights, without_dropout
+from recipe_runs import check_batches_of_8, pipeline_says, record, run_here, weights, without_dropout
 from safetensors.torch import load_file, save_file
 from tiny_models import TAGS, tiny_bert, tiny_modernbert, tiny_roberta
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -237,40 +233,16 @@ def test_a_model_with_code_of_its_own_is_refused(folders, tmp_path, monkeypatch)
         load_encoder(str(folders["bert"]), SCHEMA, head="crf")
 
 
-_PIPELINE = """
-import json, sys
-if sys.argv[1] == "without":
-    class Refuse:
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] == "hf_tagging":
-                raise ImportError(name)
-    sys.meta_path.insert(0, Refuse())
-else:
-    import hf_tagging.models
-from transformers import pipeline
-said = {}
-for folder in sys.argv[3:]:
-    options = {"trust_remote_code": True} if sys.argv[1] == "without" else {}
-    tag = pipeline("token-classification", model=folder, ignore_labels=[], **options)
-    said[folder] = [[x["start"], x["entity"], round(float(x["score"]), 4)] for x in tag(sys.argv[2])]
-print("SAID" + json.dumps(said))
-"""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["with", "without"])
+@pytest.mark.parametrize("package", [True, False], ids=["with", "without"])
 def test_a_fresh_process_tags_as_tagger_does(folders, tmp_path, package):
     places = [saved(tmp_path / name, *crf(folder)) for name, folder in folders.items()]
-    command = [sys.executable, "-c", _PIPELINE, package, PLAIN, *map(str, places)]
-    env = environment(HF_MODULES_CACHE=str(tmp_path / "modules"))
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=300)
-    assert "SAID" in done.stdout, done.stdout + done.stderr
-    said = json.loads(done.stdout.partition("SAID")[2])
+    said = pipeline_says(places, PLAIN, package=package, scratch=tmp_path)
     words = PLAIN.split()
     for place in places:
         tagged = Tagger.from_pretrained(place).tag_with_scores(words)
         assert len({tag for tag, _ in tagged}) > 1
-        for start, tag, score in said[str(place)]:  # every subword says what its word is
+        for start, tag, score in said[place][0]:  # every subword says what its word is
             word = PLAIN[: start + 1].count(" ")  # byte-level subwords begin with the space
             assert tag == tagged[word][0], (place.name, start)
             assert score == pytest.approx(tagged[word][1], abs=2e-4)
@@ -280,7 +252,7 @@ def test_a_fresh_process_tags_as_tagger_does(folders, tmp_path, package):
 
 
 @pytest.fixture
-def run(folders, tmp_path, monkeypatch):
+def run(folders, tmp_path):
     """Runs a recipe in this process; gives its folder."""
 
     def _run(*flags, recipe="ner_bert", model="bert", name="run"):
@@ -288,13 +260,10 @@ def run(folders, tmp_path, monkeypatch):
         few = ("--dataset", "sample", "--max_train_samples", 16, "--max_eval_samples", 8, "--max_steps", 2, "--use_cpu",
                "--per_device_train_batch_size", 4, "--eval_strategy", "steps", "--eval_steps", 2,
                "--warmup_steps", 0)  # fmt: skip
-        flags = ("--model", folders.get(model, model), "--output_dir", out, *few, *flags)
-        monkeypatch.setattr(sys, "argv", [f"{recipe}.py", *map(str, flags)])
-        runpy.run_path(str(ROOT / "recipes" / f"{recipe}.py"), run_name="recipe")["main"]()
+        run_here(recipe, "--model", folders.get(model, model), "--output_dir", out, *few, *flags)
         return out
 
-    yield _run
-    logging.getLogger("hf_tagging").setLevel(logging.NOTSET)
+    return _run
 
 
 @pytest.mark.parametrize(
@@ -364,22 +333,7 @@ def test_batches_of_8_are_2_times_4_are_2_processes_of_4(tmp_path):
     folder = without_dropout(tiny_bert(tmp_path, max_length=24))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"classifier_dropout": 0.0}))
-    ways = {
-        "eight": (1, ["--per_device_train_batch_size", 8]),
-        "accumulated": (1, ["--per_device_train_batch_size", 4, "--gradient_accumulation_steps", 2]),
-        "processes": (2, ["--per_device_train_batch_size", 4, "--per_device_eval_batch_size", 3]),
-    }
-    for name, (processes, flags) in ways.items():
-        out = tmp_path / name
-        run_recipe("ner_bert", "--model", folder, "--output_dir", out, *STEPS, *flags, processes=processes)
-    expected, ours = training_log(tmp_path / "eight"), weights(tmp_path / "eight")
-    for other in ("accumulated", "processes"):
-        for entry, same in zip(expected, training_log(tmp_path / other), strict=True):
-            for key in {"loss", "grad_norm", "eval_loss", "eval_f1", "eval_accuracy"} & entry.keys():
-                assert same[key] == pytest.approx(entry[key], abs=1e-5, rel=1e-5), (other, key)
-        for name, weight in weights(tmp_path / other).items():
-            if not name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding, which Adam blows up
-                torch.testing.assert_close(weight, ours[name], atol=1e-5, rtol=1e-4)
+    check_batches_of_8("ner_bert", tmp_path, "--model", folder, *STEPS)
 
 
 def trainer(folder, sample, output, *flags, model=None):

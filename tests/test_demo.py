@@ -278,6 +278,12 @@ class TestText:
         assert page.count("The first 5,000 words are shown") == 2
         assert page.count("<mark ") == page.count("</mark>")
 
+    def test_counts_the_words_on_which_taggers_differ_among_those_it_shows(self, actions):
+        page = actions.show_text(f"{TEXT} " * 600, ["one", "two"])
+
+        counted = re.search(r"([\d,]+) words on which taggers differ", page)[1]
+        assert 0 < 2 * int(counted.replace(",", "")) == page.count('class="ht-differs"')
+
     def test_answers_programs_with_what_the_tagger_says(self, actions, taggers):
         answer = actions.tag(TEXT, "two")
 
@@ -326,6 +332,7 @@ class TestFiles:
             ("\n \n", "column", "pasted.txt: there are no words in it."),
             ("a\na b\nc\n", "", "Give the format column or the format text."),
             ("a b\nc\n", "column", "Plain text? the format text."),
+            ("# global.columns = ID LEMMA UPOS\n1\ta\tNN\n", "column", "tokens_column (of hf-tagging predict)"),
             ("a\n" * (MOST_BYTES // 2 + 1), "", "pasted.txt has 5,242,882 bytes; expected at most 5,242,880."),
         ],
     )
@@ -389,6 +396,19 @@ def test_says_that_a_port_is_in_use(models):
     assert "GRADIO_TEMP_DIR" not in os.environ
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ({"port": 99999}, r"there is no port 99999. Give --port a number from 1 to 65535."),
+        ({"host": "192.0.2.1"}, r"cannot listen on 192.0.2.1, port 7860 or one of the next 99"),
+        ({"host": "192.0.2.1", "port": 7860}, r"cannot listen on 192.0.2.1, port 7860: it is in use, or the address"),
+    ],
+)
+def test_says_of_an_address_at_once_that_it_cannot_listen_there(place, message):
+    with pytest.raises(ConfigError, match=message):
+        launch_demo(["./no/model"], **place)
+
+
 # ---------------------------------------------------------------- the Space
 
 
@@ -424,9 +444,16 @@ def test_a_written_space_tags_over_http(models, taggers, tmp_path):
 def test_a_space_holds_what_taggers_need_and_no_more(models, tmp_path):
     run = shutil.copytree(models["one"], tmp_path / "my run")
     (run / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# A card\n")
-    for private in ("run.json", "checkpoint-5/model.safetensors", "predictions/test.conll", "optimizer.pt"):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"_name_or_path": "/srv/models/bert"}))
+    others = ("checkpoint-5/model.safetensors", "predictions/test.conll", "optimizer.pt", "own.py", "report.html")
+    for private in others:
         (run / private).parent.mkdir(exist_ok=True)
         (run / private).write_text("private")
+    files = [path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()]
+    own = [name for name in files if not name.startswith(("checkpoint", "optimizer", "own"))]
+    record = {"task": "ner", "status": "finished", "arguments": {}, "files": own}
+    (run / "run.json").write_text(json.dumps(record))
     written = write_space([str(run)], tmp_path / "space")
 
     names = {str(path.relative_to(tmp_path / "space")) for path in (tmp_path / "space").rglob("*") if path.is_file()}
@@ -434,6 +461,9 @@ def test_a_space_holds_what_taggers_need_and_no_more(models, tmp_path):
     assert names == {"README.md", "app.py", "requirements.txt", "space.json"} | {
         f"models/1-my-run/{name}"
         for name in ("config.json", "model.safetensors", "results.json", "tokenizer.json", "tokenizer_config.json")
+    }
+    assert json.loads((tmp_path / "space/models/1-my-run/config.json").read_text()) == config | {
+        "_name_or_path": "bert"
     }
     settings = RepoCard((tmp_path / "space" / "README.md").read_text()).data.to_dict()
     assert settings["sdk"] == "gradio"
@@ -447,7 +477,9 @@ def test_a_space_holds_what_taggers_need_and_no_more(models, tmp_path):
 def test_a_space_names_models_of_the_hub(tmp_path, monkeypatch):
     write_space(["user/ner", "user/pos"], tmp_path / "space")
 
-    settings = RepoCard((tmp_path / "space" / "README.md").read_text()).data.to_dict()
+    card = (tmp_path / "space" / "README.md").read_text()
+    assert "A private model needs a secret `HF_TOKEN` in the settings of the Space." in card
+    settings = RepoCard(card).data.to_dict()
     assert settings["models"] == ["user/ner", "user/pos"]
     assert "license" not in settings
     assert not (tmp_path / "space" / "models").exists()
@@ -474,6 +506,27 @@ def test_a_space_is_replaced_when_asked_and_nothing_else_is(models, tmp_path):
     assert (space / "notes.txt").read_text() == "mine"
 
 
+def test_a_space_is_made_anew_of_a_model_of_its_own(models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_space([str(models["one"]), str(models["two"])], Path("space"))
+    weights = Path("space/models/2-two/model.safetensors").read_bytes()
+    write_space(["space/models/2-two"], Path("space"), overwrite=True)
+
+    assert [folder.name for folder in Path("space/models").iterdir()] == ["1-2-two"]
+    assert Path("space/models/1-2-two/model.safetensors").read_bytes() == weights
+    write_space(["user/ner"], Path("space"), overwrite=True)
+    assert not Path("space/models").exists()
+
+
+def test_a_space_with_a_secret_is_not_written(models, tmp_path):
+    run = shutil.copytree(models["one"], tmp_path / "one")
+    (run / "special_tokens_map.json").write_text(json.dumps({"note": "hf_" + "aB3" * 11}))
+
+    with pytest.raises(OutputError, match=r"special_tokens_map.json, line 1: a Hugging Face token \(hf_aB3…\)"):
+        write_space([str(run)], tmp_path / "space")
+    assert not (tmp_path / "space").exists()
+
+
 def test_a_file_of_somebody_else_is_never_replaced(models, tmp_path):
     (tmp_path / "README.md").write_text("mine")
 
@@ -483,17 +536,21 @@ def test_a_file_of_somebody_else_is_never_replaced(models, tmp_path):
     assert (tmp_path / "README.md").read_text() == "mine"
 
 
-def test_refuses_what_a_space_could_not_load(models, tmp_path):
+def test_refuses_what_a_space_could_not_load(models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     shutil.copy(models["one"] / "config.json", adapter)
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(models["one"])}))
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
     (tmp_path / "empty").mkdir()
 
-    with pytest.raises(ModelError, match=r"an adapter whose base, .*one, is not on the Hub"):
+    with pytest.raises(ModelError, match=r"belongs to .*one, a model of this machine"):
         write_space([str(adapter)], tmp_path / "space")
     with pytest.raises(ModelError, match="so it holds no tagger"):
         write_space([str(tmp_path / "empty")], tmp_path / "space")
-    with pytest.raises(ModelError, match="there is no such folder"):
-        write_space(["./nowhere"], tmp_path / "space")
+    (tmp_path / "runs").mkdir()
+    for mistyped in ("./nowhere", "runs/quickstart-pso"):  # the second could be a name on the Hub
+        with pytest.raises(ModelError, match="there is no such folder"):
+            write_space([mistyped], tmp_path / "space")
     assert not (tmp_path / "space").exists()

@@ -6,7 +6,6 @@ import http.server
 import importlib.util
 import json
 import re
-import shlex
 import sqlite3
 import subprocess
 import sys
@@ -18,13 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 from browser import browser  # noqa: F401
+from documents import check_command
 from recipe_runs import environment, run_recipe
 from tiny_models import tiny_bert
-
-from hf_tagging import cli
-from hf_tagging.evaluation.experiments import read_plan
-from hf_tagging.training import parse_arguments
-from hf_tagging.training.pretraining import parse_pretraining
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -86,6 +81,15 @@ PAGE_THAT = {
         '```python\nprint("one")\n```\n```text title="prints"\ntwo\n```\n',
         "page.md, line 4: it prints\none\nand the page says\ntwo",
     ),
+    "prints what nothing printed": (
+        '```sh title="takes minutes"\nhf-tagging ls\n```\n```text title="prints"\n\n```\n',
+        "page.md, line 4: the block before it is not run",
+    ),
+    "prints what was printed before": (
+        '```python\nprint("one")\n```\n```python title="needs your data"\nprint(two)\n```\n'
+        '```text title="prints"\none\n```\n',
+        "page.md, line 7: the block before it is not run",
+    ),
     "fails": ("Text\n\n```python\nname\n```\n", "page.md, line 3: NameError: name 'name' is not defined"),
     "runs another program": ("```sh\nls -l\n```\n", "line 1: ValueError: ls -l: only hf-tagging and python"),
     "fails in a command": (
@@ -113,6 +117,17 @@ def test_names_live_as_long_as_a_page(tmp_path, monkeypatch):
         blocks.run_page(page, tmp_path)
 
 
+def test_what_a_killed_call_has_left_is_in_nobodys_way(tmp_path):
+    page, folder = tmp_path / "page.md", tmp_path / "reader"
+    folder.mkdir()
+    page.write_text('```python\nfrom pathlib import Path\n\nassert not Path("left").exists()\n```\n')
+    (tmp_path / "reader-page").mkdir()
+    (tmp_path / "reader-page" / "left").touch()
+    command = [sys.executable, str(DOCS / "blocks.py"), str(folder), str(page)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=120, cwd=ROOT)
+    assert (done.stdout.strip(), done.returncode) == ("{}", 0), done.stderr
+
+
 @pytest.mark.slow
 def test_every_block_runs(reader):
     command = [sys.executable, str(DOCS / "blocks.py"), str(reader), *map(str, PAGES)]
@@ -136,51 +151,7 @@ def test_there_are_commands():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_parses(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(command)
-    for word in words:  # stand-ins for the reader's own files
-        if re.match(r"(recipes|accelerate_configs|benchmarks)/", word):
-            assert (ROOT / word).exists(), word
-        elif re.match(r"PATH|[\w-]+\.(conllu?|tsv|txt|jsonl)$", word):
-            path = tmp_path / word
-            path.mkdir(parents=True) if word == "PATH" else path.touch()
-        elif re.match(r"(corpus|runs/[\w-]+)/?$", word):
-            (tmp_path / word).mkdir(parents=True, exist_ok=True)
-    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    _parse(words)
-
-
-def _parse(words):
-    """Reads a command line as the program does itself."""
-    script = next((word for word in words if word.startswith("recipes/") and word.endswith(".py")), None)
-    if script and words[0] in ("accelerate", "torchrun", "python"):
-        return _parse_recipe(Path(script).stem, words[words.index(script) + 1 :])
-    if words[0] == "hf-tagging":
-        return _parse_command(words[1:])
-    if words[0] == "make":
-        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        return None
-    if words[0] == "python" and words[1].startswith("benchmarks/"):
-        return None
-    assert words[0] in ("pip", "hf", "trackio", "source", "python", ".venv/bin/python"), words
-    return None
-
-
-def _parse_recipe(recipe, flags):
-    if recipe == "compare":
-        others = [flag for flag in flags if flag != "--dry_run"]
-        assert others[0] == "--config"
-        return read_plan(Path(others[1]), output_dir=None, flags=others[2:]).runs
-    if recipe == "pretrain":
-        return parse_pretraining(flags).given
-    task, _, family = recipe.partition("_")
-    return parse_arguments(task, [*flags, "--use_cpu"], family="baseline" if family == "baseline" else "encoder").given
-
-
-def _parse_command(argv):
-    args, flags = cli.make_parser().parse_known_args(argv)
-    assert args.command.takes_flags or not flags
-    if args.command.name == "train":  # as for the recipe itself
-        cli.main(["validate", args.config, *flags])
+    check_command(command, tmp_path)
 
 
 def test_every_argument_is_on_its_page_as_the_script_writes_it():

@@ -2,9 +2,12 @@
 
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from hf_tagging.training import energy
 from hf_tagging.training.energy import EnergyMeter
 
 
@@ -41,6 +44,40 @@ def test_counters_are_read_on_the_way(powercap):
             turn(powercap, "0", microjoules)
             time.sleep(0.3)
     assert meter.record()["processor_joules"] == 2000.0
+
+
+def test_gpus_are_asked_only_where_they_are_used(powercap, monkeypatch):
+    asked = []
+    monkeypatch.setattr(energy, "_gpu_total", lambda function, kind: asked.append(function))
+    with EnergyMeter(gpus=False, powercap=powercap, seconds=60) as meter:
+        turn(powercap, "0", 950_000_000)
+    assert meter.record() == {"processor_joules": 50.0}
+    assert asked == []
+    with EnergyMeter(powercap=powercap, seconds=60) as meter:
+        pass
+    assert meter.record() == {"processor_joules": 0.0}
+    counter = "nvmlDeviceGetTotalEnergyConsumption"
+    assert asked == [counter, counter, "nvmlDeviceGetEnforcedPowerLimit"]
+
+
+@pytest.mark.parametrize("missing", ["nvmlInit_v2", "nvmlDeviceGetHandleByUUID", "nvmlDeviceGetTotalEnergyConsumption"])
+def test_an_old_driver_counts_nothing(missing, powercap, monkeypatch):
+    """A library that lacks a function, as an older driver's may."""
+
+    class Library:
+        def __getattr__(self, name):
+            if name == missing:
+                raise AttributeError(f"undefined symbol: {name}")  # as ctypes says it
+            return lambda *_: 0
+
+    monkeypatch.setattr(energy.ctypes, "CDLL", lambda _: Library())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="0"))
+    with EnergyMeter(powercap=powercap, seconds=60) as meter:
+        pass
+    assert "gpu_joules" not in meter.record()
 
 
 def test_what_cannot_be_read_is_missing(powercap, tmp_path):

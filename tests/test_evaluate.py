@@ -133,7 +133,7 @@ class TestPredictions:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", r"p\.conll: holds no word; expected lines of `word gold predicted`|holds no word"),
+            ("", r"p\.conll: holds no word; expected lines of `word \.\.\. gold predicted`"),
             ("a B\n", r"p\.conll, line 1: 'a B' has 2 columns; expected `word gold predicted`"),
             ("a O O\nb O\n", r"p\.conll, line 2: 'b O' has 2 columns; expected 3, .* as in line 1"),
             ("a B-PER PER\nb PER O\n", "Some tags have no prefix"),
@@ -262,6 +262,26 @@ class TestModel:
         with pytest.raises(ConfigError, match="--split test: the data has none of this name; it has train"):
             evaluate_model(tagger, {"name_or_path": source}, split="test")
 
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            ({"name_or_path": "sample", "revision": "v1"}, "sample is not on the Hub; leave --dataset_revision out"),
+            (
+                {"name_or_path": "mine.conll", "config_name": "en", "revision": "v1"},
+                r"mine\.conll is not on the Hub; leave --dataset_config and --dataset_revision out",
+            ),
+            (
+                {"test_file": "mine.conll", "config_name": "en"},
+                "what files hold is not on the Hub; leave --dataset_config out",
+            ),
+        ],
+    )
+    def test_what_only_the_hub_has_is_refused_elsewhere(self, data, message, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        conll(tmp_path / "mine.conll", WORDS, GOLD)
+        with pytest.raises(DataError, match=message):
+            load_tagging_dataset(**data, task="ner")
+
     def test_the_embedded_sample(self, model, tmp_path):
         tagger = Tagger.from_pretrained(model, device="cpu")
         found = evaluate_model(tagger, {"name_or_path": "sample"}, split="validation")
@@ -345,6 +365,58 @@ class TestCommand:
         captured = capsys.readouterr()
         assert (end.value.code, captured.out) == (code, "")
         assert message in captured.err
+
+    @pytest.mark.parametrize("more", [[], ["--overwrite"]])
+    def test_never_replaces_the_predictions_that_it_scores(self, tmp_path, capsys, more):
+        folder = tmp_path / "out"
+        path = columns(folder / "predictions" / "test.conll", GOLD, GOLD, WORDS)
+        path.write_text("# mine\n" + path.read_text())
+        before = path.read_text()
+        with pytest.raises(SystemExit) as end:
+            main(["evaluate", "--predictions", str(path), "--output", str(folder), *more])
+        assert end.value.code == 1
+        assert f"--output {folder} holds the file of --predictions. Give another folder." in capsys.readouterr().err
+        assert path.read_text() == before
+        assert [p.name for p in folder.rglob("*")] == ["predictions", "test.conll"]
+
+    def test_predictions_of_others_are_not_replaced_unasked(self, tmp_path):
+        found = evaluate_predictions(columns(tmp_path / "p.conll", GOLD, GOLD))
+        theirs = columns(tmp_path / "out" / "predictions" / "other.conll", GOLD, GOLD)
+        with pytest.raises(OutputError, match=r"predictions/other\.conll is there already; give another"):
+            write_evaluation(found, tmp_path / "out")
+        write_evaluation(found, tmp_path / "out", overwrite=True)
+        assert theirs.exists()
+
+    def test_what_an_earlier_evaluation_wrote_goes_with_its_results(self, tmp_path):
+        out = tmp_path / "out"
+        first, second = (evaluate_predictions(columns(tmp_path / name, GOLD, GOLD)) for name in ("a.conll", "b.conll"))
+        write_evaluation(first, out)
+        (out / "predictions" / "mine.conll").write_text("")
+        write_evaluation(second, out, overwrite=True)
+        assert sorted(path.name for path in (out / "predictions").iterdir()) == ["b.conll", "mine.conll"]
+        assert list(json.loads((out / "results.json").read_text())) == ["b"]
+
+        (out / "results.json").write_text("[1]")  # nobody's
+        write_evaluation(first, out, overwrite=True)
+        assert sorted(path.name for path in (out / "predictions").iterdir()) == ["a.conll", "b.conll", "mine.conll"]
+
+    def test_a_file_that_cannot_be_written_is_told(self, tmp_path):
+        found = evaluate_predictions(columns(tmp_path / "p.conll", GOLD, GOLD))
+        (tmp_path / "out" / "results.json").mkdir(parents=True)
+        with pytest.raises(OutputError, match=r"out: cannot be written \(Is a directory\)"):
+            write_evaluation(found, tmp_path / "out", overwrite=True)
+        (tmp_path / "flat").mkdir()
+        (tmp_path / "flat" / "predictions").write_text("")
+        with pytest.raises(OutputError, match=r"flat/predictions: cannot be written \(Not a directory\)"):
+            write_evaluation(found, tmp_path / "flat")
+
+    def test_a_tag_is_no_command_for_the_terminal(self, tmp_path, capsys):
+        path = tmp_path / "p.conll"
+        path.write_text("Jordan B-\x1b[2J B-\x1b[2J\n")
+        main(["evaluate", "--predictions", str(path)])
+        shown = capsys.readouterr().out
+        assert "\x1b" not in shown
+        assert "  \\x1b[2J  " in shown
 
     def test_leaves_the_folder_of_a_run_alone(self, tmp_path, model):
         (tmp_path / "run.json").write_text("{}")

@@ -1,13 +1,10 @@
 """Flags of TrainingArguments and of ours, each through a whole recipe."""
 
 import json
-import logging
-import runpy
-import sys
 
 import pytest
 import torch
-from recipe_runs import ROOT, record, training_log, weights
+from recipe_runs import ROOT, record, run_here, training_log, weights
 from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
 
 from hf_tagging import Tagger, load_tagging_dataset
@@ -26,18 +23,15 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def run(models, tmp_path, monkeypatch):
+def run(models, tmp_path):
     """Runs a recipe in this process; gives its folder."""
 
     def _run(*flags, recipe="pos_bert", model="bert", name="run"):
         out = tmp_path / name
-        flags = ("--model", models.get(model, model), "--output_dir", out, *FEW, *flags)
-        monkeypatch.setattr(sys, "argv", [f"{recipe}.py", *map(str, flags)])
-        runpy.run_path(str(ROOT / "recipes" / f"{recipe}.py"), run_name="recipe")["main"]()
+        run_here(recipe, "--model", models.get(model, model), "--output_dir", out, *FEW, *flags)
         return out
 
-    yield _run
-    logging.getLogger("hf_tagging").setLevel(logging.NOTSET)
+    return _run
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import re
 import runpy
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import huggingface_hub.constants
 import pytest
@@ -18,8 +20,11 @@ from tiny_models import tiny_bert
 
 from hf_tagging import Tagger
 from hf_tagging.errors import ConfigError, ModelError, OutputError, TaggingError
+from hf_tagging.inference.export import export_tagger
 from hf_tagging.publishing.bundle import bundle, portable, without_paths
 from hf_tagging.publishing.hub import push_folder
+from hf_tagging.training import parse_arguments
+from hf_tagging.training.pretraining import parse_pretraining
 
 TEXT = "Mira Okonkwo moved from Porto to the Lakeview Institute in May ."
 KINDS = ("encoder", "crf", "adapter", "merged", "baseline")
@@ -65,6 +70,8 @@ def hub():
     """A Hub that the client in this process talks to."""
     with hub_on_loopback() as hub, pytest.MonkeyPatch.context() as patch:
         patch.setattr(huggingface_hub.constants, "ENDPOINT", hub.address)
+        files = f"{hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
         patch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
         patch.setenv("HF_TOKEN", TOKEN)
         yield hub
@@ -95,7 +102,7 @@ def tiny(tmp_path):
 
 @pytest.fixture(scope="module")
 def pushed(hub, tmp_path_factory):
-    """Five recipes with --push_to_hub, and two that the Hub stops; their folders, and what was said."""
+    """Five recipes with --push_to_hub, and three that the Hub stops; their folders, and what was said."""
     folder = tmp_path_factory.mktemp("runs")
     bert = tiny_bert(folder)
     short = ("--dataset", "sample", "--max_train_samples", 20, "--max_eval_samples", 6, "--max_steps", 2, "--use_cpu",
@@ -109,12 +116,14 @@ def pushed(hub, tmp_path_factory):
         "baseline": ("ner_baseline", "--encoder", "lstm", "--hidden_size", 16, "--word_size", 16),
         "stopped": ("ner_bert", "--model", bert),
         "refused": ("ner_bert", "--model", bert),
+        "theirs": ("ner_bert", "--model", bert),
         "language": ("pretrain", "--encoder", "lstm", "--hidden_size", 16, "--word_size", 16),
     }
     hub.faults.append(Fault("POST /api/models/user/stopped/commit/", status=403))
+    hub.add("models", "other/theirs", {"README.md": b"# Theirs\n"})
     said = {}
     for kind, (recipe, *start) in kinds.items():
-        name = "other/refused" if kind == "refused" else f"user/{kind}"
+        name = f"other/{kind}" if kind in ("refused", "theirs") else f"user/{kind}"
         said[kind] = run_here(recipe, *start, *short, "--hub_model_id", name, "--output_dir", folder / kind)
     logging.getLogger("hf_tagging").setLevel(logging.NOTSET)
     return folder, said
@@ -143,6 +152,33 @@ def test_what_was_pushed_tags_elsewhere_as_it_does_here(pushed, fresh):
         assert len(by_tagger) == len(TEXT.split())
         assert len({tag for tag, _ in by_tagger}) > 1, name
     assert len({json.dumps(said[name]) for name in names}) == len(names)
+
+
+@pytest.mark.slow
+def test_an_adapter_whose_repository_was_renamed_tags_as_before(hub, pushed):
+    there = hub.model("user/adapter").files()
+    assert json.loads(there["adapter_config.json"])["base_model_name_or_path"] == "user/adapter"
+    hub.add("models", "user/moved", there)
+    kept = hub.repositories.pop(("models", "user/adapter"))
+    try:
+        assert scores_of("user/moved") == scores_of(pushed[0] / "adapter")
+    finally:
+        hub.repositories["models", "user/adapter"] = kept
+
+
+@pytest.mark.slow
+def test_a_pushed_export_is_loaded_by_its_name(hub, tiny, tmp_path):
+    examples = tmp_path / "examples.conll"
+    examples.write_text("".join(f"{word} O\n" for word in TEXT.split()))
+    exported, _ = export_tagger(str(tiny), to="onnx", data=examples)
+    push_folder(exported, "user/exported")
+    assert scores_of("user/exported") == scores_of(exported)
+    with pytest.raises(ConfigError, match="dtype: --model user/exported is an exported model"):
+        Tagger.from_pretrained("user/exported", dtype="bfloat16")
+
+
+def scores_of(model):
+    return [(word.tag, word.score) for word in Tagger.from_pretrained(str(model), device="cpu").tag_text(TEXT).words]
 
 
 @pytest.mark.slow
@@ -215,6 +251,15 @@ def test_a_hub_that_refuses_is_asked_before_anything_is_trained(pushed):
     assert not (pushed[0] / "refused").exists()
 
 
+@pytest.mark.slow
+def test_a_repository_that_can_only_be_read_is_refused_before_anything_is_trained(hub, pushed):
+    assert pushed[1]["theirs"].startswith(
+        "OutputError: --push_to_hub other/theirs: the Hub answered 403 (You need write access to this repository.)."
+    )
+    assert not (pushed[0] / "theirs").exists()
+    assert hub.model("other/theirs").files() == {"README.md": b"# Theirs\n"}
+
+
 # Faults.
 
 
@@ -234,11 +279,16 @@ def push_all(folder, asked):
 
 @pytest.mark.slow
 def test_faults_end_in_retries_or_in_one_message_and_never_in_half_a_model(hub, tiny):
-    names = ("cut", "busy", "lost", "limited", "later", "denied", "broken", "forbidden", "gone")
+    names = ("cut", "chunks", "busy", "lost", "limited", "later", "denied", "broken", "forbidden", "gone")
     asked = {f"user/{name}": {} for name in names}
-    asked |= {"other/x": {}, "user/stranger": {"token": "hf_" + "x" * 30}, "user/branch": {"revision": "v2"}}
+    asked |= {
+        "other/x": {"private": False, "revision": "v2"},
+        "user/stranger": {"token": "hf_" + "x" * 30},
+        "user/branch": {"revision": "v2"},
+    }
     hub.faults += [
         Fault("PUT /lfs/user/cut/", after=1000),
+        Fault("user/chunks/commit", after=10),
         Fault("user/busy/commit", status=503, headers={"Retry-After": "1"}),
         Fault("user/lost/commit", answered=True),
         Fault("user/limited/preupload", status=429, headers={"Retry-After": "1"}),
@@ -250,7 +300,7 @@ def test_faults_end_in_retries_or_in_one_message_and_never_in_half_a_model(hub, 
     ]
     said = push_all(tiny, asked)
     whole = {path.name: path.read_bytes() for path in tiny.iterdir()}
-    for name in ("cut", "busy", "lost", "limited"):
+    for name in ("cut", "chunks", "busy", "lost", "limited"):
         repository = hub.model(f"user/{name}")
         assert said[f"user/{name}"] == f"{hub.address}/user/{name}/commit/{repository.branches['main']}"
         assert len(repository.history) == 2, name
@@ -270,13 +320,14 @@ def test_faults_end_in_retries_or_in_one_message_and_never_in_half_a_model(hub, 
     for name, message in expected.items():
         assert said[name].startswith(f"OutputError: push to {name}: {message}"), said[name]
         assert said[name].endswith(
-            f"Nothing of this was published, and {tiny} is complete: `hf-tagging push {tiny} {name}` sends it, without "
-            "what has arrived."
+            f"Nothing of this was published, and {tiny} is complete: `hf-tagging push {tiny} {name}"
+            f"{' --revision v2 --public' if name == 'other/x' else ''}` sends it, without what has arrived."
         )
         assert "\n" not in said[name]
     for name in ("later", "denied", "broken", "forbidden", "gone"):
         assert list(hub.model(f"user/{name}").files()) == [".gitattributes"], name
     assert hub.asked("PUT /lfs/user/cut/") == 2
+    assert hub.asked("user/chunks/commit") == 2
     assert hub.asked("user/broken/commit") == 5
     assert hub.asked("user/later/commit") == 1
 
@@ -294,9 +345,12 @@ def test_what_an_older_model_left_goes_with_the_same_commit(hub, tiny):
     push_folder(tiny, "user/twice")
     repository = hub.model("user/twice")
     older = {"adapter_config.json": b"{}", "model-00002-of-00002.safetensors": b"x", "notes.md": b"mine"}
+    older["models/other.safetensors"] = b"mine too"
     repository.commit(repository.files() | older)
     push_folder(tiny, "user/twice")
-    assert repository.files().keys() == {".gitattributes", "notes.md", *(path.name for path in tiny.iterdir())}
+    assert repository.files().keys() == {".gitattributes", "notes.md", "models/other.safetensors"} | {
+        path.name for path in tiny.iterdir()
+    }
     assert len(repository.history) == 4
     push_folder(tiny, "user/twice")
     assert len(repository.history) == 4  # nothing has changed
@@ -314,7 +368,7 @@ def test_a_public_repository_is_asked_for_and_warned_of(hub, tiny, caplog):
     assert not hub.model("user/public").private
     assert "public" not in caplog.text
     (tiny / "report.html").write_text("<p>A sentence")
-    push_folder(tiny, "user/public")  # it stays public, whatever is asked for
+    assert not push_folder(tiny, "user/public").private  # it stays public, whatever is asked for
     assert "user/public is public, and the report and the predictions quote the data" in caplog.text
 
 
@@ -359,15 +413,30 @@ def test_code_is_sent_where_a_configuration_names_it(tiny):
             "of a variable: 73aa61f0-9c5e-11",
             "README.md, line 1: a secret of this machine (73aa61…)",
         ),
+        ("README.md", "xhf_" + "q1" * 12, "README.md, line 1: a secret of this machine (hf_q1q…)"),
+        ("README.md", "eyJ" + "a" * 400, "README.md, line 1: a secret of this machine (eyJaaa…)"),
+        # An end of line in JSON is a backslash and a letter.
+        (
+            "special_tokens_map.json",
+            json.dumps({"note": "key:\nhf_" + "aB3" * 11}),
+            "special_tokens_map.json, line 1: a Hugging Face token (hf_aB3…)",
+        ),
+        (
+            "special_tokens_map.json",
+            json.dumps({"note": "it is\n/home/ada/x"}),
+            "special_tokens_map.json, line 1: a path of this machine (/home/ada)",
+        ),
     ],
 )
 def test_secrets_and_paths_are_refused_with_their_place_and_never_shown_whole(tiny, monkeypatch, file, text, found):
     monkeypatch.setenv("SOME_API_KEY", "73aa61f0-9c5e-11")
+    monkeypatch.setenv("CI_TOKEN", "eyJ" + "a" * 400)  # longer than the name of any file
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "q1" * 12)
     (tiny / file).write_text(text)
     with pytest.raises(OutputError) as error:
         push_folder(tiny, "user/tiny", dry_run=True)
     assert f"\n  {found}\n" in str(error.value)
-    assert "aB3aB3" not in str(error.value)
+    assert not re.search("aB3aB3|q1q1q1|aaaaaa", str(error.value))
 
 
 def test_the_folder_itself_is_not_named(tiny):
@@ -387,7 +456,54 @@ def test_what_only_looks_like_a_secret_is_sent(tiny, text):
 
 def test_words_of_a_corpus_may_look_like_paths(tiny):
     (tiny / "report.html").write_text("<p>see /home/ada and /Users/x")
-    assert "report.html" in push_folder(tiny, "user/tiny", dry_run=True).files
+    finished(tiny, "report.html", "predictions/seen.json")
+    (tiny / "predictions").mkdir()
+    (tiny / "predictions" / "seen.json").write_text('{"words": ["/home/ada"]}')
+    assert {"report.html", "predictions/seen.json"} <= push_folder(tiny, "user/tiny", dry_run=True).files.keys()
+
+
+def finished(folder, *files, **arguments):
+    """Makes a model the run that it might be of."""
+    files = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", *files]
+    record = {"task": "ner", "status": "finished", "arguments": arguments, "files": files}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def test_the_card_of_a_folder_that_was_renamed_loads_the_model_from_the_hub(tiny):
+    finished(tiny, "README.md", output_dir="/srv/runs/first name")
+    (tiny / "README.md").write_text('"first-name"\n```python\npipeline(model="first-name")\n```\n')
+    card = bundle(tiny, "user/x")["README.md"].decode()
+    assert card == '"first-name"\n```python\npipeline(model="user/x")\n```\n'
+
+
+def test_a_card_in_another_encoding_ends_in_a_message(tiny):
+    (tiny / "README.md").write_bytes(b"# Caf\xe9\n")
+    with pytest.raises(ModelError, match=r"README.md: is not in UTF-8 \(invalid continuation byte at byte 5\)"):
+        push_folder(tiny, "user/x", dry_run=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_file_that_fails_to_be_read_ends_in_a_message(tiny):
+    (tiny / "vocab.txt").symlink_to("/proc/self/mem")
+    with pytest.raises(ModelError, match=r"vocab.txt: cannot be read \(Input/output error\)"):
+        push_folder(tiny, "user/x", dry_run=True)
+
+
+@pytest.mark.parametrize("odd", [{"files": "config.json"}, {"files": ["a", 1]}, {"files": None}, {"arguments": []}])
+def test_an_odd_record_is_called_damaged(tiny, odd):
+    finished(tiny)
+    record = json.loads((tiny / "run.json").read_text()) | odd
+    (tiny / "run.json").write_text(json.dumps(record))
+    with pytest.raises(OutputError, match=r"run.json: is damaged"):
+        push_folder(tiny, "user/x", dry_run=True)
+
+
+@pytest.mark.parametrize("parse", [partial(parse_arguments, "ner"), parse_pretraining])
+def test_a_run_is_not_pushed_while_it_trains(parse):
+    with pytest.raises(ConfigError) as error:
+        parse(["--dataset", "sample", "--hub_strategy", "end", "--hub_always_push", "true"])
+    for name in ("hub_strategy", "hub_always_push"):
+        assert f"{name}: a run is pushed once, when it is finished; leave it out" in str(error.value)
 
 
 def test_paths_of_a_record_are_cut_to_their_last_part(tmp_path, monkeypatch):

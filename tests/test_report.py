@@ -15,9 +15,10 @@ from tiny_models import TAGS, tiny_bert
 from transformers.integrations.deepspeed import set_hf_deepspeed_config
 
 from hf_tagging import Tagger, TagSchema, load_encoder
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.report import write_predictions
-from hf_tagging.publishing.report import analyse_run, write_report
+from hf_tagging.publishing import report
+from hf_tagging.publishing.report import analyse_run, write_page, write_report
 
 SMALL = ("--dataset", "sample", "--max_train_samples", 40, "--max_eval_samples", 30, "--use_cpu")
 TRAINING = ("--max_steps", 4, "--learning_rate", 1e-2, "--eval_strategy", "no", "--save_strategy", "no")
@@ -58,6 +59,37 @@ class TestWriteReport:
         assert str(run) not in page
         assert "/some/where" not in page
 
+    def test_somebody_elses_page_stays(self, run):
+        (run / "report.html").write_text("mine")
+        analysis = analyse_run(run)
+        for write in (lambda: write_report(run), lambda: write_page(run, analysis)):
+            with pytest.raises(OutputError, match=r"report\.html: was not written by the run\. Nothing was changed\."):
+                write()
+        assert (run / "report.html").read_text() == "mine"
+        assert record(run)["files"] == ["config.json"]
+        (run / "report.html").rename(run / "mine.html")
+        write_report(run)
+        assert write_report(run).read_text() != "mine"  # what it has written it may write again
+
+    def test_reads_long_documents_some_words_at_a_time(self, run, monkeypatch):
+        whole, blocks = analyse_run(run), []
+        probabilities = Tagger.probabilities
+
+        def counted(tagger, sentences, *, first=0):
+            blocks.append([len(words) for words in sentences])
+            return probabilities(tagger, sentences, first=first)
+
+        monkeypatch.setattr(Tagger, "probabilities", counted)
+        monkeypatch.setattr(report, "_BLOCK_VALUES", 25 * len(TAGS))  # 25 words; the longest sentence has 30
+        found = analyse_run(run)
+        assert found["calibration"]["ece"] == pytest.approx(whole["calibration"]["ece"])
+        scores = [[row["score"] for row in analysis["suspects"]["rows"]] for analysis in (found, whole)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+        assert group(found, "Casing") == group(whole, "Casing")
+        assert sum(map(len, blocks)) == whole["sentences"]
+        assert len(blocks) > 10
+        assert all(sum(block) <= 25 or len(block) == 1 for block in blocks)
+
     def test_asks_the_runs_own_tagger(self, run):
         analysis = analyse_run(run)
         assert analysis["name"] == "mine"
@@ -86,6 +118,7 @@ class TestWriteReport:
         analysis = analyse_run(run)
         for part in (analysis["calibration"], analysis["suspects"], group(analysis, "Casing")):
             assert re.search(r"\d% of the words get another tag than in the predictions", part["missing"])
+            assert part["missing"].endswith("or long sentences are cut elsewhere than in the run.")
         assert analysis["headline"][0]["value"] > 0
         assert write_report(run).exists()
 

@@ -18,9 +18,10 @@ from playwright.sync_api import Browser, Page
 from report_analyses import SENTENCES, flawless_analysis, ner_analysis, pos_analysis, sentence, tag_row
 
 from hf_tagging.publishing.report_figures import curve, reliability, shade, ticks
-from hf_tagging.publishing.report_page import MOST_BYTES, fitting, report_page
+from hf_tagging.publishing.report_page import MOST_BYTES, MOST_ROWS, report_page
 
 ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 SECTIONS = ["glance", "tags", "kinds", "sentences", "confusion", "groups", "calibration", "curves", "suspects"]
 HEBREW = "דנה גרה בחיפה ליד הים ."
@@ -162,7 +163,7 @@ def test_the_page_names_no_other_place() -> None:
     body = page.replace("https://jfly.uni-koeln.de/color/", "")  # a source, in a comment
 
     assert set(re.findall(r'(?:src|href)="([^"#]+)', page)) == {"data:,"}
-    assert "//" not in re.sub(r"//.*", "", body) or "http" not in body
+    assert not re.search(r"https?:|url\(|@import", body)
     assert "fetch(" not in page
     assert "innerHTML" not in page
 
@@ -207,22 +208,23 @@ def test_a_large_report_stays_below_three_megabytes_and_counts_what_it_leaves_ou
     assert "The first 20 of 4,007 wrong sentences." in text_of(page)
 
 
-def test_fitting() -> None:
-    assert fitting([5, 5, 5], 15) == [0, 1, 2]
-    assert fitting([10] * 20, 100) == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]
-    assert fitting([1, 1, 500, 1], 100) == [0, 1, 3]
-    assert fitting([10, 10], 0) == []
+def test_of_thousands_of_tags_the_costliest_have_room() -> None:
+    page = report_page(pos_analysis(6000, 4000))
+    text = text_of(page)
+
+    assert len(page.encode()) <= MOST_BYTES
+    assert page.count(' data-tag="T') == MOST_ROWS
+    assert "975 further tags" in text
+    assert "The 5,000 tags with the fewest errors have no room on this page." in text
+    assert "no room on this page" not in text_of(report_page(pos_analysis(1000, 5)))
 
 
-def test_a_large_confusion_matrix_keeps_its_costliest_tags() -> None:
-    names = [f"T{i}" for i in range(60)] + ["O"]
-    counts = [[5 if i == j else 0 for j in range(61)] for i in range(61)]
-    counts[59][60] = counts[58][59] = 9
-    page = report_page(ner_analysis(confusion={"tags": names, "counts": counts, "left_out": 2}))
+def test_the_documentation_shows_only_pictures_that_are_there() -> None:
+    places = {file: re.findall(r"!\[[^\]]*\]\(([^)\s]+)", file.read_text("utf-8")) for file in PAGES}
+    pictures = [file.parent / path for file, paths in places.items() for path in paths]
 
-    assert "23 further tags with fewer errors are left out." in text_of(page)
-    assert {"T58", "T59", "O"} <= set(data_of(page)["confused"])
-    assert len(data_of(page)["confused"]) == 40
+    assert pictures
+    assert [picture for picture in pictures if not picture.is_file()] == []
 
 
 # Figures
@@ -249,9 +251,10 @@ def test_a_curve_runs_from_the_lower_left_to_the_upper_right_of_its_frame() -> N
     assert chart.dots[1][3] == "epoch 2: F1 1.0000"
 
 
-def test_empty_bins_are_no_dots() -> None:
+def test_bins_without_words_or_numbers_are_no_dots() -> None:
     bins = [
         {"low": 0.0, "high": 0.1, "confidence": None, "accuracy": None, "words": 0},
+        {"low": 0.1, "high": 0.2, "confidence": float("nan"), "accuracy": 0.5, "words": 3},
         {"low": 0.9, "high": 1.0, "confidence": 0.95, "accuracy": 0.9, "words": 12},
     ]
 
@@ -295,7 +298,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Any]:  # noqa: F811
         page.on("console", lambda message: complaints.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("dialog", lambda dialog: (complaints.append("dialog"), dialog.dismiss()))
-        page.on("request", lambda request: complaints.append(request.url) if request.url[:5] == "http:" else None)
+        page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
         requests: list[str] = []
         page.on("request", lambda request: requests.append(request.url))
         page.goto(file.as_uri() + anchor)
@@ -420,6 +423,31 @@ def test_the_address_leads_back_to_the_same_sentence(opened: Any) -> None:
     again.page.evaluate("location.hash = '#kind=spurious&tag=no-such-tag'")
     again.page.wait_for_function("document.getElementById('count').textContent === '1 of 1'")
     assert again.place == "Sentence 21"
+
+
+def test_a_sentence_that_is_not_on_the_page_is_not_taken_for_another(opened: Any) -> None:
+    analysis = ner_analysis()
+    (row,) = analysis["suspects"]["rows"]
+    analysis["suspects"]["rows"].append(row | {"number": 77})
+    report = opened(analysis, "#sentence=77&tag=MISC")
+
+    suspects = report.page.locator("#suspects tbody th")
+    assert suspects.all_inner_texts() == ["40", "77"]
+    assert suspects.get_by_role("link").all_inner_texts() == ["40"]
+    assert report.page.locator("#shown").inner_text() == (
+        "Sentence 77 is not among these wrong sentences: it has no such error, or no room on this page."
+    )
+    assert report.count == "0 of 3"
+    assert not report.page.locator("#permalink").is_visible()
+    report.page.get_by_role("button", name="Next").click()
+    assert (report.count, report.place) == ("1 of 3", "Sentence 3")
+    report.page.evaluate("location.hash = '#sentence=3&tag=PER'")
+    report.page.wait_for_function("document.getElementById('count').textContent === '0 of 1'")
+    report.page.get_by_role("button", name="Previous").click()
+    assert (report.count, report.place) == ("1 of 1", "Sentence 21")
+    # Of no wrong sentences there is no browser, and nothing for a suspect to lead to.
+    flawless = opened(flawless_analysis() | {"suspects": analysis["suspects"]})
+    assert flawless.page.locator("#suspects tbody a").count() == 0
 
 
 @pytest.mark.parametrize("make", [ner_analysis, pos_analysis, flawless_analysis, hostile_analysis])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from recipe_runs import record, run_recipe, training_log, weights, without_dropout
+from recipe_runs import check_batches_of_8, without_dropout
 from tiny_models import tiny_bert
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
@@ -46,28 +46,7 @@ def trainer(folder, sample, output, *flags):
 @pytest.mark.slow
 def test_batches_of_8_are_2_times_4_are_2_processes_of_4(folder, tmp_path):
     """Loss, gradient norm, eval_loss and weights; the stock Trainer gives twice the loss in the last two."""
-    ways = {
-        "eight": (1, ["--per_device_train_batch_size", 8]),
-        "accumulated": (1, ["--per_device_train_batch_size", 4, "--gradient_accumulation_steps", 2]),
-        "processes": (2, ["--per_device_train_batch_size", 4, "--per_device_eval_batch_size", 3]),
-    }
-    for name, (processes, flags) in ways.items():
-        out = tmp_path / name
-        run_recipe("pos_bert", "--model", folder, "--output_dir", out, *STEPS, *flags, processes=processes)
-        assert record(out)["hardware"]["processes"] == processes
-    expected, ours = training_log(tmp_path / "eight"), weights(tmp_path / "eight")
-    for other in ("accumulated", "processes"):
-        for entry, same in zip(expected, training_log(tmp_path / other), strict=True):
-            for key in {"loss", "grad_norm", "eval_loss", "eval_accuracy", "eval_macro_f1"} & entry.keys():
-                assert same[key] == pytest.approx(entry[key], abs=1e-5, rel=1e-5), (other, key)
-        for name, weight in weights(tmp_path / other).items():
-            if name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding, which Adam blows up
-                continue
-            torch.testing.assert_close(weight, ours[name], atol=1e-5, rtol=1e-4)
-        assert (
-            record(tmp_path / other)["results"]["test"]["per_tag"]
-            == record(tmp_path / "eight")["results"]["test"]["per_tag"]
-        )
+    check_batches_of_8("pos_bert", tmp_path, "--model", folder, *STEPS)
 
 
 def test_eval_loss_and_figures_do_not_depend_on_batches_or_on_how_they_are_gathered(folder, sample, tmp_path):

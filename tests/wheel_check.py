@@ -36,6 +36,7 @@ with tempfile.TemporaryDirectory() as folder:
     assert all("site-packages" in path and Path(path).is_file() for path in paths), launch
     output("copy", "compare/quickstart", "mine.yaml")
     assert "8 runs, all right" in output("validate", "mine.yaml")
+    assert output("train", "mine.yaml", "--dry_run").endswith("--config mine.yaml\n")
     output("train", "ner/hmm_conll2003", "--dataset", "sample", "--output_dir", "runs/hmm", "--use_cpu")
     assert Path(folder, "runs/hmm/report.html").is_file()  # with its template, which is no Python
     model = tiny_bert(Path(folder))

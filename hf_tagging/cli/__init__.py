@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from hf_tagging.cli import about, handing_on, recipes, taggers
 from hf_tagging.cli.answers import print_json
 from hf_tagging.cli.command import Command
-from hf_tagging.console import plain_errors
+from hf_tagging.console import plain_errors, quiet_end_of_pipe
 
 COMMANDS: tuple[Command, ...] = (*recipes.COMMANDS, *taggers.COMMANDS, *handing_on.COMMANDS, *about.COMMANDS)
 _START = """a first run, without a hub:
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags and not command.takes_flags:
         args.parser.error(f"unrecognized arguments: {' '.join(flags)}")
     args.flags = flags
-    with plain_errors(interrupted=command.interrupted), _quiet_end_of_pipe():
+    with plain_errors(interrupted=command.interrupted), quiet_end_of_pipe():
         _answer(command, args)
         sys.stdout.flush()
 
@@ -61,12 +60,3 @@ def _answer(command: Command, args: argparse.Namespace) -> None:
         answer = command.run(args)
     assert answer is not None
     print_json(answer.data)
-
-
-@contextlib.contextmanager
-def _quiet_end_of_pipe() -> Iterator[None]:
-    """Ends without an error where `| head` has read enough."""
-    try:
-        yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,8 +8,19 @@ from typing import Any
 from hf_tagging.cli.answers import Answer
 from hf_tagging.cli.command import Command, add_json
 
-# Packages that only some commands need.
-_OPTIONAL = ("cleanlab", "gensim", "gradio", "huggingface_hub", "matplotlib", "onnx", "onnxruntime", "rich", "trackio")
+# Beside those that a figure depends on.
+_OPTIONAL = (
+    "cleanlab",
+    "gensim",
+    "gradio",
+    "huggingface_hub",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "rich",
+    "trackio",
+)
 _FILES = ("FILE", "CONFIG", "DIR", "FOLDER", "TARGET", "NAME|PATH", "[RECIPE] CONFIG")
 
 

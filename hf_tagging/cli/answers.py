@@ -50,7 +50,12 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: I
 
 
 def show_figures(text: str) -> None:
-    """Prints a table that is text already, its first line set off where the output is a terminal."""
+    """Prints a table that is text already, its first line set off where the output is a terminal.
+
+    Args:
+        text: Lines. Tags, words and names of others may stand in them.
+    """
+    text = "\n".join(map(_visible, text.split("\n")))
     if not sys.stdout.isatty():
         print(text)
         return

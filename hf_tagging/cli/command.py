@@ -37,7 +37,7 @@ class Command:
 
     def add_to(self, subparsers: Any) -> None:
         """Adds the command to what `ArgumentParser.add_subparsers` gave."""
-        paragraphs = (textwrap.fill(text, 100) for text in (self.summary, self.details) if text)
+        paragraphs = (_filled(text) for text in (self.summary, self.details) if text)
         parser = subparsers.add_parser(
             self.name,
             help=self.summary,
@@ -48,6 +48,11 @@ class Command:
         )
         self.add(parser)
         parser.set_defaults(command=self, parser=parser)
+
+
+def _filled(text: str) -> str:
+    """Lines of a help page; a command or a flag is not cut at its hyphens."""
+    return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

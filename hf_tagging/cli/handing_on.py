@@ -8,7 +8,7 @@ from pathlib import Path
 from hf_tagging.cli.answers import Answer, show_table
 from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
-from hf_tagging.console import working
+from hf_tagging.console import check_writable, working, writing_to
 from hf_tagging.errors import ConfigError
 
 
@@ -20,11 +20,17 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(args: argparse.Namespace) -> Answer:
-    from hf_tagging.publishing.report import write_report
+    from hf_tagging.publishing.report import analyse_run, write_page
 
     quiet_libraries()
+    if args.folder.is_dir():
+        check_writable(args.folder)
     with working("Writing the report"):
-        path = write_report(args.folder, split=args.split, device=args.device, trust_remote_code=args.trust_remote_code)
+        analysis = analyse_run(
+            args.folder, split=args.split, device=args.device, trust_remote_code=args.trust_remote_code
+        )
+        with writing_to(args.folder):
+            path = write_page(args.folder, analysis)
     return Answer({"report": str(path)}, lambda: print(f"Written to {path}"))
 
 
@@ -111,8 +117,8 @@ COMMANDS = (
     Command(
         name="push",
         summary="Pushes a folder to the Hub: model, card, report, predictions and figures.",
-        details="Private unless --public is given. Secrets and paths of this machine are looked for, and refused. The "
-        "token is the one of `hf auth login`, or HF_TOKEN.",
+        details="A new repository is private unless --public is given; one that is there stays as it is. Secrets and "
+        "paths of this machine are looked for, and refused. The token is the one of `hf auth login`, or HF_TOKEN.",
         add=_add_push,
         run=_push,
         examples=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 from collections import Counter
@@ -20,15 +21,18 @@ from hf_tagging.cli.shipped import (
     find_shipped,
     named_files,
     near_path,
+    read_text,
     recipe_named_by,
     shipped,
     shipped_folder,
+    ships,
 )
-from hf_tagging.console import GO_ON
+from hf_tagging.console import GO_ON, writing_to
 from hf_tagging.errors import ConfigError, OutputError
 
 _SHORT = {"pos": "pos_bert", "ner": "ner_bert"}
 _COMPARE = "compare"
+_FLAGS = "Flags stand behind the config. All arguments: docs/arguments.md, or `python recipes/pos_bert.py --help`."
 _CONFIG_HELP = "a YAML file of your own, or one that ships (hf-tagging ls), such as pos/quickstart"
 
 
@@ -72,11 +76,9 @@ def _copy(args: argparse.Namespace) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    try:
-        with whole_file(target) as file:
-            file.write(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+    text = read_text(source)
+    with writing_to(target), whole_file(target) as file:
+        file.write(text)
     print(f"Copied to {target}")
 
 
@@ -94,7 +96,13 @@ def _validate(args: argparse.Namespace) -> Answer:
     if len(args.names) > 2:
         args.parser.error(f"expected [RECIPE] CONFIG, got {' '.join(args.names)}")
     config = existing_file(args.names[-1], kinds=[CONFIG])
-    recipe = _recipe_name(args.names[0] if len(args.names) == 2 else None, config, "hf-tagging validate RECIPE FILE")
+    given = args.names[0] if len(args.names) == 2 else None
+    if given and Path(given).expanduser().is_file() and not ships(_SHORT.get(given, given), kinds=[RECIPE]):
+        raise ConfigError(
+            f"{given}: a recipe of your own cannot be checked; name the one that it was made from: "
+            f"hf-tagging validate ner_bert {config}"
+        )
+    recipe = _recipe_name(given, config, "hf-tagging validate RECIPE FILE")
     data = {"config": str(config), "recipe": recipe} | _checked(recipe, config, args.flags)
     what = f"{data['runs']} runs" if "runs" in data else f"{len(data['arguments'])} arguments"
     would = "they would go to" if "runs" in data else "the run would go to"
@@ -109,7 +117,8 @@ def _checked(recipe: str, config: Path, flags: list[str]) -> dict[str, Any]:
 
     if recipe == _COMPARE:
         _check_named_files(config)
-        plan = read_plan(config, flags=flags)
+        own, common = _own_flags(flags)
+        plan = read_plan(config, output_dir=own.output_dir, flags=common)
         return {
             "runs": len(plan.jobs),
             "per_run": Counter(job.name for job in plan.jobs),
@@ -123,6 +132,14 @@ def _checked(recipe: str, config: Path, flags: list[str]) -> dict[str, Any]:
     else:
         raise ConfigError(f"{recipe}: takes no config that can be checked. Type: hf-tagging validate pos_bert FILE")
     return {"arguments": sorted(parsed.given), "output_dir": str(parsed.training.output_dir)}
+
+
+def _own_flags(flags: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The flags that recipes/compare.py has itself, and those that are for its runs."""
+    parser = argparse.ArgumentParser(prog=f"hf-tagging validate {_COMPARE}", add_help=False, allow_abbrev=False)
+    parser.add_argument("--output_dir", type=Path, metavar="DIR")
+    parser.add_argument("--dry_run", action="store_true")
+    return parser.parse_known_args(flags)
 
 
 def _recipe_name(given: str | None, config: Path, usage: str) -> str:
@@ -139,10 +156,17 @@ def _recipe_name(given: str | None, config: Path, usage: str) -> str:
 def _check_named_files(config: Path) -> None:
     missing = [name for name in named_files(config) if not Path(name).exists()]
     if missing:
-        raise ConfigError(
-            f"{config}: names {missing[0]}, which is not here. `hf-tagging copy {_COMPARE}/quickstart` brings what a "
-            "comparison names along; start it from the folder where that was typed."
-        )
+        raise ConfigError(f"{config}: names {missing[0]}, which is not here. {_what_brings(missing, config)}")
+
+
+def _what_brings(missing: list[str], config: Path) -> str:
+    """What to type so that files are here which a comparison names."""
+    itself = next((item.name for item in shipped(CONFIG) if item.path.samefile(config)), None)
+    if itself:
+        return f"`hf-tagging copy {itself}` brings what it names; start it from the folder where that was typed."
+    known = [name for name in missing if (shipped_folder() / name).is_file()]
+    lines = [f"hf-tagging copy {find_shipped(name).name} {Path(name).parent}/" for name in known]
+    return "\n  ".join(["To get what ships:", *lines]) if lines else "Paths are from the folder where it is started."
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -167,13 +191,30 @@ def _train(args: argparse.Namespace) -> None:
             raise ConfigError("--accelerate_config: a comparison starts its runs itself; give `launcher:` in its file.")
         _check_named_files(config)
     elif args.accelerate_config:
-        asked = ["--config_file", str(existing_file(args.accelerate_config, kinds=[ACCELERATE])), *asked]
+        accelerate = existing_file(args.accelerate_config, kinds=[ACCELERATE])
+        _check_accelerate(accelerate)
+        asked = ["--config_file", str(accelerate), *asked]
     if args.dry_run:
         print(shlex.join([*(["python"] if recipe.stem == _COMPARE else ["accelerate", "launch"]), *asked]))
         return
     from hf_tagging.cli.launching import launch, run_script
 
     raise SystemExit(run_script(asked) if recipe.stem == _COMPARE else launch(asked))
+
+
+def _check_accelerate(path: Path) -> None:
+    """Refuses a file that accelerate would end at with a traceback; what stands in it, accelerate checks itself."""
+    import yaml
+
+    expected = "expected lines of `name: value`, as in: hf-tagging copy cpu"
+    text = read_text(path)
+    try:
+        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise ConfigError(f"{path}: is not {kind} ({' '.join(str(error).split())}); {expected}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: {expected}")
 
 
 def _recipe_file(given: str | None, config: Path) -> Path:
@@ -201,12 +242,14 @@ COMMANDS = (
             "hf-tagging copy pos/quickstart",
             "hf-tagging copy ner/lstm_crf_conll2003 my_tagger.yaml",
             "hf-tagging copy ner_bert my_recipes/",
+            "hf-tagging copy compare/quickstart mine.yaml",
         ),
     ),
     Command(
         name="validate",
         summary="Checks a config and flags without loading anything.",
-        details="Every mistake is told at once, with the nearest name that would be right. Flags win over the file.",
+        details="Every mistake is told at once, with the nearest name that would be right. Flags win over the file. "
+        + _FLAGS,
         add=_add_validate,
         run=_validate,
         takes_flags=True,
@@ -220,7 +263,7 @@ COMMANDS = (
         name="train",
         summary="Runs the recipe that a config is for, under accelerate.",
         details="All flags that are not its own go to the recipe and win over the file; the exit code is the recipe's. "
-        "Comparisons and pretraining are started in the same way.",
+        "Comparisons and pretraining are started in the same way. " + _FLAGS,
         add=_add_train,
         run=_train,
         takes_flags=True,
@@ -229,7 +272,7 @@ COMMANDS = (
             "hf-tagging train pos/quickstart --dry_run",
             "hf-tagging train my_tagger.yaml --dataset sample --output_dir runs/mine",
             "hf-tagging train ner/bert_base_conll2003 --accelerate_config multi_gpu --seed 1",
-            "hf-tagging train compare/quickstart",
+            "hf-tagging train mine.yaml",
         ),
     ),
 )

@@ -19,6 +19,7 @@ from hf_tagging.errors import ConfigError
 RECIPE, CONFIG, ACCELERATE = KINDS = ("recipe", "config", "accelerate config")
 _ABOVE = Path(__file__).resolve().parent.parent
 _STARTED = re.compile(r"^#\s+(?:python|accelerate launch)(?: \S+)*? recipes/(\w+)\.py --config", re.MULTILINE)
+_NAMED = re.compile(r"(?<![\w./~-])recipes/[\w./-]+\.(?:py|ya?ml)\b")
 _END_OF_SENTENCE = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
 
@@ -86,9 +87,7 @@ def find_shipped(name: str, *, kinds: Iterable[str] = KINDS) -> Shipped:
     Raises:
         ConfigError: If there is none; with the nearest name.
     """
-    wanted = re.sub(r"^\./|^(recipes/configs|recipes|accelerate_configs)/|\.(ya?ml|py)$", "", name)
-    wanted = re.sub(r"^(recipes/configs|recipes|accelerate_configs)/", "", wanted)
-    there = {item.name: item for item in shipped() if item.kind in kinds}
+    wanted, there = _short(name), _by_name(kinds)
     if wanted in there:
         return there[wanted]
     near = difflib.get_close_matches(wanted, list(there), 1) or [n for n in there if n.endswith(f"/{wanted}")][:1]
@@ -96,6 +95,11 @@ def find_shipped(name: str, *, kinds: Iterable[str] = KINDS) -> Shipped:
     raise ConfigError(
         f"{name}: is no file here, and no {' or '.join(kinds)} of this name ships.{hint} All: hf-tagging ls"
     )
+
+
+def ships(name: str, *, kinds: Iterable[str] = KINDS) -> bool:
+    """Whether `find_shipped` finds it."""
+    return _short(name) in _by_name(kinds)
 
 
 def existing_file(given: str, *, kinds: Iterable[str]) -> Path:
@@ -123,17 +127,45 @@ def recipe_named_by(config: Path) -> str | None:
     Raises:
         ConfigError: If it cannot be read.
     """
-    try:
-        found = _STARTED.search(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{config}: cannot be read ({error}).") from error
+    found = _STARTED.search(read_text(config))
     return found[1] if found else None
 
 
 def named_files(config: Path) -> list[str]:
-    """The recipes and configs that a comparison starts, as it names them: paths from where it is started."""
-    text = re.sub(r"^\s*#.*$", "", config.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return sorted(set(re.findall(r"\brecipes/[\w./-]+\.(?:py|ya?ml)\b", text)))
+    """The recipes and configs that a comparison starts, as it names them: paths from where it is started.
+
+    Args:
+        config: A YAML file. Named are those below `recipes/` alone, and not those in comments: they can be copied.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    text = re.sub(r"(^|\s)#.*$", "", read_text(config), flags=re.MULTILINE)
+    return sorted(set(_NAMED.findall(text)))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of settings.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not text in UTF-8 (byte {error.start}); expected a YAML file.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def _short(name: str) -> str:
+    """A path in the source tree as the name of what stands there."""
+    short = re.sub(r"^\./|^(recipes/configs|recipes|accelerate_configs)/|\.(ya?ml|py)$", "", name)
+    return re.sub(r"^(recipes/configs|recipes|accelerate_configs)/", "", short)
+
+
+def _by_name(kinds: Iterable[str]) -> dict[str, Shipped]:
+    return {item.name: item for item in shipped() if item.kind in kinds}
 
 
 def _head(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from hf_tagging.cli.answers import Answer, show_figures
 from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
-from hf_tagging.console import working
+from hf_tagging.console import check_writable, working, writing_to
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.command import NOTHING_WRITTEN
 from hf_tagging.inference.command import add_arguments as add_predict_arguments
@@ -81,7 +81,7 @@ def _evaluate(args: argparse.Namespace) -> Answer:
     from hf_tagging.inference import evaluating
 
     if args.output:
-        evaluating.check_evaluation_folder(args.output, overwrite=args.overwrite)
+        evaluating.check_evaluation_folder(args.output, overwrite=args.overwrite, predictions=args.predictions)
     quiet_libraries()
     if args.predictions:
         found = evaluating.evaluate_predictions(args.predictions, task=args.task, scheme=args.scheme)
@@ -136,14 +136,17 @@ def _compare(args: argparse.Namespace) -> Answer:
     from hf_tagging.evaluation.figures import MISSING, can_draw, draw_figures
     from hf_tagging.evaluation.runs import find_runs, name_of
 
+    if args.output:
+        check_writable(args.output)
     runs = find_runs(args.folders)
     reference = name_of(args.reference, runs) if args.reference else None
     with working("Comparing"):
         comparison = compare_runs(runs, split=args.split, reference=reference, resamples=args.resamples)
     written = ""
     if args.output:
-        figures = draw_figures(comparison, args.output) if can_draw() else []
-        write_comparison(comparison, args.output, figures)
+        with writing_to(args.output):
+            figures = draw_figures(comparison, args.output) if can_draw() else []
+            write_comparison(comparison, args.output, figures)
         written = f"\n\nWritten to {args.output}" + ("" if can_draw() else f". {MISSING}")
     data = asdict(comparison) | {"metric": comparison.metric}
     return Answer(data, lambda: show_figures(plain_table(comparison) + written))

@@ -96,6 +96,7 @@ def load_tagging_dataset(
     """
     hold_out = HoldOut(validation_share=validation_share, test_share=test_share, folds=folds, fold=fold, seed=seed)
     _check_arguments(task, sentence_start, hold_out)
+    _check_hub_only(name_or_path, {"--dataset_config": config_name, "--dataset_revision": revision})
     check_feature_names(word_features or ())
     request = ColumnRequest(
         task=task,
@@ -165,6 +166,20 @@ def _check_arguments(task: str, sentence_start: str, hold_out: HoldOut) -> None:
         raise DataError(f"--{problem}")
 
 
+def _check_hub_only(name_or_path: str | Path | None, flags: dict[str, str | None]) -> None:
+    """Refuses what only a dataset on the Hub has, where it would be dropped without a word."""
+    given = [flag for flag, value in flags.items() if value is not None]
+    if given and not (name_or_path is not None and _is_on_hub(str(name_or_path))):
+        what = "what files hold" if name_or_path is None else name_or_path
+        raise DataError(f"{what} is not on the Hub; leave {' and '.join(given)} out")
+
+
+def _is_on_hub(name: str) -> bool:
+    """Whether a name is one on the Hub: an alias of such a one, or nothing that this machine or the package has."""
+    path = PATH_ALIASES.get(name, Path(name).expanduser())
+    return name in HUB_ALIASES or not (path.exists() or looks_like_path(name))
+
+
 def _read_named(
     name: str,
     *,
@@ -178,7 +193,7 @@ def _read_named(
     if (name in PATH_ALIASES or name in HUB_ALIASES) and Path(name).exists():
         logger.warning("%s is read as the alias; for the local %s write ./%s", name, name, name)
     path = PATH_ALIASES.get(name, Path(name).expanduser())
-    if name in HUB_ALIASES or not (path.exists() or looks_like_path(name)):
+    if _is_on_hub(name):
         loaded = read_hub(name, config_name=config_name, revision=revision, builders=builders)
     elif not path.exists():
         raise missing_path(path)

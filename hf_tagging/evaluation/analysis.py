@@ -15,8 +15,8 @@ from hf_tagging.evaluation.answers import Answers
 from hf_tagging.evaluation.calibration import calibration
 from hf_tagging.evaluation.error_kinds import Pairs, error_rows, pair_entities
 from hf_tagging.evaluation.examples import wrong_sentences
-from hf_tagging.evaluation.groups import groups_of, interval_of
-from hf_tagging.evaluation.metrics import Array, Tags, _mean, _scores
+from hf_tagging.evaluation.groups import Casings, groups_of, intervals_of
+from hf_tagging.evaluation.metrics import Array, _mean, _scores
 from hf_tagging.evaluation.rereading import Rereading
 from hf_tagging.evaluation.seen import Seen
 from hf_tagging.evaluation.statistics import RESAMPLES
@@ -25,8 +25,6 @@ from hf_tagging.evaluation.suspects import find_suspects
 NO_ENTITY = "O"
 MOST_TAGS = 25  # in the confusion matrix
 _UNKNOWN = "The model's tagger was not asked."
-
-Casings = tuple[Sequence[int], dict[str, Tags]]
 
 
 def analyse(
@@ -90,7 +88,7 @@ def _reread(answers: Answers, reading: Rereading | str) -> dict[str, Any]:
     if isinstance(reading, str):
         return {"calibration": {"missing": reading}, "suspects": {"missing": reading}}
     measured = calibration(reading.confidence, reading.right)
-    return {"calibration": measured, "suspects": find_suspects(answers, reading)}
+    return {"calibration": measured, "suspects": measured if "missing" in measured else find_suspects(answers, reading)}
 
 
 def _headline(answers: Answers, tags: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -98,18 +96,21 @@ def _headline(answers: Answers, tags: Sequence[dict[str, Any]]) -> list[dict[str
     values = answers.counts.values
     if answers.task == "ner":
         correct, predicted, gold = values.T
-        ratios = {"F1": answers.counts.ratio, "Precision": np.stack([correct, predicted], axis=1)}
-        ratios["Recall"] = np.stack([correct, gold], axis=1)
-        return [_figure(name, ratio) for name, ratio in ratios.items()]
+        sides = {"Precision": np.stack([correct, predicted], axis=1), "Recall": np.stack([correct, gold], axis=1)}
+        return _figures({"F1": answers.counts.ratio} | sides)
     whole = np.stack([(values[:, 0] == values[:, 1]) & (values[:, 1] > 0), values[:, 1] > 0], axis=1)
     macro = {"name": "Macro F1", "value": _mean([row["f1"] for row in tags]), "low": None, "high": None}
-    return [_figure("Accuracy", values), _figure("Sentence accuracy", whole.astype(int)), macro]
+    return [*_figures({"Accuracy": values, "Sentence accuracy": whole.astype(int)}), macro]
 
 
-def _figure(name: str, ratio: Array) -> dict[str, Any]:
-    over, under = ratio.sum(0).tolist()
-    low, high = interval_of(ratio, resamples=RESAMPLES)
-    return {"name": name, "value": over / under if under else 0.0, "low": low, "high": high}
+def _figures(ratios: dict[str, Array]) -> list[dict[str, Any]]:
+    """Figures by name, each the quotient of the two sums of its ratio. (sentences, 2) each"""
+    rows = []
+    edges = intervals_of(list(ratios.values()), resamples=RESAMPLES)
+    for (name, ratio), (low, high) in zip(ratios.items(), edges, strict=True):
+        over, under = ratio.sum(0).tolist()
+        rows.append({"name": name, "value": over / under if under else 0.0, "low": low, "high": high})
+    return rows
 
 
 def _tag_rows(answers: Answers) -> list[dict[str, Any]]:
@@ -128,8 +129,8 @@ def _named(answers: Answers) -> tuple[Array, Array, Array]:
     """What is gold, what is predicted, and what of the gold is right, each as places in `answers.names`."""
     if answers.task == "pos":
         return answers.gold_ids, answers.predicted_ids, answers.gold_ids[answers.right]
-    gold = answers.gold_spans.kind
-    return gold, answers.predicted_spans.kind, gold[answers.found]
+    gold = answers.gold_spans.type
+    return gold, answers.predicted_spans.type, gold[answers.found]
 
 
 def _confusion(answers: Answers, pairs: Pairs | None, tags: Sequence[str]) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def _confusion(answers: Answers, pairs: Pairs | None, tags: Sequence[str]) -> di
         rows, columns = place[answers.gold_ids], place[answers.predicted_ids]
     else:
         sides = ((answers.gold_spans, pairs.gold), (answers.predicted_spans, pairs.predicted))
-        rows, columns = (place[np.append(spans.kind, -1)[numbers]] for spans, numbers in sides)
+        rows, columns = (place[np.append(spans.type, -1)[numbers]] for spans, numbers in sides)
         shown.append(NO_ENTITY)
     both = (rows >= 0) & (columns >= 0)
     size = len(shown)

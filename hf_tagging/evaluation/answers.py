@@ -22,13 +22,13 @@ class Spans:
         sentence: Number of the sentence. (entities,)
         start: Number in the sentence of the first word. (entities,)
         end: Number of the word after the last. (entities,)
-        kind: Entity type, as its place in `Answers.names`. (entities,)
+        type: Of the entity, as its place in `Answers.names`. (entities,)
     """
 
     sentence: Array
     start: Array
     end: Array
-    kind: Array
+    type: Array
 
     def __len__(self) -> int:
         return len(self.sentence)
@@ -36,7 +36,7 @@ class Spans:
     @cached_property
     def rows(self) -> Array:
         """Sentence, start, end and type of each. (entities, 4)"""
-        return np.stack([self.sentence, self.start, self.end, self.kind], axis=1)
+        return np.stack([self.sentence, self.start, self.end, self.type], axis=1)
 
     def owners(self, bounds: Array) -> Array:
         """For each word the number of its entity, -1 for none.

@@ -9,6 +9,7 @@ import numpy as np
 from hf_tagging.evaluation.metrics import Array
 
 BINS = 10
+UNDEFINED = "The model's probabilities are undefined: its training diverged."
 
 
 def calibration(confidence: Array, right: Array, *, bins: int = BINS) -> dict[str, Any]:
@@ -23,8 +24,11 @@ def calibration(confidence: Array, right: Array, *, bins: int = BINS) -> dict[st
         bins: How many.
 
     Returns:
-        ``bins``, those that hold words: ``low, high, confidence, accuracy, words``; ``ece``; ``words``.
+        ``bins``, those that hold words: ``low, high, confidence, accuracy, words``; ``ece``; ``words``. Or ``missing``:
+        a probability is no number.
     """
+    if not np.isfinite(confidence).all():
+        return {"missing": UNDEFINED}
     number = np.clip(np.ceil(np.asarray(confidence, np.float64) * bins).astype(int) - 1, 0, bins - 1)  # (words,)
     words = np.bincount(number, minlength=bins)
     held = np.flatnonzero(words)

@@ -59,7 +59,7 @@ def pair_entities(answers: Answers) -> Pairs:
     lone_gold = np.setdiff1d(np.arange(len(gold)), left)
     lone_predicted = np.setdiff1d(np.arange(len(predicted)), right)
     same_words = (gold.rows[left, 1:3] == predicted.rows[right, 1:3]).all(1).astype(int)
-    same_type = (gold.kind[left] == predicted.kind[right]).astype(int)
+    same_type = (gold.type[left] == predicted.type[right]).astype(int)
     lone = [np.full(len(lone_gold), "missed"), np.full(len(lone_predicted), "spurious")]
     kind = np.concatenate([_BY_MATCH[same_words, same_type], *lone])
     ours = np.concatenate([left, lone_gold, np.full(len(lone_predicted), -1)])
@@ -78,14 +78,14 @@ def error_rows(kinds: Array, task: str) -> list[dict[str, Any]]:
         task: ``"pos"``, which has the one kind ``"tag"``, or ``"ner"``.
 
     Returns:
-        Per kind ``kind, label, count, share, explain``; for entities all five, those that do not occur too.
+        Per kind ``kind, name, count, share, explain``; for entities all five, those that do not occur too.
     """
     texts = {"tag": WRONG_TAG} if task == "pos" else KINDS
     counts = {kind: int(np.count_nonzero(kinds == kind)) for kind in texts}
     total = sum(counts.values())
     return [
-        {"kind": kind, "label": label, "count": counts[kind], "share": counts[kind] / max(total, 1), "explain": explain}
-        for kind, (label, explain) in texts.items()
+        {"kind": kind, "name": name, "count": counts[kind], "share": counts[kind] / max(total, 1), "explain": explain}
+        for kind, (name, explain) in texts.items()
     ]
 
 
@@ -95,7 +95,7 @@ def _matched(gold: Spans, predicted: Spans, bounds: Array) -> tuple[Array, Array
     both = (ours >= 0) & (theirs >= 0)
     codes, shared = np.unique(ours[both] * max(len(predicted), 1) + theirs[both], return_counts=True)
     left, right = np.divmod(codes, max(len(predicted), 1))
-    order = np.lexsort((right, left, gold.kind[left] != predicted.kind[right], -shared))
+    order = np.lexsort((right, left, gold.type[left] != predicted.type[right], -shared))
     pairs: dict[int, int] = {}  # predicted by gold
     taken: set[int] = set()
     for one, other in zip(left[order].tolist(), right[order].tolist(), strict=True):

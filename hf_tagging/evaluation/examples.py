@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,29 @@ def wrong_sentences(answers: Answers, pairs: Pairs | None = None, *, budget: int
         ``left_out``, how many did not fit. Of plain tags, the spans are the wrong words alone.
     """
     found = _wrong_words(answers) if pairs is None else _wrong_entities(answers, pairs)
-    kept = _thinned(found, budget)
+    kept = [found[place] for place in fitting(list(map(_size, found)), budget)]
     return {"sentences": kept, "left_out": len(found) - len(kept)}
+
+
+def fitting(sizes: Sequence[int], budget: int) -> list[int]:
+    """Which of many items to keep so that they fit: all, or as many as fit, evenly spread.
+
+    Args:
+        sizes: Of the items, in order.
+        budget: Most of all sizes together. One item never takes more than a tenth of it, unless all fit.
+
+    Returns:
+        Places of the items kept, ascending.
+    """
+    kept = list(range(len(sizes)))
+    if sum(sizes) <= budget:
+        return kept
+    small = [i for i in kept if sizes[i] <= budget / 10]
+    share = min(1.0, budget / max(1, sum(sizes[i] for i in small)))
+    while sum(sizes[i] for i in kept) > budget or len(kept) > len(small):
+        kept = [small[i] for i in range(len(small)) if int((i + 1) * share) > int(i * share)]
+        share *= 0.95
+    return kept
 
 
 def _wrong_words(answers: Answers) -> list[Sentence]:
@@ -67,33 +89,20 @@ def _entity(answers: Answers, spans: Spans, number: int) -> tuple[int, int, int,
     """Sentence, first word, word after the last, and type; None for no entity."""
     if number < 0:
         return None
-    sentence, start, end, kind = spans.rows[number].tolist()
-    return sentence, start, end, answers.names[kind]
+    sentence, start, end, name = spans.rows[number].tolist()
+    return sentence, start, end, answers.names[name]
 
 
 def _by_sentence(answers: Answers, spans: Spans) -> dict[int, list[list[Any]]]:
     found = defaultdict(list)
-    for sentence, start, end, kind in spans.rows.tolist():
-        found[sentence].append([start, end, answers.names[kind]])
+    for sentence, start, end, name in spans.rows.tolist():
+        found[sentence].append([start, end, answers.names[name]])
     return found
 
 
 def _sentence(answers: Answers, number: int, gold: Any, predicted: Any, errors: Any) -> Sentence:
     words = list(answers.words[number])
     return {"number": number + 1, "words": words, "gold": gold, "predicted": predicted, "errors": errors}
-
-
-def _thinned(found: list[Sentence], budget: int) -> list[Sentence]:
-    """Those that fit, spread evenly: one is taken when it does not exceed its place's share of the budget."""
-    sizes = list(map(_size, found))
-    share = min(1.0, budget / max(sum(sizes), 1))
-    kept, taken, allowed = [], 0, 0.0
-    for sentence, size in zip(found, sizes, strict=True):
-        allowed += size * share
-        if share == 1 or taken + size <= allowed:
-            kept.append(sentence)
-            taken += size
-    return kept
 
 
 def _size(sentence: Sentence) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from hf_tagging.evaluation.answers import Answers
 from hf_tagging.evaluation.metrics import Array, Tags
 from hf_tagging.evaluation.seen import Seen
-from hf_tagging.evaluation.statistics import SentenceCounts, bootstrap_interval
+from hf_tagging.evaluation.statistics import SentenceCounts, bootstrap_scores, interval
 
 METRIC_NAME = {"pos": "accuracy", "ner": "F1"}
 RESAMPLES = 1_000
@@ -21,18 +21,19 @@ _SENTENCE_LENGTHS = ("1 to 10", "11 to 20", "21 to 30", "31 to 40", "41 or more"
 _SEEN = ("seen", "unseen")
 
 Row = dict[str, Any]
+Edges = tuple[float | None, float | None]
+
+Casings = tuple[Sequence[int], dict[str, Tags]]
+"""Numbers of sentences, and their predicted tags by the way in which their words were written."""
 
 
-def groups_of(
-    answers: Answers, seen: Seen | str, casings: tuple[Sequence[int], dict[str, Tags]] | str
-) -> list[dict[str, Any]]:
+def groups_of(answers: Answers, seen: Seen | str, casings: Casings | str) -> list[dict[str, Any]]:
     """Every way of dividing a split that the task knows.
 
     Args:
         answers: Words with gold and predicted tags.
         seen: What training has, or why that is not known.
-        casings: Numbers of sentences, and their predicted tags by the way in which their words were written; or why
-            there are none.
+        casings: What the model says of words written in other ways, or why that is not known.
 
     Returns:
         Per division ``title, unit, metric, note, rows`` or ``title, missing``. ``unit`` is what names that are numbers
@@ -88,7 +89,7 @@ def by_seen_entities(answers: Answers, seen: Seen | str) -> dict[str, Any]:
     return _division(title, rows, unit="entities", metric="recall", counted="entities", note=note)
 
 
-def by_casing(answers: Answers, casings: tuple[Sequence[int], dict[str, Tags]] | str) -> dict[str, Any]:
+def by_casing(answers: Answers, casings: Casings | str) -> dict[str, Any]:
     """F1 or accuracy over the same sentences, their words written in different ways; see `groups_of`."""
     title = "Casing"
     if isinstance(casings, str):
@@ -99,23 +100,27 @@ def by_casing(answers: Answers, casings: tuple[Sequence[int], dict[str, Tags]] |
     note = f"The same {len(numbers):,} sentences three times."
     if len(numbers) < len(answers):
         note = f"The same {len(numbers):,} of the {len(answers):,} sentences three times, taken evenly."
+    first, *others = written.values()
+    if all(other == first for other in others):
+        note += " All gave the same tags."
     metric = METRIC_NAME[answers.task]
     return _division(title, rows, unit="sentences", metric=metric, counted="sentences", note=note)
 
 
-def interval_of(ratio: Array, *, resamples: int = RESAMPLES) -> tuple[float | None, float | None]:
-    """The 95 % bootstrap interval of a quotient of sums over sentences.
+def intervals_of(ratios: Sequence[Array], *, resamples: int = RESAMPLES) -> list[Edges]:
+    """The 95 % bootstrap intervals of quotients of sums over the same sentences, all from the same samples.
 
     Args:
-        ratio: Of each sentence, the two numbers whose sums are divided. (sentences, 2)
+        ratios: Of each sentence, the two numbers whose sums are divided. (sentences, 2) each
         resamples: How many samples of sentences.
 
     Returns:
-        Low and high; None where fewer than `FEWEST` sentences have anything below the line.
+        Low and high of each; None where fewer than `FEWEST` sentences have anything below the line.
     """
-    if np.count_nonzero(ratio[:, 1]) < FEWEST:
-        return None, None
-    return bootstrap_interval(SentenceCounts("pos", ratio), resamples=resamples)
+    enough = [np.count_nonzero(ratio[:, 1]) >= FEWEST for ratio in ratios]
+    drawn = [SentenceCounts("pos", ratio) for ratio, sure in zip(ratios, enough, strict=True) if sure]
+    scores = iter(bootstrap_scores(drawn, resamples=resamples).T if drawn else ())
+    return [interval(next(scores)) if sure else (None, None) for sure in enough]
 
 
 def _shares(names: Sequence[str], group: Array, sentence: Array, right: Array) -> list[Row | None]:
@@ -141,7 +146,7 @@ def _row(name: str, ratio: Array, count: int) -> Row | None:
     over, under = ratio.sum(0).tolist() if len(ratio) else (0, 0)
     if not under:
         return None
-    low, high = interval_of(ratio)
+    ((low, high),) = intervals_of([ratio])
     return {"name": name, "value": over / under, "low": low, "high": high, "count": count}
 
 

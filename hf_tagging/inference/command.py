@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 
-from hf_tagging.console import working
+from hf_tagging.console import quiet_end_of_pipe, working
 
 NOTHING_WRITTEN = "Nothing was written to --output."
 
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
         batch_subwords=args.batch_subwords,
         dtype=args.dtype,
     )
-    try:
+    with quiet_end_of_pipe():
         if args.text is not None:
             tag_text_to(tagger, args.text, args.output, overwrite=args.overwrite)
             return
@@ -81,5 +80,3 @@ def run(args: argparse.Namespace) -> None:
             )
         sys.stdout.flush()
         print(f"Tagged {counts.words:,} words in {counts.sentences:,} sentences.", file=sys.stderr)
-    except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -21,20 +21,20 @@ from typing import Any
 from datasets import DatasetDict
 
 from hf_tagging.atomic import whole_file
-from hf_tagging.console import track
+from hf_tagging.console import check_writable, track, writing_to
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.schema import PLAIN, SCHEMES, TagSchema
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
 from hf_tagging.evaluation.report import results_table, write_predictions
-from hf_tagging.inference.spelling import are_entities, detected, rewritten, spelled, spelling
+from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, rewritten, spelling
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.training.environment import describe_split
 from hf_tagging.training.folder import RECORD, RunFolder
 
-RESULTS = "results.json"
+RESULTS, PREDICTIONS = "results.json", "predictions"
 
 
 @dataclass(frozen=True)
@@ -175,25 +175,38 @@ def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: s
             notes = (_conversion("predictions", other.scheme, gold_schema.scheme, repaired),)
         else:
             scheme = scheme or (gold_schema if gold_schema.entity_types else other).scheme
-            predicted = spelled(predicted, other)
-        gold, written = spelled(gold, gold_schema), scheme or gold_schema.scheme
+            predicted = in_metric_letters(predicted, other)
+        gold, written = in_metric_letters(gold, gold_schema), scheme or gold_schema.scheme
     figures = _score(task, gold, predicted, written)
     return Evaluation(task, path.stem, figures, words, gold, predicted, {}, notes)
 
 
-def check_evaluation_folder(folder: str | Path, *, overwrite: bool = False) -> None:
+def check_evaluation_folder(
+    folder: str | Path, *, overwrite: bool = False, predictions: str | Path | None = None
+) -> None:
     """Makes sure that an evaluation may be written into a folder, before a model is loaded for it.
 
+    Args:
+        folder: Where to.
+        overwrite: What is there of an evaluation may be replaced.
+        predictions: A file that is to be scored; it is not replaced in any case.
+
     Raises:
-        OutputError: If it is the folder of a run, or holds results that are not to be replaced.
+        OutputError: If it is the folder of a run, holds results or predictions that are not to be replaced, or cannot
+            be written.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--output {folder} is a file; expected a folder.")
     if (folder / RECORD).exists():
         raise OutputError(f"--output {folder} holds a run, with results of its own. Give another folder.")
-    if (folder / RESULTS).exists() and not overwrite:
-        raise OutputError(f"{folder / RESULTS} is there already; give another folder, or --overwrite to replace it.")
+    if predictions and Path(predictions).resolve().is_relative_to((folder / PREDICTIONS).resolve()):
+        raise OutputError(f"--output {folder} holds the file of --predictions. Give another folder.")
+    there = [path for path in (folder / RESULTS, *sorted((folder / PREDICTIONS).glob("*.conll"))) if path.exists()]
+    if there and not overwrite:
+        raise OutputError(f"{there[0]} is there already; give another folder, or --overwrite to replace it.")
+    for path in (folder, folder / PREDICTIONS):
+        check_writable(path)
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: bool = False) -> None:
@@ -202,18 +215,32 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: b
     Args:
         evaluation: What to write.
         folder: Where to.
-        overwrite: Replace what is there.
+        overwrite: Replace what is there; predictions that an earlier evaluation has written for another split go.
 
     Raises:
-        OutputError: If something is there that is not to be replaced.
+        OutputError: If something is there that is not to be replaced, or the folder cannot be written.
     """
     folder = Path(folder)
     check_evaluation_folder(folder, overwrite=overwrite)
-    file = folder / "predictions" / f"{evaluation.split}.conll"
-    write_predictions(file, evaluation.words, evaluation.gold, evaluation.predicted)
-    with whole_file(folder / RESULTS) as stream:
-        json.dump(evaluation.results, stream, indent=2, ensure_ascii=False)
-        stream.write("\n")
+    file = folder / PREDICTIONS / f"{evaluation.split}.conll"
+    with writing_to(folder):
+        write_predictions(file, evaluation.words, evaluation.gold, evaluation.predicted)
+        for old in _predictions_of_before(folder):  # as long as results.json names them
+            if old != file:
+                old.unlink(missing_ok=True)
+        with whole_file(folder / RESULTS) as stream:
+            json.dump(evaluation.results, stream, indent=2, ensure_ascii=False)
+            stream.write("\n")
+
+
+def _predictions_of_before(folder: Path) -> list[Path]:
+    """The files of predictions that the results in a folder are of; nobody else's."""
+    try:
+        splits = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # none, or not ours
+        return []
+    there = (folder / PREDICTIONS).glob("*.conll")
+    return [path for path in there if isinstance(splits, dict) and path.stem in splits]
 
 
 def _check_scheme(task: str, scheme: str | None) -> None:

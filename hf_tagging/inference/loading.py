@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import find_adapter_config_file
+from transformers.utils import cached_file, find_adapter_config_file
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import model_errors
-from hf_tagging.inference.onnx_model import OnnxModel, is_exported
+from hf_tagging.inference.onnx_model import GRAPH, MANIFEST, OnnxModel, is_exported
 from hf_tagging.inference.reading import TagModel
 from hf_tagging.models.encoder import hub_options, load_tokenizer, model_options, quiet, resolve_model
 from hf_tagging.models.heads import crf_over, head_of
@@ -29,6 +29,9 @@ _HOW_TO_FIND = (
     "Give the output folder of a run (--model PATH), or a name on the Hub that this machine can reach or has in its "
     "cache."
 )
+_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+# What a tagger is read from; a repository may hold whatever else beside it.
+_FILES = (*_WEIGHTS, "adapter_model.*", "*.json", "*.txt", "*.model", "*.codes", "*.py", f"{GRAPH}*")
 
 
 def load_tagger(
@@ -50,22 +53,22 @@ def load_tagger(
     """
     source = _existing(name)
     hub = hub_options(source, revision, trust_remote_code)
-    exported = is_exported(Path(source))
-    if exported and dtype is not None:
-        raise ConfigError(f"dtype: --model {name} is an exported model, and stays as it was exported. Leave it out.")
-    dtype = dtype or torch.float32
     with quiet(), model_errors(name, advice=_HOW_TO_FIND):
+        source = _as_folder(source, hub)
+        exported = is_exported(Path(source))
+        if exported and dtype is not None:
+            raise ConfigError(
+                f"dtype: --model {name} is an exported model, and stays as it was exported. Leave it out."
+            )
+        dtype = dtype or torch.float32
         config = AutoConfig.from_pretrained(source, **hub)
         tokenizer = load_tokenizer(source, hub)
         if exported:
             return OnnxModel(source, config, device=device or torch.device("cpu")), tokenizer
-        adapter = find_adapter_config_file(source, revision=revision, local_files_only=hub["local_files_only"])
         _refuse_other_tasks(name, config)
-        # PEFT asks the Hub for a name even with local_files_only (0.21, load_peft_weights), but not for a folder.
-        found = str(Path(adapter).parent) if adapter and hub["local_files_only"] else source
-        if adapter and not _holds_weights(source, adapter):
-            return _load_adapter(name, found, config, tokenizer, hub, dtype), tokenizer
-        return _load_model(name, found, config, hub, dtype), tokenizer
+        if _needs_its_base(Path(source)):
+            return _load_adapter(name, source, config, tokenizer, hub, dtype), tokenizer
+        return _load_model(name, source, config, hub, dtype), tokenizer
 
 
 def _existing(name: str) -> str:
@@ -85,6 +88,24 @@ def _existing(name: str) -> str:
             hint = "It is an adapter: copy the config.json of its base beside it and put its tags there as id2label."
         raise ModelError(f"--model {name}: there is no config.json in it, so it holds no tagger. {hint}")
     return str(folder)
+
+
+def _as_folder(source: str, hub: dict[str, Any]) -> str:
+    """A repository with an adapter or an exported graph as the folder of its download; anything else as it is.
+
+    Read by its name, an adapter would be put on the base that it names, and a repository that was renamed or copied
+    still names the old one; PEFT asks the Hub for a name even with `local_files_only` (0.21, load_peft_weights).
+    """
+    if Path(source).exists():
+        return source
+    wanted = {"revision": hub["revision"], "local_files_only": hub["local_files_only"]}
+    quietly = {
+        f"_raise_exceptions_for_{kind}": False for kind in ("gated_repo", "missing_entries", "connection_errors")
+    }
+    if not (find_adapter_config_file(source, **wanted) or cached_file(source, MANIFEST, **wanted, **quietly)):
+        return source
+    # In these patterns a star stands for slashes too.
+    return snapshot_download(source, allow_patterns=list(_FILES), ignore_patterns=["*/*"], **wanted)
 
 
 def _refuse_other_tasks(name: str, config: Any) -> None:
@@ -132,11 +153,11 @@ def _load_adapter(
     return model
 
 
-def _holds_weights(source: str, adapter: str) -> bool:
-    """Whether an adapter's base lies beside it: in the folder, or in the repository, which `push` has it refer to."""
-    if json.loads(Path(adapter).read_text(encoding="utf-8")).get("base_model_name_or_path") == source:
-        return True
-    return any(path for kind in ("model*.safetensors", "pytorch_model*.bin") for path in Path(source).glob(kind))
+def _needs_its_base(folder: Path) -> bool:
+    """Whether a folder holds an adapter whose base does not lie beside it, whatever name it gives that base."""
+    if not (folder / "adapter_config.json").is_file():
+        return False
+    return not any(path for kind in _WEIGHTS for path in folder.glob(kind))
 
 
 def _refuse_untrained(name: str, missing: Iterable[str]) -> None:

@@ -36,7 +36,7 @@ def rewritten(tags: Tags, schema: TagSchema, scheme: str) -> tuple[Tags, int]:
     return [written[a:b] for a, b in pairwise(offsets)], repaired
 
 
-def spelled(tags: Tags, schema: TagSchema) -> Tags:
+def in_metric_letters(tags: Tags, schema: TagSchema) -> Tags:
     """The same tags with the letters that the metrics know.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,9 +57,14 @@ def bundle(folder: Path, repository: str) -> dict[str, Content]:
     if not (folder / "config.json").is_file() and not (folder / _ADAPTER).is_file():
         raise ModelError(f"{folder}: there is no config.json in it, so it holds no model. Give the folder of a run.")
     names = _of_run(folder) if (folder / RECORD).exists() else _by_name(folder)
-    if not any(PurePosixPath(name).match(kind) for name in names for kind in _WEIGHTS):
+    if not any(is_kind(name, _WEIGHTS) for name in names):
         raise ModelError(f"{folder}: there are no weights in it (safetensors or {GRAPH}); pickles are not handed on.")
     return {name: _clean(folder, name, repository) for name in sorted(names)}
+
+
+def is_kind(name: str, kinds: Iterable[str]) -> bool:
+    """Whether a file is of one of these kinds: names with ``*``, which stands for what has no slash in it."""
+    return any(name.count("/") == kind.count("/") and fnmatchcase(name, kind) for kind in kinds)
 
 
 def _of_run(folder: Path) -> set[str]:
@@ -74,7 +79,7 @@ def _of_run(folder: Path) -> set[str]:
     names = {name for name in (*record["files"], REPORT, RECORD) if _is_inside(name)}
     # A run lists its predictions and its report before it knows whether there will be any.
     missing = sorted(name for name in names if not (folder / name).is_file())
-    if lost := [name for name in missing if any(fnmatchcase(name, kind) for kind in (*MODEL_FILES, "*.py"))]:
+    if lost := [name for name in missing if is_kind(name, (*MODEL_FILES, "*.py"))]:
         raise ModelError(f"{folder}: {', '.join(lost[:4])} is missing, which its run has written. Train it again.")
     return names - set(missing)
 
@@ -95,10 +100,19 @@ def _names_code(folder: Path) -> bool:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: is no JSON ({error}).") from error
     return content if isinstance(content, dict) else {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: is not in UTF-8 ({error.reason} at byte {error.start:,}). Save it so.") from error
 
 
 def _clean(folder: Path, name: str, repository: str) -> Content:
@@ -122,9 +136,10 @@ def _clean(folder: Path, name: str, repository: str) -> Content:
 def _card(folder: Path, repository: str) -> Content:
     """The card, whose examples load the model by the name that it now has."""
     path = folder / CARD
-    record = RunFolder(folder).record() or {"arguments": {}}
-    before = path.read_text(encoding="utf-8")
-    names = json.dumps(model_name(record["arguments"], folder.name)), json.dumps(repository)
+    before, record = _text(path), RunFolder(folder).record() or {"arguments": {}}
+    # The run has written it: the folder may have been called otherwise then.
+    written_for = model_name(record["arguments"], None if record["arguments"].get("output_dir") else folder.name)
+    names = json.dumps(written_for), json.dumps(repository)
     after = re.sub(
         r"^```python\n.*?^```", lambda block: block[0].replace(*names), before, flags=re.DOTALL | re.MULTILINE
     )

@@ -73,7 +73,7 @@ def model_card(
         "Hyper-parameters": settings_section(record),
         "Speed, size and energy": cost_section(record, results),
         "Environment": environment_section(record),
-        "Citation": citation_section(record, [*results, "train"]),
+        "Citation": citation_section(record, provenance.splits(record, results)),
     }
     body = [f"# {text(name)}", _summary(record, results, seeds, schema, analysis or {})]
     body += [f"## {title}\n\n{content}" for title, content in sections.items() if content]

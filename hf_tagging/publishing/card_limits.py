@@ -25,12 +25,12 @@ def limits_section(record: Record, results: Results, analysis: dict[str, Any] | 
         results: Per split, every figure.
         analysis: Of the model's predictions, as `hf_tagging.evaluation.analysis` makes it.
     """
-    points = [*_partial(record), *_alignment(record), *_features(record), *_tags(record)]
-    points += _known_data(record, [*results, "train"])
+    points = [*_partial(record), *_alignment(record, results), *_features(record), *_tags(record)]
+    points += _known_data(record, provenance.splits(record, results))
     parts = [_bullets(points)] if points else []
     if analysis and (found := list(_findings(analysis))):
         split = text(analysis.get("split") or "evaluated")
-        parts.append(f"Found by the report (`report.html`) on the {split} split:\n\n{_bullets(found)}")
+        parts.append(f"Found by the report on the {split} split:\n\n{_bullets(found)}")
     return "\n\n".join(parts)
 
 
@@ -40,15 +40,18 @@ def _bullets(points: Sequence[str]) -> str:
 
 def _partial(record: Record) -> list[str]:
     """What was cut short on purpose."""
+    uses = {"training": "max_train_samples", "evaluation": "max_eval_samples"}
+    if not provenance.trained(record):
+        del uses["training"]
     return [
         f"**A partial run**: {use} saw the first sentences of a split only (`{key}`: {limit:,}). The figures are of a "
         "sample and not comparable with those of the whole data."
-        for use, key in (("training", "max_train_samples"), ("evaluation", "max_eval_samples"))
+        for use, key in uses.items()
         if (limit := provenance.limit(record, key))
     ]
 
 
-def _alignment(record: Record) -> list[str]:
+def _alignment(record: Record, results: Results) -> list[str]:
     """What became of sentences and words on their way into the model."""
     told = {
         "windowed_sentences": "sentences longer than a window, read in overlapping windows",
@@ -59,7 +62,8 @@ def _alignment(record: Record) -> list[str]:
     for split, counts in (record.get("alignment") or {}).items():
         found = [f"{what}: {counts[key]:,}" for key, what in told.items() if counts.get(key)]
         if found:
-            points.append(f"In the {text(split)} split, all counted in its figures: {'; '.join(found)}.")
+            counted = ", all counted in its figures" if split in results else ""
+            points.append(f"In the {text(split)} split{counted}: {'; '.join(found)}.")
         elif all(counts.get(key) == 0 for key in told):
             whole.append(text(split))
     if whole:
@@ -83,14 +87,15 @@ def _features(record: Record) -> list[str]:
 
 def _tags(record: Record) -> Iterator[str]:
     """Tags that were repaired, and tags that training never shows."""
-    scheme = record.get("scheme") or {}
+    trained, scheme = provenance.trained(record), record.get("scheme") or {}
     if scheme.get("repaired"):
         words = f" (of {scheme['words']:,})" if scheme.get("words") else ""
         yield (
-            f"Words{words} whose tag {text(scheme.get('source'))} does not allow, repaired before training and "
-            f"evaluation: {scheme['repaired']:,}."
+            f"Words{words} whose tag {text(scheme.get('source'))} does not allow, repaired before "
+            f"{'training and ' if trained else ''}evaluation: {scheme['repaired']:,}."
         )
-    for split, tags in ((record.get("dataset") or {}).get("unseen_tags") or {}).items():
+    unseen = (record.get("dataset") or {}).get("unseen_tags") or {}
+    for split, tags in unseen.items() if trained else ():
         if tags:
             yield (
                 f"Words of the {text(split)} split with a tag that training never shows, so that the model cannot "
@@ -132,7 +137,7 @@ def _frequent_error(errors: Sequence[dict[str, Any]]) -> Iterator[str]:
     if len(errors) < 2 or total < _ENOUGH:
         return
     most = max(errors, key=lambda error: error.get("count") or 0)
-    kind = text(most.get("label") or most.get("kind"))
+    kind = text(most.get("name") or most.get("kind"))
     yield f"Of {total:,} errors the most frequent kind is “{kind}”: {most['count']:,} ({most['count'] / total:.0%})."
 
 

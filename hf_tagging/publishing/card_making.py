@@ -66,7 +66,7 @@ def data_section(record: Record) -> str:
         named = {"configuration": arguments.get("dataset_config"), "revision": provenance.revision(record)}
         details = "".join(f", {label} {text(value)}" for label, value in named.items() if value)
         parts.append(f"On the Hub: {train.link('datasets/')}{details}.")
-    parts += [*_prepared(record), *_unseen_tags(data), *_licences(record)]
+    parts += [*_prepared(record), *_unseen_tags(record), *_licences(record)]
     return "\n\n".join(parts)
 
 
@@ -85,12 +85,13 @@ def _prepared(record: Record) -> Iterator[str]:
             f"The training documents were cut into {setting(arguments['folds'])} parts; the test split is part "
             f"{setting(arguments.get('fold'))}, counted from 0."
         )
-    if vectors := arguments.get("word_vectors"):
+    if (vectors := arguments.get("word_vectors")) and provenance.trained(record):
         yield f"The vectors of words began as those of {text(provenance.last_part(vectors))}."
 
 
-def _unseen_tags(data: dict[str, Any]) -> Iterator[str]:
-    for split, tags in (data.get("unseen_tags") or {}).items():
+def _unseen_tags(record: Record) -> Iterator[str]:
+    unseen = (record.get("dataset") or {}).get("unseen_tags") or {}
+    for split, tags in unseen.items() if provenance.trained(record) else ():
         if tags:
             missing = listed(f"{text(tag)} ({n:,})" for tag, n in sorted(tags.items(), key=lambda item: -item[1]))
             yield f"Tags of the {text(split)} split that training never has, with their words: {missing}."
@@ -147,15 +148,17 @@ def environment_section(record: Record) -> str:
     hardware = record.get("hardware") or {}
     rows: list[list[Any]] = [list(item) for item in (record.get("versions") or {}).items()]
     rows += [[key, hardware.get(key)] for key in ("machine", "processor", "cpus")]
-    rows.append(["GPUs", _gpus(hardware) or None])
+    rows.append(["GPUs", ", ".join(f"{n} x {gpu}" for gpu, n in Counter(_gpus(record)).items()) or None])
     rows += [[key, hardware.get(key)] for key in ("processes", "threads")]
     rows.append(["git revision", record.get("git_revision")])
     rows = [row for row in rows if row[1] is not None]
     return table(["", "Value"], rows) if rows else ""
 
 
-def _gpus(hardware: dict[str, Any]) -> str:
-    return ", ".join(f"{n} x {gpu}" for gpu, n in Counter(map(str, hardware.get("gpus") or [])).items())
+def _gpus(record: Record) -> list[str]:
+    """The GPUs of the machine; a run on its CPU uses none."""
+    found = (record.get("hardware") or {}).get("gpus") or []
+    return [] if record["arguments"].get("use_cpu") else list(map(str, found))
 
 
 def cost_section(record: Record, results: Results) -> str:
@@ -173,8 +176,7 @@ def cost_section(record: Record, results: Results) -> str:
     sizes |= {"peak memory of the process": memory.get("process"), "peak memory of the GPU": memory.get("gpu")}
     rows += [(name, data_size(size)) for name, size in sizes.items() if size is not None]
     if seconds is not None:
-        since = f", since {text(record['resumed_from'])}" if record.get("resumed_from") else ""
-        rows.append((Markup(f"training time{since}"), duration(seconds)))
+        rows.append((Markup(f"training time{_since(record)}"), duration(seconds)))
     rows = [row for row in rows if row[1] is not None]
     where = ["Words per second are those of the run's own evaluation, on the machine below."]
     parts = [table(["", "Measured"], rows)] if rows else []
@@ -182,25 +184,31 @@ def cost_section(record: Record, results: Results) -> str:
     return "\n\n".join(parts + ([] if seconds is None else [_energy(record, seconds)]))
 
 
+def _since(record: Record) -> str:
+    """Of a resumed run, what its time and its energy are of."""
+    return f" since {text(record['resumed_from'])}" if record.get("resumed_from") else ""
+
+
 def _energy(record: Record, seconds: float) -> str:
     """What the counters of the machine say, or the most that the drivers allow, with what is left out."""
-    found, gpus = record.get("energy") or {}, (record.get("hardware") or {}).get("gpus")
-    counters = {"processors (RAPL)": found.get("processor_joules"), "GPUs (NVML)": found.get("gpu_joules")}
+    found, gpus, training = record.get("energy") or {}, _gpus(record), f"Energy of training{_since(record)}"
+    counters = {"processors (RAPL)": found.get("processor_joules")}
+    counters["GPUs (NVML)"] = None if record["arguments"].get("use_cpu") else found.get("gpu_joules")
     counted = {name: joules for name, joules in counters.items() if is_finite(joules)}
     if counted:
         told = " and ".join(f"{energy(joules)} by the {name}" for name, joules in counted.items())
         missing = "" if len(counted) == 2 or not gpus else " The " + _uncounted(counted) + " are not measured."
         return (
-            f"Energy of training, by the counters of one machine: {told}. Other programs that ran there are counted "
-            f"with it; memory, disks, cooling and power supply are not.{missing}"
+            f"{training}, by the counters of one machine: {told}. Other programs that ran there are counted with it; "
+            f"memory, disks, cooling and power supply are not.{missing}"
         )
     if gpus and is_finite(found.get("gpu_watts")):
         most = energy(found["gpu_watts"] * seconds)
         return (
-            f"Energy of training: not measured. The GPUs took {most} at most: {duration(seconds)} at the "
+            f"{training}: not measured. The GPUs of one machine took {most} at most: {duration(seconds)} at the "
             f"{found['gpu_watts']:,.0f} W that their driver allows them."
         )
-    return "Energy of training: not measured."
+    return f"{training}: not measured."
 
 
 def _uncounted(counted: dict[str, float]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hf_tagging.markdown import Markup, is_finite, is_number, setting, sparkline, spread, table, text
-from hf_tagging.publishing.card_index import over_seeds
+from hf_tagging.publishing.card_index import SeedSpread, over_seeds
 from hf_tagging.publishing.provenance import Record, Results
 
 HEADLINE = {"pos": ("accuracy", "Accuracy"), "ner": ("f1", "Entity F1")}
@@ -34,25 +34,26 @@ def results_section(results: Results, seeds: Sequence[Results], task: str) -> st
     keys = [key for key in (*_SHARES, *_COUNTS) if any(r.get(key) is not None for r in results.values())]
     if not keys:
         return ""
-    return "\n\n".join([_by_split(results, seeds, keys), *_explained(keys, task, bool(seeds)), *_by_tag(results, task)])
+    spreads = {s: [over_seeds(results, seeds, s, key) if key in _SHARES else None for key in keys] for s in results}
+    explained = _explained(keys, task, any(found for split in spreads.values() for found in split))
+    return "\n\n".join([_by_split(results, spreads, keys), *explained, *_by_tag(results, task)])
 
 
-def _by_split(results: Results, seeds: Sequence[Results], keys: Sequence[str]) -> str:
+def _by_split(results: Results, spreads: dict[str, list[SeedSpread | None]], keys: Sequence[str]) -> str:
     header, rows = ["Figure"], [[label(key)] for key in keys]
     for split, scores in results.items():
         header.append(split)
-        spreads = [over_seeds(results, seeds, split, key) if key in _SHARES else None for key in keys]
-        counts = {found.runs for found in spreads if found}
+        counts = {found.runs for found in spreads[split] if found}
         header += [f"{split}, mean ± deviation of {runs} seeds" for runs in counts]
-        for key, row, found in zip(keys, rows, spreads, strict=True):
+        for key, row, found in zip(keys, rows, spreads[split], strict=True):
             row.append(text(scores.get(key)))
             row += [spread(found.mean, found.deviation) if found else ""] * len(counts)
     return table(header, [[name, *map(Markup, values)] for name, *values in rows])
 
 
-def _explained(keys: Sequence[str], task: str, seeds: bool) -> list[str]:
+def _explained(keys: Sequence[str], task: str, spread_shown: bool) -> list[str]:
     parts = []
-    if seeds:
+    if spread_shown:
         parts.append(
             "Behind ± is the standard deviation over runs that differ in their seed alone; this model is one of them."
         )

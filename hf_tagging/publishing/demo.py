@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -71,6 +72,7 @@ def launch_demo(
         ModelError: If a model is not there, or is no tagger.
     """
     named = name_models(models)
+    _check_address(host, port)
     with tempfile.TemporaryDirectory(prefix="hf_tagging_demo_") as folder, _files_of_gradio_in(folder):
         load_gradio()  # before the models, which take longer to say that something is missing
         demo = build_demo(load_taggers(named, device=device, trust_remote_code=trust_remote_code), known_figures(named))
@@ -85,14 +87,34 @@ def launch_demo(
                 quiet=True,
             )
         except OSError as error:  # what gradio says of it names an environment variable
-            raise ConfigError(
-                f"demo: cannot listen on {host}, port {port or '7860 or one of the next 99'}: it is in use, or the "
-                "address is not one of this machine. Give another --port or --host."
-            ) from error
+            raise _not_to_be_listened_on(host, port) from error
         print(f"The demo is at {url} (Ctrl-C ends it).", flush=True)
         _wait_for_interrupt()
         demo.close(verbose=False)
     print("\nThe demo has ended.")
+
+
+def _check_address(host: str, port: int | None) -> None:
+    """Listens there for a moment: gradio tries 100 ports, five seconds each, of an address that is not ours.
+
+    Raises:
+        ConfigError: If that cannot be done.
+    """
+    if port is not None and not 0 < port < 2**16:
+        raise ConfigError(f"demo: there is no port {port}. Give --port a number from 1 to {2**16 - 1}.")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
+        family, *_, address = min(found, key=lambda place: place[0])  # IPv4, which gradio tries first
+        socket.create_server((address[0], port or 0, *address[2:]), family=family).close()
+    except (OSError, UnicodeError) as error:
+        raise _not_to_be_listened_on(host, port) from error
+
+
+def _not_to_be_listened_on(host: str, port: int | None) -> ConfigError:
+    return ConfigError(
+        f"demo: cannot listen on {host}, port {port or '7860 or one of the next 99'}: it is in use, or the address is "
+        "not one of this machine. Give another --port or --host."
+    )
 
 
 def build_demo(taggers: Mapping[str, Tagger], figures: Mapping[str, str] | None = None) -> Blocks:

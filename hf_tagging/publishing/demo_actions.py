@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 200_000  # of a text; a longer one is a file's affair
 MOST_BYTES = 5 * 2**20  # of a file
 _PREVIEW_LINES, _PREVIEW_WIDTH = 12, 300
+_OF_COMMAND = "tokens_column|separator"  # options that the page has not, and `hf-tagging predict` has
 
 
 class DemoActions:
@@ -162,7 +164,7 @@ def _for_page(message: str, source: Path) -> str:
     message = message.replace(str(source), source.name)
     for format in FORMATS:
         message = message.replace(f"--format {format}", f"the format {format}")
-    return message
+    return re.sub(rf"(?<!\S)--({_OF_COMMAND})\b", r"\1 (of hf-tagging predict)", message)
 
 
 def _name_of_tagged(source: Path, tagged: Path) -> str:

@@ -78,7 +78,7 @@ def error_note(message: str) -> str:
 def answers_page(answers: Sequence[Answer], hues: Hues) -> str:
     """All answers to one text, side by side where there is room."""
     note = ""
-    if words := frozenset().union(*(answer.differing for answer in answers)):
+    if words := {number for answer in answers for number in answer.differing if number < MOST_SHOWN}:
         is_one = len(words) == 1
         note = (
             f'<p class="ht-note">{len(words):,} word{"" if is_one else "s"} on which taggers differ '

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import shlex
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,10 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, co
 from huggingface_hub.errors import LocalTokenNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from hf_tagging.errors import ConfigError, OutputError, TaggingError
+from hf_tagging.errors import ConfigError
 from hf_tagging.hub import hub_errors, insist
-from hf_tagging.publishing.bundle import MODEL_FILES, REPORT, Content, bundle
-from hf_tagging.publishing.leaks import Leak, find_leaks, is_text, own_folders, own_secrets
+from hf_tagging.publishing.bundle import MODEL_FILES, REPORT, Content, bundle, is_kind
+from hf_tagging.publishing.leaks import refuse_leaks
 from hf_tagging.training.folder import RECORD
 from hf_tagging.training.pushing import is_private, repository_name
 
@@ -34,7 +33,6 @@ logger = logging.getLogger("hf_tagging")
 # What an earlier push may have left that would change, or wrongly praise, the model that comes after it.
 _REPLACED = (*MODEL_FILES, REPORT, RECORD, "results.json", "predictions/*")
 _WORDS = ("predictions/", REPORT)
-_MOST_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Pushed:
         name: The repository; in full, once the Hub was asked.
         address: Of the commit; of the repository where it was a dry run.
         files: Size in bytes of each file by its name there.
-        private: Whether a new repository is private.
+        private: Whether the repository is private; of a dry run, whether a new one would be.
     """
 
     name: str
@@ -90,19 +88,22 @@ def push_folder(
     folder = Path(folder)
     _check_name(name)
     files = bundle(folder, name)
-    _refuse_leaks(folder, files, token)
+    refuse_leaks(folder, files, token)
     sizes = {file: _size(content) for file, content in files.items()}
     if dry_run:
         return Pushed(name, f"{constants.ENDPOINT}/{name}", sizes, private)
-    command = shlex.join(["hf-tagging", "push", str(folder), name])
+    options = [*(["--revision", revision] if revision else []), *([] if private else ["--public"])]
+    command = shlex.join(["hf-tagging", "push", str(folder), name, *options])
     advice = f"Nothing of this was published, and {folder} is complete: `{command}` sends it, without what has arrived."
     with hub_errors(f"push to {name}", advice=advice):
-        full_name, address = _send(folder, name, private, revision, token)
+        full_name, address, private = _send(folder, name, private, revision, token)
     return Pushed(full_name, address, sizes, private)
 
 
 def push_finished(run: TaggingRun) -> None:
-    """Pushes a run that has ended, where ``--push_to_hub`` was given: once, and the other processes wait.
+    """Pushes a run that has ended, where ``--push_to_hub`` was given.
+
+    The main process does so. The others go on and may end: a push can take longer than processes wait for one another.
 
     Args:
         run: After its record was closed.
@@ -111,24 +112,16 @@ def push_finished(run: TaggingRun) -> None:
         TaggingError: If that fails; the folder is complete all the same.
     """
     training = run.arguments.training
-    if not training.push_to_hub:
+    if not training.push_to_hub or not run.state.is_main_process:
         return
-    failed: TaggingError | None = None
-    if run.state.is_main_process:
-        try:
-            pushed = push_folder(
-                run.folder.path,
-                repository_name(training),
-                private=is_private(training),
-                revision=training.hub_revision,
-                token=training.hub_token,
-            )
-            logger.info("Pushed to %s", pushed.address)
-        except TaggingError as error:
-            failed = error
-    run.state.wait_for_everyone()
-    if failed is not None:
-        raise failed
+    pushed = push_folder(
+        run.folder.path,
+        repository_name(training),
+        private=is_private(training),
+        revision=training.hub_revision,
+        token=training.hub_token,
+    )
+    logger.info("Pushed to %s", pushed.address)
 
 
 def _check_name(name: str) -> None:
@@ -142,26 +135,12 @@ def _size(content: Content) -> int:
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
-def _refuse_leaks(folder: Path, files: dict[str, Content], token: str | None) -> None:
-    folders, secrets = own_folders(folder), own_secrets(token, get_token())
-    found: list[Leak] = []
-    for name, content in files.items():
-        if not is_text(name):
-            continue
-        read = content if isinstance(content, bytes) else content.read_bytes()
-        found += find_leaks(name, read, folders=folders, secrets=secrets)
-    if found:
-        lines = [f"  {leak}" for leak in found[:_MOST_SHOWN]]
-        rest = [f"  and {len(found) - _MOST_SHOWN:,} more"] if len(found) > _MOST_SHOWN else []
-        raise OutputError(
-            "\n".join([f"{folder}: was not sent, for others would see in it", *lines, *rest])
-            + "\nTake them out of these files and type the command again; a key that was written down anywhere is "
-            "better replaced."
-        )
+def _send(folder: Path, name: str, private: bool, revision: str | None, token: str | None) -> tuple[str, str, bool]:
+    """Creates what is not there yet, uploads, commits.
 
-
-def _send(folder: Path, name: str, private: bool, revision: str | None, token: str | None) -> tuple[str, str]:
-    """Creates what is not there yet, uploads, commits; gives the repository's full name and the commit's address."""
+    Returns:
+        The repository's full name, the commit's address, and whether the repository is private.
+    """
     if (token or get_token()) is None and not constants.HF_HUB_OFFLINE:
         raise LocalTokenNotFoundError("no token")
     api = HfApi(endpoint=constants.ENDPOINT, token=token)
@@ -169,7 +148,8 @@ def _send(folder: Path, name: str, private: bool, revision: str | None, token: s
     if revision and not revision.startswith("refs/"):
         insist(lambda: api.create_branch(full_name, branch=revision, exist_ok=True))
     files = bundle(folder, full_name)
-    if any(file.startswith(_WORDS) for file in files) and not insist(lambda: api.repo_info(full_name)).private:
+    is_hidden = bool(insist(lambda: api.repo_info(full_name)).private)
+    if any(file.startswith(_WORDS) for file in files) and not is_hidden:
         logger.warning("%s is public, and the report and the predictions quote the data: may they?", full_name)
     additions = _additions(files)
     api.preupload_lfs_files(full_name, additions=additions, revision=revision, free_memory=False)
@@ -182,7 +162,7 @@ def _send(folder: Path, name: str, private: bool, revision: str | None, token: s
         made = api.create_commit(full_name, changes, commit_message="Push with hf_tagging", revision=revision)
         return str(made.commit_url)
 
-    return full_name, insist(commit)
+    return full_name, insist(commit), is_hidden
 
 
 def _additions(files: dict[str, Content]) -> list[CommitOperationAdd]:
@@ -194,5 +174,5 @@ def _removals(
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
     """Removes an earlier model's files: an adapter, or more parts of its weights, would change what this one says."""
     there = api.list_repo_files(name, revision=revision)
-    old = [file for file in there if file not in files and any(fnmatchcase(file, kind) for kind in _REPLACED)]
+    old = [file for file in there if file not in files and is_kind(file, _REPLACED)]
     return [CommitOperationDelete(file) for file in old]

@@ -5,9 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from huggingface_hub import get_token
+
+from hf_tagging.errors import ModelError, OutputError
+
+if TYPE_CHECKING:
+    from hf_tagging.publishing.bundle import Content
 
 # Shapes by which keys are known; each is long enough that no word of a corpus is one by chance.
 _KEYS = {
@@ -23,17 +30,22 @@ _KEYS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a password in an address": r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"']+:[^\s/:@\"'*]{3,}@",
 }
-_KEY = re.compile("|".join(f"(?P<k{i}>{pattern})" for i, pattern in enumerate(_KEYS.values())))
+_ESCAPE = r"(?<=\\[bfnrt])"  # an end of line as JSON writes it, whose letter is no part of the word behind it
+_START = rf"(?:\b|{_ESCAPE})"
+_KEY = re.compile("|".join(rf"(?P<k{i}>{kind})" for i, kind in enumerate(_KEYS.values())).replace(r"\b", _START))
 _SECRET_NAME = re.compile(r"(?:TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)
 _LEAST_SECRET = 12  # letters of a value that is looked for by itself: shorter ones are words
-_BEFORE = r"(?:(?<![\w./\\~-])|(?<=file://))"  # not the middle of a word, an address or a relative path
+# Not the middle of a word, an address or a relative path.
+_BEFORE = rf"(?:(?<![\w./\\~-])|(?<=file://)|{_ESCAPE})"
 _HOME = re.compile(
     _BEFORE + r"(?:/home/[^\s/\"'<>]+|/Users/[^\s/\"'<>]+|/root(?![\w-])|[A-Za-z]:\\{1,2}Users\\{1,2}[^\s\\\"'<>]+)"
 )
 # Words of a corpus stand in these: any may look like a path, so only the paths that this machine has are looked for.
 _OF_WORDS = {".conll", ".html", ".txt"}
-_VOCABULARIES = {"tokenizer.json", "vocab.json", "words.json", "merges.txt"}
+_VOCABULARIES = {"tokenizer.json", "vocab.json", "merges.txt"}
+_PREDICTIONS = "predictions"
 _BINARY = {".safetensors", ".onnx", ".data", ".model", ".bin"}
+_MOST_SHOWN = 10
 
 
 class Leak(NamedTuple):
@@ -53,6 +65,42 @@ def is_text(name: str) -> bool:
     return PurePosixPath(name).suffix not in _BINARY
 
 
+def refuse_leaks(folder: Path, files: Mapping[str, Content], token: str | None = None) -> None:
+    """Looks through everything that is handed on.
+
+    Args:
+        folder: That the files come from.
+        files: By the name that they will have.
+        token: One that was given, beside those that this machine has.
+
+    Raises:
+        OutputError: If a secret or a path of this machine is in one of them.
+        ModelError: If one of them cannot be read.
+    """
+    folders, secrets = own_folders(folder), own_secrets(token, get_token())
+    found: list[Leak] = []
+    for name, content in files.items():
+        if is_text(name):
+            found += find_leaks(name, _read(content), folders=folders, secrets=secrets)
+    if found:
+        lines = [f"  {leak}" for leak in found[:_MOST_SHOWN]]
+        rest = [f"  and {len(found) - _MOST_SHOWN:,} more"] if len(found) > _MOST_SHOWN else []
+        raise OutputError(
+            "\n".join([f"{folder}: was not handed on, for others would see in it", *lines, *rest])
+            + "\nTake them out of these files and type the command again; a key that was written down anywhere is "
+            "better replaced."
+        )
+
+
+def _read(content: Content) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    try:
+        return content.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{content}: cannot be read ({error.strerror}).") from error
+
+
 def find_leaks(name: str, content: bytes, *, folders: Iterable[Path], secrets: Iterable[str]) -> list[Leak]:
     """Looks through one file, line by line.
 
@@ -62,8 +110,7 @@ def find_leaks(name: str, content: bytes, *, folders: Iterable[Path], secrets: I
         folders: Whose paths must not be in it, beside the home folders that are known by their look.
         secrets: Values that must not be in it, beside the keys that are known by their look.
     """
-    path = PurePosixPath(name)
-    looks = [] if path.suffix in _OF_WORDS or path.name in _VOCABULARIES else [_HOME]
+    looks = [] if _is_of_words(PurePosixPath(name)) else [_HOME]
     local, values = [_exactly(folders), *looks], sorted(set(secrets))
     found = []
     for number, line in enumerate(content.decode("utf-8", errors="replace").split("\n"), start=1):
@@ -73,12 +120,17 @@ def find_leaks(name: str, content: bytes, *, folders: Iterable[Path], secrets: I
     return found
 
 
+def _is_of_words(path: PurePosixPath) -> bool:
+    return path.suffix in _OF_WORDS or path.name in _VOCABULARIES or path.parts[:1] == (_PREDICTIONS,)
+
+
 def _keys(line: str, values: list[str]) -> Iterator[tuple[str, str]]:
-    kinds = list(_KEYS)
+    kinds, known = list(_KEYS), []
     for match in _KEY.finditer(line):
+        known.append(match[0])
         yield kinds[int(str(match.lastgroup)[1:])], match[0]
     for value in values:
-        if value in line and not _KEY.search(value):
+        if value in line and not any(value in key or key in value for key in known):
             yield "a secret of this machine", value
 
 
@@ -101,4 +153,5 @@ def own_folders(folder: Path) -> list[Path]:
 def own_secrets(*given: str | None) -> set[str]:
     """Values of the environment whose names say that they are secret, and those that are given."""
     named = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
-    return {value for value in {*named, *given} if value and len(value) >= _LEAST_SECRET and not Path(value).exists()}
+    long = {value for value in {*named, *given} if value and len(value) >= _LEAST_SECRET}
+    return {value for value in long if not os.path.exists(value)}  # unlike Path.exists, of a name of any length

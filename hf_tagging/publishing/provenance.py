@@ -47,6 +47,11 @@ def trained(record: Record) -> bool:
     return record["arguments"].get("do_train") is not False
 
 
+def splits(record: Record, results: Results) -> list[str]:
+    """The splits that a card speaks of: those with figures and, after a training, that of the training."""
+    return [*results, *(["train"] if trained(record) else [])]
+
+
 def limit(record: Record, key: str) -> int | None:
     """The limit on sentences, None where there is none, or where no split reaches it so that it cut nothing.
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_tagging.atomic import whole_file
-from hf_tagging.errors import ConfigError, ModelError
-from hf_tagging.evaluation.analysis import Casings, analyse
+from hf_tagging.errors import ConfigError, ModelError, OutputError
+from hf_tagging.evaluation.analysis import analyse
 from hf_tagging.evaluation.answers import Answers
+from hf_tagging.evaluation.groups import Casings
 from hf_tagging.evaluation.metrics import Array
 from hf_tagging.evaluation.report import spelled
 from hf_tagging.evaluation.rereading import Rereading, reread
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 MOST_CASED = 500  # sentences
 _BLOCK = 1_000  # sentences that are read again at a time
+_BLOCK_VALUES = 10_000_000  # probabilities that are held at a time: words x tags, 40 MB
 _NOT_NOTED = "Which words training has was not noted: the run did not train, or was made before that was done."
 _NO_WORDS = "There are no words."
 _NOT_LOADED = "The model of this folder could not be loaded when the report was made."
@@ -61,8 +63,10 @@ def write_report(
     Raises:
         ConfigError: If the folder holds no run, or no predictions for the split, or there is no such device.
         DataError: If the predictions cannot be read.
+        OutputError: If there is a ``report.html`` that the run has not written.
     """
     path = Path(folder)
+    _refuse_foreign(path, _record(path))
     analysis = analyse_run(path, split=split, device=device, trust_remote_code=trust_remote_code)
     return write_page(path, analysis)
 
@@ -96,14 +100,18 @@ def write_page(folder: Path, analysis: dict[str, Any]) -> Path:
 
     Returns:
         The page's path.
+
+    Raises:
+        ConfigError: If the folder holds no run.
+        OutputError: If there is a ``report.html`` that the run has not written.
     """
     from hf_tagging.publishing.report_page import report_page
 
-    page = report_page(analysis)
-    run = RunFolder(folder)
     record = _record(folder)
+    _refuse_foreign(folder, record)
+    page = report_page(analysis)
     if REPORT not in record["files"]:  # of a run that was made before there were reports
-        run.write(RECORD, record | {"files": sorted([*record["files"], REPORT])})
+        RunFolder(folder).write(RECORD, record | {"files": sorted([*record["files"], REPORT])})
     with whole_file(folder / REPORT) as file:
         file.write(page)
     return folder / REPORT
@@ -115,6 +123,14 @@ def _record(folder: Path) -> dict[str, Any]:
         what = f"{RECORD} is damaged" if (folder / RECORD).exists() else f"holds no run (no {RECORD})"
         raise ConfigError(f"{folder}: {what}. Give the output folder of a run.")
     return record
+
+
+def _refuse_foreign(folder: Path, record: dict[str, Any]) -> None:
+    if (folder / REPORT).exists() and REPORT not in record["files"]:
+        raise OutputError(
+            f"{folder / REPORT}: was not written by the run. Nothing was changed. Move it away and type the command "
+            "again."
+        )
 
 
 def _predictions(folder: Path, split: str) -> Path:
@@ -145,7 +161,7 @@ def _ask(folder: Path, answers: Answers, device: Any, trust_remote_code: bool) -
         if not reading.agrees:
             changed = (
                 f"Read again, {reading.changed:.1%} of the words get another tag than in the predictions: the model or "
-                "the file has changed since."
+                "the file has changed since, or long sentences are cut elsewhere than in the run."
             )
             return changed, changed
         return reading, _casings(tagger, answers, reading)
@@ -172,8 +188,15 @@ def _tagger(folder: Path, device: Any, trust_remote_code: bool) -> Tagger | str:
 
 
 def _blocks(tagger: Tagger, answers: Answers) -> Iterator[Array]:
-    for first in range(0, len(answers), _BLOCK):
-        yield np.concatenate(tagger.probabilities(answers.words[first : first + _BLOCK], first=first))
+    """Probabilities of all words, some sentences at a time; of long documents or many tags, fewer."""
+    words = max(1, _BLOCK_VALUES // len(tagger.schema.tags))
+    cuts = [0]
+    while cuts[-1] < len(answers):
+        last = cuts[-1]
+        fit = int(np.searchsorted(answers.bounds, answers.bounds[last] + words, side="right")) - 1
+        cuts.append(min(max(fit, last + 1), last + _BLOCK, len(answers)))
+    for first, end in pairwise(cuts):
+        yield np.concatenate(tagger.probabilities(answers.words[first:end], first=first))
 
 
 def _casings(tagger: Tagger, answers: Answers, reading: Rereading) -> Casings:

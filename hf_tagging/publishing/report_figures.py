@@ -55,7 +55,7 @@ def reliability(bins: Sequence[dict[str, Any]]) -> Chart:
     Args:
         bins: With confidence, accuracy and words.
     """
-    filled = [b for b in bins if b["words"] and is_number(b["confidence"]) and is_number(b["accuracy"])]
+    filled = [b for b in bins if b["words"] and finite(b["confidence"]) and finite(b["accuracy"])]
     most = max((b["words"] for b in filled), default=1)
     said = [
         f"{b['words']:,} words of confidence {b['low']:.1f} to {b['high']:.1f}: mean confidence {b['confidence']:.3f}, "

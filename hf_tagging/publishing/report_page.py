@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from hf_tagging.evaluation.examples import fitting
 from hf_tagging.markdown import is_number
 from hf_tagging.publishing.report_figures import curve, finite, reliability, shade
 from hf_tagging.publishing.report_sentences import excerpts, legible, listed_sentences
@@ -21,8 +22,7 @@ Analysis = dict[str, Any]
 MOST_BYTES = 3_000_000  # of the page
 PRINTED = 20  # wrong sentences on paper, and where JavaScript is off
 SHOWN_TAGS = 25  # rows of the table of tags that are not folded away
-_MOST_CONFUSED = 40  # tags of the confusion matrix
-_NO_ENTITY = "O"
+MOST_ROWS = 1_000  # of that table; the tags behind them are counted
 # What no escaped text can hold: the sentences take its place when it is known how much room they have.
 _PLACE = Markup("<!--sentences-->")
 
@@ -37,15 +37,16 @@ def report_page(analysis: Analysis) -> str:
         analysis: What `hf_tagging.evaluation.analysis.analyse` returns.
 
     Returns:
-        HTML of at most 3,000,000 bytes as UTF-8; wrong sentences that would not fit are left out evenly, and counted.
+        HTML of at most 3,000,000 bytes as UTF-8, unless words and tags alone are endless; wrong sentences that would
+        not fit are left out evenly, and counted.
     """
     analysis = legible(analysis)
     view = _view(analysis)
     page = _template().render(view, data=_PLACE)
     head = {
         "ner": view["ner"],
-        "kinds": view["labels"],
-        "styles": _styles(analysis),
+        "kinds": view["kind_names"],
+        "styles": view["styles"],
         "confused": view["confusion"]["tags"],
         "leftOut": analysis["examples"]["left_out"],
     }
@@ -55,19 +56,22 @@ def report_page(analysis: Analysis) -> str:
 def _view(analysis: Analysis) -> dict[str, Any]:
     """What the template names, besides the sentences for the script."""
     script, style = _asset("report.js"), _asset("report.css")
-    ner, styles, confusion = analysis["task"] == "ner", _styles(analysis), _confusion(analysis)
+    ner, confusion, tag_rows = analysis["task"] == "ner", _confusion(analysis["confusion"]), _tag_rows(analysis["tags"])
+    styles = _styles(tag_rows, confusion)
     return {
         "a": analysis,
         "ner": ner,
         "thing": "entity" if ner else "word",
         "things": "entities" if ner else "words",
-        "labels": {row["kind"]: row["label"] for row in analysis["errors"]},
+        "kind_names": {row["kind"]: row["name"] for row in analysis["errors"]},
         "style": style,
         "script": script,
         "policy": _policy(script, style),
+        "styles": styles,
         "worst": _worst_tag(analysis, styles),
         "kind": _worst_kind(analysis["errors"]) if ner else _worst_pair(confusion, analysis["tags"]),
-        "tag_rows": _tag_rows(analysis["tags"]),
+        "tag_rows": tag_rows,
+        "tags_left_out": len(analysis["tags"]) - len(tag_rows),
         "shown_tags": SHOWN_TAGS,
         "confusion": confusion,
         "curves": _curves(analysis["history"]),
@@ -77,9 +81,9 @@ def _view(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _styles(analysis: Analysis) -> list[str]:
-    """Every tag, in the order by which its mark is drawn."""
-    return sorted({row["tag"] for row in analysis["tags"]} | set(analysis["confusion"]["tags"]))
+def _styles(tag_rows: Sequence[dict[str, Any]], confusion: dict[str, Any]) -> list[str]:
+    """Every tag of the page's tables, in the order by which its mark is drawn; any further one looks like the first."""
+    return sorted({row["tag"] for row in tag_rows} | set(confusion["tags"]))
 
 
 def _data(head: dict[str, Any], sentences: Sequence[dict[str, Any]], budget: int) -> str:
@@ -90,27 +94,6 @@ def _data(head: dict[str, Any], sentences: Sequence[dict[str, Any]], budget: int
     kept = fitting(sizes, budget)
     head = head | {"leftOut": head["leftOut"] + len(sentences) - len(kept)}
     return _json(head)[:-1] + ',"sentences":[' + ",".join(texts[i] for i in kept) + "]}"
-
-
-def fitting(sizes: Sequence[int], budget: int) -> list[int]:
-    """Which of many items to keep so that they fit: all, or as many as fit, evenly spread.
-
-    Args:
-        sizes: Of the items, in order.
-        budget: Most of all sizes together. One item never takes more than a tenth of it, unless all fit.
-
-    Returns:
-        Places of the items kept, ascending.
-    """
-    kept = list(range(len(sizes)))
-    if sum(sizes) <= budget:
-        return kept
-    small = [i for i in kept if sizes[i] <= budget / 10]
-    share = min(1.0, budget / max(1, sum(sizes[i] for i in small)))
-    while sum(sizes[i] for i in kept) > budget or len(kept) > len(small):
-        kept = [small[i] for i in range(len(small)) if int((i + 1) * share) > int(i * share)]
-        share *= 0.95
-    return kept
 
 
 def _json(value: Any) -> str:
@@ -183,9 +166,9 @@ def _worst_pair(confusion: dict[str, Any], tags: Sequence[dict[str, Any]]) -> di
     ]
     if not cells:
         return None
-    count, label = max(cells, key=lambda cell: cell[0])
+    count, name = max(cells, key=lambda cell: cell[0])
     return {
-        "label": label,
+        "name": name,
         "count": count,
         "share": count / sum(row["gold"] - row["correct"] for row in tags),
         "explain": "",
@@ -193,8 +176,8 @@ def _worst_pair(confusion: dict[str, Any], tags: Sequence[dict[str, Any]]) -> di
 
 
 def _tag_rows(tags: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The tags by cost, with the two parts of the bar as percent of the longest."""
-    ordered = sorted(tags, key=lambda row: -row["cost"])
+    """The costliest tags, with the two parts of the bar as percent of the longest."""
+    ordered = sorted(tags, key=lambda row: -row["cost"])[:MOST_ROWS]
     longest = max((row["cost"] for row in tags), default=0) or 1
     return [
         row
@@ -207,18 +190,9 @@ def _tag_rows(tags: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _confusion(analysis: Analysis) -> dict[str, Any]:
-    """The matrix with a shade per cell, cut to the tags with most errors where it is large."""
-    tags, counts = analysis["confusion"]["tags"], analysis["confusion"]["counts"]
-    errors = [sum(counts[i]) + sum(row[i] for row in counts) - 2 * counts[i][i] for i in range(len(tags))]
-    order = sorted(range(len(tags)), key=lambda i: (tags[i] != _NO_ENTITY, errors[i]), reverse=True)
-    most = set(order[: _MOST_CONFUSED - 1]) | {i for i, tag in enumerate(tags) if tag == _NO_ENTITY}
-    kept = [i for i in range(len(tags)) if len(tags) <= _MOST_CONFUSED or i in most]
-    return {
-        "tags": [tags[i] for i in kept],
-        "rows": [[(counts[i][j], shade(counts[i][j], sum(counts[i]))) for j in kept] for i in kept],
-        "left_out": analysis["confusion"]["left_out"] + len(tags) - len(kept),
-    }
+def _confusion(confusion: dict[str, Any]) -> dict[str, Any]:
+    """The matrix with a shade per cell."""
+    return confusion | {"rows": [[(count, shade(count, sum(row))) for count in row] for row in confusion["counts"]]}
 
 
 def _curves(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -76,7 +76,8 @@ def excerpts(analysis: dict[str, Any], styles: Sequence[str], tag: str, most: in
     first: dict[tuple[Any, ...], int] = {}
     for place, (_, _, errors) in enumerate(found):
         first.setdefault((errors[0]["kind"], errors[0]["gold"], errors[0]["predicted"]), place)
-    order = [*first.values(), *(place for place in range(len(found)) if place not in set(first.values()))]
+    firsts = set(first.values())
+    order = [*first.values(), *(place for place in range(len(found)) if place not in firsts)]
     return [laid_out(found[place][1], found[place][2], styles) for place in order[:most]]
 
 

@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -19,17 +19,19 @@ from huggingface_hub.utils import validate_repo_id
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ConfigError, ModelError, OutputError
+from hf_tagging.inference.onnx_model import GRAPH
 from hf_tagging.markdown import text
+from hf_tagging.publishing.bundle import CARD, REPORT, Content, bundle
 from hf_tagging.publishing.demo_models import name_models
+from hf_tagging.publishing.leaks import refuse_leaks
 from hf_tagging.publishing.provenance import slug
+from hf_tagging.training.folder import RECORD
 
 MANIFEST = "space.json"  # lists what was written here: anything else is somebody else's
-# What a tagger needs, and its figures. No record of the run, checkpoint or prediction: they may hold what is private.
-_MODEL_FILES = (
-    "config.json", "*.safetensors", "*.safetensors.index.json", "adapter_config.json", "model.onnx*", "export.json",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
-    "vocab.json", "merges.txt", "*.model", "*.py", "results.json",
-)  # fmt: skip
+# What of a model's files a demo has no use for; they may quote the data.
+_LEFT_OUT = {CARD, REPORT, RECORD}
+_FIGURES = "results.json"
+_HOW_TO_READ_PRIVATE = "A private model needs a secret `HF_TOKEN` in the settings of the Space.\n\n"
 _APP = '''"""A demo of taggers, made by `hf-tagging demo --space`. Here: python app.py"""
 
 from pathlib import Path
@@ -63,18 +65,18 @@ def write_space(models: Sequence[str], folder: Path, *, overwrite: bool = False)
     Raises:
         ConfigError: If no model was given, or gradio is not installed, whose version the Space names.
         ModelError: If a folder holds no tagger, or one that needs another folder of this machine.
-        OutputError: If there is a Space already and `overwrite` is not set, or a file of somebody else in the way.
+        OutputError: If there is a Space already and `overwrite` is not set, or a file of somebody else in the way; if
+            the run in a folder has not finished; if a secret or a path of this machine is in a file.
     """
     named = name_models(models)
     places = {name: _place(model, number) for number, (name, model) in enumerate(named.items(), 1)}
-    written: dict[str, str | Path] = {
-        "README.md": _card(named),
-        "app.py": _APP.format(models="\n".join(_app_line(name, places[name], named[name]) for name in named)),
-        "requirements.txt": _requirements(named.values()),
-    }
+    of_models: dict[str, Content] = {}
     for name, place in places.items():
         if place is not None:
-            written |= {f"{place}/{file.name}": file for file in _model_files(Path(named[name]))}
+            of_models |= {f"{place}/{file}": content for file, content in _tagger(Path(named[name]), place).items()}
+    app = _APP.format(models="\n".join(_app_line(name, places[name], named[name]) for name in named))
+    ours = {"README.md": _card(named), "app.py": app, "requirements.txt": _requirements(of_models)}
+    written = {name: content.encode() for name, content in ours.items()} | of_models
     folder = Path(folder)
     before = _checked_folder(folder, written, overwrite=overwrite)
     _write(folder, written, before)
@@ -90,7 +92,7 @@ def _place(model: str, number: int) -> str | None:
     except HFValidationError:
         is_path = True
     else:
-        is_path = looks_like_path(model)
+        is_path = looks_like_path(model) or ("/" in model and Path(model).parent.is_dir())
     if is_path:
         raise ModelError(f"{model}: there is no such folder. Give the output folder of a run, or a name on the Hub.")
     return None
@@ -100,31 +102,26 @@ def _app_line(name: str, place: str | None, model: str) -> str:
     return f"    {name!r}: {model!r}," if place is None else f"    {name!r}: HERE / {place!r},"
 
 
-def _model_files(folder: Path) -> Iterator[Path]:
-    """The files of a tagger, if it is one that needs no others.
+def _tagger(folder: Path, place: str) -> dict[str, Content]:
+    """The files of a tagger that needs no others, and its figures.
 
     Raises:
-        ModelError: If it is not.
+        ModelError: If it is no such tagger.
+        OutputError: If its run has not finished, or a file must not be handed on.
     """
-    files = sorted({file for kind in _MODEL_FILES for file in folder.glob(kind) if file.is_file()})
-    names = {file.name for file in files}
-    has_weights = any(name.startswith("model") for name in names)
-    if "config.json" not in names or not (has_weights or "adapter_config.json" in names):
+    if not (folder / "config.json").is_file():
         raise ModelError(
-            f"{folder}: there is no config.json with model.safetensors or model.onnx beside it, so it holds no tagger. "
-            "Give the output folder of a run."
+            f"{folder}: there is no config.json in it, so it holds no tagger. Give the output folder of a run."
         )
-    base = str(_json(folder / "adapter_config.json").get("base_model_name_or_path"))
-    if not has_weights and not _is_on_hub(base):
-        raise ModelError(
-            f"{folder}: an adapter whose base, {base}, is not on the Hub. Train with --lora_merge true, or give a "
-            "folder that holds the whole model."
-        )
-    yield from files
+    found = {name: content for name, content in bundle(folder, place).items() if _is_used(name)}
+    if (folder / _FIGURES).is_file():
+        found[_FIGURES] = folder / _FIGURES
+    refuse_leaks(folder, found)
+    return found
 
 
-def _is_on_hub(name: str) -> bool:
-    return name.count("/") == 1 and not looks_like_path(name) and not Path(name).exists()
+def _is_used(name: str) -> bool:
+    return name not in _LEFT_OUT and PurePosixPath(name).parts[0] != "predictions"
 
 
 def _card(named: Mapping[str, str]) -> str:
@@ -150,8 +147,8 @@ def _card(named: Mapping[str, str]) -> str:
     listed = "\n".join(f"- {text(name)}" for name in names)
     return (
         f"---\n{front}---\n\n# {text(title)}\n\nType a text, or give a file, and see what these taggers make of it:\n\n"
-        f"{listed}\n\nMade with `hf_tagging`. To try it on your machine: `pip install -r requirements.txt`, then "
-        "`python app.py`.\n"
+        f"{listed}\n\n{_HOW_TO_READ_PRIVATE if on_hub else ''}Made with `hf_tagging`. To try it on your machine: "
+        "`pip install -r requirements.txt`, then `python app.py`.\n"
     )
 
 
@@ -167,8 +164,8 @@ def _license(models: Iterable[str]) -> str | None:
     return stated.pop() if len(stated) == 1 else None
 
 
-def _requirements(models: Iterable[str]) -> str:
-    extras = "demo,onnx" if any((Path(model) / "model.onnx").is_file() for model in models) else "demo"
+def _requirements(files: Iterable[str]) -> str:
+    extras = "demo,onnx" if any(PurePosixPath(name).name == GRAPH for name in files) else "demo"
     return (
         "# A release that is not on the package index: put its wheel beside this file, and its name here.\n"
         f"hf-tagging[{extras}]=={version('hf-tagging')}\n"
@@ -212,19 +209,24 @@ def _is_inside(name: Any) -> bool:
     return isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
-def _write(folder: Path, written: Mapping[str, str | Path], before: Sequence[str]) -> None:
+def _write(folder: Path, written: Mapping[str, Content], before: Sequence[str]) -> None:
     """Says first what will be there, so that a Space that was cut short can be written again."""
     names = [*written, MANIFEST]
     _write_manifest(folder, sorted({*names, *before}))
-    for name in set(before) - set(names):
-        (folder / name).unlink(missing_ok=True)
     for name, content in written.items():
-        if isinstance(content, Path):
-            _copy(content, folder / name)
-        else:
-            with whole_file(folder / name) as file:
-                file.write(content)
+        _put(content, folder / name)
+    _remove(folder, set(before) - set(names))  # now: a model may have been copied from among them
     _write_manifest(folder, names)
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    """Removes files, and the folders below this one that are empty without them."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+        for parent in list((folder / name).relative_to(folder).parents)[:-1]:
+            if not (folder / parent).is_dir() or any((folder / parent).iterdir()):
+                break
+            (folder / parent).rmdir()
 
 
 def _write_manifest(folder: Path, names: Sequence[str]) -> None:
@@ -233,11 +235,14 @@ def _write_manifest(folder: Path, names: Sequence[str]) -> None:
         file.write("\n")
 
 
-def _copy(source: Path, target: Path) -> None:
+def _put(content: Content, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     try:
-        shutil.copyfile(source, partial)
+        if isinstance(content, bytes):
+            partial.write_bytes(content)
+        else:
+            shutil.copyfile(content, partial)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)

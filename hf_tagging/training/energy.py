@@ -23,11 +23,13 @@ class EnergyMeter:
     """Reads the counters from its beginning to its end: ``with EnergyMeter() as meter: train()``.
 
     Args:
+        gpus: Whether the training uses GPUs; else they are left alone, CUDA with them.
         powercap: Where the system shows the processors' counters.
         seconds: Between two readings: a counter starts again at 0 every few minutes under load.
     """
 
-    def __init__(self, *, powercap: Path = _POWERCAP, seconds: float = 20.0):
+    def __init__(self, *, gpus: bool = True, powercap: Path = _POWERCAP, seconds: float = 20.0):
+        self._gpus = gpus
         self._packages = [_Package(folder) for folder in sorted(powercap.glob("intel-rapl:*")) if _is_package(folder)]
         self._seconds = seconds
         self._done = threading.Event()
@@ -38,7 +40,7 @@ class EnergyMeter:
     def __enter__(self) -> EnergyMeter:
         for package in self._packages:
             package.read()
-        self._gpu_start = _gpu_total("nvmlDeviceGetTotalEnergyConsumption", ctypes.c_ulonglong)
+        self._gpu_start = self._gpu_energy()
         if self._packages:
             self._reader.start()
         return self
@@ -49,9 +51,12 @@ class EnergyMeter:
             self._reader.join()
             for package in self._packages:
                 package.read()
-        end = _gpu_total("nvmlDeviceGetTotalEnergyConsumption", ctypes.c_ulonglong)
+        end = self._gpu_energy()
         if end is not None and self._gpu_start is not None:
             self._gpu_joules = (end - self._gpu_start) / 1000  # counted in mJ
+
+    def _gpu_energy(self) -> int | None:
+        return _gpu_total("nvmlDeviceGetTotalEnergyConsumption", ctypes.c_ulonglong) if self._gpus else None
 
     def _read_on(self) -> None:
         while not self._done.wait(self._seconds):
@@ -71,7 +76,7 @@ class EnergyMeter:
             found["processor_joules"] = round(sum(package.joules or 0.0 for package in self._packages), 1)
         if self._gpu_joules is not None:
             found["gpu_joules"] = round(self._gpu_joules, 1)
-        elif (limit := _gpu_total("nvmlDeviceGetEnforcedPowerLimit", ctypes.c_uint)) is not None:
+        elif self._gpus and (limit := _gpu_total("nvmlDeviceGetEnforcedPowerLimit", ctypes.c_uint)) is not None:
             found["gpu_watts"] = limit / 1000  # told in mW
         return found
 
@@ -119,7 +124,7 @@ def _gpu_total(function: str, kind: type[Any]) -> int | None:
         return None
     try:
         nvml = ctypes.CDLL(_NVML)
-        ask = getattr(nvml, function)
+        ask, find = getattr(nvml, function), nvml.nvmlDeviceGetHandleByUUID
         if nvml.nvmlInit_v2():
             return None
     except (OSError, AttributeError):
@@ -127,15 +132,15 @@ def _gpu_total(function: str, kind: type[Any]) -> int | None:
     try:
         # By their names: the numbers of PyTorch, NVML and CUDA_VISIBLE_DEVICES need not agree.
         names = [f"GPU-{torch.cuda.get_device_properties(i).uuid}" for i in range(torch.cuda.device_count())]
-        values = [_gpu_number(nvml, ask, name, kind) for name in names]
+        values = [_gpu_number(find, ask, name, kind) for name in names]
     finally:
         nvml.nvmlShutdown()
     told = [value for value in values if value is not None]
     return sum(told) if told and len(told) == len(values) else None
 
 
-def _gpu_number(nvml: Any, ask: Callable[..., int], name: str, kind: type[Any]) -> int | None:
+def _gpu_number(find: Callable[..., int], ask: Callable[..., int], name: str, kind: type[Any]) -> int | None:
     device, value = ctypes.c_void_p(), kind()
-    if nvml.nvmlDeviceGetHandleByUUID(name.encode(), ctypes.byref(device)) or ask(device, ctypes.byref(value)):
+    if find(name.encode(), ctypes.byref(device)) or ask(device, ctypes.byref(value)):
         return None
     return int(value.value)

@@ -42,9 +42,9 @@ class RunFolder:
             return None
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            return record if {"task", "status", "arguments", "files"} <= record.keys() else None
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, RecursionError):
             return None
+        return record if _is_record(record) else None
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Makes sure that a run may write here.
@@ -118,6 +118,13 @@ class RunFolder:
         """Moves files into the folder, each at once."""
         for file in files:
             os.replace(file, self.path / file.name)
+
+
+def _is_record(content: Any) -> bool:
+    if not isinstance(content, dict) or not {"task", "status", "arguments", "files"} <= content.keys():
+        return False
+    files = content["files"]
+    return isinstance(content["arguments"], dict) and isinstance(files, list) and all(isinstance(f, str) for f in files)
 
 
 def mark_complete(checkpoint: Path) -> None:

@@ -19,7 +19,7 @@ from hf_tagging.training.arguments import (
     TaggingArguments,
 )
 from hf_tagging.training.baseline_arguments import PARTS, BaselineArguments, useless
-from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
+from hf_tagging.training.flags import build, did_you_mean, is_secret, make_parser, read_values, refuse
 
 _LOADING = (
     "train_file", "validation_file", "test_file", "tokens_column", "tags_column", "separator", "sentence_start",
@@ -29,6 +29,8 @@ _PARTS: dict[str, tuple[Any, ...]] = {
     "encoder": (DataArguments, ModelArguments, TaggingArguments),
     "baseline": (DataArguments, BaselineArguments, TaggingArguments),
 }
+# Arguments of Transformers that say when to push during training.
+IN_BETWEEN = ("hub_strategy", "hub_always_push")
 # Weights that start at random want larger steps and more of them than a fine-tuned encoder's.
 FROM_SCRATCH = {"learning_rate": 2e-3, "num_train_epochs": 10.0, "max_grad_norm": 5.0}
 _METRIC = {"pos": "accuracy", "ner": "f1"}
@@ -170,7 +172,7 @@ class RunArguments:
         for part in (self.data, self.model):
             merged.update({f.name: getattr(part, f.name) for f in fields(part)})
         merged |= self.training.to_dict()
-        return {name: "***" if name.endswith("_token") and value else value for name, value in merged.items()}
+        return {name: "***" if is_secret(name) and value else value for name, value in merged.items()}
 
 
 def parse_arguments(
@@ -193,7 +195,7 @@ def parse_arguments(
     values, problems = read_values(parser, argv)
     given = frozenset(values)
     reconcile(family, values)
-    problems += missing_paths(values) + _unknown_metric(task, values)
+    problems += missing_paths(values) + pushes_in_between(values) + _unknown_metric(task, values)
     problems += useless(values) if family == "baseline" else []
     problems += _no_sum_over_words(values)
     parts = [build(part, parser, values, problems) for part in _PARTS[family]]
@@ -248,6 +250,11 @@ def _no_sum_over_words(values: dict[str, Any]) -> list[str]:
         for name, value in idle.items()
         if values.get(name, value) != value
     ]
+
+
+def pushes_in_between(values: dict[str, Any]) -> list[str]:
+    """What was given of pushes during training, of which there are none."""
+    return [f"{n}: a run is pushed once, when it is finished; leave it out" for n in IN_BETWEEN if n in values]
 
 
 def missing_paths(values: dict[str, Any]) -> list[str]:

@@ -32,7 +32,14 @@ from hf_tagging.training.arguments import DataArguments, TaggingArguments
 from hf_tagging.training.baseline_arguments import BaselineArguments, useless
 from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
 from hf_tagging.training.losses import word_loss
-from hf_tagging.training.parsing import FROM_SCRATCH, RunArguments, missing_paths, name_output, reconcile
+from hf_tagging.training.parsing import (
+    FROM_SCRATCH,
+    RunArguments,
+    missing_paths,
+    name_output,
+    pushes_in_between,
+    reconcile,
+)
 from hf_tagging.training.trainer import TaggingTrainer, exact
 
 TASK = "pretraining"
@@ -140,7 +147,7 @@ def parse_pretraining(argv: Sequence[str] | None = None, *, description: str | N
     parser = make_parser(parts, description, metric_for_best_model="loss")
     values, problems = read_values(parser, argv)
     given = frozenset(values)
-    problems += [*_contradictions(values), *missing_paths(values)]
+    problems += [*_contradictions(values), *missing_paths(values), *pushes_in_between(values)]
     reconcile("baseline", values)
     if not values.get("model"):
         values = FROM_SCRATCH | values

@@ -21,7 +21,7 @@ def is_private(training: TrainingArguments) -> bool:
 
 
 def prepare_repository(training: TrainingArguments) -> str:
-    """Makes sure of the repository; a new one is private unless told otherwise.
+    """Makes sure of the repository, and that it may be written to; a new one is private unless told otherwise.
 
     Returns:
         Its full name.
@@ -37,4 +37,6 @@ def prepare_repository(training: TrainingArguments) -> str:
     )
     with hub_errors(f"--push_to_hub {name}", advice=advice):
         made = insist(lambda: api.create_repo(name, private=is_private(training), exist_ok=True), when_lost=False)
+        # Where there is one already, that says only that it can be read.
+        insist(lambda: api.auth_check(made.repo_id, write=True))
         return made.repo_id

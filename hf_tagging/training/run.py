@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from hf_tagging.training.environment import (
     use_cores,
     versions,
 )
+from hf_tagging.training.flags import masked
 from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.parsing import RunArguments
 from hf_tagging.training.pushing import prepare_repository
@@ -54,7 +55,8 @@ FREE_ARGUMENTS = {
     "resume", "overwrite", "resume_from_checkpoint", "output_dir", "disable_tqdm", "log_level", "log_level_replica",
     "report_to", "run_name", "project", "num_proc", "per_device_eval_batch_size", "dataloader_num_workers",
     "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor", "local_rank", "hub_token",
-    "push_to_hub", "hub_model_id", "hub_strategy", "hub_private_repo", "logging_first_step", "do_eval", "do_predict",
+    "push_to_hub", "hub_model_id", "hub_strategy", "hub_always_push", "hub_private_repo", "hub_revision",
+    "logging_first_step", "do_eval", "do_predict",
 }  # fmt: skip
 
 
@@ -78,7 +80,7 @@ class TaggingRun:
             "task": arguments.task,
             "status": "running",
             "started": _now(),
-            "command": [Path(sys.argv[0]).name, *_masked(sys.argv[1:])],
+            "command": [Path(sys.argv[0]).name, *masked(sys.argv[1:])],
             "arguments": arguments.as_dict(),
             "seed": arguments.training.seed,
             "versions": versions(),
@@ -243,7 +245,7 @@ class TaggingRun:
 
     def _train(self, trainer: TaggingTrainer, checkpoint: str | None) -> None:
         try:
-            with EnergyMeter() as meter:
+            with EnergyMeter(gpus=not self.arguments.training.use_cpu) as meter:
                 output = trainer.train(resume_from_checkpoint=checkpoint)
         except ImportError as error:
             raise ConfigError(f"A package is missing for what was asked: {error}") from error
@@ -282,7 +284,7 @@ class TaggingRun:
         """
         self.record |= {"status": "finished", "finished": _now(), "results": results}
         self.record.setdefault("seconds", {})["all"] = round(time.monotonic() - self._began, 1)
-        self.record.setdefault("memory", peak_memory())  # noted before, where a report has loaded the model again
+        self.record["memory"] = peak_memory()
         if self.state.is_main_process:
             self.folder.write("results.json", results)
             with whole_file(self.folder.path / "README.md") as file:
@@ -332,20 +334,8 @@ def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key.removeprefix("eval_"): value for key, value in entry.items()} for entry in log if "eval_loss" in entry]
 
 
-def _masked(argv: Sequence[str]) -> list[str]:
-    """A command line without the value of a token."""
-    shown: list[str] = []
-    hide = False
-    for word in argv:
-        name, equals, _ = word.partition("=")
-        is_token = name.startswith("--") and name.replace("-", "_").endswith("_token")
-        shown.append(f"{name}=***" if is_token and equals else "***" if hide else word)
-        hide = is_token and not equals
-    return shown
-
-
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _quiet_libraries(main_process: bool) -> None:

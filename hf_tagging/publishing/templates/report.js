@@ -9,7 +9,8 @@
   const NOTHING = { tag: "", kind: "", gold: "", predicted: "", text: "" };
   let filter = { ...NOTHING };
   let found = data.sentences;
-  let at = 0;
+  let at = 0; // -1: what was asked for is not among those found
+  let gone = null;
 
   const element = (name, attributes = {}, ...children) => {
     const made = document.createElement(name);
@@ -95,7 +96,10 @@
     byId("count").textContent = `${spoken(sentence ? at + 1 : 0)} of ${spoken(found.length)}`;
     byId("permalink").hidden = !sentence;
     if (!sentence) {
-      box.replaceChildren(element("p", {}, "No wrong sentence is like that. Clear the filters to see them all."));
+      const why = gone
+        ? `Sentence ${spoken(gone)} is not among these wrong sentences: it has no such error, or no room on this page.`
+        : "No wrong sentence is like that. Clear the filters to see them all.";
+      box.replaceChildren(element("p", {}, why));
       return;
     }
     byId("permalink").href = address();
@@ -135,7 +139,8 @@
   const ask = (wanted, { number = null, keep = true } = {}) => {
     filter = { ...NOTHING, ...wanted };
     search();
-    at = Math.max(0, found.findIndex((sentence) => sentence.number === number));
+    at = number === null ? 0 : found.findIndex((sentence) => sentence.number === number);
+    gone = at < 0 ? number : null;
     drawFilters();
     draw();
     if (keep) remember();
@@ -143,7 +148,7 @@
 
   const step = (by) => {
     if (!found.length) return;
-    at = (at + by + found.length) % found.length;
+    at = (Math.max(at, by > 0 ? -1 : 0) + by + found.length) % found.length;
     draw();
     remember();
   };
@@ -160,7 +165,7 @@
     const known = (select, value) => [...byId(select).options].some((option) => option.value === value);
     if (!known("by-tag", wanted.tag)) wanted.tag = "";
     if (!known("by-kind", wanted.kind)) wanted.kind = "";
-    ask(wanted, { number: Number(asked.get("sentence")), keep: false });
+    ask(wanted, { number: Number(asked.get("sentence")) || null, keep: false });
     reveal();
     return true;
   };
@@ -188,7 +193,7 @@
       const [gold, predicted] = pair.split(",").map((i) => data.confused[i]);
       ask({ gold, predicted });
     } else {
-      ask({ tag: tag || "", kind: kind || "" }, { number: Number(sentence) });
+      ask({ tag: tag || "", kind: kind || "" }, { number: Number(sentence) || null });
     }
     reveal();
   };
@@ -200,6 +205,14 @@
     if (!by) return;
     event.preventDefault();
     step(by);
+  };
+
+  // A suspect may stand in a sentence that is right, or that has no room here: its number is then text.
+  const unlink = () => {
+    const here = new Set(data.sentences.map((sentence) => String(sentence.number)));
+    for (const link of document.querySelectorAll("a[data-sentence]")) {
+      if (!here.has(link.dataset.sentence)) link.replaceWith(link.textContent);
+    }
   };
 
   const start = () => {
@@ -230,5 +243,6 @@
     event.preventDefault();
     fromLink(link.dataset);
   });
+  unlink();
   if (byId("shown")) start();
 })();
