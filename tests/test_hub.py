@@ -65,6 +65,9 @@ print("SAID" + json.dumps(said))
 """
 
 
+HOME_OF_ROOT = "/root"
+
+
 @pytest.fixture(scope="module")
 def hub():
     """A Hub that the client in this process talks to."""
@@ -405,7 +408,7 @@ def test_code_is_sent_where_a_configuration_names_it(tiny):
         ("README.md", "in /Users/ada/x", "README.md, line 1: a path of this machine (/Users/ada)"),
         ("README.md", "see file:///home/ada/x", "README.md, line 1: a path of this machine (/home/ada)"),
         ("README.md", "PATH=/usr/bin:/home/ada/bin", "README.md, line 1: a path of this machine (/home/ada)"),
-        ("README.md", "in (/root/x)", "README.md, line 1: a path of this machine (/root)"),
+        ("README.md", f"in ({HOME_OF_ROOT}/x)", "README.md, line 1: a path of this machine (/root)"),
         ("README.md", r"in C:\Users\ada\x", r"README.md, line 1: a path of this machine (C:\Users\ada)"),
         ("report.html", "<p>hf_" + "aB3" * 11, "report.html, line 1: a Hugging Face token (hf_aB3…)"),
         (

@@ -9,7 +9,7 @@ from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hf_tagging.data import Aligner, TagSchema, align_split, alignment
@@ -49,6 +49,32 @@ def test_short_sentences_are_what_the_tokenizer_makes_of_them(tokenizer):
     bounds = zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
     assert [windows.input_ids[a:b].tolist() for a, b in bounds] == expected
     assert windows.sentence.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", None])
+def test_a_word_is_cut_alike_whatever_stands_beside_it(tokenizer, scheme):
+    """That is what lets words that come again be cut once: the tokenizer's own answer for whole sentences."""
+    if scheme:
+        vocabulary = [
+            (piece, -1.0) for piece in ["<unk>", "\u2581", "\u2581the", "the", *"abcdefghijklmnopqrstuvwxyz.'IJ!"]
+        ]
+        pieces = Tokenizer(models.Unigram(vocabulary, unk_id=0))
+        pieces.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces, unk_token="<unk>", model_max_length=512)
+    words = ["the", "house", *NASTY, "the", "Jordan", *NASTY[::-1], "!", "house"]
+    sentences = [words, words[::-1], ["the"], [], ["the", "the"]]
+    aligner = Aligner(tokenizer, max_length=200_000)
+    windows = aligner.windows(sentences)
+    backend = aligner.tokenizer.backend_tokenizer
+    whole = [backend.encode(s, is_pretokenized=True, add_special_tokens=False) for s in sentences if s]
+    found = [(int(w), int(i)) for w, i in zip(windows.words, windows.input_ids, strict=True) if w >= 0]
+    first = np.cumsum([0, *(len(s) for s in sentences if s)])
+    expected = [
+        (int(w + b), i) for e, b in zip(whole, first, strict=False) for w, i in zip(e.word_ids, e.ids, strict=True)
+    ]
+    seen = {word for word, _ in expected}
+    assert [pair for pair in found if pair[0] in seen] == expected
+    assert sum(windows.vanished) == sum(map(len, sentences)) - len(seen)
 
 
 def test_vanished_words_are_the_unknown_token_and_counted(bert):

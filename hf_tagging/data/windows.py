@@ -1,7 +1,7 @@
 """Sentences of words to windows of subwords that fit the model: no word falls out.
 
-The tokenizer runs once over a batch of sentences; everything after it is arithmetic on flat arrays, so that its cost
-does not depend on Python. Three things happen that the usual loop over ``word_ids()`` leaves out:
+The tokenizer runs once over the different words of a batch; everything after it is arithmetic on flat arrays, so that
+its cost does not depend on Python. Three things happen that the usual loop over ``word_ids()`` leaves out:
 
 - A word that the tokenizer turns into nothing (control characters, U+200B, an empty string) gets the unknown token.
 - A sentence longer than the model becomes several windows, cut between words, that overlap. Each word belongs to the
@@ -23,6 +23,7 @@ from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.errors import ConfigError
 
 DEFAULT_MAX_LENGTH = 512
+_BLOCK = 128  # words that the tokenizer is handed at once: its threads share the blocks
 
 
 @dataclass(frozen=True)
@@ -100,34 +101,41 @@ class Aligner:
             sentences: Words. (sentences, words)
         """
         lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
-        ids, sizes, vanished = self._subwords(sentences, row_starts(lengths))
+        ids, sizes, vanished = self._subwords(sentences)
         ids, sizes, shortened = _shorten(ids, sizes, self.capacity)
         plan = _plan(sizes, row_starts(lengths), self.capacity, self.overlap)
         return self._lay_out(plan, ids, row_starts(sizes), row_starts(lengths), vanished, shortened)
 
-    def _subwords(
-        self, sentences: Sequence[Sequence[str]], sentence_starts: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Subword ids (subwords,), subwords per word (words,), and which words vanished (words,)."""
-        backend = self.tokenizer.backend_tokenizer
-        backend.no_truncation()
-        backend.no_padding()
-        if self._lead:
-            sentences = [[self._lead + word for word in words] for words in sentences]
-        else:
-            sentences = [list(words) for words in sentences]
-        encodings = backend.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
-        counts = np.fromiter((len(e) for e in encodings), np.int64, len(encodings))
-        total = int(counts.sum())
-        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, total)
-        words = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int64, total)
-        words += np.repeat(sentence_starts[:-1], counts)  # numbered through the batch
-        sizes = np.bincount(words, minlength=sentence_starts[-1])
+    def _subwords(self, sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Subword ids (subwords,), subwords per word (words,), and which words vanished (words,).
+
+        The tokenizer sees each word alone, whatever stands beside it; so the words that come again are not cut again.
+        """
+        words = list(chain.from_iterable(sentences))
+        numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
+        which = np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))
+        ids, sizes = self._encode(list(numbers))
         vanished = sizes == 0
         if vanished.any():
             ids = np.insert(ids, row_starts(sizes)[:-1][vanished], self._unknown)
             sizes[vanished] = 1
-        return ids, sizes, vanished
+        word, nth = row_ranges(sizes[which])
+        return ids[row_starts(sizes)[which][word] + nth], sizes[which], vanished[which]
+
+    def _encode(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Subword ids (subwords,) and subwords per word (words,); none where the tokenizer gives none."""
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        words = [self._lead + word for word in words] if self._lead else words
+        blocks = [words[i : i + _BLOCK] for i in range(0, len(words), _BLOCK)]
+        encodings = backend.encode_batch(blocks, is_pretokenized=True, add_special_tokens=False)
+        counts = np.fromiter((len(e) for e in encodings), np.int64, len(encodings))
+        total = int(counts.sum())
+        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, total)
+        numbers = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int64, total)
+        numbers += np.repeat(np.arange(len(blocks)) * _BLOCK, counts)
+        return ids, np.bincount(numbers, minlength=len(words))
 
     def _lay_out(
         self,
