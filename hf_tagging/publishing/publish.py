@@ -12,7 +12,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.evaluation.seen import seen_in, write_seen
 from hf_tagging.publishing.card import model_card, seed_results
 from hf_tagging.publishing.hub import push_finished
-from hf_tagging.publishing.report import analyse_run, write_page
+from hf_tagging.publishing.report import REPORT, analyse_run, write_page
 from hf_tagging.training.run import TaggingRun
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ def publish_run(
         card = model_card(run.record, results, schema, analysis=analysis, seeds=seed_results(folder))
         with whole_file(folder / "README.md") as file:
             file.write(card)
+        if analysis:
+            logger.info("Where it is right and wrong: %s", folder / REPORT)
     except Exception:
         logger.error("The run in %s is finished, but its report could not be made:", folder)
         raise
