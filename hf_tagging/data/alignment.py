@@ -213,7 +213,7 @@ def _code_hash() -> str:
 _FEATURES = Features(
     {
         "input_ids": List(Value("int32")),
-        "labels": List(Value("int64")),
+        "labels": List(Value("int32")),
         "sentence": Value("int64"),
         "first_word": Value("int64"),
         "word_starts": List(Value("int32")),
@@ -240,7 +240,7 @@ def _align_batch(
         labels = np.full(len(windows.input_ids), IGNORED)
     columns = {
         "input_ids": _lists(windows.input_ids, windows.offsets, pa.int32()),
-        "labels": _lists(labels, windows.offsets, pa.int64()),
+        "labels": _lists(labels, windows.offsets, pa.int32()),
         "sentence": pa.array(np.asarray(indices)[windows.sentence], pa.int64()),
         "first_word": pa.array(windows.first_word, pa.int64()),
         "word_starts": _lists(starts, start_offsets, pa.int32()),
