@@ -42,6 +42,7 @@ _PROBE = 0.3  # seconds for each shape
 _SHOWN: dict[str, tuple[Callable[[float], str], str]] = {
     "times": (lambda ratio: f"{ratio:.2f}", " x"),
     "share": (lambda ratio: f"{100 * ratio:.0f}", " %"),
+    "agreement": (lambda ratio: f"{100 * ratio:.2f}", " %"),
     "growth": (lambda ratio: f"{100 * (ratio - 1):+.1f}", " %"),
     "difference": (lambda difference: f"{difference:+.4f}", ""),
 }
@@ -237,7 +238,8 @@ def row(
         ours: Per round. (rounds,)
         peer: Per round. (rounds,)
         unit: Of both.
-        show: How the ratio is written: ``"times"``, ``"share"`` (percent) or ``"growth"`` (percent above 1).
+        show: How the ratio is written: ``"times"``, ``"share"`` (percent), ``"agreement"`` (the same to two places) or
+            ``"growth"`` (percent above 1).
         less_is_better: Take peer / ours.
         note: What stands in brackets behind the peer's figure.
     """

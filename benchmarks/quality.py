@@ -267,11 +267,12 @@ def main(argv: list[str] | None = None) -> None:
     corpus = Corpus(corpus.name, DatasetDict(kept), corpus.schema)
     data = describe_data(corpus, corpus.dataset["train"])
     asked = {name: str(getattr(args, name)) for name in ("model", "epochs", "evaluations")}
-    asked |= {"config": args.config.read_text(encoding="utf-8"), "data": data["fingerprint"], "device": device_of(args)}
+    asked |= {"data": data["fingerprint"], "device": device_of(args)}
+    asked_of = {OURS: asked | {"config": args.config.read_text(encoding="utf-8")}, STOCK: asked}
     records: dict[str, list[Record]] = {OURS: [], STOCK: []}
     for number, seed in enumerate(args.seeds):
         for side in list(records)[:: -1 if number % 2 else 1]:
-            records[side].append(train(side, seed, corpus, args, asked))
+            records[side].append(train(side, seed, corpus, args, asked_of[side]))
     kept_figures = ("seconds", "curve", "f1")
     figures = {side: [{k: r[k] for k in kept_figures} for r in found] for side, found in records.items()}
     write_result("quality", args, compare(records, args), figures, data=data)

@@ -5,14 +5,16 @@
     python benchmarks/tagging.py --sentences 3453 --batches 16 32 64 128
 
 Ours is `Tagger.tag` of lists of words; the pipeline gets the same words joined by spaces, one text after the other (its
-default) and in batches; the best batch size is the one with the best median. All run one model in float32: a trained
-tagger, or an encoder with a tag head drawn at random, which takes as long. "dtype auto" is `Tagger` with bfloat16 where
-the device computes in it, and only for a trained tagger: of random tags most come out close and are read again.
---exported is a folder that `hf-tagging export` has written. spaCy's and Flair's equivalents know nothing either:
-spaCy's default tagger (HashEmbedCNN), Flair's default LSTM-CRF over word embeddings drawn at random; both get words.
+default) and in batches; the best batch size is the one with the best median. All run one model with weights in
+float32: a trained tagger, or an encoder with a tag head drawn at random. `Tagger.tag` multiplies in bfloat16 where the
+device does so by itself, and reads what comes out close again in float32: of a tag head drawn at random nearly
+everything, so that it stays in float32 there. "float32" is `Tagger` told to leave that. --exported is a folder that
+`hf-tagging export` has written. spaCy's and Flair's equivalents know nothing either: spaCy's default tagger
+(HashEmbedCNN), Flair's default LSTM-CRF over word embeddings drawn at random; both get words.
 
-The share is 2 x parameters x subwords per second, embeddings and padding left out, by what matrix multiplication
-alone reaches in the same round.
+Besides, how many words get the tag that float32 gives them. The share of the matrix-multiply rate is 2 x parameters x
+subwords per second in float32, embeddings and padding left out, by what matrix multiplication alone reaches in the same
+round.
 """
 
 import argparse
@@ -20,6 +22,8 @@ import importlib
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
+from operator import eq
 from pathlib import Path
 from statistics import median
 
@@ -53,7 +57,7 @@ from hf_tagging.models.encoder import quiet
 Sentences = list[list[str]]
 Side = Callable[[Sentences], object]
 DEFAULT = "pipeline at its default"
-WAYS = {"ours": "tagging", "auto": "tagging, dtype auto", "exported": "tagging, exported model"}
+WAYS = {"ours": "tagging", "float32": "tagging, float32", "exported": "tagging, exported model"}
 
 
 def read_flags(argv: list[str] | None) -> argparse.Namespace:
@@ -132,13 +136,10 @@ def load_sides(args: argparse.Namespace, corpus: Corpus, device: str) -> tuple[T
     """Our tagger, and what tags sentences by name of the side; spaCy and Flair where they are installed."""
     with tempfile.TemporaryDirectory() as folder:
         model = a_tagger(args, corpus, folder)
-        tagger = Tagger.from_pretrained(model, device=device)
+        tagger, exact = (Tagger.from_pretrained(model, device=device, dtype=dtype) for dtype in (None, "float32"))
         with quiet():
             pipe = pipeline("token-classification", model=model, device=torch.device(device), dtype=torch.float32)
-        half = Tagger.from_pretrained(model, device=device, dtype="auto") if model == args.model else None
-    sides: dict[str, Side] = {"ours": tagger.tag}
-    if half:
-        sides["auto"] = half.tag
+    sides: dict[str, Side] = {"ours": tagger.tag, "float32": exact.tag}
     if args.exported:
         sides["exported"] = Tagger.from_pretrained(str(args.exported), device=device).tag
     for batch in (None, *args.batches):
@@ -148,7 +149,7 @@ def load_sides(args: argparse.Namespace, corpus: Corpus, device: str) -> tuple[T
 
 
 def compare(speed: dict[str, list[float]]) -> list[dict]:
-    """The lines of the result: all our ways against the pipeline, the one in float32 against the others.
+    """The lines of the result: all our ways against the pipeline, `Tagger` at its default against the others.
 
     Args:
         speed: Per side its sentences per second in each round.
@@ -172,6 +173,18 @@ def compare(speed: dict[str, list[float]]) -> list[dict]:
     return lines
 
 
+def agreement(taggers: dict[str, Side], sentences: Sentences) -> list[dict]:
+    """The lines of how many words get the tag of float32."""
+    exact = list(chain(*taggers["float32"](sentences)))
+    lines = []
+    for side, what in WAYS.items():
+        if side in taggers and side != "float32":
+            equal = sum(map(eq, chain(*taggers[side](sentences)), exact))
+            same = {"unit": "words", "show": "agreement"}
+            lines.append(row(f"{what}: tags of float32", "tagging, float32", [equal], [len(exact)], **same))
+    return lines
+
+
 def main(argv: list[str] | None = None) -> None:
     args = read_flags(argv)
     device, corpus = device_of(args), load_corpus(args)
@@ -184,8 +197,9 @@ def main(argv: list[str] | None = None) -> None:
     figures = alternate({**sides, "matrix multiplication": lambda: probe(device)}, args.rounds)
     speed = {name: column(figures[name], "sentences_per_second") for name in sides}
     subwords = len(Aligner(tagger.tokenizer).windows(sentences).input_ids) / len(sentences)  # of a sentence
-    operations = [2 * parameters_of_matrices(tagger.model) * subwords * x for x in speed["ours"]]
-    lines = [*compare(speed), share_of_rate("tagging", operations, figures["matrix multiplication"])]
+    operations = [2 * parameters_of_matrices(tagger.model) * subwords * x for x in speed["float32"]]
+    lines = [*compare(speed), *agreement(taggers, sentences)]
+    lines.append(share_of_rate("tagging, float32", operations, figures["matrix multiplication"]))
     write_result("tagging", args, lines, figures, data=describe_data(corpus, test))
 
 

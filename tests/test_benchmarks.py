@@ -206,15 +206,18 @@ def test_tagging(model, tmp_path):
     expected = [
         ("tagging", "pipeline at its default"),
         ("tagging", "pipeline at its best batch size"),
-        ("tagging, dtype auto", "pipeline at its default"),
-        ("tagging, dtype auto", "pipeline at its best batch size"),
+        ("tagging, float32", "pipeline at its default"),
+        ("tagging, float32", "pipeline at its best batch size"),
         ("tagging, exported model", "pipeline at its default"),
         ("tagging, exported model", "pipeline at its best batch size"),
         ("tagging", "spaCy, default tagger"),
         ("tagging", "Flair, default LSTM-CRF"),
-        ("tagging", "the machine's float32 matrix-multiply rate"),
+        ("tagging: tags of float32", "tagging, float32"),
+        ("tagging, exported model: tags of float32", "tagging, float32"),
+        ("tagging, float32", "the machine's float32 matrix-multiply rate"),
     ]
     assert sides_of(found) == expected
+    assert [line["ratio"]["median"] for line in found["lines"] if line.get("show") == "agreement"] == [1.0, 1.0]
     assert all("missing" not in line for line in found["lines"][:6])
 
 

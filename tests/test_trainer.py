@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from recipe_runs import check_batches_of_8, without_dropout
 from tiny_models import tiny_bert
+from transformers import AutoTokenizer, DebertaConfig, DebertaForTokenClassification
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.evaluation import score_words
 from hf_tagging.inference import Tagger
 from hf_tagging.models import load_encoder, parameter_depths
@@ -33,10 +35,10 @@ def sample():
     return data
 
 
-def trainer(folder, sample, output, *flags):
+def trainer(folder, sample, output, *flags, head="linear"):
     args = parse_arguments("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
     schema = TagSchema.detect(sample, task="pos")
-    model, tokenizer = load_encoder(str(folder), schema)
+    model, tokenizer = load_encoder(str(folder), schema, head=head)
     splits = align_dataset(sample, tokenizer, schema)
     return TaggingTrainer(
         model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits, score=score_words
@@ -209,3 +211,24 @@ def test_training_is_in_bfloat16_where_the_device_has_it(folder, sample, tmp_pat
         run.train()
         assert set(seen) == {expected}
     assert parse_arguments("pos", ["--use_cpu"]).training.bf16 is computes_bfloat16(on_cpu=True)
+
+
+@pytest.mark.parametrize("head", ["linear", "crf"])
+def test_a_model_that_computes_in_float32_alone(folder, sample, tmp_path, monkeypatch, head):
+    """DeBERTa's mask holds a number that the halves do not have: PyTorch would end the first step."""
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    own = tmp_path / "deberta"
+    DebertaForTokenClassification(DebertaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(own)
+    tokenizer.save_pretrained(own)
+
+    with pytest.raises(ModelError, match=r"ForTokenClassification computes in float32 alone.* --bf16 false"):
+        trainer(own, sample, tmp_path / "out", "--bf16", "true", head=head)
+    flags = ("--bf16", "false", "--max_steps", 1, "--eval_strategy", "no")
+    run, _ = trainer(own, sample, tmp_path / "out", *flags, head=head)
+    run.train()
+
+    monkeypatch.setattr("hf_tagging.inference.tagger.computes_bfloat16", lambda on_cpu: True)
+    assert len(Tagger(run.model, tokenizer, device="cpu").tag(["Jordan", "waved"])) == 2  # in bfloat16 it would fail
+    with pytest.raises(ConfigError, match=r"half: .*ForTokenClassification computes in float32 alone"):
+        Tagger(run.model, tokenizer, device="cpu", half=True)

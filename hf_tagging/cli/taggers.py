@@ -68,7 +68,11 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     model.add_argument("--revision", help="of a name on the Hub")
     add_model_options(model)  # type: ignore[arg-type]  # a group takes arguments as a parser does
-    model.add_argument("--dtype", choices=("float32", "auto", "bfloat16", "float16"), help="see predict --help")
+    model.add_argument(
+        "--dtype",
+        choices=("float32", "auto", "bfloat16", "float16"),
+        help="see predict --help; left out: float32, or as it was exported",
+    )
     model.add_argument("--batch_subwords", type=int, metavar="N", help="subwords per batch, padding counted")
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DIR", help="write predictions/SPLIT.conll and results.json there")

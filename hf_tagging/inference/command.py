@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=("float32", "auto", "bfloat16", "float16"),
         help="auto: multiply in bfloat16 where the device does so by itself, with the tags of float32; others: of the "
-        "weights; left out: float32, or as it was exported",
+        "weights; left out: float32, or as it was exported, and column files, which need no scores, as with auto if "
+        "the model is an encoder of Transformers",
     )
     parser.add_argument("--batch_subwords", type=int, help="subwords per batch, padding counted")
 

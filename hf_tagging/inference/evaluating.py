@@ -275,7 +275,7 @@ def _gold(
 
 def _tagged(tagger: Tagger, words: Sequence[Sequence[str]], schema: TagSchema, task: str) -> Tags:
     names = schema.tags if task == "pos" else spelling(schema)
-    labelled = track(tagger.label_stream(words), total=len(words), what="Tagging")
+    labelled = track(tagger.label_stream(words, exact=True), total=len(words), what="Tagging")
     return [[names[label] for label in labels.ids] for labels in labelled]
 
 

@@ -52,7 +52,8 @@ def tag_file(
     """Tags a file, in memory that does not grow with it.
 
     - ``column``: every line of a word comes back with the predicted tag as one more column at its end; comments, blank
-      lines and ``-DOCSTART-`` lines come back as they are. A file of words alone will do.
+      lines and ``-DOCSTART-`` lines come back as they are. A file of words alone will do. Nothing of it needs scores,
+      so it is read as `Tagger.tag` reads, the other formats as `Tagger.label` does.
     - ``jsonl``: ``{"tokens": [...]}`` gets ``"tags"``; ``{"text": "..."}`` gets ``"words"`` with their places,
       ``"tags"`` and, from a tagger of entities, ``"entities"``. Other keys stay; a key of these names is replaced.
     - ``text``: every line is a text and becomes a line of JSON, as above.
@@ -72,9 +73,10 @@ def tag_file(
         ConfigError: If `format` is unknown.
     """
     check_paths(source, target, overwrite=overwrite)
+    format = format or _format_of(Path(source))
     records = read_records(Path(source), format, tokens_column=tokens_column, separator=separator)
     with _output(target) as output:
-        return _tag_records(tagger, records, output)
+        return _tag_records(tagger, records, output, exact=format != "column")
 
 
 def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, overwrite: bool = False) -> FileCounts:
@@ -88,7 +90,7 @@ def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, 
             tagged = tagger.tag_text(text)
             output.write(text_table(tagged))
             return FileCounts(int(bool(tagged.words)), len(tagged.words))
-        return _tag_records(tagger, [text_record({"text": text})], output)
+        return _tag_records(tagger, [text_record({"text": text})], output, exact=True)
 
 
 def check_paths(source: str | Path | None, target: str | Path | None, *, overwrite: bool) -> None:
@@ -112,10 +114,9 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
 
 
 def read_records(
-    path: Path, format: str | None, *, tokens_column: str | int | None = None, separator: str | None = None
+    path: Path, format: str, *, tokens_column: str | int | None = None, separator: str | None = None
 ) -> Iterator[Record]:
     """The records of a file; see `tag_file`."""
-    format = format or _FORMAT_OF_SUFFIX.get(path.suffix.lower()) or _format_of_lines(path)
     if format not in FORMATS:
         raise ConfigError(f"format: {format!r} is not one of {', '.join(FORMATS)}.")
     if format == "column":
@@ -123,6 +124,11 @@ def read_records(
     if format == "jsonl":
         return read_jsonl(path, tokens_key=None if tokens_column is None else str(tokens_column))
     return read_texts(path)
+
+
+def _format_of(path: Path) -> str:
+    """One of `FORMATS`, by the suffix of a file, or by its lines."""
+    return _FORMAT_OF_SUFFIX.get(path.suffix.lower()) or _format_of_lines(path)
 
 
 def _format_of_lines(path: Path) -> str:
@@ -146,7 +152,7 @@ def _format_of_lines(path: Path) -> str:
     )
 
 
-def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO) -> FileCounts:
+def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO, *, exact: bool) -> FileCounts:
     """Writes each record as soon as its block is tagged."""
     waiting: deque[Record] = deque()
     sentences = words = 0
@@ -156,7 +162,7 @@ def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO) -> F
             waiting.append(record)
             yield record.words
 
-    for labels in tagger.label_stream(read_ahead()):
+    for labels in tagger.label_stream(read_ahead(), exact=exact):
         output.write(waiting.popleft().render(tagger, labels))
         sentences += len(labels.ids) > 0
         words += len(labels.ids)

@@ -28,9 +28,16 @@ Labels: TypeAlias = tuple[np.ndarray, np.ndarray]  # ids (words,) int64 and thei
 # A CPU is fastest where a batch's activations fit a core's cache: in two lanes, 256 or 512 subwords per batch give
 # 376 and 374 sentences a second, 768 give 365. Half the calls of Python let more lanes share its lock.
 CPU_BATCH, ACCELERATOR_BATCH = 512, 8192
-# In bfloat16, no probability of the 97,797 words of CoNLL-2003's validation and test moves by more than 0.028. Without
-# a second reading 24 of their tags are others than in float32, with it none.
-_CLOSE = 0.06
+# A lead of the best tag over the next one that bfloat16 cannot have made. Of a fine-tuned MiniLM no probability of the
+# 97,797 words of CoNLL-2003's validation and test moves by more than 0.028; without a second reading 24 of their tags
+# are others than in float32, with it none. What is rounded off grows with the logits, and of large ones turns even a
+# clear lead of the probability: hence the second bound, as a share of a word's median logit. (Not of its largest: a CRF
+# gives tags that may not stand there -200.)
+_CLEAR, _CLEAR_LOGITS = 0.06, 0.05
+# On a CPU that computes in bfloat16 it takes 0.62 of the time of float32. That pays while second readings take less
+# than what is left: while they are expected of fewer windows than this share.
+_WORTH_IT = 0.35
+_TRIED_WORDS = 2000  # of a block, before their share of unclear tags is believed
 _KNOWN_CODE = ("torch.nn.", "transformers.models.", "transformers.activations", "hf_tagging.models.")
 # They change themselves in every forward pass; looked for in all taggers of transformers 5.23. So do rotary positions
 # of these kinds, as texts get longer.
@@ -45,23 +52,25 @@ class WindowReader:
         device: Where to run.
         batch_subwords: Subwords per batch, padding counted; a longer window is a batch of its own.
         pad_token_id: What to pad with.
-        half: Multiply matrices in bfloat16; windows in which two tags come out close are read again in float32.
     """
 
-    def __init__(
-        self, model: TagModel, *, device: torch.device, batch_subwords: int, pad_token_id: int, half: bool = False
-    ):
+    def __init__(self, model: TagModel, *, device: torch.device, batch_subwords: int, pad_token_id: int):
         self.model, self.device = model, device
-        self.batch_subwords, self.pad_token_id, self.half = batch_subwords, pad_token_id, half
+        self.batch_subwords, self.pad_token_id = batch_subwords, pad_token_id
         self._many_lanes = device.type == "cpu" and runs_side_by_side(model)
 
     @contextmanager
-    def reading(self, windows: Windows, bounds: np.ndarray) -> Iterator[Callable[[], Labels]]:
+    def reading(
+        self, windows: Windows, bounds: np.ndarray, *, half: bool, exact: bool
+    ) -> Iterator[Callable[[], Labels]]:
         """Reads every word of a block, while the caller does something else.
 
         Args:
             windows: From the aligner.
             bounds: Number of each sentence's first word, and the end. (sentences + 1,)
+            half: Multiply matrices in bfloat16; windows with a tag that is not clear are read again in float32.
+            exact: Probabilities matter. Else windows are read in float32 at once where a second reading is likely: of
+                a tagger that is hardly trained, of all. Which ones depends on what other lanes have read by then.
 
         Yields:
             A function that waits for the result. Leaving the block without it drops what has not begun.
@@ -72,7 +81,8 @@ class WindowReader:
             best, labels = probabilities.max(-1)
             ids[words], scores[words] = labels.cpu().numpy(), best.cpu().numpy()
 
-        with self._running(windows, bounds, keep) as finish:
+        rate = None if exact else _UnclearWords()
+        with self._running(windows, bounds, keep, half, rate) as finish:
 
             def result() -> Labels:
                 finish()
@@ -80,12 +90,13 @@ class WindowReader:
 
             yield result
 
-    def probabilities(self, windows: Windows, bounds: np.ndarray) -> np.ndarray:
+    def probabilities(self, windows: Windows, bounds: np.ndarray, *, half: bool) -> np.ndarray:
         """Reads every word of a block.
 
         Args:
             windows: From the aligner.
             bounds: Number of each sentence's first word, and the end. (sentences + 1,)
+            half: Multiply matrices in bfloat16, but for windows with a tag that is not clear.
 
         Returns:
             The probability of every tag. (words, tags) float32
@@ -96,13 +107,18 @@ class WindowReader:
         def keep(words: np.ndarray, probabilities: Tensor) -> None:
             table[words] = probabilities.cpu().numpy()
 
-        with self._running(windows, bounds, keep) as finish:
+        with self._running(windows, bounds, keep, half, None) as finish:
             finish()
         return table
 
     @contextmanager
     def _running(
-        self, windows: Windows, bounds: np.ndarray, keep: Callable[[np.ndarray, Tensor], None]
+        self,
+        windows: Windows,
+        bounds: np.ndarray,
+        keep: Callable[[np.ndarray, Tensor], None],
+        half: bool,
+        rate: _UnclearWords | None,
     ) -> Iterator[Callable[[], None]]:
         """Runs all windows; `keep` is handed numbers of words (words,) and their probabilities (words, tags)."""
         starts, start_offsets = windows.word_starts()
@@ -111,7 +127,12 @@ class WindowReader:
         def read(batch: np.ndarray) -> None:
             row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
             words = first_words[batch][row] + nth
-            keep(words, self._read(windows, batch, row, starts[start_offsets[batch][row] + nth]))
+            at = starts[start_offsets[batch][row] + nth]
+            pays = rate is None or rate.worth_it(len(words) / len(batch))
+            probabilities, unclear = self._read(windows, batch, row, at, half and pays)
+            if rate is not None and half and pays:
+                rate.add(len(words), unclear)
+            keep(words, probabilities)
 
         batches = list(batches_of(np.diff(windows.offsets), self.batch_subwords))
         with self._lanes(len(batches)) as lanes:
@@ -145,26 +166,69 @@ class WindowReader:
             yield lanes
 
     @torch.inference_mode()
-    def _read(self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray) -> Tensor:
-        """Runs one batch; reads it at subwords `at` of rows `row`, each (words,): probabilities (words, tags)."""
+    def _read(
+        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, half: bool
+    ) -> tuple[Tensor, int]:
+        """Runs one batch and reads it at subwords `at` of rows `row`, each (words,).
+
+        Returns:
+            Probabilities (words, tags), and how many words were not clear in bfloat16.
+        """
         ids, mask = (torch.from_numpy(x).to(self.device) for x in padded(windows, batch, self.pad_token_id))
         rows, places = torch.from_numpy(np.stack([row, at])).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            probabilities = self._probabilities(ids, mask, rows, places)
-        if self.half and probabilities.shape[-1] > 1:
-            best, second = probabilities.topk(2).values.unbind(-1)
-            close = rows[best - second < _CLOSE].unique()  # rows of the batch, in their order
-            if len(close):
-                again = torch.isin(rows, close)
-                new_rows = torch.searchsorted(close, rows[again])
-                probabilities[again] = self._probabilities(ids[close], mask[close], new_rows, places[again])
-        return probabilities
+        logits = self._logits(ids, mask, rows, places, half)
+        if not half:
+            return logits.softmax(-1), 0
+        unclear = rows[~are_clear(logits)]  # (unclear words,)
+        rows_again = unclear.unique()  # in their order
+        if len(rows_again):
+            again = torch.isin(rows, rows_again)  # (words,)
+            new_rows = torch.searchsorted(rows_again, rows[again])
+            logits[again] = self._logits(ids[rows_again], mask[rows_again], new_rows, places[again], half=False)
+        return logits.softmax(-1), len(unclear)
 
-    def _probabilities(self, ids: Tensor, mask: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-        """(batch, subwords) to probabilities of the tags at some of the subwords. (words, tags)"""
-        logits: Any = self.model(input_ids=ids, attention_mask=mask).logits
-        probabilities: Tensor = logits[rows, places].float().softmax(-1)
-        return probabilities
+    def _logits(self, ids: Tensor, mask: Tensor, rows: Tensor, places: Tensor, half: bool) -> Tensor:
+        """(batch, subwords) to the logits of some of the subwords. (words, tags)"""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            logits: Any = self.model(input_ids=ids, attention_mask=mask).logits
+        read: Tensor = logits[rows, places].float()
+        return read
+
+
+class _UnclearWords:
+    """How many words of a block bfloat16 left unclear: whether it is worth while for the rest."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._words = self._unclear = 0
+
+    def add(self, words: int, unclear: int) -> None:
+        """Counts a batch."""
+        with self._lock:
+            self._words, self._unclear = self._words + words, self._unclear + unclear
+
+    def worth_it(self, words_per_window: float) -> bool:
+        """Whether few enough windows of so many words are to be expected to have an unclear one."""
+        with self._lock:
+            words, unclear = self._words, self._unclear
+        return words < _TRIED_WORDS or 1 - (1 - unclear / words) ** words_per_window < _WORTH_IT
+
+
+def are_clear(logits: Tensor) -> Tensor:
+    """Whether float32 would give the same tag as bfloat16 did.
+
+    Args:
+        logits: Read in bfloat16. (words, tags)
+
+    Returns:
+        True where the best tag leads by more than is lost to rounding; never where something is not a number. (words,)
+    """
+    if logits.shape[-1] < 2:
+        return torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+    best, second = logits.topk(2).values.unbind(-1)
+    likely, less_likely = logits.softmax(-1).topk(2).values.unbind(-1)
+    scale = logits.abs().median(-1).values
+    return (likely - less_likely >= _CLEAR) & (best - second >= _CLEAR_LOGITS * scale)
 
 
 def batches_of(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:

@@ -15,7 +15,7 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
@@ -29,6 +29,7 @@ from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
 from hf_tagging.inference.sentences import as_sentences, blocks, check_words, checked_spans, encodable
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.encoder import window_length
+from hf_tagging.models.precision import mixes_precision
 from hf_tagging.training.environment import computes_bfloat16
 
 logger = logging.getLogger(__name__)
@@ -50,11 +51,14 @@ class Tagger:
             accelerator, 512 on a CPU.
         half: Multiply matrices in bfloat16, which is faster where the device does so by itself. Windows in which two
             tags come out close are read again in float32, so that tags are those of float32 (of 97,797 words of
-            CoNLL-2003 none differed); scores differ a little.
+            CoNLL-2003 none differed); scores differ a little. Default: only where no scores are asked for (`tag`,
+            `tag_stream`), of an encoder of Transformers with a linear tag head in float32, on a device that does so by
+            itself.
 
     Raises:
         ModelError: If the tokenizer is not a fast one.
-        ConfigError: If `batch_subwords` is not positive, there is no such device, or an exported model is to be halved.
+        ConfigError: If `batch_subwords` is not positive, there is no such device, or a model is to be halved that is
+            exported or computes in float32 alone.
     """
 
     def __init__(
@@ -64,7 +68,7 @@ class Tagger:
         *,
         device: str | torch.device | None = None,
         batch_subwords: int | None = None,
-        half: bool = False,
+        half: bool | None = None,
     ):
         self.model: TagModel
         if isinstance(model, OnnxModel):
@@ -72,6 +76,8 @@ class Tagger:
                 raise ConfigError("half, device: an exported model stays as it was exported, on the device it is on.")
             self.device, self.model = model.device, model
         else:
+            if half and not mixes_precision(model):
+                raise ConfigError(f"half: {type(model).__name__} computes in float32 alone. Leave it out.")
             self.device = _device(device)
             self.model = model.eval().to(self.device)
         if batch_subwords is None:
@@ -93,8 +99,9 @@ class Tagger:
             device=self.device,
             batch_subwords=batch_subwords,
             pad_token_id=tokenizer.pad_token_id or 0,
-            half=half,
         )
+        self._half_scores = bool(half)
+        self._half_tags = _tags_in_half(self.model, self.device) if half is None else half
 
     @classmethod
     def from_pretrained(
@@ -116,8 +123,9 @@ class Tagger:
             trust_remote_code: Run code that comes with the model.
             device: See `Tagger`; of an exported model the default is the CPU.
             batch_subwords: See `Tagger`.
-            dtype: Of the weights, such as ``"bfloat16"``. ``"auto"``: `half`, see `Tagger`, where the device multiplies
-                in bfloat16 by itself. Default: float32, or what the model was exported in.
+            dtype: Of the weights, such as ``"bfloat16"``. ``"float32"``: with `half` False, see `Tagger`. ``"auto"``:
+                float32 with `half` True, where device and model compute in bfloat16. Default: float32, or as the model
+                was exported, with `half` left to its default.
 
         Raises:
             ModelError: If there is no such model, or it has no trained tag head.
@@ -130,7 +138,7 @@ class Tagger:
             dtype=_dtype(dtype),
             device=None if device is None else _device(device),
         )
-        half = dtype == "auto" and computes_bfloat16(_device(device).type == "cpu")
+        half = None if dtype is None else dtype == "auto" and _can_halve(model, _device(device))
         return cls(model, tokenizer, device=device, batch_subwords=batch_subwords, half=half)
 
     @overload
@@ -150,7 +158,7 @@ class Tagger:
             TaggingError: If a text was given instead of words, or something in the list is no word.
         """
         sentences, many = as_sentences(words)
-        tags = [labels.tags(self.schema) for labels in self.label(sentences)]
+        tags = [labels.tags(self.schema) for labels in self.label(sentences, exact=False)]
         return tags if many else tags[0]
 
     @overload
@@ -173,7 +181,7 @@ class Tagger:
         Yields:
             The tags of each sentence, in the order given.
         """
-        for labels in self.label_stream(sentences, block):
+        for labels in self.label_stream(sentences, block, exact=False):
             yield labels.tags(self.schema)
 
     def tag_text(self, text: str, *, splitter: Splitter = split_words) -> TaggedText:
@@ -193,12 +201,14 @@ class Tagger:
         spans = checked_spans(text, splitter(text))
         return tagged_text(text, spans, self.label([[text[a:b] for a, b in spans]])[0], self.schema)
 
-    def label_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[WordLabels]:
-        """Like `tag_stream`, but with label ids and scores."""
+    def label_stream(
+        self, sentences: Iterable[Sequence[str]], block: int = 1000, *, exact: bool = True
+    ) -> Iterator[WordLabels]:
+        """Like `tag_stream`, but with label ids and scores; `exact` as in `label`."""
         ahead = self._prepared(sentences, block)
         prepared, error = _next_of(ahead)
         while prepared is not None:
-            with self._reader.reading(*prepared) as result:
+            with self._reader.reading(*prepared, half=self._in_half(exact), exact=exact) as result:
                 following, error = _next_of(ahead)  # read and tokenized while the model runs
                 labels = result()
             yield from _per_sentence(labels, prepared[1])
@@ -206,18 +216,19 @@ class Tagger:
         if error is not None:
             raise error
 
-    def label(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[WordLabels]:
+    def label(self, sentences: Sequence[Sequence[str]], *, first: int = 0, exact: bool = True) -> list[WordLabels]:
         """Label ids and scores for a batch of sentences.
 
         Args:
             sentences: Words. (sentences, words)
             first: Number of the first sentence, for messages.
+            exact: False: read as `tag` reads, where scores may be a little off for the sake of speed; see `Tagger`.
 
         Returns:
             One per sentence, in the same order.
         """
         windows, bounds = self._prepare(sentences, first)
-        with self._reader.reading(windows, bounds) as result:
+        with self._reader.reading(windows, bounds, half=self._in_half(exact), exact=exact) as result:
             return _per_sentence(result(), bounds)
 
     def probabilities(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[np.ndarray]:
@@ -235,7 +246,7 @@ class Tagger:
             One per sentence, in the same order. (words, tags) float32 each, a tag's column its label id
         """
         windows, bounds = self._prepare(sentences, first)
-        table = self._reader.probabilities(windows, bounds)
+        table = self._reader.probabilities(windows, bounds, half=self._half_scores)
         return [table[a:b] for a, b in pairwise(bounds)]
 
     @property
@@ -250,6 +261,9 @@ class Tagger:
             sentences: Words. (sentences, words)
         """
         return self._aligner.windows(encodable(sentences))
+
+    def _in_half(self, exact: bool) -> bool:
+        return self._half_scores if exact else self._half_tags
 
     def _prepared(self, sentences: Iterable[Sequence[str]], size: int) -> Iterator[_Block]:
         first = 0
@@ -285,6 +299,17 @@ def _window_length(model: TagModel, tokenizer: PreTrainedTokenizerBase) -> int:
         return window_length(model, tokenizer, tokenizer.model_max_length)
     except ConfigError:
         return window_length(model, tokenizer, None)
+
+
+def _tags_in_half(model: TagModel, device: torch.device) -> bool:
+    """Whether tags are read in bfloat16 unasked. A path through a CRF may turn where no two tags come out close."""
+    plain = isinstance(model, PreTrainedModel) and type(model).__module__.startswith("transformers.models.")
+    return plain and model.dtype == torch.float32 and _can_halve(model, device)
+
+
+def _can_halve(model: TagModel, device: torch.device) -> bool:
+    able = isinstance(model, PreTrainedModel) and mixes_precision(model)
+    return able and computes_bfloat16(device.type == "cpu")
 
 
 def _device(device: str | torch.device | None) -> torch.device:

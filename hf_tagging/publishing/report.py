@@ -205,6 +205,7 @@ def _casings(tagger: Tagger, answers: Answers, reading: Rereading) -> Casings:
     numbers = [i * len(answers) // count for i in range(count)]
     words = [answers.words[i] for i in numbers]
     cased = [[list(map(change, sentence)) for sentence in words] for change in (str.lower, str.upper)]
-    tagged = [[reading.tags[i] for i in labels.ids.tolist()] for labels in tagger.label(list(chain(*cased)))]
+    labelled = tagger.label(list(chain(*cased)), exact=True)
+    tagged = [[reading.tags[i] for i in labels.ids.tolist()] for labels in labelled]
     as_is = reading.tags_of(answers, numbers)
     return numbers, {"as is": as_is, "lower case": tagged[:count], "upper case": tagged[count:]}

@@ -32,6 +32,7 @@ from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
+from hf_tagging.models.precision import check_mixed_precision
 from hf_tagging.training.arguments import TaggingArguments
 from hf_tagging.training.budget import budget_loader, find_budget
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
@@ -82,7 +83,8 @@ class TaggingTrainer(Trainer):
 
     Raises:
         ConfigError: If the arguments change a loss that is the model's own.
-        ModelError: If windows are to be packed, and the model cannot keep them apart.
+        ModelError: If windows are to be packed, and the model cannot keep them apart; or it is to be trained in mixed
+            precision, and computes in float32 alone.
     """
 
     args: TaggingArguments
@@ -112,6 +114,8 @@ class TaggingTrainer(Trainer):
         if validation is None:
             args.without_validation()
         keep, args.save_total_limit = args.save_total_limit, None  # `CompleteCheckpoints` deletes, once it is safe to
+        if args.mixed_precision != "no":
+            check_mixed_precision(unwrapped(model))
         if args.packing is None:
             args.packing = _packing_pays(args, model)
         if args.packing:

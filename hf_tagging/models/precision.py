@@ -1,0 +1,38 @@
+"""Which taggers compute in mixed precision: matrices in bfloat16 or float16, the rest in float32."""
+
+from __future__ import annotations
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from hf_tagging.errors import ModelError
+
+# It fills what attention may not see with float32's smallest number, which the halves do not have. Looked for in all
+# taggers of transformers 5.23 that a small configuration builds.
+_FLOAT32_ALONE = frozenset({"deberta"})
+
+
+def mixes_precision(model: nn.Module) -> bool:
+    """Whether a model runs under ``torch.autocast``.
+
+    Args:
+        model: A tagger, adapters included.
+    """
+    parts = (part for part in model.modules() if isinstance(part, PreTrainedModel))  # an encoder under a CRF is one
+    return _FLOAT32_ALONE.isdisjoint(part.config.model_type for part in parts)
+
+
+def check_mixed_precision(model: nn.Module) -> None:
+    """Makes sure that a model can be trained in mixed precision.
+
+    Args:
+        model: A tagger, adapters included.
+
+    Raises:
+        ModelError: If it cannot.
+    """
+    if not mixes_precision(model):
+        raise ModelError(
+            f"{type(model).__name__} computes in float32 alone, and mixed precision was asked for, or is what this "
+            "device does unasked. Give --bf16 false (and no --fp16, nor mixed_precision in accelerate's file)."
+        )
