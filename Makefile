@@ -46,8 +46,10 @@ docs: $(STAMP)
 	$(BIN)/python docs/arguments.py
 	$(BIN)/mkdocs build --strict
 
+# With a trained tagger and an export of it: make bench TAGGING="--model runs/NAME --exported runs/NAME-int8"
 bench: $(STAMP)
-	for name in training tagging alignment memory scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in training alignment memory scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/tagging.py $(TAGGING)
 	$(BIN)/python benchmarks/render.py
 
 # The wheel in an environment of its own, with no source tree in sight.

@@ -31,7 +31,7 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.training.environment import describe_split, git_revision, hardware, versions
 
 RESULTS = Path(__file__).parent / "results"
-DATA = "../shared/data/conll2003"
+DATA = Path(__file__).parents[2] / "shared" / "data" / "conll2003"  # beside the project
 INTERRUPTED = "No result was written."
 NOT_MEASURED, NOT_INSTALLED = "not measured", "not installed"
 # (rows, inner, columns): the shapes of a small encoder, of bert-base, and squares that no cache holds.
@@ -66,7 +66,7 @@ def make_parser(description: str | None, **defaults: Any) -> argparse.ArgumentPa
         "seed": {"type": int, "help": "of what is drawn: sentences, weights, order"},
         "device": {"choices": ("cpu", "cuda"), "help": "default: cuda where there is one"},
     }
-    parser.add_argument("--data", help=f"as a recipe's --dataset; default: {DATA}, or the sample where it is not there")
+    parser.add_argument("--data", help="as a recipe's --dataset; default: CoNLL-2003 beside the project, or the sample")
     for name, kind in kinds.items():
         if values[name] != argparse.SUPPRESS:
             shown = "" if values[name] is None else f" ({values[name]})"
@@ -109,7 +109,12 @@ class Corpus:
             split: Its name.
             count: How many.
             seed: Of the draw.
+
+        Raises:
+            ConfigError: If there is no such split, or it has no words.
         """
+        if split not in self.dataset:
+            raise ConfigError(f"--data {self.name}: has no {split} split; it has {', '.join(self.dataset)}.")
         source = self.dataset[split]
         filled = np.flatnonzero([len(words) > 0 for words in source["tokens"]])
         rows = np.resize(np.random.default_rng(seed).permutation(filled), count)
@@ -118,7 +123,7 @@ class Corpus:
 
 def load_corpus(args: argparse.Namespace) -> Corpus:
     """The data of a benchmark: as given, else CoNLL-2003 where it is expected, else the embedded sample."""
-    name = args.data or (DATA if Path(DATA).exists() else "sample")
+    name = str(args.data or (DATA if DATA.exists() else "sample"))
     disable_progress_bars()
     found = load_tagging_dataset(name, task="ner")
     dataset, schema, _ = TagSchema.detect(found, task="ner").convert(found, to="IOB2")
@@ -255,6 +260,13 @@ def row(
         "peer": median(peer),
         "ratio": {"median": median(ratios), "low": min(ratios), "high": max(ratios)},
     }
+
+
+def difference(what: str, against: str, ours: float, peer: float) -> dict[str, Any]:
+    """A line of a result that compares two scores by what one is above the other."""
+    above = dict.fromkeys(("median", "low", "high"), ours - peer)
+    same = {"unit": "", "show": "difference", "note": ""}
+    return {"what": what, "against": against, "ours": ours, "peer": peer, "ratio": above} | same
 
 
 def missing(what: str, against: str, why: str = NOT_MEASURED) -> dict[str, Any]:

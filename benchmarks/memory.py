@@ -191,7 +191,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     corpus = load_corpus(args)
     figures = alternate(points(args, corpus), args.rounds)
-    data = describe_data(corpus, corpus.dataset["train"])
+    data = describe_data(corpus, corpus.draw("train", args.corpus or len(corpus.dataset["train"]), args.seed))
     write_result("memory", args, compare(args, figures), figures, data=data)
 
 

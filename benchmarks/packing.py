@@ -1,20 +1,23 @@
 """Rows of several windows against batches of windows of like length: forward and backward, alternating rounds.
 
-    python benchmarks/packing.py [--data ../shared/data/conll2003] [--model minilm] [--rounds 5]
+    python benchmarks/packing.py
+    python benchmarks/packing.py --data sample --model minilm --rounds 5
 
-Without CoNLL-2003 at --data it takes the embedded sample. Every way of batching gets the same windows in a round;
+Every way of batching gets the same windows in a round;
 printed are microseconds per real subword, padding not counted, and the ratio to batches of --tokens_per_batch subwords.
 """
 
 import argparse
 import time
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
+from common import load_corpus
+from datasets import DatasetDict
 
-from hf_tagging import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging import align_dataset
+from hf_tagging.console import plain_errors
 from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator
 from hf_tagging.data.packing import PackedRows, PackingCollator
 from hf_tagging.models import load_encoder
@@ -55,7 +58,9 @@ def timed(model, batches, device, bf16):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="../shared/data/conll2003")
+    parser.add_argument(
+        "--data", help="as a recipe's --dataset; default: CoNLL-2003, or the sample where it is not there"
+    )
     parser.add_argument("--model", default="minilm")
     parser.add_argument("--tokens_per_batch", type=int, default=768)
     parser.add_argument("--windows", type=int, default=400)
@@ -63,10 +68,9 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--attention", default="sdpa", help="eager, sdpa, flex_attention or flash_attention_2")
     args = parser.parse_args()
-    name = args.data if Path(args.data).exists() else "sample"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dataset = load_tagging_dataset(name, task="ner")
-    schema = TagSchema.detect(dataset, task="ner")
+    corpus = load_corpus(args)
+    dataset, schema = DatasetDict(train=corpus.dataset["train"]), corpus.schema
     model, tokenizer = load_encoder(args.model, schema)
     model.set_attn_implementation(args.attention)
     model.to(device).train()
@@ -84,7 +88,9 @@ def main() -> None:
         for way in batches:
             seconds[way].append(timed(model, batches[way], device, args.bf16))
     base = seconds[next(iter(seconds))]
-    print(f"{name}, {len(windows)} windows of {sum(lengths):,} subwords, {args.model} on {device.type}, ", end="")
+    print(
+        f"{corpus.name}, {len(windows)} windows of {sum(lengths):,} subwords, {args.model} on {device.type}, ", end=""
+    )
     print(f"{args.attention}, {torch.get_num_threads()} threads, {'bfloat16' if args.bf16 else 'float32'}")
     print(f"{'batches of':<18}{'steps':>7}{'real':>8}{'us per subword':>16}{'ratio':>8}")
     for way, taken in seconds.items():
@@ -94,4 +100,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plain_errors(interrupted="Nothing is written."):
+        main()

@@ -12,9 +12,9 @@ everything, so that it stays in float32 there. "float32" is `Tagger` told to lea
 `hf-tagging export` has written. spaCy's and Flair's equivalents know nothing either: spaCy's default tagger
 (HashEmbedCNN), Flair's default LSTM-CRF over word embeddings drawn at random; both get words.
 
-Besides, how many words get the tag that float32 gives them. The share of the matrix-multiply rate is 2 x parameters x
-subwords per second in float32, embeddings and padding left out, by what matrix multiplication alone reaches in the same
-round.
+Besides, how many words get the tag that float32 gives them and, of a trained tagger, the F1. The share of the
+matrix-multiply rate is 2 x parameters x subwords per second in float32, embeddings and padding left out, by what matrix
+multiplication alone reaches in the same round.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from common import (
     column,
     describe_data,
     device_of,
+    difference,
     load_corpus,
     make_parser,
     missing,
@@ -51,6 +52,7 @@ from transformers import pipeline, set_seed
 
 from hf_tagging import Aligner, Tagger
 from hf_tagging.console import plain_errors
+from hf_tagging.evaluation.statistics import count_sentences
 from hf_tagging.models import load_encoder, saved_schema
 from hf_tagging.models.encoder import quiet
 
@@ -173,15 +175,17 @@ def compare(speed: dict[str, list[float]]) -> list[dict]:
     return lines
 
 
-def agreement(taggers: dict[str, Side], sentences: Sentences) -> list[dict]:
-    """The lines of how many words get the tag of float32."""
-    exact = list(chain(*taggers["float32"](sentences)))
-    lines = []
-    for side, what in WAYS.items():
-        if side in taggers and side != "float32":
-            equal = sum(map(eq, chain(*taggers[side](sentences)), exact))
-            same = {"unit": "words", "show": "agreement"}
-            lines.append(row(f"{what}: tags of float32", "tagging, float32", [equal], [len(exact)], **same))
+def agreement(taggers: dict[str, Side], sentences: Sentences, gold: Sentences | None) -> list[dict]:
+    """The lines of how many words get the tag of float32 and, with gold tags, of F1."""
+    tags = {side: taggers[side](sentences) for side in WAYS if side in taggers}
+    exact, against, lines = list(chain(*tags["float32"])), WAYS["float32"], []
+    for side in (name for name in tags if name != "float32"):
+        equal = sum(map(eq, chain(*tags[side]), exact))
+        what = WAYS[side]
+        lines.append(row(f"{what}: tags of float32", against, [equal], [len(exact)], unit="words", show="agreement"))
+        if gold is not None:
+            ours, peer = (count_sentences("ner", gold, tags[name]).score for name in (side, "float32"))
+            lines.append(difference(f"{what}: F1", against, ours, peer))
     return lines
 
 
@@ -198,7 +202,8 @@ def main(argv: list[str] | None = None) -> None:
     speed = {name: column(figures[name], "sentences_per_second") for name in sides}
     subwords = len(Aligner(tagger.tokenizer).windows(sentences).input_ids) / len(sentences)  # of a sentence
     operations = [2 * parameters_of_matrices(tagger.model) * subwords * x for x in speed["float32"]]
-    lines = [*compare(speed), *agreement(taggers, sentences)]
+    gold = [[corpus.schema.tags[i] for i in labels] for labels in test["tags"]]
+    lines = [*compare(speed), *agreement(taggers, sentences, gold if saved_schema(args.model) else None)]
     lines.append(share_of_rate("tagging, float32", operations, figures["matrix multiplication"]))
     write_result("tagging", args, lines, figures, data=describe_data(corpus, test))
 

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from recipe_runs import without_dropout
 from tiny_models import tiny_bert
 from torch._dynamo.utils import counters
+from transformers import AutoTokenizer
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.errors import ConfigError, ModelError
-from hf_tagging.models import load_encoder
+from hf_tagging.models import load_encoder, resolve_model
 from hf_tagging.training import TaggingTrainer, parse_arguments
-from hf_tagging.training.budget import largest_budget
+from hf_tagging.training.budget import largest_budget, window_lengths
 
 
 def like_conll2003(count=14_000, seed=0):
@@ -66,6 +67,20 @@ def test_little_padding_and_equal_work_on_every_rank(budget, processes):
     real = [sum(lengths[i] for batch in list(batches)[rank::processes] for i in batch) for rank in range(processes)]
     assert (np.array(real) / costs.sum(0)).min() > 0.94
     assert (costs.max(1) - costs.min(1)).mean() < 0.06 * costs.mean()  # ranks wait for each other in every step
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("processes", [1, 2])
+def test_little_padding_on_conll2003(real_data, tmp_path, processes):
+    dataset = load_tagging_dataset(real_data / "conll2003", task="ner")
+    tokenizer = AutoTokenizer.from_pretrained(resolve_model("minilm"))
+    aligned = align_dataset(dataset, tokenizer, TagSchema.detect(dataset, task="ner"))
+    lengths = window_lengths(aligned["train"].features)
+    batches = list(TokenBudgetBatches(lengths, 768, processes=processes))
+    for rank in range(processes):
+        own = batches[rank::processes]
+        computed = sum(len(batch) * lengths[batch].max() for batch in own)
+        assert sum(lengths[batch].sum() for batch in own) > 0.93 * computed
 
 
 def test_who_shares_a_batch_is_drawn_anew_and_the_same_for_one_seed_and_epoch():
@@ -163,6 +178,7 @@ def test_a_window_that_does_not_fit_is_an_error_with_a_way_out():
         (("--tokens_per_batch", "64", "--per_device_train_batch_size", "8"), "give one of the two"),
         (("--train_sampling_strategy", "group_by_length"), "have windows of like length already"),
         (("--auto_find_batch_size",), "give tokens_per_batch auto instead"),
+        (("--dataloader_drop_last",), "have no short one at their end"),
         (("--per_device_train_batch_size", "-1"), "per_device_train_batch_size: -1 is below 1"),
     ],
 )

@@ -213,7 +213,9 @@ def test_tagging(model, tmp_path):
         ("tagging", "spaCy, default tagger"),
         ("tagging", "Flair, default LSTM-CRF"),
         ("tagging: tags of float32", "tagging, float32"),
+        ("tagging: F1", "tagging, float32"),
         ("tagging, exported model: tags of float32", "tagging, float32"),
+        ("tagging, exported model: F1", "tagging, float32"),
         ("tagging, float32", "the machine's float32 matrix-multiply rate"),
     ]
     assert sides_of(found) == expected

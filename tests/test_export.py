@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -262,6 +263,21 @@ class TestParity:
 
         assert "8 bits are coarse for this model" in caplog.text
         assert (tmp_path / "out" / "model.onnx").is_file()
+
+    def test_warns_where_eight_bits_cost_too_much_of_the_score(self, run, tmp_path, monkeypatch, caplog):
+        monkeypatch.setattr("hf_tagging.inference.export.MOST_LOST", -2.0)
+        export_tagger(str(run), to="int8", output=tmp_path / "out")
+
+        assert re.search(r"8 bits are coarse for this model \(\w+ on .* falls from \d\.\d+ to \d\.\d+\)", caplog.text)
+
+    def test_warns_on_a_machine_whose_products_overflow(self, run, tmp_path, monkeypatch, caplog):
+        monkeypatch.setattr("hf_tagging.inference.quantizing.saturates", lambda: False)
+        folder, _ = export_tagger(str(run), to="int8", output=tmp_path / "out")
+        assert "products overflow" not in caplog.text
+
+        monkeypatch.setattr("hf_tagging.inference.onnx_model.saturates", lambda: True)
+        Tagger.from_pretrained(str(folder))
+        assert "products overflow, and tags may differ. Export it here." in caplog.text
 
 
 class TestQuantizing:

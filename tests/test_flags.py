@@ -7,8 +7,8 @@ import torch
 from recipe_runs import ROOT, record, run_here, training_log, weights
 from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
 
-from hf_tagging import Tagger, load_tagging_dataset
-from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging import Tagger, TagSchema, load_encoder, load_tagging_dataset
+from hf_tagging.errors import ConfigError, DataError, ModelError, OutputError
 from hf_tagging.training import parse_arguments
 
 FEW = ("--dataset", "sample", "--max_train_samples", 16, "--max_eval_samples", 8, "--max_steps", 4, "--use_cpu",
@@ -82,6 +82,46 @@ def test_flag_runs(run, flags):
     assert record(out)["status"] == "finished"
     assert {weight.dtype for weight in weights(out).values()} == {torch.float32}
     assert Tagger.from_pretrained(out).tag([["a", "book"], []])[1] == []
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--gradient_accumulation_steps", 3],
+        ["--dataloader_num_workers", 1, "--dataloader_in_order", "false"],
+        ["--gradient_checkpointing"],
+        ["--packing", "true"],
+        ["--packing", "true", "--bf16", "true", "--gradient_accumulation_steps", 2, "--lora"],
+        ["--attn_implementation", "eager"],
+    ],
+    ids=lambda flags: " ".join(map(str, flags)),
+)
+def test_flag_runs_with_batches_of_subwords(run, flags):
+    out = run(*flags, "--per_device_train_batch_size", 0, "--tokens_per_batch", 130)
+    assert record(out)["status"] == "finished"
+    assert training_log(out)[-1]["step"] == 4
+
+
+def test_attention_is_computed_as_asked(models):
+    schema = TagSchema(("A", "B"), "")
+    for name in ("eager", "sdpa"):
+        assert (
+            load_encoder(str(models["bert"]), schema, attn_implementation=name)[0].config._attn_implementation == name
+        )
+    with pytest.raises(ModelError, match="by_hand"):
+        load_encoder(str(models["bert"]), schema, attn_implementation="by_hand")
+
+
+@pytest.mark.parametrize(("split", "what"), [("train", "learn from"), ("test", "evaluate on")])
+def test_a_split_without_a_word_is_said_before_training(models, tmp_path, split, what):
+    rows = dict.fromkeys(("train", "validation", "test"), '{"tokens": ["a", "book"], "tags": ["X", "Y"]}\n' * 4)
+    rows[split] = '{"tokens": [], "tags": []}\n' + rows[split]
+    for name, text in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    files = [word for name in rows for word in (f"--{name}_file", tmp_path / f"{name}.jsonl")]
+    first = ("--max_train_samples", 1, "--max_eval_samples", 1)
+    with pytest.raises(DataError, match=rf"{split}: none of its sentences \(1\) has a word, .* nothing to {what}"):
+        run_here("pos_bert", "--model", models["bert"], "--output_dir", tmp_path / "out", *files, *first, "--use_cpu")
 
 
 @pytest.mark.parametrize("model", ["roberta", "modernbert"])

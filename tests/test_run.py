@@ -177,7 +177,12 @@ def test_early_stopping_is_remembered_by_a_resumed_run(model, tmp_path, when):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "batches"),
-    [(1, "--tokens_per_batch 200"), (2, "--tokens_per_batch 100"), (1, "--per_device_train_batch_size 8")],
+    [
+        (1, "--tokens_per_batch 200"),
+        (2, "--tokens_per_batch 100"),
+        (1, "--per_device_train_batch_size 8"),
+        (2, "--packing true --tokens_per_batch 128"),
+    ],
 )
 def test_killed_and_resumed_is_bit_for_bit_unbroken(model, tmp_path, processes, batches):
     """The checkpoint that it goes on from stands in the middle of an epoch."""

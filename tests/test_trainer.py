@@ -4,15 +4,24 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from datasets import Dataset, DatasetDict
 from recipe_runs import check_batches_of_8, without_dropout
 from tiny_models import tiny_bert
-from transformers import AutoTokenizer, DebertaConfig, DebertaForTokenClassification
+from transformers import (
+    AutoTokenizer,
+    DebertaConfig,
+    DebertaForTokenClassification,
+    DebertaV2Config,
+    DebertaV2ForTokenClassification,
+    ElectraConfig,
+    ElectraForTokenClassification,
+)
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.evaluation import score_words
 from hf_tagging.inference import Tagger
-from hf_tagging.models import load_encoder, parameter_depths
+from hf_tagging.models import freeze, load_encoder, parameter_depths
 from hf_tagging.training import TaggingTrainer, parse_arguments
 from hf_tagging.training.environment import computes_bfloat16
 from hf_tagging.training.losses import class_weights, word_loss
@@ -58,7 +67,7 @@ def test_eval_loss_and_figures_do_not_depend_on_batches_or_on_how_they_are_gathe
         "padded": ["--eval_do_concat_batches", "true"],
         "accumulated": ["--eval_accumulation_steps", 2],
         "by batch": ["--batch_eval_metrics"],
-        "last batch": ["--per_device_eval_batch_size", 7, "--dataloader_drop_last"],
+        "last batch": ["--per_device_eval_batch_size", 7, "--dataloader_drop_last", "--per_device_train_batch_size", 8],
         "grouped": ["--train_sampling_strategy", "group_by_length", "--per_device_train_batch_size", 8],
     }
     found = {}
@@ -138,6 +147,45 @@ def test_layerwise_rates_fall_from_the_head_down(folder, sample, tmp_path):
     assert {group["lr"] for group in run.create_optimizer().param_groups} == {1.0, 0.5, 0.25, 0.125}
 
 
+TINY = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("model", "below"),
+    [
+        (ElectraForTokenClassification(ElectraConfig(embedding_size=8, **TINY)), {"electra.embeddings_project.weight"}),
+        (
+            DebertaV2ForTokenClassification(
+                DebertaV2Config(relative_attention=True, norm_rel_ebd="layer_norm", **TINY)
+            ),
+            {"deberta.encoder.rel_embeddings.weight", "deberta.encoder.LayerNorm.weight"},
+        ),
+    ],
+    ids=["electra", "deberta-v2"],
+)
+def test_what_all_layers_read_lies_below_them(model, below):
+    """Left to learn beside frozen layers, it would have gradients run through all of them."""
+    depths = parameter_depths(model)
+    assert {depths[name] for name in below} == {0}
+    assert {depth for name, depth in depths.items() if name.startswith("classifier")} == {3}
+    freeze(model, 2)
+    learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert learns == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_split_without_words_gets_no_tags(folder, sample, tmp_path):
+    """It has no batch, and the figures of the split before it are not its own."""
+    run, splits = trainer(folder, sample, tmp_path / "out")
+    run.predict_words(splits["test"])
+    empty = Dataset.from_dict(
+        {"tokens": [[], []], "tags": [[], []]}, features=sample["test"].select_columns(["tokens", "tags"]).features
+    )
+    split = align_dataset(DatasetDict(test=empty), run.processing_class, run.schema)["test"]
+    outcome = run.predict_words(split)
+    assert outcome.predicted == outcome.gold == [[], []]
+    assert "accuracy" not in outcome.metrics
+
+
 class Counter(torch.nn.Module):
     """The most frequent tag of each subword that starts a word: a model that counts, and has no gradient."""
 
@@ -159,7 +207,14 @@ class Counter(torch.nn.Module):
         return {"logits": torch.log(self.counts[input_ids] + 0.5)}
 
 
-@pytest.mark.parametrize("flags", [(), ("--eval_strategy", "no"), ("--dataloader_drop_last", "--prediction_loss_only")])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--eval_strategy", "no"),
+        ("--dataloader_drop_last", "--per_device_train_batch_size", "8", "--prediction_loss_only"),
+    ],
+)
 def test_a_model_that_counts_is_fitted_once_over_all_of_training(folder, sample, tmp_path, flags):
     args = parse_arguments("pos", ["--output_dir", str(tmp_path), "--use_cpu", *flags]).training
     schema = TagSchema.detect(sample, task="pos")

@@ -75,7 +75,7 @@ class AlignedSplit:
     def counts(self) -> AlignmentCounts:
         """Counts of what alignment did."""
         table = self.features.select_columns(["sentence", "vanished", "shortened"]).with_format("numpy")[:]
-        windows = np.bincount(table["sentence"], minlength=len(self.words))
+        windows = np.bincount(table["sentence"].astype(np.int64), minlength=len(self.words))  # of none, floats
         return AlignmentCounts(
             sentences=len(self.words),
             words=int(self.sentence_starts[-1]),

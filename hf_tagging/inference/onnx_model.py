@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,10 @@ from hf_tagging.hub import first_line
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+logger = logging.getLogger(__name__)
+
 GRAPH, MANIFEST = "model.onnx", "export.json"
-RECORD = (
-    "hf_tagging"  # the key of the manifest, whose others are Transformers' own, that holds what we say of an export
-)
+RECORD = "hf_tagging"  # the key of the manifest, whose others are Transformers' own, for what we say of an export
 HOW_TO_INSTALL = "Type: pip install 'hf-tagging[onnx]'"
 _INPUTS = {"input_ids", "attention_mask"}
 # On a CPU it takes 24 of 105 microseconds per subword of an int8 MiniLM, what it stands for takes 6 (onnxruntime 1.31).
@@ -51,6 +53,13 @@ class OnnxModel:
             raise ModelError(
                 f"--model {self.folder}: {GRAPH} makes {', '.join(gives)} of {', '.join(self._takes)}; expected logits "
                 "of input_ids and attention_mask. Export the model again: hf-tagging export DIR --to onnx"
+            )
+        eight_bits = read_record(self.folder).get("int8") or {}
+        if device.type == "cpu" and eight_bits.get("reduced_range") is False and saturates():
+            logger.warning(
+                "%s: was exported on a machine that multiplies 8-bit integers exactly; on this one products overflow, "
+                "and tags may differ. Export it here.",
+                self.folder,
             )
 
     @property
@@ -88,6 +97,13 @@ def is_exported(folder: Path) -> bool:
     return (folder / GRAPH).is_file() and not any(
         path for kind in ("*.safetensors", "pytorch_model*.bin") for path in folder.glob(kind)
     )
+
+
+def saturates() -> bool:
+    """Whether products of 8-bit integers overflow 16 bits here: on x86 without instructions made for them."""
+    able = torch.cpu.get_capabilities()
+    made_for_it = ("avx512_vnni", "avx_vnni", "amx_int8")
+    return platform.machine().lower() in ("x86_64", "amd64") and not any(able.get(name) for name in made_for_it)
 
 
 def _session(graph: Path, device: torch.device) -> InferenceSession:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ import onnxruntime as ort
 import torch
 from onnxruntime.quantization import QuantType
 from transformers.exporters import ExportFormat, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
+
+from hf_tagging.inference.onnx_model import saturates
 
 Inputs = dict[str, np.ndarray]  # `input_ids` and `attention_mask`, (batch, subwords) each
 # Of the 37 matrix products of a MiniLM trained on CoNLL-2003 one is below, the second of the first layer's feed-forward
@@ -45,7 +46,7 @@ def quantize(program: onnx_ir.Model, samples: Sequence[Inputs]) -> tuple[onnx_ir
     settings = OnnxRuntimeDynamicConfig(
         op_types_to_quantize=["MatMul", "Gather"],  # convolutions are slower in integers (onnxruntime 1.31, on a CPU)
         per_channel=True,
-        reduce_range=_saturates(),
+        reduce_range=saturates(),
         weight_type=QuantType.QInt8,
         nodes_to_exclude=[*left, *(f"{name}_MatMul" for name in left)],  # what a Gemm is turned into
     )
@@ -102,10 +103,3 @@ def _ratio(values: np.ndarray) -> float:
     step = (max(float(values.max()), 0.0) - min(float(values.min()), 0.0)) / _LEVELS
     power = float(np.mean(np.square(values, dtype=np.float64)))
     return 10 * float(np.log10(power / (step**2 / 12))) if power and step else np.inf
-
-
-def _saturates() -> bool:
-    """Whether products of 8-bit integers overflow 16 bits here: on x86 without instructions made for them."""
-    able = torch.cpu.get_capabilities()
-    made_for_it = ("avx512_vnni", "avx_vnni", "amx_int8")
-    return platform.machine().lower() in ("x86_64", "amd64") and not any(able.get(name) for name in made_for_it)

@@ -37,7 +37,7 @@ _CLEAR, _CLEAR_LOGITS = 0.06, 0.05
 # On a CPU that computes in bfloat16 it takes 0.62 of the time of float32. That pays while second readings take less
 # than what is left: while they are expected of fewer windows than this share.
 _WORTH_IT = 0.35
-_TRIED_WORDS = 2000  # of a block, before their share of unclear tags is believed
+_TRIED_WORDS = 500  # of a block, before their share of unclear tags is believed
 _KNOWN_CODE = ("torch.nn.", "transformers.models.", "transformers.activations", "hf_tagging.models.")
 # They change themselves in every forward pass; looked for in all taggers of transformers 5.23. So do rotary positions
 # of these kinds, as texts get longer.

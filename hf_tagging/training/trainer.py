@@ -250,6 +250,8 @@ class TaggingTrainer(Trainer):
             name: Its name, for the log.
         """
         self._evaluated = split.longest_first()
+        nothing: Tags = [[] for _ in split.words]
+        self._outcome = WordPredictions(nothing, nothing, {})  # stays where no sentence has a word: no batch comes
         self.args.prediction_loss_only = False  # that flag is for the evaluations while training
         figures = super().predict(self._evaluated.features, metric_key_prefix=name).metrics or {}
         seconds = figures[f"{name}_runtime"]
