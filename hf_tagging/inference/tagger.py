@@ -303,8 +303,9 @@ def _window_length(model: TagModel, tokenizer: PreTrainedTokenizerBase) -> int:
 
 def _tags_in_half(model: TagModel, device: torch.device) -> bool:
     """Whether tags are read in bfloat16 unasked. A path through a CRF may turn where no two tags come out close."""
-    plain = isinstance(model, PreTrainedModel) and type(model).__module__.startswith("transformers.models.")
-    return plain and model.dtype == torch.float32 and _can_halve(model, device)
+    if not (isinstance(model, PreTrainedModel) and type(model).__module__.startswith("transformers.models.")):
+        return False
+    return model.dtype == torch.float32 and _can_halve(model, device)
 
 
 def _can_halve(model: TagModel, device: torch.device) -> bool:
