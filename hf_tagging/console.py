@@ -81,6 +81,26 @@ def writing_to(path: str | Path) -> Iterator[None]:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
+def read_text(path: Path, kind: type[TaggingError], *, advice: str) -> str:
+    """The text of a small file that somebody wrote.
+
+    Args:
+        path: The file.
+        kind: Of the error.
+        advice: What to do about one that is not in UTF-8, a sentence.
+
+    Raises:
+        TaggingError: Of the kind given, if it cannot be read or is not in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        place = f"{error.reason} at byte {error.start:,}"
+        raise kind(f"{path}: is not in UTF-8 ({place}). {advice}") from error
+    except OSError as error:
+        raise kind(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
 def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
     """Passes items on, with a bar on standard error where that is a terminal.
 

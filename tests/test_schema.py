@@ -143,6 +143,23 @@ def test_converts_a_dataset_without_a_repair(source, target):
     assert converted["train"].features["tags"].feature.names == list(schema.tags)
 
 
+def test_data_of_which_nothing_changes_is_given_back():
+    """A copy would be written, and mapped into memory beside what was there."""
+    features = Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=["O", "B-PER", "I-PER"]))})
+    whole, broken = (
+        DatasetDict(train=Dataset.from_dict({"tokens": [["a", "b"]], "tags": [tags]}, features=features))
+        for tags in ([1, 2], [0, 2])
+    )
+    schema = TagSchema(("O", "B-PER", "I-PER"), "IOB2")
+    same, target, conversion = schema.convert(whole, to="IOB2")
+    assert same is whole
+    assert target == schema
+    assert (conversion.words, conversion.repaired) == (2, 0)
+    mended, _, conversion = schema.convert(broken, to="IOB2")
+    assert mended["train"]["tags"][:] == [[0, 1]]
+    assert conversion.repaired == 1
+
+
 @pytest.mark.parametrize(
     ("scheme", "invalid", "repaired", "count"),
     [

@@ -21,7 +21,7 @@ from hf_tagging.cli.shipped import (
     find_shipped,
     named_files,
     near_path,
-    read_text,
+    read_settings,
     recipe_named_by,
     shipped,
     shipped_folder,
@@ -76,7 +76,7 @@ def _copy(args: argparse.Namespace) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    text = read_text(source)
+    text = read_settings(source)
     with writing_to(target), whole_file(target) as file:
         file.write(text)
     print(f"Copied to {target}")
@@ -207,7 +207,7 @@ def _check_accelerate(path: Path) -> None:
     import yaml
 
     expected = "expected lines of `name: value`, as in: hf-tagging copy cpu"
-    text = read_text(path)
+    text = read_settings(path)
     try:
         found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:

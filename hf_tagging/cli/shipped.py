@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from hf_tagging.console import read_text
 from hf_tagging.errors import ConfigError
 
 RECIPE, CONFIG, ACCELERATE = KINDS = ("recipe", "config", "accelerate config")
@@ -127,7 +128,7 @@ def recipe_named_by(config: Path) -> str | None:
     Raises:
         ConfigError: If it cannot be read.
     """
-    found = _STARTED.search(read_text(config))
+    found = _STARTED.search(read_settings(config))
     return found[1] if found else None
 
 
@@ -140,22 +141,17 @@ def named_files(config: Path) -> list[str]:
     Raises:
         ConfigError: If it cannot be read.
     """
-    text = re.sub(r"(^|\s)#.*$", "", read_text(config), flags=re.MULTILINE)
+    text = re.sub(r"(^|\s)#.*$", "", read_settings(config), flags=re.MULTILINE)
     return sorted(set(_NAMED.findall(text)))
 
 
-def read_text(path: Path) -> str:
+def read_settings(path: Path) -> str:
     """The text of a file of settings.
 
     Raises:
         ConfigError: If it cannot be read.
     """
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not text in UTF-8 (byte {error.start}); expected a YAML file.") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    return read_text(path, ConfigError, advice="Expected a YAML file.")
 
 
 def _short(name: str) -> str:

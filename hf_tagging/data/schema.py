@@ -150,17 +150,21 @@ class TagSchema:
             to: The scheme to write.
 
         Returns:
-            The dataset, its new schema, and how many words had a tag that was invalid in this schema's scheme.
+            The dataset, its new schema, and how many words had a tag that was invalid in this schema's scheme. The
+            dataset is the same one where nothing of it changes.
         """
         target = self.in_scheme(to)
-        converted = {n: _with_tags(s, target, _rewrite_batch, source=self, target=target) for n, s in dataset.items()}
         words = repaired = 0
         own = self.in_scheme(self.scheme)
         for split in dataset.values():
             for ids, offsets in _batches(split):
                 words += len(ids)
                 repaired += int(np.count_nonzero(~self._same_tags(ids, self.rewrite(ids, offsets, own), own)))
-        return DatasetDict(converted), target, Conversion(self.scheme, target.scheme, words, repaired)
+        conversion = Conversion(self.scheme, target.scheme, words, repaired)
+        if not repaired and target == self:  # a second copy on disk would be mapped beside the first
+            return dataset, target, conversion
+        converted = {n: _with_tags(s, target, _rewrite_batch, source=self, target=target) for n, s in dataset.items()}
+        return DatasetDict(converted), target, conversion
 
     def adopt(self, dataset: DatasetDict, other: TagSchema | None) -> tuple[DatasetDict, TagSchema]:
         """Takes over the label ids of a model that is a tagger for all these tags already.

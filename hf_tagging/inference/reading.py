@@ -81,7 +81,7 @@ class WindowReader:
             best, labels = probabilities.max(-1)
             ids[words], scores[words] = labels.cpu().numpy(), best.cpu().numpy()
 
-        rate = None if exact else _UnclearWords()
+        rate = _UnclearWords() if half and not exact else None
         with self._running(windows, bounds, keep, half, rate) as finish:
 
             def result() -> Labels:
@@ -130,7 +130,7 @@ class WindowReader:
             at = starts[start_offsets[batch][row] + nth]
             pays = rate is None or rate.worth_it(len(words) / len(batch))
             probabilities, unclear = self._read(windows, batch, row, at, half and pays)
-            if rate is not None and half and pays:
+            if rate is not None and pays:
                 rate.add(len(words), unclear)
             keep(words, probabilities)
 

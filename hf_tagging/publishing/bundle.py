@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from hf_tagging.console import read_text
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH, MANIFEST
@@ -107,12 +108,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: is not in UTF-8 ({error.reason} at byte {error.start:,}). Save it so.") from error
+    return read_text(path, ModelError, advice="Save it so.")
 
 
 def _clean(folder: Path, name: str, repository: str) -> Content:
