@@ -159,15 +159,22 @@ def test_auto_finds_the_number_and_leaves_no_trace(folder, sample, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("memory", "found"), [(10**6, 6144), (3000, 1536), (1000, 768), (400, 384), (100, 96), (60, 48), (13, 12)]
+    ("memory", "found"),
+    [(10**6, 6144), (3000, 1536), (1000, 768), (400, 384), (100, 96), (60, 48), (13, 12), (1, None)],
 )
 def test_the_largest_budget_that_fits(memory, found):
     assert largest_budget(lambda budget: budget <= memory, first=768, most=10_000, least=20) == found
 
 
-def test_a_window_that_does_not_fit_is_an_error_with_a_way_out():
-    with pytest.raises(ConfigError, match=r"not even a single window of 20 subwords fits .* --max_length"):
-        largest_budget(lambda budget: False, first=768, most=10_000, least=20)
+def test_a_window_that_does_not_fit_is_an_error_with_a_way_out(folder, sample, tmp_path, monkeypatch):
+    run = trainer(folder, sample, tmp_path, "--tokens_per_batch", "auto")
+
+    def runs_out(*inputs, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(run, "compute_loss", runs_out)
+    with pytest.raises(ConfigError, match=r"not even a single window of \d+ subwords fits .* --max_length"):
+        run.choose_budget()
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class TokenBudgetBatches(Sampler[list[int]]):
         generator = np.random.default_rng([self.seed, self.epoch])
         steps = _steps(self._batches(generator), self.processes)
         for step in generator.permutation(len(steps)):
-            yield from steps[step]
+            yield from (batch.tolist() for batch in steps[step])  # all at once would be an object per window
 
     def _batches(self, generator: np.random.Generator) -> list[np.ndarray]:
         """The numbers of the windows of every batch, the largest shapes first."""
@@ -106,15 +106,14 @@ def _cut(longest: np.ndarray, budget: int) -> list[int]:
     return cuts
 
 
-def _steps(batches: list[np.ndarray], processes: int) -> list[list[list[int]]]:
+def _steps(batches: list[np.ndarray], processes: int) -> list[list[np.ndarray]]:
     """Batches of one shape in groups of `processes`; those of an incomplete last group are split."""
     whole = len(batches) - len(batches) % processes
     last = batches[whole:]
     while 0 < len(last) < processes:
         largest = last.pop(int(np.argmax([len(batch) for batch in last])))
         last += [largest[::2], largest[1::2]] if len(largest) > 1 else [largest, largest]
-    steps = [batches[i : i + processes] for i in range(0, whole, processes)] + ([last] if last else [])
-    return [[batch.tolist() for batch in step] for step in steps]
+    return [batches[i : i + processes] for i in range(0, whole, processes)] + ([last] if last else [])
 
 
 class WindowRows(torch.utils.data.Dataset[pa.Table]):

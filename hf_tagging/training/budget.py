@@ -110,13 +110,18 @@ def find_budget(trainer: TaggingTrainer) -> int:
 
     on_cpu = trainer.args.device.type == "cpu"
     most = CPU_TOKENS if on_cpu else int(lengths.sum()) // _LEAST_STEPS
-    found = largest_budget(fits, first=CPU_TOKENS if on_cpu else _FIRST_TRIED, most=most, least=longest)
+    found = largest_budget(fits, first=CPU_TOKENS if on_cpu else _FIRST_TRIED, most=most, least=longest) or 0
     budget = int(trainer.accelerator.gather(torch.tensor([found], device=trainer.args.device)).min())
+    if not budget:  # on any process: the others would wait for its first step
+        raise ConfigError(
+            f"tokens_per_batch: not even a single window of {longest} subwords fits the device's memory. Give a "
+            "smaller --max_length, --lora true, or a smaller --model."
+        )
     logger.info("tokens_per_batch auto: %s subwords per device and step", f"{budget:,}")
     return budget
 
 
-def largest_budget(fits: Callable[[int], bool], *, first: int, most: int, least: int) -> int:
+def largest_budget(fits: Callable[[int], bool], *, first: int, most: int, least: int) -> int | None:
     """Doubles or halves a budget until it fits and its double does not.
 
     Args:
@@ -125,8 +130,8 @@ def largest_budget(fits: Callable[[int], bool], *, first: int, most: int, least:
         most: More is not tried.
         least: Less makes no smaller step: the longest window is a batch of its own.
 
-    Raises:
-        ConfigError: If `least` does not fit.
+    Returns:
+        The budget; None if not even `least` fits.
     """
     budget = first
     if fits(budget):
@@ -137,22 +142,20 @@ def largest_budget(fits: Callable[[int], bool], *, first: int, most: int, least:
         budget //= 2
         if fits(budget):
             return budget
-    raise ConfigError(
-        f"tokens_per_batch: not even a single window of {least} subwords fits the device's memory. Give a smaller "
-        "--max_length, --lora true, or a smaller --model."
-    )
+    return None
 
 
 def _fits(trainer: TaggingTrainer, windows: list[dict[str, Any]]) -> bool:
-    """Whether a step on these windows fits beside the optimizer's two moments per weight."""
+    """Whether a step on these windows fits beside the optimizer's two moments per weight and an average of them."""
     model: Any = trainer.model
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     modes = {module: module.training for module in model.modules()}
-    moments: list[torch.Tensor] = []
+    copies = 2 if trainer.args.ema_decay is None else 3
+    kept: list[torch.Tensor] = []
     try:
         # Dropout's generators go back to where they were: a run with `auto` is the run with the number it finds.
         with torch.random.fork_rng(devices=_devices(trainer.args.device)):
-            moments += [torch.empty_like(parameter) for parameter in trained for _ in range(2)]
+            kept += [torch.empty_like(parameter) for parameter in trained for _ in range(copies)]
             model.train()
             inputs = trainer._prepare_inputs(trainer.data_collator(windows))
             with trainer.accelerator.autocast():
@@ -164,7 +167,7 @@ def _fits(trainer: TaggingTrainer, windows: list[dict[str, Any]]) -> bool:
             raise
         return False
     finally:
-        moments.clear()
+        kept.clear()
         for parameter in trained:
             parameter.grad = None
         for module, mode in modes.items():
