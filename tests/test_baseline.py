@@ -349,6 +349,7 @@ def test_a_folder_to_start_from_has_to_agree(sample, folders, tokenizer):
         ("--encoder twisted --num_layers 5", "num_layers: goes with encoder mlp or cnn"),
         ("--feature_size 5", "feature_size: needs --word_shape true"),
         ("--encoder hmm --learning_rate 0.1", "learning_rate: an hmm is counted"),
+        ("--encoder hmm --ema_decay 0.9", "ema_decay: an hmm is counted"),
         ("--encoder hmm --tokens_per_batch 512", "tokens_per_batch: an hmm is counted"),
         ("--layerwise_lr_decay 0.9", "layerwise_lr_decay: is for pretrained encoders"),
         ("--model . --word_vectors .", "word_vectors: the model has its words already"),

@@ -276,6 +276,7 @@ def run(folders, tmp_path):
         ("--prediction_loss_only",),
         ("--batch_eval_metrics",),
         ("--layerwise_lr_decay", 0.5, "--freeze_layers", 1),
+        ("--ema_decay", 0.5),
         ("--lora",),
         ("--lora", "--lora_merge", "false", "--layerwise_lr_decay", 0.9, "--head_learning_rate", 0.01),
     ],

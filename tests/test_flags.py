@@ -69,6 +69,9 @@ def run(models, tmp_path):
         ["--label_smoothing_factor", 0.1],
         ["--class_weights", "balanced"],
         ["--layerwise_lr_decay", 0.8],
+        ["--ema_decay", 0.5],
+        ["--ema_decay", 0.5, "--save_only_model", "--freeze_layers", 1],
+        ["--ema_decay", 0.5, "--lora"],
         ["--label_strategy", "all"],
         ["--max_length", 16, "--window_overlap", 4],
         ["--head_dropout", 0.3],
@@ -174,11 +177,20 @@ def test_a_tagger_for_more_tags_keeps_its_label_ids(run, models, tmp_path):
     assert json.loads((out / "config.json").read_text())["id2label"]["0"] == "XX"
 
 
-def test_resume_from_a_checkpoint_that_is_named(run, tmp_path):
-    first = run(name="first")
-    checkpoint = next(first.glob("checkpoint-2"))
-    again = run("--resume_from_checkpoint", checkpoint, name="second")
+@pytest.mark.parametrize("flags", [(), ("--ema_decay", 0.5), ("--ema_decay", 0.5, "--lora")], ids=str)
+def test_resume_from_a_checkpoint_that_is_named(run, flags):
+    flags = ("--load_best_model_at_end", "false", *flags)
+    first = run(*flags, name="first")
+    again = run(*flags, "--resume_from_checkpoint", first / "checkpoint-2", name="second")
     assert all(torch.equal(w, weights(again)[name]) for name, w in weights(first).items())
+
+
+def test_a_run_without_an_average_goes_on_from_the_weights_of_the_step(run):
+    last = ("--load_best_model_at_end", "false")
+    plain, averaged = run(*last, name="plain"), run(*last, "--ema_decay", 0.5, name="averaged")
+    assert not torch.equal(weights(averaged)["classifier.weight"], weights(plain)["classifier.weight"])
+    again = run(*last, "--resume_from_checkpoint", averaged / "checkpoint-2", name="again")
+    assert all(torch.equal(w, weights(again)[name]) for name, w in weights(plain).items())
 
 
 def test_a_checkpoint_in_the_folder_that_is_emptied_is_refused(run):

@@ -178,10 +178,10 @@ def test_early_stopping_is_remembered_by_a_resumed_run(model, tmp_path, when):
 @pytest.mark.parametrize(
     ("processes", "batches"),
     [
-        (1, "--tokens_per_batch 200"),
+        (1, "--tokens_per_batch 200 --ema_decay 0.9"),
         (2, "--tokens_per_batch 100"),
         (1, "--per_device_train_batch_size 8"),
-        (2, "--packing true --tokens_per_batch 128"),
+        (2, "--packing true --tokens_per_batch 128 --ema_decay 0.9 --load_best_model_at_end false"),
     ],
 )
 def test_killed_and_resumed_is_bit_for_bit_unbroken(model, tmp_path, processes, batches):

@@ -1,4 +1,4 @@
-"""What the loss is divided by, and what evaluation sees."""
+"""What the loss is divided by, and which weights evaluation sees."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset, DatasetDict
 from recipe_runs import check_batches_of_8, without_dropout
+from safetensors.torch import load_file
 from tiny_models import tiny_bert
 from transformers import (
     AutoTokenizer,
@@ -15,6 +16,7 @@ from transformers import (
     DebertaV2ForTokenClassification,
     ElectraConfig,
     ElectraForTokenClassification,
+    TrainerCallback,
 )
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
@@ -52,6 +54,16 @@ def trainer(folder, sample, output, *flags, head="linear"):
     return TaggingTrainer(
         model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits, score=score_words
     ), splits
+
+
+class Steps(TrainerCallback):
+    """Keeps a model's weights as each step leaves them."""
+
+    def __init__(self):
+        self.weights = []
+
+    def on_step_end(self, args, state, control, model=None, **named):
+        self.weights.append({name: weight.detach().clone() for name, weight in model.named_parameters()})
 
 
 @pytest.mark.slow
@@ -256,6 +268,49 @@ def test_what_is_trained_in_bfloat16_is_evaluated_as_the_saved_model_tags(folder
     assert set(inside) == {torch.float32}
     tagger = Tagger(run.accelerator.unwrap_model(run.model, keep_fp32_wrapper=False), run.processing_class)
     assert outcome.predicted == tagger.tag(list(sample["test"]["tokens"]))
+
+
+BEST_IS_STEP_2 = ("--metric_for_best_model", "loss", "--greater_is_better", "true")
+
+
+@pytest.mark.parametrize("best", [False, True])
+def test_the_average_of_the_weights_is_evaluated_and_saved(folder, sample, tmp_path, best):
+    flags = (*STEPS, "--load_best_model_at_end", best, *BEST_IS_STEP_2)
+    steps = {}
+    for name, decay in {"plain": (), "averaged": ("--ema_decay", 0.3)}.items():
+        torch.manual_seed(0)
+        run, _ = trainer(folder, sample, tmp_path / name, *flags, *decay)
+        average = {name: weight.detach().clone() for name, weight in run.model.named_parameters()}
+        steps[name] = Steps()
+        run.add_callback(steps[name])
+        run.train()
+    for of_step, plain in zip(steps["averaged"].weights, steps["plain"].weights, strict=True):
+        assert all(torch.equal(of_step[name], plain[name]) for name in plain)  # evaluation has put all of them back
+    for decay, of_step in zip([2 / 11, 3 / 12, 0.3, 0.3], steps["averaged"].weights, strict=True):
+        average = {name: decay * average[name] + (1 - decay) * weight for name, weight in of_step.items()}
+
+    saved = load_file(tmp_path / "averaged" / "checkpoint-4" / "model.safetensors")
+    for name, weight in average.items():
+        torch.testing.assert_close(saved[name], weight, msg=name)
+    kept = load_file(f"{run.state.best_model_checkpoint}/model.safetensors") if best else saved
+    assert all(torch.equal(weight, kept[name]) for name, weight in run.model.named_parameters())
+    losses = {entry["step"]: entry["eval_loss"] for entry in run.state.log_history if "eval_loss" in entry}
+    assert run.state.best_global_step == 2
+    assert run.evaluate()["eval_loss"] == losses[2 if best else 4]
+
+
+def test_the_weights_of_the_step_are_back_where_an_evaluation_fails(folder, sample, tmp_path):
+    run, _ = trainer(folder, sample, tmp_path, *STEPS, "--ema_decay", 0.3)
+    steps = Steps()
+    run.add_callback(steps)
+
+    def fail(*rows):
+        raise ZeroDivisionError
+
+    run.score = fail
+    with pytest.raises(ZeroDivisionError):
+        run.train()
+    assert all(torch.equal(weight, steps.weights[-1][name]) for name, weight in run.model.named_parameters())
 
 
 def test_training_is_in_bfloat16_where_the_device_has_it(folder, sample, tmp_path):

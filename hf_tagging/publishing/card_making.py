@@ -20,9 +20,10 @@ _SETTINGS = [
     *_PARTS,
     "learning_rate", "tokens_per_batch", "packing", "per_device_train_batch_size", "gradient_accumulation_steps",
     "num_train_epochs", "max_steps", "warmup_steps", "lr_scheduler_type", "optim", "weight_decay", "max_grad_norm",
-    "label_smoothing_factor", "layerwise_lr_decay", "head_learning_rate", "class_weights", "early_stopping_patience",
-    "head", "head_dropout", "freeze_layers", "lora", "lora_rank", "lora_alpha", "lora_dropout", "bf16", "fp16",
-    "scheme", "label_strategy", "max_length", "window_overlap", "max_train_samples", "max_eval_samples", "seed",
+    "label_smoothing_factor", "layerwise_lr_decay", "head_learning_rate", "class_weights", "ema_decay",
+    "early_stopping_patience", "head", "head_dropout", "freeze_layers", "lora", "lora_rank", "lora_alpha",
+    "lora_dropout", "bf16", "fp16", "scheme", "label_strategy", "max_length", "window_overlap", "max_train_samples",
+    "max_eval_samples", "seed",
 ]  # fmt: skip
 _IDLE = {
     "per_device_train_batch_size": 0,

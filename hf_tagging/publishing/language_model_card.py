@@ -16,7 +16,7 @@ _TASKS = {
 }
 _SETTINGS = (
     "masked_share", "learning_rate", "tokens_per_batch", "per_device_train_batch_size", "gradient_accumulation_steps",
-    "num_train_epochs", "max_steps", "warmup_steps", "weight_decay", "max_grad_norm", "dropout", "seed",
+    "num_train_epochs", "max_steps", "warmup_steps", "weight_decay", "max_grad_norm", "ema_decay", "dropout", "seed",
 )  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def language_model_card(record: Record, results: dict[str, dict[str, Any]], *, o
     hidden = {"masked_share"} if objective == "bidirectional" else set()
     hidden |= {"num_train_epochs"} if arguments.get("max_steps", -1) > 0 else {"max_steps"}
     hidden |= set() if scratch else {"dropout"}
-    hidden |= {name for name in ("tokens_per_batch", "per_device_train_batch_size") if not arguments.get(name)}
+    if_given = ("tokens_per_batch", "per_device_train_batch_size", "ema_decay")
+    hidden |= {name for name in if_given if not arguments.get(name)}
     values = [[Markup(f"`{n}`"), setting(arguments[n])] for n in _SETTINGS if n in arguments and n not in hidden]
     seconds = record.get("seconds", {}).get("training")
     sections = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from transformers import (
     TrainerState,
 )
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import TrainOutput
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
@@ -34,6 +34,7 @@ from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
 from hf_tagging.models.precision import check_mixed_precision
 from hf_tagging.training.arguments import TaggingArguments
+from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import budget_loader, find_budget
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
@@ -71,6 +72,7 @@ class TaggingTrainer(Trainer):
       cross-entropy, without class weights and label smoothing). A model with a loss of its own runs without labels
       here, as in `pipeline`: `eval_loss` of a CRF is the cross-entropy of its posterior marginals.
     - Metrics see whole sentences of words, put together from windows, in the order of the split.
+    - With `ema_decay`, an average of the weights over steps is evaluated and saved in the place of the last ones.
     - A model with a method `fit` counts instead of learning by gradients: `train` hands it all batches once.
 
     Args:
@@ -82,7 +84,8 @@ class TaggingTrainer(Trainer):
         score: Figures from (split, predicted, gold), the last two (sentences, words) of tags.
 
     Raises:
-        ConfigError: If the arguments change a loss that is the model's own.
+        ConfigError: If the arguments change a loss that is the model's own, or ask for an average of the weights under
+            FSDP or DeepSpeed.
         ModelError: If windows are to be packed, and the model cannot keep them apart; or it is to be trained in mixed
             precision, and computes in float32 alone.
     """
@@ -145,11 +148,19 @@ class TaggingTrainer(Trainer):
         )
         # Our loss does the smoothing; the stock smoother would divide by the batch's own words.
         self.label_smoother = None
+        if args.ema_decay is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            raise ConfigError(
+                "ema_decay: under FSDP and DeepSpeed, which keep the weights their own way, they are not averaged. "
+                "Train with accelerate_configs/multi_gpu.yaml, or leave --ema_decay out."
+            )
+        self._average = None if args.ema_decay is None else AveragedWeights(args.ema_decay)
         self._choose_callbacks(args, keep)
 
     def _choose_callbacks(self, args: TaggingArguments, keep: int | None) -> None:
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
+        if self._average is not None:
+            self.add_callback(self._average)
         self.add_callback(ReadableProgress(show_bars=not args.disable_tqdm))
         self.add_callback(CompleteCheckpoints(keep))
         if args.early_stopping_patience is not None:
@@ -229,6 +240,42 @@ class TaggingTrainer(Trainer):
             raise TypeError(f"evaluate takes an AlignedSplit, as align_dataset gives it, not {type(split).__name__}")
         self._evaluated = split.longest_first()
         return super().evaluate(self._evaluated.features, ignore_keys, metric_key_prefix)
+
+    def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:
+        """Evaluates the average of the weights, where there is one; see `Trainer.evaluation_loop`."""
+        with self._averaged():
+            return super().evaluation_loop(*args, **options)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Saves the average of the weights, where there is one; see `Trainer.save_model`."""
+        with self._averaged():
+            super().save_model(output_dir, _internal_call)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._average is None else self._average.in_place()
+
+    # Transformers has no public hook for what a checkpoint holds beside the model, nor for the moment between the last
+    # step and the loading of the best checkpoint.
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self._average is not None and self.args.should_save:
+            assert self.model is not None
+            save_step_weights(self.model, output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        assert self.model is not None
+        if self._average is not None:
+            self._average.start(self.model)
+        load_step_weights(self.model, checkpoint)  # which may be there where no average is asked for any more
+
+    def _finalize_training(self, *args: Any, **options: Any) -> TrainOutput:
+        if self._average is not None:
+            self._average.finish()
+        return super()._finalize_training(*args, **options)
 
     def take_up(self, checkpoint: str) -> None:
         """Stands where a run stood that ended at this checkpoint: its state and its final weights, nothing trained.

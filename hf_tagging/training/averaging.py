@@ -1,0 +1,101 @@
+"""An average of the weights over steps, which is evaluated and saved in the place of the last step's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+_STEP_WEIGHTS = "step_weights.safetensors"
+
+
+class AveragedWeights(TrainerCallback):
+    """Exponential moving average of the trained weights over steps (Morales-Brotons et al. 2024).
+
+    After each step ``average = d * average + (1 - d) * weights``. After n steps d is ``(1 + n) / (10 + n)``, `decay` at
+    most, so that the untrained beginning is soon forgotten (TensorFlow's ``ExponentialMovingAverage`` does the same).
+
+    While it trains, the model holds the weights of the step, and callbacks see them; inside `in_place` and after
+    `finish` it holds the average. Buffers are as the last step left them.
+
+    Args:
+        decay: Above 0 and below 1: 0.98 averages over about the last 50 steps, once there have been 440.
+    """
+
+    def __init__(self, decay: float):
+        self.decay = decay
+        self._weights: list[nn.Parameter] = []
+        self._average: list[torch.Tensor] = []
+
+    def start(self, model: nn.Module) -> None:
+        """Begins with the model's weights, which in a checkpoint are the average so far."""
+        self._weights = list(trained_weights(model).values())
+        self._average = [weight.detach().clone() for weight in self._weights]
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Starts, unless a run goes on, which has started when its checkpoint was loaded."""
+        if state.global_step == 0:
+            assert model is not None
+            self.start(model)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Takes the weights of a step into the average."""
+        decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
+        get_ema_multi_avg_fn(decay)(self._average, [weight.detach() for weight in self._weights], None)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Puts the average in the place of the step's weights, if there is training going on; not to be nested."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def finish(self) -> None:
+        """Leaves the average in the model and forgets the weights of the step."""
+        self._exchange()
+        self._weights, self._average = [], []
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for weight, average in zip(self._weights, self._average, strict=True):
+            # Values and not tensors: CUDA graphs and the optimizer know a weight by its address.
+            of_step = weight.clone()
+            weight.copy_(average)
+            average.copy_(of_step)
+
+
+def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def save_step_weights(model: nn.Module, checkpoint: str | Path) -> None:
+    """Writes the weights of the step into a checkpoint whose model is the average."""
+    weights = {name: weight.detach().contiguous() for name, weight in trained_weights(model).items()}
+    save_file(weights, Path(checkpoint) / _STEP_WEIGHTS)
+
+
+@torch.no_grad()
+def load_step_weights(model: nn.Module, checkpoint: str | Path) -> None:
+    """Puts the weights of the step into a model, where its checkpoint has them beside an average."""
+    file = Path(checkpoint) / _STEP_WEIGHTS
+    if file.is_file():
+        weights = trained_weights(model)
+        for name, saved in load_file(file).items():
+            weights[name].copy_(saved)
