@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict, Features, List, Value
+from datasets import Dataset, DatasetDict, Features
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
@@ -189,7 +189,7 @@ def align_split(
         batched=True,
         with_indices=True,
         remove_columns=dataset.column_names,
-        features=Features(_FEATURES | ({"word_features": List(Value("int32"))} if further else {})),
+        features=Features.from_arrow_schema(pa.schema(_types(aligner, schema, further=bool(further)))),
         fn_kwargs={"aligner": aligner, "schema": schema, "label_strategy": label_strategy, "further": dict(further)},
         num_proc=num_proc,
         new_fingerprint=fingerprint,
@@ -210,18 +210,13 @@ def _code_hash() -> str:
     return str(Hasher.hash([Path(file).read_bytes() for file in files]))
 
 
-_FEATURES = Features(
-    {
-        "input_ids": List(Value("int32")),
-        "labels": List(Value("int32")),
-        "sentence": Value("int64"),
-        "first_word": Value("int64"),
-        "word_starts": List(Value("int32")),
-        "length": Value("int32"),
-        "vanished": Value("int32"),
-        "shortened": Value("int32"),
-    }
-)
+def _types(aligner: Aligner, schema: TagSchema, *, further: bool) -> dict[str, pa.DataType]:
+    """Types of the columns of `features`: none wider than it has to be, as the file is mapped into memory."""
+    label, position = (pa.int16() if n < 2**15 else pa.int32() for n in (len(schema.tags), aligner.max_length))
+    lists = {"input_ids": pa.int32(), "labels": label, "word_starts": position}
+    lists |= {"word_features": pa.int32()} if further else {}
+    numbers = ("sentence", "first_word", "length", "vanished", "shortened")
+    return {name: pa.list_(kind) for name, kind in lists.items()} | dict.fromkeys(numbers, pa.int32())
 
 
 def _align_batch(
@@ -238,20 +233,28 @@ def _align_batch(
         labels = label_subwords(windows, flat_lists(table.column("tags"))[0], schema, label_strategy)
     else:
         labels = np.full(len(windows.input_ids), IGNORED)
-    columns = {
-        "input_ids": _lists(windows.input_ids, windows.offsets, pa.int32()),
-        "labels": _lists(labels, windows.offsets, pa.int32()),
-        "sentence": pa.array(np.asarray(indices)[windows.sentence], pa.int64()),
-        "first_word": pa.array(windows.first_word, pa.int64()),
-        "word_starts": _lists(starts, start_offsets, pa.int32()),
-        "length": pa.array(np.diff(windows.offsets), pa.int32()),
-        "vanished": pa.array(windows.vanished, pa.int32()),
-        "shortened": pa.array(windows.shortened, pa.int32()),
+    lists = {
+        "input_ids": (windows.input_ids, windows.offsets),
+        "labels": (labels, windows.offsets),
+        "word_starts": (starts, start_offsets),
     }
     if further:
         ids = np.pad(feature_ids(table, further), ((0, 1), (0, 0)))  # (words + 1, columns); -1 is a special token's
-        columns["word_features"] = _lists(ids[windows.words].ravel(), windows.offsets * len(further), pa.int32())
-    return pa.table(columns)
+        lists["word_features"] = (ids[windows.words].ravel(), windows.offsets * len(further))
+    numbers = {
+        "sentence": np.asarray(indices)[windows.sentence],
+        "first_word": windows.first_word,
+        "length": np.diff(windows.offsets),
+        "vanished": windows.vanished,
+        "shortened": windows.shortened,
+    }
+    types = _types(aligner, schema, further=bool(further))
+    columns: dict[str, pa.Array] = {name: pa.array(values, types[name]) for name, values in numbers.items()}
+    for name, (values, offsets) in lists.items():
+        columns[name] = pa.ListArray.from_arrays(
+            pa.array(offsets, pa.int32()), pa.array(values, types[name].value_type)
+        )
+    return pa.table({name: columns[name] for name in types})
 
 
 def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, strategy: str = "first") -> np.ndarray:
@@ -273,10 +276,6 @@ def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, s
         tail = windows.owned & ~windows.heads
         labels[tail] = schema.continuation_ids()[label_ids[windows.words[tail]]]
     return labels
-
-
-def _lists(values: np.ndarray, offsets: np.ndarray, kind: pa.DataType) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, kind))
 
 
 def vocabulary(split: Dataset | None) -> frozenset[str] | None:

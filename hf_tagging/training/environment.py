@@ -79,6 +79,11 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def give_back_memory() -> None:
+    """Hands the memory that Arrow has freed back to the system: nothing that trains asks Arrow for as much again."""
+    pa.default_memory_pool().release_unused()
+
+
 def computes_bfloat16(on_cpu: bool) -> bool:
     """Whether the device multiplies matrices in bfloat16 by itself, and not by way of float32.
 

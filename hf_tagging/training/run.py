@@ -36,6 +36,7 @@ from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.environment import (
     describe_split,
     git_revision,
+    give_back_memory,
     hardware,
     keep_freed_memory,
     peak_memory,
@@ -235,6 +236,7 @@ class TaggingRun:
         with self.state.main_process_first():
             if self.state.is_main_process:
                 self._begin()
+        give_back_memory()  # of reading and aligning
         if self.arguments.training.do_train:
             checkpoint = self._checkpoint()
             self.record["resumed_from"] = checkpoint and Path(checkpoint).name
