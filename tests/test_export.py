@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from peft import LoraConfig, get_peft_model
 from recipe_runs import ROOT, environment
 from tiny_models import TAGS, tiny_bert, tiny_modernbert, tiny_roberta
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 from transformers.exporters import ExportedModel
 
 from hf_tagging import EntityMetric, Tagger, TagSchema, load_encoder, load_tagging_dataset
@@ -336,6 +336,32 @@ class TestArchitectures:
         assert parity.equal == 1.0
         tagger, source = Tagger.from_pretrained(str(target)), Tagger.from_pretrained(str(folder), device="cpu")
         assert tagger.max_length == source.max_length == 64
+        assert tagger.tag([*sentences(20, seed=3), *ODD]) == source.tag([*sentences(20, seed=3), *ODD])
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("kind", "options"),
+        [
+            ("distilbert", {"hidden_dim": 32}),
+            ("electra", {"embedding_size": 16}),
+            ("xlm-roberta", {}),
+            ("deberta-v2", {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "norm_rel_ebd": "layer_norm"}),
+        ],
+    )
+    def test_of_other_kinds(self, kind, options, tmp_path, column_file):
+        """With the words of a BERT: what is looked at is the graph."""
+        tokenizer = AutoTokenizer.from_pretrained(tiny_bert(tmp_path))
+        sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+        tags = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}}
+        words = {"vocab_size": len(tokenizer), "pad_token_id": 0, "max_position_embeddings": 70}
+        config = AutoConfig.for_model(kind, **sizes, **words, **tags, **options, initializer_range=0.1)
+        torch.manual_seed(0)
+        AutoModelForTokenClassification.from_config(config).save_pretrained(tmp_path / kind)
+        tokenizer.save_pretrained(tmp_path / kind)
+        target, parity = export_tagger(str(tmp_path / kind), to="onnx", data=column_file)
+
+        assert parity.equal == 1.0
+        tagger, source = Tagger.from_pretrained(str(target)), Tagger.from_pretrained(str(tmp_path / kind), device="cpu")
         assert tagger.tag([*sentences(20, seed=3), *ODD]) == source.tag([*sentences(20, seed=3), *ODD])
 
     @pytest.mark.slow
