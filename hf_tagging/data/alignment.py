@@ -20,7 +20,7 @@ from hf_tagging.data import pretokenized, rows
 from hf_tagging.data import schema as schemas
 from hf_tagging.data import windows as windowing
 from hf_tagging.data import word_features as further_columns
-from hf_tagging.data.rows import flat_lists, row_ranges, row_starts
+from hf_tagging.data.rows import arrow_batches, flat_lists, reopened, row_ranges, row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import Aligner, Windows
 from hf_tagging.data.word_features import feature_ids
@@ -74,15 +74,19 @@ class AlignedSplit:
 
     def counts(self) -> AlignmentCounts:
         """Counts of what alignment did."""
-        table = self.features.select_columns(["sentence", "vanished", "shortened"]).with_format("numpy")[:]
-        windows = np.bincount(table["sentence"].astype(np.int64), minlength=len(self.words))  # of none, floats
+        windows = np.zeros(len(self.words), np.int64)
+        vanished = shortened = 0
+        for batch in arrow_batches(self.features, "sentence", "vanished", "shortened"):
+            windows += np.bincount(batch.column("sentence").to_numpy(), minlength=len(windows))
+            vanished += int(batch.column("vanished").to_numpy().sum())
+            shortened += int(batch.column("shortened").to_numpy().sum())
         return AlignmentCounts(
             sentences=len(self.words),
             words=int(self.sentence_starts[-1]),
             windows=len(self.features),
             windowed_sentences=int(np.count_nonzero(windows > 1)),
-            vanished_words=int(np.sum(table["vanished"])),
-            shortened_words=int(np.sum(table["shortened"])),
+            vanished_words=vanished,
+            shortened_words=shortened,
         )
 
     def longest_first(self) -> AlignedSplit:
@@ -101,9 +105,8 @@ class AlignedSplit:
             Values, word after word, sentence after sentence. (words,)
         """
         result = np.full(self.sentence_starts[-1], fill, dtype=np.int64)
-        columns = self.features.select_columns(["sentence", "first_word", "word_starts"])
         begin = 0
-        for batch in columns.with_format("arrow").iter(batch_size=10_000):
+        for batch in arrow_batches(self.features, "sentence", "first_word", "word_starts"):
             starts, bounds = flat_lists(batch.column("word_starts"))
             row, nth = row_ranges(np.diff(bounds))
             words = (self.sentence_starts[batch["sentence"].to_numpy()] + batch["first_word"].to_numpy())[row] + nth
@@ -184,19 +187,27 @@ def align_split(
         (dataset._fingerprint, tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
          aligner._lead, schema.tags, schema.scheme, label_strategy, further, _code_hash())
     )  # fmt: skip
-    features = dataset.with_format("arrow").map(
-        _align_batch,
-        batched=True,
-        with_indices=True,
-        remove_columns=dataset.column_names,
-        features=Features.from_arrow_schema(pa.schema(_types(aligner, schema, further=bool(further)))),
-        fn_kwargs={"aligner": aligner, "schema": schema, "label_strategy": label_strategy, "further": dict(further)},
-        num_proc=num_proc,
-        new_fingerprint=fingerprint,
-        desc="Aligning words and subwords",
+    features = (
+        reopened(dataset)
+        .with_format("arrow")
+        .map(
+            _align_batch,
+            batched=True,
+            with_indices=True,
+            remove_columns=dataset.column_names,
+            features=Features.from_arrow_schema(pa.schema(_types(aligner, schema, further=bool(further)))),
+            fn_kwargs={
+                "aligner": aligner,
+                "schema": schema,
+                "label_strategy": label_strategy,
+                "further": dict(further),
+            },
+            num_proc=num_proc,
+            new_fingerprint=fingerprint,
+            desc="Aligning words and subwords",
+        )
     )
-    batches = dataset.select_columns("tokens").with_format("arrow").iter(batch_size=10_000)
-    sizes = [pc.list_value_length(batch.column("tokens")).to_numpy() for batch in batches]
+    sizes = [pc.list_value_length(batch.column("tokens")).to_numpy() for batch in arrow_batches(dataset, "tokens")]
     return AlignedSplit(
         dataset, features.with_format(None), row_starts(np.concatenate([np.zeros(0, np.int64), *sizes]))
     )
@@ -282,7 +293,7 @@ def vocabulary(split: Dataset | None) -> frozenset[str] | None:
     """All distinct words of a split, spelled as they stand there; None without one."""
     if split is None:
         return None
-    batches = split.select_columns("tokens").with_format("arrow").iter(batch_size=10_000)
+    batches = arrow_batches(split, "tokens")
     return frozenset().union(
         *(pc.unique(batch.column("tokens").combine_chunks().flatten()).to_pylist() for batch in batches)
     )

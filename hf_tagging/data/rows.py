@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
+from datasets import Dataset
+
+
+def arrow_batches(split: Dataset, *columns: str, size: int = 10_000) -> Iterator[pa.Table]:
+    """Reads columns of a split from the first row to the last, in tables of at most `size` rows."""
+    yield from reopened(split).select_columns(list(columns)).with_format("arrow").iter(batch_size=size)
+
+
+def reopened(split: Dataset) -> Dataset:
+    """The same split, its files mapped into memory once more.
+
+    What is read once, from end to end, is read through a mapping that goes with it: through the split's own all that
+    was read would count as this process's memory until the split is gone. A split that is in memory is given back.
+    """
+    if not split.cache_files:
+        return split
+    again: Dataset = pickle.loads(pickle.dumps(split))  # of a split in files the pickle holds their names
+    return again
 
 
 def row_starts(sizes: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, DatasetDict, List
 
-from hf_tagging.data.rows import flat_lists
+from hf_tagging.data.rows import arrow_batches, flat_lists, reopened
 from hf_tagging.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
@@ -372,9 +372,9 @@ def _first_words(words: int, offsets: np.ndarray) -> np.ndarray:
     return first[:words]
 
 
-def _batches(split: Dataset, size: int = 20_000) -> Any:
+def _batches(split: Dataset) -> Any:
     """Yields (label ids, sentence offsets) of whole blocks of sentences, as arrays."""
-    for batch in split.select_columns("tags").with_format("arrow").iter(batch_size=size):
+    for batch in arrow_batches(split, "tags"):
         yield flat_lists(batch.column("tags"))
 
 
@@ -382,8 +382,10 @@ def _with_tags(split: Dataset, schema: TagSchema, change: Callable[..., pa.Table
     """A split whose column `tags` is made anew, in batches of Arrow, with the names of `schema`."""
     features = split.features.copy()
     features["tags"] = List(ClassLabel(names=list(schema.tags)))
-    changed = split.with_format("arrow").map(
-        change, batched=True, fn_kwargs=options, features=features, desc=f"Tags as {schema.scheme}"
+    changed = (
+        reopened(split)
+        .with_format("arrow")
+        .map(change, batched=True, fn_kwargs=options, features=features, desc=f"Tags as {schema.scheme}")
     )
     return changed.with_format(None)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
+from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.source_columns import check_ids, item_kind
 from hf_tagging.data.word_features import RESERVED, as_strings
 from hf_tagging.errors import DataError
@@ -116,10 +117,10 @@ def encoded(dataset: datasets.Dataset, *, names: Sequence[str], split: str, cach
 
 def tag_counts(dataset: datasets.Dataset) -> np.ndarray:
     """How often each tag occurs in a split, by its id: `(tags,)`."""
-    if dataset._indices is not None:
-        dataset = dataset.flatten_indices()
-    values = pc.list_flatten(dataset.data.column("tags")).to_numpy()
-    return np.bincount(values, minlength=len(dataset.features["tags"].feature.names))
+    counts = np.zeros(len(dataset.features["tags"].feature.names), np.int64)
+    for batch in arrow_batches(dataset, "tags"):
+        counts += np.bincount(pc.list_flatten(batch.column("tags")).to_numpy(), minlength=len(counts))
+    return counts
 
 
 def _encode_batch(

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_tagging.data.rows import row_starts
+from hf_tagging.data.rows import arrow_batches, row_starts
 from hf_tagging.errors import DataError
 
 MAX_VALUES = 10_000
@@ -69,7 +69,7 @@ def feature_values(train: datasets.Dataset, columns: Sequence[str]) -> dict[str,
     for column in columns:
         _check_present(train.column_names, column)
         counts: Counter[str] = Counter()
-        for batch in train.select_columns(column).with_format("arrow").iter(batch_size=10_000):
+        for batch in arrow_batches(train, column):
             for entry in pc.value_counts(pc.list_flatten(batch.column(column))):
                 counts[entry["values"].as_py()] += entry["counts"].as_py()
         if len(counts) > MAX_VALUES:

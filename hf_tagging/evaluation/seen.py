@@ -14,7 +14,7 @@ from datasets import Dataset
 
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.alignment import vocabulary
-from hf_tagging.data.rows import flat_lists
+from hf_tagging.data.rows import arrow_batches, flat_lists
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.evaluation.report import spelled
 
@@ -79,7 +79,7 @@ def read_seen(folder: Path, split: str) -> Seen | None:
 
 def _entities(split: Dataset, schema: TagSchema) -> set[str]:
     found: set[str] = set()
-    for batch in split.select_columns(["tokens", "tags"]).with_format("arrow").iter(batch_size=_BATCH):
+    for batch in arrow_batches(split, "tokens", "tags", size=_BATCH):
         words = batch.column("tokens").combine_chunks().flatten().to_pylist()
         starts, ends, _ = schema.entity_edges(*flat_lists(batch.column("tags")))
         edges = zip(np.flatnonzero(starts).tolist(), np.flatnonzero(ends).tolist(), strict=True)

@@ -13,6 +13,7 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_tagging.data.pretokenized import subword_kinds
+from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.data.word_features import feature_values
@@ -136,7 +137,7 @@ def _vocabulary(
 
 
 def _sentences(split: Dataset) -> Iterator[list[str]]:
-    for batch in split.select_columns("tokens").with_format("arrow").iter(batch_size=10_000):
+    for batch in arrow_batches(split, "tokens"):
         yield from batch.column("tokens").to_pylist()
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.data.packing import PackedRows, PackingCollator
+from hf_tagging.data.rows import arrow_batches
 from hf_tagging.errors import ConfigError
 from hf_tagging.models.packing import first_position
 from hf_tagging.training.arguments import CPU_TOKENS, PACKED_ROW
@@ -30,7 +31,7 @@ _LEAST_STEPS = 100  # of an epoch: what a batch gains in speed beyond that, it l
 
 def window_lengths(features: Dataset) -> np.ndarray:
     """Subwords of each window of a split. (windows,)"""
-    return np.asarray(features.select_columns("length").with_format("numpy")["length"])
+    return np.concatenate([batch.column("length").to_numpy() for batch in arrow_batches(features, "length")])
 
 
 def budget_loader(trainer: TaggingTrainer, budget: int) -> DataLoader:

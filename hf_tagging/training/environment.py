@@ -18,6 +18,8 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 
+from hf_tagging.data.rows import arrow_batches
+
 _PACKAGES = (
     "torch",
     "transformers",
@@ -139,7 +141,7 @@ def describe_split(split: Dataset) -> dict[str, Any]:
     """Counts of a split, and a fingerprint of its words and tags that no path and no date goes into."""
     words = 0
     digest = sha256()
-    for batch in split.select_columns(["tokens", "tags"]).with_format("arrow").iter(batch_size=1_000):
+    for batch in arrow_batches(split, "tokens", "tags", size=1_000):
         words += len(batch.column("tokens").combine_chunks().flatten())
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema.remove_metadata()) as stream:

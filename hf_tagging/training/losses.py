@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
+from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.training.arguments import TaggingArguments
@@ -59,7 +60,7 @@ def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> t
     if kind == "none" or train is None:
         return None
     counts = np.zeros(len(schema.tags), np.int64)
-    for batch in train.features.select_columns("labels").with_format("arrow").iter(batch_size=10_000):
+    for batch in arrow_batches(train.features, "labels"):
         labels = batch.column("labels").combine_chunks().flatten().to_numpy()
         counts += np.bincount(labels[labels != IGNORED], minlength=len(counts))
     inverse = 1.0 / np.maximum(counts, 1) ** (1.0 if kind == "balanced" else 0.5)
