@@ -14,11 +14,12 @@ from torch._dynamo.utils import counters
 from transformers import AutoTokenizer
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.data.alignment import window_lengths
 from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import load_encoder, resolve_model
 from hf_tagging.training import TaggingTrainer, parse_arguments
-from hf_tagging.training.budget import largest_budget, window_lengths
+from hf_tagging.training.budget import largest_budget
 
 
 def like_conll2003(count=14_000, seed=0):

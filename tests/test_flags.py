@@ -69,6 +69,7 @@ def run(models, tmp_path):
         ["--label_smoothing_factor", 0.1],
         ["--class_weights", "balanced"],
         ["--layerwise_lr_decay", 0.8],
+        ["--ema_decay", 0],
         ["--ema_decay", 0.5],
         ["--ema_decay", 0.5, "--save_only_model", "--freeze_layers", 1],
         ["--ema_decay", 0.5, "--lora"],

@@ -313,6 +313,19 @@ def test_the_weights_of_the_step_are_back_where_an_evaluation_fails(folder, samp
     assert all(torch.equal(weight, steps.weights[-1][name]) for name, weight in run.model.named_parameters())
 
 
+@pytest.mark.parametrize("sharded", ["is_fsdp_enabled", "is_deepspeed_enabled"])
+def test_sharded_weights_are_not_averaged(folder, sample, tmp_path, monkeypatch, sharded):
+    create = TaggingTrainer.create_accelerator_and_postprocess
+
+    def as_launched_there(self):
+        create(self)
+        setattr(self, sharded, True)
+
+    monkeypatch.setattr(TaggingTrainer, "create_accelerator_and_postprocess", as_launched_there)
+    with pytest.raises(ConfigError, match=r"ema_decay: under FSDP and DeepSpeed.* give --ema_decay 0"):
+        trainer(folder, sample, tmp_path, "--ema_decay", 0.9)
+
+
 def test_training_is_in_bfloat16_where_the_device_has_it(folder, sample, tmp_path):
     for flags, expected in ((["--bf16", "true"], torch.bfloat16), (["--bf16", "false"], torch.float32)):
         run, _ = trainer(folder, sample, tmp_path / "out", "--max_steps", 1, "--eval_strategy", "no", *flags)

@@ -77,7 +77,7 @@ class AlignedSplit:
         windows = np.zeros(len(self.words), np.int64)
         vanished = shortened = 0
         for batch in arrow_batches(self.features, "sentence", "vanished", "shortened"):
-            windows += np.bincount(batch.column("sentence").to_numpy(), minlength=len(windows))
+            np.add.at(windows, batch.column("sentence").to_numpy(), 1)
             vanished += int(batch.column("vanished").to_numpy().sum())
             shortened += int(batch.column("shortened").to_numpy().sum())
         return AlignmentCounts(
@@ -91,8 +91,8 @@ class AlignedSplit:
 
     def longest_first(self) -> AlignedSplit:
         """The same split with its windows sorted by length: batches without padding, the largest one first."""
-        lengths = np.asarray(self.features.with_format("numpy")["length"])
-        return AlignedSplit(self.words, self.features.select(np.argsort(-lengths, kind="stable")), self.sentence_starts)
+        order = np.argsort(-window_lengths(self.features), kind="stable")
+        return AlignedSplit(self.words, self.features.select(order), self.sentence_starts)
 
     def read(self, windows: Sequence[np.ndarray], fill: int = IGNORED) -> np.ndarray:
         """Reads one value per word from values per window.
@@ -219,6 +219,12 @@ def _code_hash() -> str:
     modules = (windowing, rows, pretokenized, schemas, further_columns)
     files = [__file__, *(str(module.__file__) for module in modules)]
     return str(Hasher.hash([Path(file).read_bytes() for file in files]))
+
+
+def window_lengths(features: Dataset) -> np.ndarray:
+    """Subwords of each window of a split. (windows,)"""
+    lengths = (batch.column("length").to_numpy() for batch in arrow_batches(features, "length"))
+    return np.concatenate([np.zeros(0, np.int32), *lengths])
 
 
 def _types(aligner: Aligner, schema: TagSchema, *, further: bool) -> dict[str, pa.DataType]:

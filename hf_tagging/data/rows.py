@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset
+from datasets.table import MemoryMappedTable
 
 
 def arrow_batches(split: Dataset, *columns: str, size: int = 10_000) -> Iterator[pa.Table]:
@@ -19,11 +20,16 @@ def reopened(split: Dataset) -> Dataset:
     """The same split, its files mapped into memory once more.
 
     What is read once, from end to end, is read through a mapping that goes with it: through the split's own all that
-    was read would count as this process's memory until the split is gone. A split that is in memory is given back.
+    was read would count as this process's memory until the split is gone. The split itself is given back where a part
+    of it is in memory, a function of somebody's formats it, or its files have been deleted meanwhile.
     """
-    if not split.cache_files:
+    blocks = [block for row in getattr(split.data, "blocks", [[split.data]]) for block in row]
+    if split.format["type"] == "custom" or not all(isinstance(block, MemoryMappedTable) for block in blocks):
         return split
-    again: Dataset = pickle.loads(pickle.dumps(split))  # of a split in files the pickle holds their names
+    try:
+        again: Dataset = pickle.loads(pickle.dumps(split))  # which holds the names of the files
+    except OSError:
+        return split
     return again
 
 

@@ -28,6 +28,7 @@ _SETTINGS = [
 _IDLE = {
     "per_device_train_batch_size": 0,
     "layerwise_lr_decay": 1,
+    "ema_decay": 0,
     "label_smoothing_factor": 0,
     "class_weights": "none",
 }  # values that do nothing

@@ -256,12 +256,12 @@ class TaggingArguments(TrainingArguments):
             f"{CRF_LEARNING_RATE}."
         },
     )
-    ema_decay: float | None = field(
-        default=None,
+    ema_decay: float = field(
+        default=0.0,
         metadata={
             "help": "Evaluate and save an exponential moving average of the weights, with this decay per step, in the "
             "place of the last step's weights; 0.98 averages about the last 50 steps. After n steps the decay is "
-            "(1 + n) / (10 + n) at most."
+            "(1 + n) / (10 + n) at most. 0: no average."
         },
     )
     class_weights: Literal["none", "balanced", "sqrt"] = field(
@@ -274,10 +274,10 @@ class TaggingArguments(TrainingArguments):
         problems += [_at_least(self, name, 1) for name in _COUNTS]
         if not 0 < self.layerwise_lr_decay <= 1:
             problems.append(f"layerwise_lr_decay: {self.layerwise_lr_decay} is not above 0 and at most 1")
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            problems.append(f"ema_decay: {self.ema_decay} is not above 0 and below 1")
-        if self.ema_decay is not None and "schedule_free" in str(getattr(self.optim, "value", self.optim)):
-            problems.append("ema_decay, optim: a schedule-free optimizer averages by itself; give one of the two")
+        if not 0 <= self.ema_decay < 1:
+            problems.append(f"ema_decay: {self.ema_decay} is not from 0 up to below 1")
+        if self.ema_decay and "schedule_free" in str(getattr(self.optim, "value", self.optim)):
+            problems.append("ema_decay, optim: a schedule-free optimizer averages by itself; give ema_decay 0 with it")
         if not 0 <= self.label_smoothing_factor < 1:
             problems.append(f"label_smoothing_factor: {self.label_smoothing_factor} is not from 0 up to below 1")
         if self.resume and self.overwrite:

@@ -12,9 +12,9 @@ from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
+from hf_tagging.data.alignment import window_lengths
 from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.data.packing import PackedRows, PackingCollator
-from hf_tagging.data.rows import arrow_batches
 from hf_tagging.errors import ConfigError
 from hf_tagging.models.packing import first_position
 from hf_tagging.training.arguments import CPU_TOKENS, PACKED_ROW
@@ -27,11 +27,6 @@ logger = logging.getLogger(__name__)
 
 _FIRST_TRIED = 1024
 _LEAST_STEPS = 100  # of an epoch: what a batch gains in speed beyond that, it loses in steps
-
-
-def window_lengths(features: Dataset) -> np.ndarray:
-    """Subwords of each window of a split. (windows,)"""
-    return np.concatenate([batch.column("length").to_numpy() for batch in arrow_batches(features, "length")])
 
 
 def budget_loader(trainer: TaggingTrainer, budget: int) -> DataLoader:
@@ -147,11 +142,11 @@ def largest_budget(fits: Callable[[int], bool], *, first: int, most: int, least:
 
 
 def _fits(trainer: TaggingTrainer, windows: list[dict[str, Any]]) -> bool:
-    """Whether a step on these windows fits beside the optimizer's two moments per weight and an average of them."""
+    """Whether a step on these windows fits beside the optimizer's two moments per weight, and an average."""
     model: Any = trainer.model
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     modes = {module: module.training for module in model.modules()}
-    copies = 2 if trainer.args.ema_decay is None else 3
+    copies = 3 if trainer.args.ema_decay else 2
     kept: list[torch.Tensor] = []
     try:
         # Dropout's generators go back to where they were: a run with `auto` is the run with the number it finds.

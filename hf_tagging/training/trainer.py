@@ -148,12 +148,12 @@ class TaggingTrainer(Trainer):
         )
         # Our loss does the smoothing; the stock smoother would divide by the batch's own words.
         self.label_smoother = None
-        if args.ema_decay is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+        if args.ema_decay and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             raise ConfigError(
                 "ema_decay: under FSDP and DeepSpeed, which keep the weights their own way, they are not averaged. "
-                "Train with accelerate_configs/multi_gpu.yaml, or leave --ema_decay out."
+                "Train with accelerate_configs/multi_gpu.yaml, or give --ema_decay 0."
             )
-        self._average = None if args.ema_decay is None else AveragedWeights(args.ema_decay)
+        self._average = AveragedWeights(args.ema_decay) if args.ema_decay else None
         self._choose_callbacks(args, keep)
 
     def _choose_callbacks(self, args: TaggingArguments, keep: int | None) -> None:
