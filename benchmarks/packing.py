@@ -1,20 +1,33 @@
-"""Rows of several windows against batches of windows of like length: forward and backward, alternating rounds.
+"""Rows of several windows against batches of windows of like length: forward and backward, as training does both.
 
     python benchmarks/packing.py
-    python benchmarks/packing.py --data sample --model minilm --rounds 5
+    python benchmarks/packing.py --data sample --model minilm --rounds 3 --float32
 
-Every way of batching gets the same windows in a round;
-printed are microseconds per real subword, padding not counted, and the ratio to batches of --tokens_per_batch subwords.
+Every way of batching gets the same windows in a round. Real subwords count, padding does not; how many of the computed
+positions are real stands beside each way. The optimizer's step, which all ways need as often as they have batches, is
+left out. It is in bfloat16 where the device computes so by itself, as a run is.
 """
 
 import argparse
-import time
-from statistics import median
+from functools import partial
+from typing import Any
 
-import numpy as np
 import torch
-from common import load_corpus
+from common import (
+    INTERRUPTED,
+    alternate,
+    column,
+    describe_data,
+    device_of,
+    load_corpus,
+    make_parser,
+    positive,
+    row,
+    stopwatch,
+    write_result,
+)
 from datasets import DatasetDict
+from torch import nn
 
 from hf_tagging import align_dataset
 from hf_tagging.console import plain_errors
@@ -22,83 +35,88 @@ from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator
 from hf_tagging.data.packing import PackedRows, PackingCollator
 from hf_tagging.models import load_encoder
 from hf_tagging.models.packing import first_position, pack_model
+from hf_tagging.training.environment import computes_bfloat16
 from hf_tagging.training.losses import word_loss
 
-SHAPES = ((128, 6), (256, 3), (512, 2))  # subwords of a row, rows
+ROWS = (128, 256, 512)  # subwords
+BY_LENGTH = "batches by length"
+Batch = dict[str, torch.Tensor]
 
 
-def ways(model, pad, lengths, budget):
-    """Of each way to batch: a sampler and a collator."""
-    found = {f"{budget} by length": (TokenBudgetBatches(lengths, budget), WindowCollator(pad))}
-    for length, rows in SHAPES:
-        collate = PackingCollator(
-            row_length=length, rows_per_batch=rows, pad_token_id=pad, first_position=first_position(model)
-        )
-        found[f"{rows} rows of {length}"] = (PackedRows(lengths, row_length=length, rows_per_batch=rows), collate)
-    return found
+def read_flags(argv: list[str] | None) -> argparse.Namespace:
+    parser = make_parser(__doc__, sentences=400)
+    parser.add_argument("--tokens_per_batch", type=positive, default=768, help="of a batch; in rows, the nearest (768)")
+    parser.add_argument("--rows", type=positive, nargs="+", default=ROWS, help="subwords of a row (128 256 512)")
+    parser.add_argument("--attention", default="sdpa", help="eager, sdpa, flex_attention or flash_attention_2 (sdpa)")
+    parser.add_argument("--float32", action="store_true", help="and not bfloat16, whatever the device computes in")
+    return parser.parse_args(argv)
 
 
-def step(model, batch, device, bf16):
-    batch = {name: values.to(device) for name, values in batch.items()}
-    labels = batch.pop("labels")
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        loss = word_loss(model(**batch), labels)
-    loss.backward()
-    model.zero_grad()
+def batch_all(windows: list[dict[str, Any]], model: Any, pad: int, args: argparse.Namespace) -> dict[str, list[Batch]]:
+    """The windows in batches, by the name of the way to batch them."""
+    lengths = [len(window["input_ids"]) for window in windows]
+    ways: dict[str, tuple[Any, Any]] = {
+        BY_LENGTH: (TokenBudgetBatches(lengths, args.tokens_per_batch), WindowCollator(pad))
+    }
+    for length in args.rows:
+        shape = {"row_length": length, "rows_per_batch": max(1, round(args.tokens_per_batch / length))}
+        collate = PackingCollator(pad_token_id=pad, first_position=first_position(model), **shape)
+        ways[f"rows of {length}"] = (PackedRows(lengths, **shape), collate)
+    return {
+        way: [collate([windows[i] for i in batch]) for batch in sampler] for way, (sampler, collate) in ways.items()
+    }
 
 
-def timed(model, batches, device, bf16):
-    start = time.perf_counter()
-    for batch in batches:
-        step(model, batch, device, bf16)
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def run(batches: list[Batch], model: nn.Module, subwords: int, device: str, *, half: bool) -> dict[str, float]:
+    """Passes all batches forward and backward; subwords a second."""
+    with stopwatch(device) as seconds:
+        for batch in batches:
+            inputs = {name: values.to(device) for name, values in batch.items()}
+            labels = inputs.pop("labels")
+            with torch.autocast(device, torch.bfloat16, enabled=half):
+                loss = word_loss(model(**inputs), labels)
+            loss.backward()
+            model.zero_grad()
+        return {"subwords_per_second": subwords / seconds()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", help="as a recipe's --dataset; default: CoNLL-2003, or the sample where it is not there"
-    )
-    parser.add_argument("--model", default="minilm")
-    parser.add_argument("--tokens_per_batch", type=int, default=768)
-    parser.add_argument("--windows", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--attention", default="sdpa", help="eager, sdpa, flex_attention or flash_attention_2")
-    args = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    corpus = load_corpus(args)
-    dataset, schema = DatasetDict(train=corpus.dataset["train"]), corpus.schema
-    model, tokenizer = load_encoder(args.model, schema)
-    model.set_attn_implementation(args.attention)
+def compare(figures: dict[str, list[dict[str, float]]], real: dict[str, float]) -> list[dict[str, Any]]:
+    """The lines of the result.
+
+    Args:
+        figures: Per way those of each round.
+        real: Per way the share of computed positions that hold a subword.
+    """
+    speeds = {way: column(rounds, "subwords_per_second") for way, rounds in figures.items()}
+    peer = speeds.pop(BY_LENGTH)
+    shares = {way: f"{100 * share:.0f} % real" for way, share in real.items()}
+    return [
+        row(f"packing, {way} ({shares[way]})", BY_LENGTH, speed, peer, unit="subwords/s", note=shares[BY_LENGTH])
+        for way, speed in speeds.items()
+    ]
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = read_flags(argv)
+    device, corpus = device_of(args), load_corpus(args)
+    half = not args.float32 and computes_bfloat16(on_cpu=device == "cpu")
+    split = corpus.draw("train", args.sentences, args.seed)
+    model, tokenizer = load_encoder(args.model, corpus.schema, attn_implementation=args.attention)
     model.to(device).train()
     pack_model(model)
-    train = align_dataset(dataset, tokenizer, schema)["train"].features
-    rows = np.random.default_rng(0).permutation(len(train))[: args.windows]
-    windows = [train[int(row)] for row in rows]
-    lengths = [len(window["input_ids"]) for window in windows]
-    seconds, batches = {}, {}
-    for way, (sampler, collate) in ways(model, tokenizer.pad_token_id, lengths, args.tokens_per_batch).items():
-        batches[way] = [collate([windows[i] for i in batch]) for batch in sampler]
-        step(model, batches[way][0], device, args.bf16)
-        seconds[way] = []
-    for _ in range(args.rounds):
-        for way in batches:
-            seconds[way].append(timed(model, batches[way], device, args.bf16))
-    base = seconds[next(iter(seconds))]
-    print(
-        f"{corpus.name}, {len(windows)} windows of {sum(lengths):,} subwords, {args.model} on {device.type}, ", end=""
-    )
-    print(f"{args.attention}, {torch.get_num_threads()} threads, {'bfloat16' if args.bf16 else 'float32'}")
-    print(f"{'batches of':<18}{'steps':>7}{'real':>8}{'us per subword':>16}{'ratio':>8}")
-    for way, taken in seconds.items():
-        ratio = median(a / b for a, b in zip(taken, base, strict=True))
-        real = sum(lengths) / sum(batch["input_ids"].numel() for batch in batches[way])
-        print(f"{way:<18}{len(batches[way]):>7}{real:>8.1%}{median(taken) / sum(lengths) * 1e6:>16.1f}{ratio:>8.2f}")
+    tokenizer.model_max_length = min(tokenizer.model_max_length, *args.rows)  # a window has to fit every row
+    features = align_dataset(DatasetDict(train=split), tokenizer, corpus.schema)["train"].features
+    windows = [features[i] for i in range(len(features))]
+    subwords = sum(len(window["input_ids"]) for window in windows)
+    batches = batch_all(windows, model, tokenizer.pad_token_id, args)
+    for each in batches.values():
+        run(each, model, subwords, device, half=half)  # the first of a shape is slow
+    sides = {way: partial(run, each, model, subwords, device, half=half) for way, each in batches.items()}
+    figures = alternate(sides, args.rounds)
+    real = {way: subwords / sum(batch["input_ids"].numel() for batch in each) for way, each in batches.items()}
+    write_result("packing", args, compare(figures, real), figures, data=describe_data(corpus, split))
 
 
 if __name__ == "__main__":
-    with plain_errors(interrupted="Nothing is written."):
+    with plain_errors(interrupted=INTERRUPTED):
         main()

@@ -21,6 +21,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -54,6 +55,7 @@ from hf_tagging.evaluation.statistics import (
     count_sentences,
     sum_seeds,
 )
+from hf_tagging.training.environment import git_revision
 
 CONFIG = Path(__file__).parent.parent / "recipes" / "configs" / "ner" / "minilm_conll2003.yaml"
 OURS, STOCK = "ours", "stock Trainer"
@@ -204,6 +206,8 @@ def train(side: str, seed: int, corpus: Corpus, args: argparse.Namespace, asked:
         "curve": curve.points,
         "f1": {split: c.score for split, c in counts.items()},
         "counts": {split: c.values.tolist() for split, c in counts.items()},
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_revision": git_revision(),
     }
     shutil.rmtree(folder, ignore_errors=True)
     with whole_file(path) as file:
@@ -286,8 +290,8 @@ def main(argv: list[str] | None = None) -> None:
     for number, seed in enumerate(args.seeds):
         for side in list(records)[:: -1 if number % 2 else 1]:
             records[side].append(train(side, seed, corpus, args, asked_of[side]))
-    kept_figures = ("seconds", "curve", "f1")
-    figures = {side: [{k: r[k] for k in kept_figures} for r in found] for side, found in records.items()}
+    kept_figures = ("seconds", "curve", "f1", "finished", "git_revision")  # trainings may be of several days
+    figures = {side: [{k: r.get(k) for k in kept_figures} for r in found] for side, found in records.items()}
     write_result("quality", args, compare(records, args), figures, data=data)
 
 

@@ -29,6 +29,7 @@ BENCHMARKS = {
     "tagging": tuple(DEVICES),
     "alignment": ("cpu",),
     "memory": tuple(DEVICES),
+    "packing": tuple(DEVICES),
     "scaling": tuple(DEVICES),
 }
 _PACKAGES = ("torch", "transformers")  # whose versions are said

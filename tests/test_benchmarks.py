@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import alignment  # noqa: E402
 import common  # noqa: E402
 import memory  # noqa: E402
+import packing  # noqa: E402
 import quality  # noqa: E402
 import render  # noqa: E402
 import scaling  # noqa: E402
@@ -275,6 +276,13 @@ def test_memory(model, tmp_path):
         ("memory, evaluation, 30 tags", "stock Trainer"),
     ]
     assert all(100 < line["ours"] < 10_000 for line in found["lines"])
+
+
+def test_packing(model, tmp_path):
+    packing.main(flags(model, tmp_path, "--sentences", 40, "--rounds", 1, "--rows", 128, 256))
+    found = result(tmp_path, "packing")
+    assert [against for _, against in sides_of(found)] == [packing.BY_LENGTH] * 2
+    assert [what.partition(" (")[0] for what, _ in sides_of(found)] == ["packing, rows of 128", "packing, rows of 256"]
 
 
 def test_made_up_tags_stand_behind_those_of_the_data():

@@ -46,11 +46,9 @@ PACKABLE = (
 )
 
 # Whether packing is faster than batches of windows of like length, by the type of the device. Measured by
-# benchmarks/packing.py on all-MiniLM-L6-v2 and CoNLL-2003, forward and backward, one thread of an AMD EPYC with
-# avx512_bf16: time per real subword in rows of 128 / 256 / 512, batches of 768 subwords by length taken as 1, was
-#     float32   1.09 / 1.42 / 1.69     (800 windows; 96 to 97 % of the rows real, 94 % of the batches)
-#     bfloat16  1.07 / 1.36 / 2.23     (300 windows; 97 and 87 %)
-# for attention is computed between all subwords of a row, and most of it is masked. No GPU has been measured.
+# benchmarks/packing.py (benchmarks/results/packing-*.json): on two cores of an AMD EPYC, in bfloat16, rows of 128, 256
+# and 512 subwords train at 0.79, 0.61 and 0.39 times the speed, for attention is computed between all subwords of a
+# row, and most of it is masked. No GPU has been measured.
 PACKING_PAYS: dict[str, bool] = {"cpu": False, "cuda": False}
 
 _MASKED = ("eager", "sdpa", "flex_attention")
