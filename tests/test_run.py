@@ -10,7 +10,7 @@ import time
 import conlleval
 import pytest
 import torch
-from recipe_runs import ROOT, environment, recipe_command, record, run_recipe, weights
+from recipe_runs import ROOT, environment, recipe_command, record, run_here, run_recipe, weights
 from tiny_models import tiny_bert, tiny_roberta
 from transformers import pipeline
 
@@ -123,12 +123,12 @@ def test_resume_insists_on_the_same_arguments(ner_run, model):
 def test_overwrite_replaces_the_run_and_leaves_other_files(model, tmp_path):
     out = tmp_path / "run"
     few = (*SMALL, "--max_steps", 2, "--save_strategy", "no", "--eval_strategy", "no")
-    run_recipe("pos_bert", "--model", model, "--output_dir", out, *few)
+    run_here("pos_bert", "--model", model, "--output_dir", out, *few)
     (out / "notes.txt").write_text("mine")
     (out / "predictions" / "mine.conll").write_text("mine too")
     (out / "runs").mkdir()
     (out / "tokenizer_notes.txt").write_text("mine as well")
-    run_recipe("pos_bert", "--model", model, "--output_dir", out, *few, "--overwrite", "--seed", 1)
+    run_here("pos_bert", "--model", model, "--output_dir", out, *few, "--overwrite", "--seed", 1)
     assert record(out)["seed"] == 1
     assert (out / "notes.txt").read_text() == "mine"
     assert (out / "predictions" / "mine.conll").exists()
@@ -152,7 +152,7 @@ def test_resume_insists_on_the_same_data(model, tmp_path):
     corpus = tmp_path / "train.tsv"
     corpus.write_text("the\tDT\nhouse\tNN\n\n" * 20)
     flags = ("--model", model, "--train_file", corpus, "--max_steps", 2, "--output_dir", tmp_path / "run", "--use_cpu")
-    run_recipe("pos_bert", *flags)
+    run_here("pos_bert", *flags)
     corpus.write_text("the\tNN\nhouse\tDT\n\n" * 20)
     done = run_recipe("pos_bert", *flags, "--resume", check=False)
     assert done.returncode == 1
@@ -166,10 +166,10 @@ def test_early_stopping_is_remembered_by_a_resumed_run(model, tmp_path, when):
     out = tmp_path / "run"
     flags = ("--model", model, *SMALL, "--num_train_epochs", 9, "--early_stopping_patience", 1, "--output_dir", out,
              "--early_stopping_threshold", 2.0, *when)  # fmt: skip
-    run_recipe("pos_bert", *flags)
+    run_here("pos_bert", *flags)
     steps, expected = record(out)["history"][-1]["step"], weights(out)
     (out / "model.safetensors").unlink()
-    run_recipe("pos_bert", *flags, "--resume")
+    run_here("pos_bert", *flags, "--resume")
     assert record(out)["history"][-1]["step"] == steps
     assert all(torch.equal(weight, expected[name]) for name, weight in weights(out).items())
 
@@ -233,7 +233,7 @@ def test_only_complete_checkpoints_count(tmp_path):
 def test_lora_is_merged_or_kept_with_its_tags(model, tmp_path):
     flags = ("--model", model, *SMALL, "--lora", "true", "--lora_rank", 4, "--max_steps", 6)
     for name, merge in {"merged": "true", "adapter": "false"}.items():
-        run_recipe("ner_bert", *flags, "--lora_merge", merge, "--output_dir", tmp_path / name)
+        run_here("ner_bert", *flags, "--lora_merge", merge, "--output_dir", tmp_path / name)
         run = record(tmp_path / name)
         assert run["parameters"]["trained"] < run["parameters"]["all"]
     assert not list((tmp_path / "merged").glob("adapter*"))
