@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipe_runs import pipeline_says, record, run_recipe, weights
+from recipe_runs import pipeline_says, record, run_here, run_recipe, weights
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_bert, tiny_roberta
 from transformers import AutoTokenizer
@@ -415,12 +415,12 @@ def test_recipe(tmp_path, encoder):
 def test_the_card_has_the_size_of_the_vectors_in_the_file(tmp_path):
     (tmp_path / "vectors.txt").write_text("the 1 2 3\nbook 4 5 6\n")
     flags = ("--dataset", "sample", "--hidden_size", 8, "--max_steps", 1, "--use_cpu")
-    run_recipe("pos_baseline", *flags, "--word_vectors", tmp_path / "vectors.txt", "--output_dir", tmp_path / "run")
+    run_here("pos_baseline", *flags, "--word_vectors", tmp_path / "vectors.txt", "--output_dir", tmp_path / "run")
     assert record(tmp_path / "run")["arguments"]["word_size"] == 100
     assert record(tmp_path / "run")["parts"]["word_size"] == 3
     assert "| `word_size` | 3 |" in (tmp_path / "run" / "README.md").read_text()
-    run_recipe("pos_baseline", "--model", tmp_path / "run", "--dataset", "sample", "--max_steps", 1, "--use_cpu",
-               "--output_dir", tmp_path / "again")  # fmt: skip
+    run_here("pos_baseline", "--model", tmp_path / "run", "--dataset", "sample", "--max_steps", 1, "--use_cpu",
+             "--output_dir", tmp_path / "again")  # fmt: skip
     card = (tmp_path / "again" / "README.md").read_text()
     assert "| `word_size` | 3 |" in card
     assert "| `hidden_size` | 8 |" in card

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from recipe_runs import ROOT, environment, recipe_command, record, run_recipe, weights
+from recipe_runs import ROOT, environment, recipe_command, record, run_here, run_recipe, weights
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_bert
 from transformers import AutoModelForMaskedLM, AutoModelForPreTraining
@@ -450,19 +450,19 @@ def test_recipe_from_text_to_tagger(tmp_path):
     done = run_recipe("pretrain", *flags, "--output_dir", out, check=False)
     assert "--resume" in done.stderr
     tagger = tmp_path / "tagger"
-    run_recipe("pos_baseline", "--model", out, "--dataset", "sample", "--num_train_epochs", 1, "--output_dir", tagger)
+    run_here("pos_baseline", "--model", out, "--dataset", "sample", "--num_train_epochs", 1, "--output_dir", tagger)
     assert record(tagger)["status"] == "finished"
 
 
 @pytest.mark.slow
 def test_recipe_with_an_encoder(tmp_path):
     out, tagger = tmp_path / "lm", tmp_path / "tagger"
-    run_recipe("pretrain", "--model", tiny_bert(tmp_path), "--dataset", "sample", "--num_train_epochs", 2,
-               "--learning_rate", 0.01, "--output_dir", out, "--use_cpu")  # fmt: skip
+    run_here("pretrain", "--model", tiny_bert(tmp_path), "--dataset", "sample", "--num_train_epochs", 2,
+             "--learning_rate", 0.01, "--output_dir", out, "--use_cpu")  # fmt: skip
     losses = [entry["loss"] for entry in record(out)["history"]]
     assert losses[1] < losses[0]
     assert isinstance(AutoModelForMaskedLM.from_pretrained(out), torch.nn.Module)
-    run_recipe("pos_bert", "--model", out, "--dataset", "sample", "--max_steps", 1, "--output_dir", tagger)
+    run_here("pos_bert", "--model", out, "--dataset", "sample", "--max_steps", 1, "--output_dir", tagger)
     assert record(tagger)["status"] == "finished"
 
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from recipe_runs import ROOT, environment, record, run_recipe
+from recipe_runs import ROOT, environment, record, run_here, run_recipe
 from tiny_models import TAGS, tiny_bert
 from transformers.integrations.deepspeed import set_hf_deepspeed_config
 
@@ -238,7 +238,7 @@ def test_every_run_leaves_a_report(trained):
 @pytest.mark.slow
 def test_baselines_have_one_too(tmp_path):
     out = tmp_path / "hmm"
-    run_recipe("pos_baseline", "--encoder", "hmm", "--output_dir", out, *SMALL, "--do_predict", "false")
+    run_here("pos_baseline", "--encoder", "hmm", "--output_dir", out, *SMALL, "--do_predict", "false")
     analysis = analyse_run(out)
     assert analysis["split"] == "validation"
     assert analysis["calibration"]["words"] == analysis["words"]
