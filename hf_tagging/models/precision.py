@@ -1,6 +1,9 @@
-"""Which taggers compute in mixed precision: matrices in bfloat16 or float16, the rest in float32."""
+"""Mixed precision, matrices in bfloat16 or float16 and the rest in float32: which taggers it is for, and without it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -36,3 +39,21 @@ def check_mixed_precision(model: nn.Module) -> None:
             f"{type(model).__name__} computes in float32 alone, and mixed precision was asked for, or is what this "
             "device does unasked. Give --bf16 false (and no --fp16, nor mixed_precision in accelerate's file)."
         )
+
+
+@contextmanager
+def exact(model: nn.Module) -> Iterator[None]:
+    """Takes accelerate's autocast off a model's forward, so that evaluation tags as the saved model will.
+
+    Args:
+        model: Prepared for mixed precision, or not; under FSDP and DeepSpeed, which have their own way, it stays as is.
+    """
+    wrapped, original = (model.__dict__.get(name) for name in ("forward", "_original_forward"))
+    if wrapped is None or original is None:
+        yield
+        return
+    model.forward = original
+    try:
+        yield
+    finally:
+        model.forward = wrapped

@@ -28,6 +28,7 @@ from hf_tagging.data.masking import MASKED_SHARE, LanguageModelCollator
 from hf_tagging.data.plain_text import NO_TAGS
 from hf_tagging.errors import ConfigError
 from hf_tagging.models.language_model import find_objective
+from hf_tagging.models.precision import exact
 from hf_tagging.training.arguments import DataArguments, TaggingArguments
 from hf_tagging.training.baseline_arguments import BaselineArguments, useless
 from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
@@ -40,7 +41,7 @@ from hf_tagging.training.parsing import (
     pushes_in_between,
     reconcile,
 )
-from hf_tagging.training.trainer import TaggingTrainer, exact
+from hf_tagging.training.trainer import TaggingTrainer
 
 TASK = "pretraining"
 TEXT_VALIDATION_SHARE = 0.05

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
-from hf_tagging.models.precision import check_mixed_precision
+from hf_tagging.models.precision import check_mixed_precision, exact
 from hf_tagging.training.arguments import TaggingArguments
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import budget_loader, find_budget
@@ -373,24 +373,6 @@ class TaggingTrainer(Trainer):
         predicted = split.read([row for batch in predictions for row in batch[0]], fill=-1)
         gold = split.read([row for batch in labels for row in batch], fill=-1)
         return split.per_sentence(names[predicted]), split.per_sentence(names[np.maximum(gold, -1)])
-
-
-@contextmanager
-def exact(model: nn.Module) -> Iterator[None]:
-    """Takes accelerate's autocast off a model's forward, so that evaluation tags as the saved model will.
-
-    Args:
-        model: Prepared for mixed precision, or not; under FSDP and DeepSpeed, which have their own way, it stays as is.
-    """
-    wrapped, original = (model.__dict__.get(name) for name in ("forward", "_original_forward"))
-    if wrapped is None or original is None:
-        yield
-        return
-    model.forward = original
-    try:
-        yield
-    finally:
-        model.forward = wrapped
 
 
 def _packing_pays(args: TaggingArguments, model: nn.Module) -> bool:
