@@ -1,31 +1,162 @@
-"""Files that appear whole: written beside their place, then renamed into it."""
+"""Files that appear whole: written beside their place, synced, then renamed into it."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import json
+import math
 import os
-from collections.abc import Iterator
+import secrets
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TextIO
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, TextIO
+
+from hf_tagging.errors import OutputError
+
+PARTIAL = ".partial"  # the end of the name of a file that is being written
 
 
 @contextmanager
-def whole_file(path: str | Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """Opens a text file that takes its name only when it is complete.
+def whole_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path to fill, and rename it to `path` once it is complete.
 
-    Whatever ends the block early, Ctrl-C included, leaves the old file as it was and no trace of the new one.
+    For writers that open a file by its name; others use `whole_file`. The temporary file is new, has a name that cannot
+    be guessed, and is synced to disk before it is renamed. Anything that ends the block early, Ctrl-C included, leaves
+    the old file as it was and removes the new one. A symbolic link stays one: the file that it leads to is replaced.
 
     Args:
-        path: The file; its folder is made if needed.
-        encoding: Of the text.
+        path: The file; its folder is created if needed. Permissions are those of the file that is replaced, else those
+            that the umask gives.
+
+    Raises:
+        OutputError: If `path` is a folder, a device, a pipe or a link that leads to itself. Nothing is written.
+        OSError: As the system raises it.
     """
-    target = Path(path)
+    target = destination(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}{PARTIAL}")
+    _create(partial, like=target)
     try:
-        with open(partial, "w", encoding=encoding, newline="\n") as handle:
-            yield handle
+        yield partial
+        sync(partial)
         os.replace(partial, target)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    sync(target.parent)
+
+
+@contextmanager
+def whole_file(path: str | Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """Open a text file that takes its name only when it is complete; see `whole_path`.
+
+    Args:
+        path: The file; its folder is created if needed.
+        encoding: Encoding of the text.
+
+    Raises:
+        OutputError: If `path` is not a place for a regular file.
+        OSError: As the system raises it.
+    """
+    with whole_path(path) as partial, open(partial, "w", encoding=encoding, newline="\n") as handle:
+        yield handle
+
+
+def write_json(path: str | Path, content: Any, *, default: Callable[[Any], Any] | None = str) -> None:
+    """Write strict JSON, whole; see `json_text` and `whole_file`."""
+    text = json_text(content, default=default)  # before the file is opened: what cannot be written leaves no trace
+    with whole_file(path) as file:
+        file.write(text + "\n")
+
+
+def json_text(content: Any, *, indent: int | None = 2, default: Callable[[Any], Any] | None = None) -> str:
+    """Return strict JSON (RFC 8259), in which NaN and infinity, which it cannot hold, are null.
+
+    Args:
+        content: Mappings, sequences, strings, numbers, booleans and None.
+        indent: Spaces per level; None: one line.
+        default: Converts anything else, as in `json.dumps`.
+    """
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+
+
+def destination(path: str | Path) -> Path:
+    """Return the file that a write to `path` replaces, symbolic links followed.
+
+    Raises:
+        OutputError: If there is something else than a regular file.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return target
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}).") from error
+    if stat.S_ISREG(mode):
+        return target
+    kind = next((name for test, name in _KINDS if test(mode)), "a device")
+    raise OutputError(f"{path}: is {kind}, not a file, and is left as it is. Give the name of a file.")
+
+
+def inside(folder: str | Path, name: str) -> Path | None:
+    """Return the path of `name` in `folder`, or None if it is not a relative name that stays inside.
+
+    Names that come out of a file (a record, a manifest, an archive) are not to be trusted: no absolute name, no ``..``,
+    no drive, and no subfolder that is a link to the outside. The last part may be a link, as in the cache of the Hub;
+    removing it removes the link.
+
+    Args:
+        folder: The folder.
+        name: A name with ``/`` between its parts.
+    """
+    parts = PurePosixPath(name).parts
+    windows = PureWindowsPath(name)
+    if not parts or "\0" in name or ".." in {*parts, *windows.parts} or parts[0] == "/" or windows.anchor:
+        return None
+    root, path = Path(folder), Path(folder, *parts)
+    return path if path.parent.resolve().is_relative_to(root.resolve()) else None
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of files, is on disk.
+
+    Raises:
+        OSError: If the disk is full or failing. A file system that has no such call is not waited for.
+    """
+    if path.is_dir() and os.name == "nt":  # which opens no folders
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISLNK, "a link that leads to itself"),
+)
+
+
+def _create(path: Path, *, like: Path) -> None:
+    """Create an empty file that was not there, with the permissions of another one if that exists."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    with contextlib.suppress(FileNotFoundError):
+        os.chmod(path, stat.S_IMODE(like.stat().st_mode))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {_finite(key): _finite(value) for key, value in content.items()}
+    return [_finite(item) for item in content] if isinstance(content, list | tuple) else content

@@ -1,0 +1,120 @@
+"""Files appear whole, links stay links, devices stay devices, and names from a file lead nowhere else."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from hf_tagging.atomic import inside, json_text, whole_file, whole_path, write_json
+from hf_tagging.errors import OutputError
+
+
+def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def interrupted():
+        with whole_file(target) as file:
+            file.write("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path):
+    real, link = tmp_path / "store" / "real.txt", tmp_path / "link.txt"
+    real.parent.mkdir()
+    real.write_text("old")
+    link.symlink_to(real)
+    with whole_file(link) as file:
+        file.write("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert os.listdir(real.parent) == ["real.txt"]
+
+
+def test_a_link_to_what_is_not_there_yet_is_filled(tmp_path):
+    link = tmp_path / "link.txt"
+    link.symlink_to(tmp_path / "real.txt")
+    write_json(link, {"a": 1})
+    assert link.is_symlink()
+    assert json.loads((tmp_path / "real.txt").read_text()) == {"a": 1}
+
+
+def test_planted_links_at_the_temporary_name_are_not_followed(tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    monkeypatch.setattr("hf_tagging.atomic.secrets.token_hex", lambda size: "guessed")
+    planted = tmp_path / ".a.txt.guessed.partial"
+    planted.symlink_to(victim)
+    with pytest.raises(FileExistsError), whole_file(tmp_path / "a.txt") as file:
+        file.write("new")
+    assert victim.read_text() == "precious"
+    assert planted.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda path: path.mkdir(), "a folder"),
+        (os.mkfifo, "a pipe"),
+        (lambda path: path.symlink_to("/dev/null"), "a device"),
+        (lambda path: path.symlink_to(path), "a link that leads to itself"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_and_left(tmp_path, make, kind):
+    target = tmp_path / "out"
+    make(target)
+    before = os.lstat(target)
+    with pytest.raises(OutputError, match=kind), whole_path(target):
+        raise AssertionError("nothing is to be written")
+    assert os.lstat(target).st_ino == before.st_ino
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_permissions_follow_the_umask_or_the_file_that_was_there(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with whole_file(tmp_path / "new.txt") as file:
+            file.write("x")
+        (tmp_path / "own.txt").write_text("x")
+        (tmp_path / "own.txt").chmod(0o640)
+        with whole_file(tmp_path / "own.txt") as file:
+            file.write("y")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new.txt").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "own.txt").stat().st_mode) == 0o640
+
+
+def test_json_is_strict():
+    text = json_text({"loss": float("nan"), "rates": (float("inf"), 0.5), "é": [None, True, "NaN"]}, indent=None)
+    assert text == '{"loss": null, "rates": [null, 0.5], "é": [null, true, "NaN"]}'
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()}, default=None)
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "predictions/test.conll", "a/b/c", "..data", "link.bin"])
+def test_names_inside(tmp_path, name):
+    (tmp_path / "link.bin").symlink_to("/etc/hostname")  # as the Hub's cache has them: its removal removes the link
+    assert inside(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/../../x", "/etc/passwd", "out/x", "C:\\x", "..\\x", "\\x", "a\0b"]
+)
+def test_names_outside(tmp_path, name):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "out").symlink_to(tmp_path)
+    assert inside(folder, name) is None
