@@ -11,6 +11,7 @@ from hf_tagging.cli import about, handing_on, recipes, taggers
 from hf_tagging.cli.answers import print_json
 from hf_tagging.cli.command import Command
 from hf_tagging.console import plain_errors, quiet_end_of_pipe
+from hf_tagging.secrets import masked
 
 COMMANDS: tuple[Command, ...] = (*recipes.COMMANDS, *taggers.COMMANDS, *handing_on.COMMANDS, *about.COMMANDS)
 _START = """a first run, without a hub:
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, flags = parser.parse_known_args(argv)
     command: Command = args.command
     if flags and not command.takes_flags:
-        args.parser.error(f"unrecognized arguments: {' '.join(flags)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(masked(flags))}")
     args.flags = flags
     with plain_errors(interrupted=command.interrupted), quiet_end_of_pipe():
         _answer(command, args)

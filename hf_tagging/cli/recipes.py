@@ -29,6 +29,7 @@ from hf_tagging.cli.shipped import (
 )
 from hf_tagging.console import GO_ON, writing_to
 from hf_tagging.errors import ConfigError, OutputError
+from hf_tagging.secrets import by_environment, masked
 
 _SHORT = {"pos": "pos_bert", "ner": "ner_bert"}
 _COMPARE = "compare"
@@ -185,7 +186,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 def _train(args: argparse.Namespace) -> None:
     config = existing_file(args.config, kinds=[CONFIG])
     recipe = _recipe_file(args.recipe, config)
-    asked = [str(recipe), "--config", str(config), *args.flags]
+    flags, secrets = by_environment(args.flags)
+    asked = [str(recipe), "--config", str(config), *flags]
     if recipe.stem == _COMPARE:
         if args.accelerate_config:
             raise ConfigError("--accelerate_config: a comparison starts its runs itself; give `launcher:` in its file.")
@@ -195,10 +197,12 @@ def _train(args: argparse.Namespace) -> None:
         _check_accelerate(accelerate)
         asked = ["--config_file", str(accelerate), *asked]
     if args.dry_run:
+        asked = [*asked[: len(asked) - len(flags)], *masked(args.flags)]  # what a person would type
         print(shlex.join([*(["python"] if recipe.stem == _COMPARE else ["accelerate", "launch"]), *asked]))
         return
     from hf_tagging.cli.launching import launch, run_script
 
+    os.environ |= secrets
     raise SystemExit(run_script(asked) if recipe.stem == _COMPARE else launch(asked))
 
 

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import yaml
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError
+from hf_tagging.secrets import by_environment
 from hf_tagging.training.flags import did_you_mean, plain_value, read_flags
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.parsing import RunArguments, parse_arguments
@@ -51,8 +52,9 @@ class Job:
         seed: Of its weights.
         fold: That it tests on.
         folder: Where it goes.
-        command: The command line.
+        command: The command line, without a token.
         arguments: What its `run.json` will hold.
+        secrets: Variables that its process gets beside those of this one.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Job:
     folder: Path
     command: tuple[str, ...]
     arguments: dict[str, Any]
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return f"{self.name}, seed {self.seed}" + ("" if self.fold is None else f", fold {self.fold}")
@@ -231,7 +234,8 @@ class _Reader:
         cut = [] if fold is None else ["--folds", str(self.folds), "--fold", str(fold)]
         ours = ["--seed", str(seed), *cut, "--output_dir", str(folder), "--resume"]
         arguments = json.loads(json.dumps(parsed.as_dict(), default=str)) | {"seed": seed, "fold": fold}
-        return Job(name, seed, fold, folder, (*self.launcher, recipe, *flags, *ours), arguments)
+        words, secrets = by_environment([*flags, *ours])
+        return Job(name, seed, fold, folder, (*self.launcher, recipe, *words), arguments, secrets)
 
     def _refuse(self, place: str, arguments: Iterable[str]) -> None:
         for name in arguments:

@@ -123,7 +123,7 @@ def _compare(plan: Plan, failures: dict[Path, str]) -> Comparison:
 
 def _start(job: Job, parallel: int) -> _Process:
     """Starts a run in a session of its own, so that it can be ended with all that it starts."""
-    environment = dict(os.environ)
+    environment = os.environ | job.secrets
     if parallel > 1:  # otherwise each would take all cores
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // parallel)))
     job.log.parent.mkdir(parents=True, exist_ok=True)

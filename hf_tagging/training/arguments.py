@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import IntervalStrategy, TrainingArguments
@@ -16,6 +16,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from hf_tagging.data.splitting import CUTS, HoldOut
 from hf_tagging.errors import ConfigError
+from hf_tagging.secrets import is_secret
 from hf_tagging.training.environment import computes_bfloat16
 
 # Subwords per batch. A CPU gains little by more (1,536 train a tenth faster in bfloat16, at half as many steps); an
@@ -293,6 +294,7 @@ class TaggingArguments(TrainingArguments):
             problems.append(f"num_train_epochs: {self.num_train_epochs} is not above 0")
         problems += [*self._batching_problems(), *_tracker_problems(self.report_to)]
         _raise(problems)
+        self.hub_token = self.hub_token or None  # an empty one is that of the environment
         self._choose_precision()
         windows = self.per_device_train_batch_size
         self.per_device_train_batch_size = windows or 1  # DeepSpeed's configuration copies it and wants a number
@@ -300,6 +302,10 @@ class TaggingArguments(TrainingArguments):
         self.per_device_train_batch_size = windows
         if not windows and self.tokens_per_batch is None:
             self.tokens_per_batch = CPU_TOKENS if self.device.type == "cpu" else ACCELERATOR_TOKENS
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled, `training_args.bin` of every checkpoint among it: all but tokens."""
+        return {name: None if is_secret(name) else value for name, value in vars(self).items()}
 
     def _batching_problems(self) -> Iterator[str]:
         """What is wrong with the arguments that say how windows become batches."""

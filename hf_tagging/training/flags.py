@@ -142,23 +142,6 @@ def read_flags(argv: list[str]) -> tuple[list[Given], list[str]]:
     return flags, problems
 
 
-def is_secret(name: str) -> bool:
-    """Whether the value of an argument, ``hub_token`` or ``--hub-token``, is to be shown nowhere."""
-    return name.replace("-", "_").endswith("_token")
-
-
-def masked(argv: Sequence[str]) -> list[str]:
-    """A command line without the values of secrets."""
-    shown: list[str] = []
-    hide = False
-    for word in argv:
-        name, equals, _ = word.partition("=")
-        secret = name.startswith("--") and is_secret(name)
-        shown.append(f"{name}=***" if secret and equals else "***" if hide else word)
-        hide = secret and not equals
-    return shown
-
-
 def _read_yaml(paths: list[str]) -> tuple[list[Given], list[str]]:
     """Reads one YAML mapping with the line of every key; nested values become JSON, as TrainingArguments takes them."""
     if len(paths) != 1:

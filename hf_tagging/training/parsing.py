@@ -11,6 +11,7 @@ from typing import Any
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.schema import SCHEMES, TagSchema
+from hf_tagging.secrets import is_secret
 from hf_tagging.training.arguments import (
     CRF_LEARNING_RATE,
     LORA_LEARNING_RATE,
@@ -19,7 +20,7 @@ from hf_tagging.training.arguments import (
     TaggingArguments,
 )
 from hf_tagging.training.baseline_arguments import PARTS, BaselineArguments, useless
-from hf_tagging.training.flags import build, did_you_mean, is_secret, make_parser, read_values, refuse
+from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
 
 _LOADING = (
     "train_file", "validation_file", "test_file", "tokens_column", "tags_column", "separator", "sentence_start",

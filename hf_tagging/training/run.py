@@ -31,6 +31,7 @@ from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
+from hf_tagging.secrets import masked
 from hf_tagging.training.callbacks import stopped_early
 from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.environment import (
@@ -43,7 +44,6 @@ from hf_tagging.training.environment import (
     use_cores,
     versions,
 )
-from hf_tagging.training.flags import masked
 from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.parsing import RunArguments
 from hf_tagging.training.pushing import prepare_repository
