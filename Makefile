@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 RUN    := runs/quickstart-pos
 export TEXT ?= Jordan will book a table in May because the chef from Lisbon loves her book.
 
-.PHONY: install quickstart test lint bench browser docs wheel-test clean
+.PHONY: install quickstart test fuzz lint bench browser docs wheel-test clean
 
 install: $(STAMP)
 
@@ -35,6 +35,11 @@ lint: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+
+# Random files and settings, damaged checkpoints, killed runs: minutes, and not part of `make test`, which has a share.
+# Another seed, other input: make fuzz FUZZ="--seed 1"
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz all $(FUZZ)
 
 # Chromium for the tests of pages, from the system's packages; where it is missing those tests are skipped.
 browser:
