@@ -2,20 +2,21 @@
 
 from typing import Any
 
+from hf_tagging.evaluation.error_kinds import KINDS
+
 TYPES = ("MISC", "ORG", "LOC", "PER")
-EXPLAIN = {
-    "missed": ("missed", "An entity of the data, and the model found none there."),
-    "spurious": ("spurious", "The model found an entity where the data has none."),
-    "type": ("wrong type", "The right words, but another type."),
-    "boundary": ("wrong boundary", "The right type, but a word too many or too few."),
-    "both": ("wrong type and boundary", "Some words in common, and another type."),
-}
 
 
 def sentence(number: int, text: str, gold: list, predicted: list, errors: list) -> dict[str, Any]:
-    """A wrong sentence; errors are (kind, start, end, gold, predicted)."""
-    names = ("kind", "start", "end", "gold", "predicted")
-    made = [dict(zip(names, error, strict=True)) for error in errors]
+    """A wrong sentence; errors are (kind, place among the gold spans or None, place among the predicted or None)."""
+    made = [
+        {
+            "kind": kind,
+            "gold": None if one is None else gold[one],
+            "predicted": None if other is None else predicted[other],
+        }
+        for kind, one, other in errors
+    ]
     return {"number": number, "words": text.split(), "gold": gold, "predicted": predicted, "errors": made}
 
 
@@ -25,36 +26,36 @@ SENTENCES = [
         "The Lantern Prize went to Mira Holt of Westmoor .",
         [[1, 3, "MISC"], [5, 7, "PER"], [8, 9, "LOC"]],
         [[5, 7, "PER"], [8, 9, "LOC"]],
-        [("missed", 1, 3, "MISC", None)],
+        [("missed", 0, None)],
     ),
     sentence(
         8,
         "Orchard Rail said on Monday that Greyfield would get a new station .",
         [[0, 2, "ORG"], [6, 7, "LOC"]],
         [[0, 2, "ORG"], [6, 7, "ORG"]],
-        [("type", 6, 7, "LOC", "ORG")],
+        [("type", 1, 1)],
     ),
     sentence(
         15,
         "She sang two Arvonian songs at the Festival of Small Boats .",
         [[3, 4, "MISC"], [7, 11, "MISC"]],
         [[3, 4, "LOC"], [10, 11, "MISC"]],
-        [("type", 3, 4, "MISC", "LOC"), ("boundary", 7, 11, "MISC", "MISC")],
+        [("type", 0, 0), ("boundary", 1, 1)],
     ),
-    sentence(21, "May is late this year .", [], [[0, 1, "PER"]], [("spurious", 0, 1, None, "PER")]),
+    sentence(21, "May is late this year .", [], [[0, 1, "PER"]], [("spurious", None, 0)]),
     sentence(
         34,
         "Bank of Tolland shares fell after Dr. Ines Varga left .",
         [[0, 3, "ORG"], [7, 9, "PER"]],
         [[2, 3, "LOC"], [7, 9, "PER"]],
-        [("both", 0, 3, "ORG", "LOC")],
+        [("both", 0, 0)],
     ),
     sentence(
         40,
         "Nobody in Quill read the Quill Weekly .",
         [[2, 3, "LOC"], [5, 7, "MISC"]],
         [[2, 3, "LOC"], [5, 7, "ORG"]],
-        [("type", 5, 7, "MISC", "ORG")],
+        [("type", 1, 1)],
     ),
 ]
 
@@ -90,7 +91,7 @@ def ner_analysis(**changes: Any) -> dict[str, Any]:
             group("Entity length", lengths),
             {"title": "Words seen in training", "missing": "predictions/seen.json is not there."},
         ],
-        "errors": [error_row(kind, count) for kind, count in zip(EXPLAIN, (1, 1, 3, 1, 1), strict=True)],
+        "errors": [error_row(kind, count) for kind, count in zip(KINDS, (1, 1, 3, 1, 1, 0, 0), strict=True)],
         "examples": {"sentences": SENTENCES, "left_out": 0},
         "suspects": {
             "rows": [
@@ -118,7 +119,7 @@ def pos_analysis(tags: int = 45, sentences: int = 120) -> dict[str, Any]:
     for i in range(sentences):
         gold, predicted = names[i % min(tags, 3)], names[(i + 1) % tags]
         spans = [[[1, 2, gold]], [[1, 2, predicted]]]
-        made.append(sentence(i + 1, f"Word{i} stands beside another one", *spans, [("tag", 1, 2, gold, predicted)]))
+        made.append(sentence(i + 1, f"Word{i} stands beside another one", *spans, [("tag", 0, 0)]))
     few = names[:25]
     counts = [[990 if i == j else (i * j) % 4 for j in range(len(few))] for i in range(len(few))]
     return ner_analysis(
@@ -131,7 +132,7 @@ def pos_analysis(tags: int = 45, sentences: int = 120) -> dict[str, Any]:
         headline=[{"name": "Accuracy", "value": 0.9345, "low": 0.93, "high": 0.939}],
         tags=rows,
         confusion={"tags": few, "counts": counts, "left_out": tags - len(few)},
-        errors=[{"kind": "tag", "name": "wrong tag", "count": sentences, "share": 1.0, "explain": "Another tag."}],
+        errors=[{"kind": "tag", "name": "wrong tag", "count": sentences, "share": 1.0, "explain": ""}],
         examples={"sentences": made, "left_out": 0},
         suspects={"missing": "This needs cleanlab."},
         calibration={"missing": "The tagger gives no probabilities."},
@@ -148,7 +149,7 @@ def flawless_analysis() -> dict[str, Any]:
         headline=[{"name": "F1", "value": 1.0, "low": None, "high": None}],
         tags=[tag_row("PER", 1, 1, 1)],
         confusion={"tags": ["PER", "O"], "counts": [[1, 0], [0, 0]], "left_out": 0},
-        errors=[error_row(kind, 0, 1) for kind in EXPLAIN],
+        errors=[error_row(kind, 0, 1) for kind in KINDS],
         examples={"sentences": [], "left_out": 0},
         suspects={"rows": [], "method": "By the quality of the tag."},
         groups=[],
@@ -165,8 +166,10 @@ def tag_row(tag: str, gold: int, predicted: int, correct: int) -> dict[str, Any]
 
 
 def error_row(kind: str, count: int, total: int = 7) -> dict[str, Any]:
-    name, explain = EXPLAIN[kind]
-    return {"kind": kind, "name": name, "count": count, "share": count / total, "explain": explain}
+    name, explain = KINDS[kind]
+    sides = {"gold": 0 if kind in ("spurious", "split") else count}
+    sides["predicted"] = 0 if kind in ("missed", "merged") else count
+    return {"kind": kind, "name": name, "count": count, "share": count / total, **sides, "explain": explain}
 
 
 def filled(place: int, words: int) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import DataError
@@ -53,6 +55,19 @@ def random_answers(task, sentences=200, seed=0, inventory=None):
     return Answers(task, words, gold, predicted)
 
 
+TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "E-LOC", "S-PER"])
+
+
+def two_taggings(length):
+    """Gold and predicted tags of one sentence."""
+    return st.tuples(*[st.lists(TAGS, min_size=length, max_size=length)] * 2)
+
+
+def words_of(spans):
+    """The words of each entity, as sentence and place."""
+    return [{(n, i) for i in range(start, end)} for n, start, end, _ in spans.rows.tolist()]
+
+
 def group(analysis, title):
     return next(found for found in analysis["groups"] if found["title"] == title)
 
@@ -73,14 +88,22 @@ class TestErrorKinds:
             ("P P~ .", ". . P", [("missed", 0, -1), ("spurious", -1, 0)]),
             ("P . .", ". . .", [("missed", 0, -1)]),
             (". . .", ". L .", [("spurious", -1, 0)]),
-            # One of two words taken for the whole: the larger part answers, the rest was made up.
-            ("P P~ P~", "P P~ L", [("boundary", 0, 0), ("spurious", -1, 1)]),
-            ("P P~ P~", "L P P~", [("spurious", -1, 0), ("boundary", 0, 1)]),
+            # Cut into two: the larger part answers, the other is what is left of the split.
+            ("P P~ P~", "P P~ L", [("boundary", 0, 0), ("split", 0, 1)]),
+            ("P P~ P~", "L P P~", [("split", 0, 0), ("boundary", 0, 1)]),
             # Halves of the same size: the one of the right type answers, then the first.
-            ("P P~ P~ P~", "L L~ P P~", [("spurious", -1, 0), ("boundary", 0, 1)]),
-            ("P P~ P~ P~", "L L~ G G~", [("both", 0, 0), ("spurious", -1, 1)]),
-            # Two taken for one: the one that shares more words is found, the other missed.
-            ("P L L~", "L L~ L~", [("missed", 0, -1), ("boundary", 1, 0)]),
+            ("P P~ P~ P~", "L L~ P P~", [("split", 0, 0), ("boundary", 0, 1)]),
+            ("P P~ P~ P~", "L L~ G G~", [("both", 0, 0), ("split", 0, 1)]),
+            ("P P~ P~", "L P G", [("split", 0, 0), ("boundary", 0, 1), ("split", 0, 2)]),
+            # Two taken for one: the one that shares more words is answered, the other was merged into it.
+            ("P L L~", "L L~ L~", [("merged", 0, 0), ("boundary", 1, 0)]),
+            ("G P P~", "P P~ P~", [("merged", 0, 0), ("boundary", 1, 0)]),
+            # An entity shifted by a word overlaps two: each is beside the one with which it shares most.
+            ("P P~ L L~ .", ". P P~ L L~", [("boundary", 0, 0), ("boundary", 1, 1)]),
+            ("P P~ P~ L", ". P P~ P~", [("boundary", 0, 0), ("merged", 1, 0)]),
+            ("P L L~ L~", "G G~ G~ L", [("merged", 0, 0), ("both", 1, 0), ("split", 1, 1)]),
+            # Beside each other, without a word in common: missed and made up.
+            ("P . . .", ". P . .", [("missed", 0, -1), ("spurious", -1, 0)]),
             # What is right is never given to another.
             ("P P~ L", "P P~ L", [("right", 0, 0), ("right", 1, 1)]),
         ],
@@ -94,18 +117,43 @@ class TestErrorKinds:
         pairs = pair_entities(ner((". P", ". ."), ("P .", "L ."), (". .", ". P")))
         assert pairs.kind.tolist() == ["missed", "type", "spurious"]
 
-    def test_every_entity_is_in_one_pair(self):
+    @given(st.lists(st.integers(0, 12).flatmap(two_taggings), min_size=1, max_size=4))
+    def test_every_entity_is_counted_in_one_kind_and_only_what_meets_none_is_missed_or_spurious(self, sides):
+        words = [[f"w{i}" for i in range(len(gold))] for gold, _ in sides]
+        answers = Answers("ner", words, *map(list, zip(*sides, strict=True)))
+        pairs, analysis = pair_entities(answers), analyse(answers)
+        rows = analysis["errors"]
+
+        assert sorted(pairs.gold[pairs.counts_gold]) == list(range(len(answers.gold_spans)))
+        assert sorted(pairs.predicted[pairs.counts_predicted]) == list(range(len(answers.predicted_spans)))
+        right = np.count_nonzero(pairs.kind == "right")
+        counted = [right + sum(row[side] for row in rows) for side in ("gold", "predicted")]
+        assert counted == [len(answers.gold_spans), len(answers.predicted_spans)]
+        _, precision, recall = (row["value"] for row in analysis["headline"])
+        assert [precision, recall] == [
+            right / counted[1] if counted[1] else 0.0,
+            right / counted[0] if counted[0] else 0.0,
+        ]
+        assert sum(row["count"] for row in rows) == np.count_nonzero(pairs.kind != "right")
+        gold, predicted = words_of(answers.gold_spans), words_of(answers.predicted_spans)
+        for one, other, kind in zip(pairs.gold, pairs.predicted, pairs.kind, strict=True):
+            assert (kind == "missed") == (one >= 0 and gold[one].isdisjoint(set().union(*predicted)))
+            assert (kind == "spurious") == (other >= 0 and predicted[other].isdisjoint(set().union(*gold)))
+            assert kind in ("missed", "spurious") or gold[one] & predicted[other]
+
+    def test_the_kinds_add_up_to_the_figures_of_the_metric(self):
         answers = random_answers("ner")
-        pairs, counts = pair_entities(answers), answers.counts.values.sum(0)
-        assert sorted(pairs.gold[pairs.gold >= 0]) == list(range(counts[2]))
-        assert sorted(pairs.predicted[pairs.predicted >= 0]) == list(range(counts[1]))
-        assert np.count_nonzero(pairs.kind == "right") == counts[0]
-        assert {"right", "type", "boundary", "both", "missed", "spurious"} == set(pairs.kind)
+        scores = EntityMetric(scheme="BIOES").compute(predictions=answers.predicted, references=answers.gold)
+        rows = analyse(answers)["errors"]
+        assert all(row["count"] for row in rows)
+        right = scores["recall"] * scores["support"]
+        assert right + sum(row["gold"] for row in rows) == pytest.approx(scores["support"])
+        assert right / (right + sum(row["predicted"] for row in rows)) == pytest.approx(scores["precision"])
 
     def test_have_a_name_and_an_explanation(self):
         rows = analyse(ner(("P .", "L .")))["errors"]
         assert [row["name"] for row in rows] == [
-            "missed", "spurious", "wrong type", "wrong boundary", "wrong type and boundary",
+            "missed", "spurious", "wrong type", "wrong boundary", "wrong type and boundary", "split", "merged",
         ]  # fmt: skip
         assert rows[2]["explain"] == "The right words, but another type."
 
@@ -117,6 +165,8 @@ class TestErrorKinds:
             ("type", 1, 1 / 3),
             ("boundary", 1, 1 / 3),
             ("both", 0, 0.0),
+            ("split", 0, 0.0),
+            ("merged", 0, 0.0),
         ]
 
     def test_plain_tags_have_one_kind(self):
@@ -294,8 +344,8 @@ class TestExamples:
                     "gold": [[0, 2, "PER"], [3, 4, "LOC"]],
                     "predicted": [[0, 1, "PER"], [2, 3, "ORG"], [3, 4, "LOC"]],
                     "errors": [
-                        {"kind": "boundary", "start": 0, "end": 2, "gold": "PER", "predicted": "PER"},
-                        {"kind": "spurious", "start": 2, "end": 3, "gold": None, "predicted": "ORG"},
+                        {"kind": "boundary", "gold": [0, 2, "PER"], "predicted": [0, 1, "PER"]},
+                        {"kind": "spurious", "gold": None, "predicted": [2, 3, "ORG"]},
                     ],
                 }
             ],
@@ -305,7 +355,7 @@ class TestExamples:
     def test_plain_tags_show_the_wrong_words(self):
         (found,) = analyse(pos(("DT", "DT"), ("DT NN VB", "DT DT VB")))["examples"]["sentences"]
         assert (found["number"], found["gold"], found["predicted"]) == (2, [[1, 2, "NN"]], [[1, 2, "DT"]])
-        assert found["errors"] == [{"kind": "tag", "start": 1, "end": 2, "gold": "NN", "predicted": "DT"}]
+        assert found["errors"] == [{"kind": "tag", "gold": [1, 2, "NN"], "predicted": [1, 2, "DT"]}]
 
     def test_too_many_are_thinned_out_evenly(self):
         answers = pos(*[("DT NN", "DT DT")] * 1000)

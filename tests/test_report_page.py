@@ -17,6 +17,8 @@ from browser import browser  # noqa: F401
 from playwright.sync_api import Browser, Page
 from report_analyses import SENTENCES, flawless_analysis, ner_analysis, pos_analysis, sentence, tag_row
 
+from hf_tagging.evaluation.analysis import analyse
+from hf_tagging.evaluation.answers import Answers
 from hf_tagging.publishing.report_figures import curve, reliability, shade, ticks
 from hf_tagging.publishing.report_page import MOST_BYTES, MOST_ROWS, report_page
 
@@ -49,10 +51,10 @@ def hostile_analysis() -> dict[str, Any]:
         confusion={"tags": [ATTACK, "LOC", "O"], "counts": [[0, 1, 0], [0, 1, 0], [0, 0, 0]], "left_out": 0},
         examples={
             "sentences": [
-                sentence(1, words, [[0, 1, ATTACK]], [[0, 1, "LOC"]], [("type", 0, 1, ATTACK, "LOC")]),
-                sentence(2, HEBREW, [[2, 3, "LOC"]], [], [("missed", 2, 3, "LOC", None)]),
-                sentence(3, "x" * 9000 + " is long", [[0, 1, "LOC"]], [], [("missed", 0, 1, "LOC", None)]),
-                sentence(4, "evil\u202eword", [[0, 1, "LOC"]], [], [("missed", 0, 1, "LOC", None)])
+                sentence(1, words, [[0, 1, ATTACK]], [[0, 1, "LOC"]], [("type", 0, 0)]),
+                sentence(2, HEBREW, [[2, 3, "LOC"]], [], [("missed", 0, None)]),
+                sentence(3, "x" * 9000 + " is long", [[0, 1, "LOC"]], [], [("missed", 0, None)]),
+                sentence(4, "evil\u202eword", [[0, 1, "LOC"]], [], [("missed", 0, None)])
                 | {"words": ["evil\u202eword", "", "\u200b", "\ud800", "a\u2028b"]},
             ],
             "left_out": 0,
@@ -60,6 +62,14 @@ def hostile_analysis() -> dict[str, Any]:
         suspects={"missing": ATTACK},
         calibration={"missing": ATTACK},
     )
+
+
+def club_and_person() -> dict[str, Any]:
+    """Two entities that the model merged into one, two of a type among them, and one that it split into two."""
+    words = ["Chelsea", "Marek", "Nowak", "met", "Anna", "Ida", "Holt", "in", "New", "Tolland", "."]
+    gold = ["B-ORG", "B-PER", "I-PER", "O", "B-PER", "B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O"]
+    predicted = ["B-PER", "I-PER", "I-PER", "O", "B-PER", "I-PER", "I-PER", "O", "B-MISC", "B-LOC", "O"]
+    return analyse(Answers("ner", [words], [gold], [predicted]), name="tiny-tagger", scheme="IOB2")
 
 
 # What the page says
@@ -78,6 +88,22 @@ def test_the_top_names_the_worst_tag_the_commonest_error_and_three_examples() ->
     assert re.findall(r"Sentence (\d+)", top) == ["15", "3", "40"]  # of different kinds
     assert "missed: “Lantern Prize”, gold MISC, predicted no entity" in top
     assert "wrong boundary: gold MISC “Festival of Small Boats”, predicted MISC “Boats”" in top
+
+
+def test_what_was_split_or_merged_is_neither_missed_nor_where_the_data_has_none() -> None:
+    text = text_of(report_page(club_and_person()))
+
+    assert "merged: gold ORG “Chelsea”, predicted PER “Chelsea Marek Nowak”" in text
+    assert "wrong boundary: gold PER “Marek Nowak”, predicted PER “Chelsea Marek Nowak”" in text
+    assert "merged: gold PER “Anna”, predicted PER “Anna Ida Holt”" in text
+    assert "wrong boundary: gold PER “Ida Holt”, predicted PER “Anna Ida Holt”" in text
+    assert "wrong boundary: gold LOC “New Tolland”, predicted LOC “Tolland”" in text
+    assert "split: gold LOC “New Tolland”, predicted MISC “New”" in text
+    assert "no entity," not in text
+    assert (
+        "Each entity is counted once: 5 entities in the data = 0 right + 3 wrong boundary + 2 merged; "
+        "4 entities predicted = 0 right + 3 wrong boundary + 1 split." in text
+    )
 
 
 def test_plain_tags_have_their_commonest_confusion_at_the_top() -> None:
@@ -185,7 +211,7 @@ def test_words_that_cannot_be_seen_are_spelled_out() -> None:
 
 
 def test_joiners_stay_in_the_words_that_need_them() -> None:
-    made = sentence(1, "می\u200cروم", [[0, 1, "LOC"]], [], [("missed", 0, 1, "LOC", None)])
+    made = sentence(1, "می\u200cروم", [[0, 1, "LOC"]], [], [("missed", 0, None)])
     page = report_page(ner_analysis(examples={"sentences": [made], "left_out": 0}))
 
     assert data_of(page)["sentences"][0]["words"] == ["می\u200cروم"]
@@ -326,11 +352,12 @@ def test_the_first_wrong_sentence_shows_gold_and_predicted(opened: Any) -> None:
     assert not report.page.locator(".listed").is_visible()
 
 
-def test_the_script_and_the_template_say_the_same_of_every_sentence(opened: Any) -> None:
+@pytest.mark.parametrize("make", [ner_analysis, club_and_person])
+def test_the_script_and_the_template_say_the_same_of_every_sentence(opened: Any, make: Any) -> None:
     """Two hands write a sentence, one for JavaScript and one for paper; they must agree to the letter."""
-    report = opened(ner_analysis())
+    report = opened(make())
 
-    for number in range(len(SENTENCES)):
+    for number in range(report.page.locator(".listed ol > li").count()):
         listed = report.page.locator(".listed ol > li").nth(number)
         for part in (".words", ".said"):
             shown = report.page.locator(f"#shown {part}").evaluate_all("nodes => nodes.map(node => node.innerHTML)")

@@ -56,13 +56,12 @@ def analyse(
         ``headline``: figures with 95 % intervals, bootstrapped over sentences (None of fewer than ten);
         ``tags``: tags or entity types by ``cost``, the errors in which they take part;
         ``confusion``: gold in rows, predicted in columns; entities by their pairs (`pair_entities`), whatever their
-        words, with ``O`` for none;
+        words, with ``O`` for none, so that what was split or merged is in a cell for each of its parts;
         ``history``; ``calibration``; ``groups``; ``errors`` by kind; ``examples``: wrong sentences; ``suspects``:
         likely annotation errors. A part that cannot be had is ``{"missing": why}``.
     """
     entities = answers.task == "ner"
     pairs = pair_entities(answers) if entities else None
-    kinds = np.full(np.count_nonzero(~answers.right), "tag") if pairs is None else pairs.kind
     tags = _tag_rows(answers)
     return {
         "name": name,
@@ -77,7 +76,7 @@ def analyse(
         "confusion": _confusion(answers, pairs, [row["tag"] for row in tags]),
         "history": list(history),
         "groups": groups_of(answers, seen, casings),
-        "errors": error_rows(kinds, answers.task),
+        "errors": error_rows(pairs, int(np.count_nonzero(~answers.right))),
         "examples": wrong_sentences(answers, pairs),
         **_reread(answers, reading),
     }

@@ -1,4 +1,4 @@
-"""What is wrong with an entity: missed, made up, of the wrong type, of the wrong words, or of both.
+"""Kinds of errors of entities: missed, spurious, of a wrong type, of a wrong boundary, of both, split or merged.
 
 The kinds are those of the Message Understanding Conferences (Chinchor and Sundheim, 1993: MUC-5 Evaluation Metrics:
 missing, spurious, incorrect, partial), with what is incorrect or partial told apart by words and by type, as in
@@ -6,9 +6,13 @@ Nejadgholi, Fraser and de Bruijn (2020), Extensive Error Analysis and a Learning
 Recognition.
 
 Which predicted entity answers which gold one: pairs that share words are taken by the number of words they share, the
-most first; of pairs that share as many, those of one type first, then in the order of the text. An entity is in one
-pair at most. What is in none is missed (gold) or spurious (predicted). So every gold entity that is not right is in
-exactly one error, and so is every predicted one.
+most first; of pairs that share as many, those of one type first, then in the order of the text. An entity answers one
+other at most. An entity that shares words only with entities that are answered already is beside the one with which it
+shares most: a gold one was merged into that prediction, and a predicted one is what that gold entity was split into.
+Only what shares no word with any entity of the other side is missed (gold) or spurious (predicted).
+
+So every gold entity that is not right is counted in exactly one error, and so is every predicted one: a merged error
+counts a gold entity, a split one a predicted entity, and the gold or predicted entity beside it is counted in its own.
 """
 
 from __future__ import annotations
@@ -23,11 +27,13 @@ from hf_tagging.evaluation.metrics import Array
 
 RIGHT = "right"
 KINDS = {
-    "missed": ("missed", "An entity of the data, and the model found none there."),
+    "missed": ("missed", "An entity of the data, and the model found none in its words."),
     "spurious": ("spurious", "The model found an entity where the data has none."),
     "type": ("wrong type", "The right words, but another type."),
     "boundary": ("wrong boundary", "The right type, but a word too many or too few."),
     "both": ("wrong type and boundary", "Some words in common with the entity of the data, and another type."),
+    "split": ("split", "A further part of an entity of the data that the model cut into several."),
+    "merged": ("merged", "An entity of the data that the model took for part of a neighbouring one."),
 }
 WRONG_TAG = ("wrong tag", "The model gave the word another tag than the data.")
 _BY_MATCH = np.array([["both", "boundary"], ["type", RIGHT]])  # [same words, same type]
@@ -38,8 +44,9 @@ class Pairs:
     """Entities beside each other, in the order of the text.
 
     Args:
-        gold: Number of the gold entity, -1 where there is none. (pairs,)
-        predicted: Number of the predicted entity, -1 where there is none. (pairs,)
+        gold: Number of the gold entity, -1 where there is none. A split one is in several pairs. (pairs,)
+        predicted: Number of the predicted entity, -1 where there is none. What others were merged into is in several
+            pairs. (pairs,)
         kind: One of `KINDS`, or ``"right"``. (pairs,)
     """
 
@@ -47,63 +54,98 @@ class Pairs:
     predicted: Array
     kind: Array
 
+    @property
+    def counts_gold(self) -> Array:
+        """Whether a pair is the one that counts its gold entity: once for each of them. (pairs,) bool"""
+        return (self.gold >= 0) & (self.kind != "split")
+
+    @property
+    def counts_predicted(self) -> Array:
+        """Whether a pair is the one that counts its predicted entity: once for each of them. (pairs,) bool"""
+        return (self.predicted >= 0) & (self.kind != "merged")
+
 
 def pair_entities(answers: Answers) -> Pairs:
-    """Puts each gold entity beside the predicted one that answers it, by the rule in the head of this module.
+    """Put each gold entity beside the predicted one that answers it, by the rule in the head of this module.
 
     Args:
         answers: Of the task ``"ner"``.
     """
     gold, predicted = answers.gold_spans, answers.predicted_spans
-    left, right = _matched(gold, predicted, answers.bounds)
-    lone_gold = np.setdiff1d(np.arange(len(gold)), left)
-    lone_predicted = np.setdiff1d(np.arange(len(predicted)), right)
-    same_words = (gold.rows[left, 1:3] == predicted.rows[right, 1:3]).all(1).astype(int)
-    same_type = (gold.type[left] == predicted.type[right]).astype(int)
-    lone = [np.full(len(lone_gold), "missed"), np.full(len(lone_predicted), "spurious")]
-    kind = np.concatenate([_BY_MATCH[same_words, same_type], *lone])
-    ours = np.concatenate([left, lone_gold, np.full(len(lone_predicted), -1)])
-    theirs = np.concatenate([right, np.full(len(lone_gold), -1), lone_predicted])
+    left, right = _overlapping(gold, predicted, answers.bounds)
+    chosen = _matched(left, right)
+    same_words = (gold.rows[left[chosen], 1:3] == predicted.rows[right[chosen], 1:3]).all(1).astype(int)
+    same_type = (gold.type[left[chosen]] == predicted.type[right[chosen]]).astype(int)
+    merged, split = _best_of_others(left, left[chosen]), _best_of_others(right, right[chosen])
+    missed, spurious = np.setdiff1d(np.arange(len(gold)), left), np.setdiff1d(np.arange(len(predicted)), right)
+    parts = [
+        (left[chosen], right[chosen], _BY_MATCH[same_words, same_type]),
+        (left[merged], right[merged], np.full(len(merged), "merged")),
+        (left[split], right[split], np.full(len(split), "split")),
+        (missed, np.full(len(missed), -1), np.full(len(missed), "missed")),
+        (np.full(len(spurious), -1), spurious, np.full(len(spurious), "spurious")),
+    ]
+    ours, theirs, kind = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     places = [_places(spans, numbers) for spans, numbers in ((gold, ours), (predicted, theirs))]  # (pairs, 2) each
     first = np.minimum(*(place[:, 0] for place in places)), np.minimum(*(place[:, 1] for place in places))
-    order = np.lexsort((theirs, first[1], first[0]))
+    order = np.lexsort((theirs, ours, first[1], first[0]))
     return Pairs(ours[order], theirs[order], kind[order])
 
 
-def error_rows(kinds: Array, task: str) -> list[dict[str, Any]]:
-    """How many errors there are of each kind.
+def error_rows(pairs: Pairs | None, wrong_words: int = 0) -> list[dict[str, Any]]:
+    """Count the errors of each kind.
 
     Args:
-        kinds: Kind of each error; `RIGHT` is not counted. (errors,)
-        task: ``"pos"``, which has the one kind ``"tag"``, or ``"ner"``.
+        pairs: Of the entities; None for plain tags, which have the one kind ``"tag"``.
+        wrong_words: Number of words with a wrong tag, for plain tags.
 
     Returns:
-        Per kind ``kind, name, count, share, explain``; for entities all five, those that do not occur too.
+        Per kind ``kind, name, count, share, explain``; for entities all seven, those that do not occur too, with how
+        many entities of the data (``gold``) and of the model (``predicted``) each counts. With those that are right,
+        these add up to the entities that the metric counts.
     """
-    texts = {"tag": WRONG_TAG} if task == "pos" else KINDS
-    counts = {kind: int(np.count_nonzero(kinds == kind)) for kind in texts}
-    total = sum(counts.values())
-    return [
-        {"kind": kind, "name": name, "count": counts[kind], "share": counts[kind] / max(total, 1), "explain": explain}
-        for kind, (name, explain) in texts.items()
-    ]
+    if pairs is None:
+        name, explain = WRONG_TAG
+        share = 1.0 if wrong_words else 0.0
+        return [{"kind": "tag", "name": name, "count": wrong_words, "share": share, "explain": explain}]
+    total = max(int(np.count_nonzero(pairs.kind != RIGHT)), 1)
+    rows = []
+    for kind, (name, explain) in KINDS.items():
+        of_kind = pairs.kind == kind
+        count = int(np.count_nonzero(of_kind))
+        sides = {"gold": pairs.counts_gold, "predicted": pairs.counts_predicted}
+        counted = {side: int(np.count_nonzero(of_kind & counts)) for side, counts in sides.items()}
+        rows.append({"kind": kind, "name": name, "count": count, "share": count / total, **counted, "explain": explain})
+    return rows
 
 
-def _matched(gold: Spans, predicted: Spans, bounds: Array) -> tuple[Array, Array]:
-    """The numbers of the entities of each pair that shares words. (pairs,) each"""
+def _overlapping(gold: Spans, predicted: Spans, bounds: Array) -> tuple[Array, Array]:
+    """The numbers of the entities of each pair that shares words, the best pair first. (pairs,) each"""
     ours, theirs = gold.owners(bounds), predicted.owners(bounds)  # (words,)
     both = (ours >= 0) & (theirs >= 0)
     codes, shared = np.unique(ours[both] * max(len(predicted), 1) + theirs[both], return_counts=True)
     left, right = np.divmod(codes, max(len(predicted), 1))
     order = np.lexsort((right, left, gold.type[left] != predicted.type[right], -shared))
-    pairs: dict[int, int] = {}  # predicted by gold
+    return left[order], right[order]
+
+
+def _matched(left: Array, right: Array) -> Array:
+    """Places of the pairs that answer each other: each is the best of those that are left when it is taken."""
+    chosen: list[int] = []
+    given: set[int] = set()
     taken: set[int] = set()
-    for one, other in zip(left[order].tolist(), right[order].tolist(), strict=True):
-        if one not in pairs and other not in taken:
-            pairs[one] = other
+    for place, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
+        if one not in given and other not in taken:
+            given.add(one)
             taken.add(other)
-    found = np.array(sorted(pairs.items()), np.int64).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+            chosen.append(place)
+    return np.array(chosen, np.int64)
+
+
+def _best_of_others(side: Array, answered: Array) -> Array:
+    """Places of the best pair of each entity of a side that shares words but is in no pair that was taken."""
+    numbers, first = np.unique(side, return_index=True)
+    return first[~np.isin(numbers, answered)]
 
 
 def _places(spans: Spans, numbers: Array) -> Array:

@@ -28,8 +28,8 @@ def wrong_sentences(answers: Answers, pairs: Pairs | None = None, *, budget: int
 
     Returns:
         ``sentences``, each with its ``number`` in the split from 1, ``words``, ``gold`` and ``predicted`` spans
-        ``[start, end, name]`` and ``errors`` (``kind, start, end, gold, predicted``; the words of both entities); and
-        ``left_out``, how many did not fit. Of plain tags, the spans are the wrong words alone.
+        ``[start, end, name]`` and ``errors`` (``kind, gold, predicted``; each side one of the spans, or None for no
+        entity); and ``left_out``, how many did not fit. Of plain tags, the spans are the wrong words alone.
     """
     found = _wrong_words(answers) if pairs is None else _wrong_entities(answers, pairs)
     kept = [found[place] for place in fitting(list(map(_size, found)), budget)]
@@ -64,39 +64,36 @@ def _wrong_words(answers: Answers) -> list[Sentence]:
     found = []
     for number, places in wrong.items():
         gold, predicted = ([[i, i + 1, side[number][i]] for i in places] for side in (answers.gold, answers.predicted))
-        errors = [
-            {"kind": "tag", "start": one[0], "end": one[1], "gold": one[2], "predicted": other[2]}
-            for one, other in zip(gold, predicted, strict=True)
-        ]
+        errors = [{"kind": "tag", "gold": g, "predicted": p} for g, p in zip(gold, predicted, strict=True)]
         found.append(_sentence(answers, number, gold, predicted, errors))
     return found
 
 
 def _wrong_entities(answers: Answers, pairs: Pairs) -> list[Sentence]:
-    sides = [_by_sentence(answers, spans) for spans in (answers.gold_spans, answers.predicted_spans)]
+    sides = [_spans_of(answers, spans) for spans in (answers.gold_spans, answers.predicted_spans)]
+    by_sentence = [_by_sentence(*side) for side in sides]
+    (gold_in, gold), (predicted_in, predicted) = sides
     errors = defaultdict(list)
     wrong = pairs.kind != RIGHT
     for one, other, kind in zip(*(x[wrong].tolist() for x in (pairs.gold, pairs.predicted, pairs.kind)), strict=True):
-        entities = [_entity(answers, answers.gold_spans, one), _entity(answers, answers.predicted_spans, other)]
-        there = [entity for entity in entities if entity]
-        error = {"kind": kind, "start": min(e[1] for e in there), "end": max(e[2] for e in there)}
-        error |= {side: e and e[3] for side, e in zip(("gold", "predicted"), entities, strict=True)}
-        errors[there[0][0]].append(error)
-    return [_sentence(answers, n, sides[0][n], sides[1][n], errors[n]) for n in sorted(errors)]
+        error = {
+            "kind": kind,
+            "gold": None if one < 0 else gold[one],
+            "predicted": None if other < 0 else predicted[other],
+        }
+        errors[gold_in[one] if one >= 0 else predicted_in[other]].append(error)
+    return [_sentence(answers, n, by_sentence[0][n], by_sentence[1][n], errors[n]) for n in sorted(errors)]
 
 
-def _entity(answers: Answers, spans: Spans, number: int) -> tuple[int, int, int, str] | None:
-    """Sentence, first word, word after the last, and type; None for no entity."""
-    if number < 0:
-        return None
-    sentence, start, end, name = spans.rows[number].tolist()
-    return sentence, start, end, answers.names[name]
+def _spans_of(answers: Answers, spans: Spans) -> tuple[list[int], list[list[Any]]]:
+    """The sentence of each entity, and the entity as ``[start, end, type]``."""
+    return spans.sentence.tolist(), [[start, end, answers.names[name]] for _, start, end, name in spans.rows.tolist()]
 
 
-def _by_sentence(answers: Answers, spans: Spans) -> dict[int, list[list[Any]]]:
+def _by_sentence(sentences: list[int], spans: list[list[Any]]) -> dict[int, list[list[Any]]]:
     found = defaultdict(list)
-    for sentence, start, end, name in spans.rows.tolist():
-        found[sentence].append([start, end, answers.names[name]])
+    for sentence, span in zip(sentences, spans, strict=True):
+        found[sentence].append(span)
     return found
 
 

@@ -69,13 +69,13 @@ def excerpts(analysis: dict[str, Any], styles: Sequence[str], tag: str, most: in
     """
     found = []
     for sentence in analysis["examples"]["sentences"]:
-        errors = [error for error in sentence["errors"] if tag in (error["gold"], error["predicted"])]
+        errors = [error for error in sentence["errors"] if tag in _tags(error)]
         if errors:
             found.append((abs(len(sentence["words"]) - 12), sentence, errors))
     found.sort(key=lambda item: (item[0], item[1]["number"]))
     first: dict[tuple[Any, ...], int] = {}
     for place, (_, _, errors) in enumerate(found):
-        first.setdefault((errors[0]["kind"], errors[0]["gold"], errors[0]["predicted"]), place)
+        first.setdefault((errors[0]["kind"], *_tags(errors[0])), place)
     firsts = set(first.values())
     order = [*first.values(), *(place for place in range(len(found)) if place not in firsts)]
     return [laid_out(found[place][1], found[place][2], styles) for place in order[:most]]
@@ -89,14 +89,14 @@ def laid_out(sentence: dict[str, Any], errors: Sequence[dict[str, Any]], styles:
         errors: Those of its errors that are spoken of; the lines are cut around the first.
         styles: Every tag of the report.
     """
-    start = max(0, errors[0]["start"] - _AROUND) if errors else 0
-    end = min(len(sentence["words"]), errors[0]["end"] + _AROUND) if errors else 2 * _AROUND
+    first, last = _reach(errors[0]) if errors else (0, _AROUND)
+    start, end = max(0, first - _AROUND), min(len(sentence["words"]), last + _AROUND)
     gold, predicted = sentence["gold"], sentence["predicted"]
     return {
         "number": sentence["number"],
         "gold": _line(sentence["words"], gold, predicted, start, end, styles),
         "predicted": _line(sentence["words"], predicted, gold, start, end, styles),
-        "errors": [_said(sentence, error) for error in errors if start <= error["start"] < end],
+        "errors": [_said(sentence["words"], error) for error in errors if start <= _reach(error)[0] < end],
         "before": start > 0,
         "after": end < len(sentence["words"]),
     }
@@ -122,22 +122,27 @@ def _line(
     return [*runs, {"text": " ".join(words[at:end]), "tag": None}] if at < end else runs
 
 
-def _said(sentence: dict[str, Any], error: dict[str, Any]) -> dict[str, Any]:
+def _tags(error: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Gold and predicted tag of an error, None for no entity."""
+    gold, predicted = error["gold"], error["predicted"]
+    return gold and gold[2], predicted and predicted[2]
+
+
+def _reach(error: dict[str, Any]) -> tuple[int, int]:
+    """The first word of an error, and the one after its last."""
+    sides = [side for side in (error["gold"], error["predicted"]) if side]
+    return min(side[0] for side in sides), max(side[1] for side in sides)
+
+
+def _said(words: Sequence[str], error: dict[str, Any]) -> dict[str, Any]:
     """An error as its kind and two sides, each a tag with the words that it stands on, or none.
 
     `text` is the words of both sides where they are the same, or of the only one.
     """
-    gold = _side(sentence["words"], sentence["gold"], error, error["gold"])
-    predicted = _side(sentence["words"], sentence["predicted"], error, error["predicted"])
+    gold, predicted = (
+        side and {"tag": side[2], "text": " ".join(words[side[0] : side[1]])}
+        for side in (error["gold"], error["predicted"])
+    )
     texts = {side["text"] for side in (gold, predicted) if side}
     text = texts.pop() if len(texts) == 1 else None
     return {"kind": error["kind"], "text": text, "gold": gold, "predicted": predicted}
-
-
-def _side(words: Sequence[str], spans: Sequence[Span], error: dict[str, Any], tag: str | None) -> dict[str, Any] | None:
-    if tag is None:
-        return None
-    for first, last, other in spans:
-        if other == tag and first < error["end"] and last > error["start"]:
-            return {"tag": tag, "text": " ".join(words[first:last])}
-    return {"tag": tag, "text": " ".join(words[error["start"] : error["end"]])}

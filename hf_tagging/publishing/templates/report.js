@@ -20,10 +20,11 @@
   };
 
   // An error has no gold or no predicted side where there is no entity, which the confusion matrix calls O.
-  const side = (tag) => (tag === null && data.ner ? "O" : tag);
+  const tagOf = (span) => (span === null ? null : span[2]);
+  const side = (span) => (span === null && data.ner ? "O" : span[2]);
 
   const matches = (error) =>
-    (!filter.tag || error.gold === filter.tag || error.predicted === filter.tag) &&
+    (!filter.tag || tagOf(error.gold) === filter.tag || tagOf(error.predicted) === filter.tag) &&
     (!filter.kind || error.kind === filter.kind) &&
     (!filter.gold || side(error.gold) === filter.gold) &&
     (!filter.predicted || side(error.predicted) === filter.predicted);
@@ -66,24 +67,19 @@
     return element("p", { class: "line" }, element("span", { class: "who" }, who), shown);
   };
 
-  const wordsOf = (sentence, spans, error, tag) => {
-    if (tag === null) return null;
-    const span = spans.find(([start, end, other]) => other === tag && start < error.end && end > error.start);
-    const [start, end] = span || [error.start, error.end];
-    return sentence.words.slice(start, end).join(" ");
-  };
+  const wordsOf = (sentence, span) => (span === null ? null : sentence.words.slice(span[0], span[1]).join(" "));
 
   const quoted = (text) => ["“", element("bdi", {}, text), "”"];
 
   const errorItem = (sentence, error) => {
-    const gold = wordsOf(sentence, sentence.gold, error, error.gold);
-    const predicted = wordsOf(sentence, sentence.predicted, error, error.predicted);
+    const gold = wordsOf(sentence, error.gold);
+    const predicted = wordsOf(sentence, error.predicted);
     const apart = gold !== null && predicted !== null && gold !== predicted;
     const said = (tag, text) =>
       tag === null ? ["no entity"] : [element("b", {}, element("bdi", {}, tag)), ...(apart ? [" ", ...quoted(text)] : [])];
     const item = element("li", {}, element("em", {}, `${data.kinds[error.kind]}:`), " ");
     if (!apart) item.append(...quoted(gold === null ? predicted : gold), ", ");
-    item.append("gold ", ...said(error.gold, gold), ", predicted ", ...said(error.predicted, predicted));
+    item.append("gold ", ...said(tagOf(error.gold), gold), ", predicted ", ...said(tagOf(error.predicted), predicted));
     if (filtered() && matches(error)) item.classList.add("asked");
     return item;
   };
@@ -180,7 +176,7 @@
     const tags = new Map(), kinds = new Map();
     const add = (counts, keys) => keys.forEach((key) => counts.set(key, (counts.get(key) || 0) + 1));
     for (const { errors } of data.sentences) {
-      add(tags, new Set(errors.flatMap((error) => [error.gold, error.predicted]).filter((tag) => tag !== null)));
+      add(tags, new Set(errors.flatMap((error) => [tagOf(error.gold), tagOf(error.predicted)]).filter((tag) => tag !== null)));
       add(kinds, new Set(errors.map((error) => error.kind)));
     }
     options("by-tag", tags, "every tag", (tag) => tag);
