@@ -8,6 +8,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,6 +66,74 @@ def whole_file(path: str | Path, *, encoding: str = "utf-8") -> Iterator[TextIO]
         yield handle
 
 
+def place(source: Path, path: str | Path) -> None:
+    """Move a complete file to where it belongs, at once; see `whole_path`.
+
+    Its permissions become those of the file that it replaces, or those that the umask gives: libraries write some files
+    for their owner alone.
+
+    Args:
+        source: The file; on the same disk it is renamed.
+        path: Where to.
+
+    Raises:
+        OutputError: If `path` is not a place for a regular file.
+        OSError: As the system raises it.
+    """
+    with whole_path(path) as partial:
+        mode = stat.S_IMODE(partial.stat().st_mode)
+        try:
+            os.replace(source, partial)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copyfile(source, partial)  # a link leads to another disk
+            source.unlink()
+        os.chmod(partial, mode)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which takes the place of `path` once it is complete.
+
+    Anything that ends the block early leaves the old folder as it was and removes the new one. A symbolic link stays
+    one: the folder that it leads to is replaced.
+
+    Args:
+        path: The folder; it need not be there. All that is in it goes.
+
+    Raises:
+        OSError: As the system raises it.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    name = f".{target.name[:200]}.{secrets.token_hex(6)}"
+    staging, old = target.with_name(f"{name}{PARTIAL}"), target.with_name(f"{name}.old")
+    staging.mkdir()
+    try:
+        yield staging
+        for file in sorted(staging.rglob("*")):
+            sync(file)
+        sync(staging)
+        if os.path.lexists(target):
+            os.rename(target, old)
+        os.rename(staging, target)
+        sync(target.parent)
+    finally:
+        if old.exists() and not os.path.lexists(target):
+            os.rename(old, target)
+        for leftover in (staging, old):
+            remove(leftover)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there; of a link the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def write_json(path: str | Path, content: Any, *, default: Callable[[Any], Any] | None = str) -> None:
     """Write strict JSON, whole; see `json_text` and `whole_file`."""
     text = json_text(content, default=default)  # before the file is opened: what cannot be written leaves no trace
@@ -93,7 +162,9 @@ def destination(path: str | Path) -> Path:
     try:
         mode = os.lstat(target).st_mode
     except FileNotFoundError:
-        return target
+        if not os.path.exists(path):
+            return target
+        mode = os.stat(path).st_mode  # of a link of the kernel's, whose end has no name, as /dev/stdout is
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}).") from error
     if stat.S_ISREG(mode):

@@ -6,11 +6,11 @@ import contextlib
 import os
 import select
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from hf_tagging.disk import refusal, why_full
 from hf_tagging.errors import ConfigError, OutputError, TaggingError
 
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
-    """Ends the program with a message alone where a `TaggingError` or Ctrl-C reaches it.
+    """Ends the program with a message alone where a `TaggingError`, a full disk or Ctrl-C reaches it.
 
     Args:
-        interrupted: What to say after Ctrl-C.
+        interrupted: What to say after Ctrl-C, or where a disk was full.
 
     Exit codes: 2 for wrong usage (`ConfigError`), 1 for anything else that the user can mend, 130 for Ctrl-C. In a run
     of several processes the first one speaks for all.
@@ -32,10 +32,16 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
         yield
     except ConfigError as error:
         _end(str(error), 2)
-    except TaggingError as error:
+    except OutputError as error:
         _end(str(error), 1)
+    except TaggingError as error:
+        _end(f"{refusal(error)} {interrupted}".rstrip() if why_full(error) else str(error), 1)
     except KeyboardInterrupt:
         _end(f"Interrupted. {interrupted}".rstrip(), 130)
+    except Exception as error:
+        if not (told := refusal(error)):
+            raise
+        _end(f"{told} {interrupted}".rstrip(), 1)
 
 
 @contextlib.contextmanager
@@ -50,35 +56,6 @@ def quiet_end_of_pipe() -> Iterator[None]:
         if not _reader_is_gone():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is still to be flushed goes
-
-
-def check_writable(folder: str | Path) -> None:
-    """Makes sure that a folder can be made and written into, before any work is done for it; leaves no trace.
-
-    A file is made in the nearest folder that is there: the permissions do not tell of a full or read-only disk.
-
-    Args:
-        folder: It need not be there.
-
-    Raises:
-        OutputError: If it cannot, with the reason.
-    """
-    with writing_to(folder):
-        there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
-        tempfile.TemporaryFile(dir=there).close()
-
-
-@contextlib.contextmanager
-def writing_to(path: str | Path) -> Iterator[None]:
-    """Says in a message what the system says against a file or folder that is written.
-
-    Raises:
-        OutputError: For any OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 def read_text(path: Path, kind: type[TaggingError], *, advice: str) -> str:

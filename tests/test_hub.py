@@ -551,7 +551,11 @@ def test_what_is_no_finished_model_is_refused(tiny, tmp_path):
     (tiny / "run.json").write_text(json.dumps(record | {"status": "finished"}))
     with pytest.raises(ModelError, match=r"vocab.txt is missing, which its run has written"):
         push_folder(tiny, "user/x", dry_run=True)
-    names = ["config.json", "model.safetensors", "predictions/test.conll", "../../secret", "/etc/hosts"]
+    names = ["config.json", "model.safetensors", "predictions/test.conll"]
+    for outside in ("../../secret", "/etc/hosts"):
+        (tiny / "run.json").write_text(json.dumps(record | {"status": "finished", "files": [*names, outside]}))
+        with pytest.raises(OutputError, match=f"is damaged: it lists '{outside}', which is not a file of this folder"):
+            push_folder(tiny, "user/x", dry_run=True)
     (tiny / "run.json").write_text(json.dumps(record | {"status": "finished", "files": names}))
     assert push_folder(tiny, "user/x", dry_run=True).files.keys() == {"config.json", "model.safetensors", "run.json"}
     (tiny / "run.json").write_text("{}")

@@ -8,7 +8,8 @@ from pathlib import Path
 from hf_tagging.cli.answers import Answer, show_table
 from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
-from hf_tagging.console import check_writable, working, writing_to
+from hf_tagging.console import working
+from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError
 
 

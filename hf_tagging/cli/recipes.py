@@ -27,7 +27,8 @@ from hf_tagging.cli.shipped import (
     shipped_folder,
     ships,
 )
-from hf_tagging.console import GO_ON, writing_to
+from hf_tagging.console import GO_ON
+from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, OutputError
 from hf_tagging.secrets import by_environment, masked
 
@@ -65,6 +66,7 @@ def _copy(args: argparse.Namespace) -> None:
         target /= item.path.name
     if target.is_dir():
         raise OutputError(f"{target} is a folder; give the name of a file.")
+    check_writable(target.parent)
     if target.exists() and not args.overwrite:
         raise OutputError(f"{target} is there already; give another TARGET, or --overwrite to replace it.")
     _copy_file(item.path, target)

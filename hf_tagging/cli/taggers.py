@@ -10,7 +10,8 @@ from typing import Any
 from hf_tagging.cli.answers import Answer, show_figures
 from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
-from hf_tagging.console import check_writable, working, writing_to
+from hf_tagging.console import working
+from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.command import NOTHING_WRITTEN
 from hf_tagging.inference.command import add_arguments as add_predict_arguments

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hf_tagging.disk import check_writable
 from hf_tagging.errors import OutputError
 from hf_tagging.evaluation.comparison import Comparison, compare_runs
 from hf_tagging.evaluation.comparison_page import plain_table, write_comparison
@@ -58,8 +59,10 @@ def check_folders(plan: Plan) -> None:
     """Makes sure that every folder is free, or holds the run that is asked for.
 
     Raises:
-        OutputError: Naming every run that was asked something else, or one that is running.
+        OutputError: Naming every run that was asked something else, or one that is running; or if the folder cannot be
+            written.
     """
+    check_writable(plan.output_dir)
     other = [(job.folder, changes) for job in plan.jobs if (changes := job.changes())]
     if other:
         lines = [f"{folder}:\n    " + "\n    ".join(changes) for folder, changes in other]

@@ -18,7 +18,7 @@ import numpy as np
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.metrics import Tags, get_entities
 from hf_tagging.evaluation.statistics import COLUMNS, SentenceCounts, count_sentences
 from hf_tagging.training.folder import RECORD, RunFolder
@@ -134,8 +134,8 @@ def read_run(folder: Path, split: str, problem: str | None = None) -> Run:
     """
     record = RunFolder(folder).record()
     if record is None:
-        known = "run.json is damaged" if (folder / RECORD).exists() else "not started"
-        return Run(folder, {}, problem=problem or known)
+        damage = RunFolder(folder).damage()
+        return Run(folder, {}, problem=problem or (f"{RECORD} {damage}" if damage else "not started"))
     if record["status"] != "finished":
         return Run(folder, record, problem=problem or "not finished")
     if not (path := _predictions(folder, split)).is_file():
@@ -184,7 +184,7 @@ def _count(path: Path, task: str) -> tuple[SentenceCounts, str]:
     counts = count_sentences(task, gold, predicted)
     data = sha256(repr([_question(task, *pair) for pair in zip(words, gold, strict=True)]).encode()).hexdigest()
     # A folder that may only be read is counted each time.
-    with suppress(OSError), whole_file(cache) as file:
+    with suppress(OSError, OutputError), whole_file(cache) as file:
         json.dump(mark | {"data": data, "counts": counts.values.tolist()}, file)
     return counts, data
 

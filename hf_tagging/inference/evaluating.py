@@ -11,6 +11,7 @@ spelled as the metrics spell them.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from hf_tagging.atomic import whole_file
-from hf_tagging.console import check_writable, track, writing_to
+from hf_tagging.atomic import inside, whole_file
+from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.schema import PLAIN, SCHEMES, TagSchema
+from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
 from hf_tagging.evaluation.report import results_table, write_predictions
@@ -196,8 +198,10 @@ def check_evaluation_folder(
             be written.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
+    if os.path.isfile(folder):
         raise OutputError(f"--output {folder} is a file; expected a folder.")
+    for path in (folder, folder / PREDICTIONS):
+        check_writable(path)
     if (folder / RECORD).exists():
         raise OutputError(f"--output {folder} holds a run, with results of its own. Give another folder.")
     if predictions and Path(predictions).resolve().is_relative_to((folder / PREDICTIONS).resolve()):
@@ -205,8 +209,6 @@ def check_evaluation_folder(
     there = [path for path in (folder / RESULTS, *sorted((folder / PREDICTIONS).glob("*.conll"))) if path.exists()]
     if there and not overwrite:
         raise OutputError(f"{there[0]} is there already; give another folder, or --overwrite to replace it.")
-    for path in (folder, folder / PREDICTIONS):
-        check_writable(path)
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: bool = False) -> None:
@@ -223,6 +225,8 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: b
     folder = Path(folder)
     check_evaluation_folder(folder, overwrite=overwrite)
     file = folder / PREDICTIONS / f"{evaluation.split}.conll"
+    if inside(folder / PREDICTIONS, file.name) != file:  # data may name its splits as it likes
+        raise OutputError(f"{evaluation.split!r}: a split of this name has no file in {folder}. Rename it.")
     with writing_to(folder):
         write_predictions(file, evaluation.words, evaluation.gold, evaluation.predicted)
         for old in _predictions_of_before(folder):  # as long as results.json names them
@@ -239,7 +243,7 @@ def _predictions_of_before(folder: Path) -> list[Path]:
         splits = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # none, or not ours
         return []
-    there = (folder / PREDICTIONS).glob("*.conll")
+    there = (path for path in (folder / PREDICTIONS).glob("*.conll") if inside(folder, f"{PREDICTIONS}/{path.name}"))
     return [path for path in there if isinstance(splits, dict) and path.stem in splits]
 
 

@@ -12,8 +12,6 @@ import contextlib
 import io
 import json
 import logging
-import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -26,7 +24,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import whole_folder, write_json
+from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.hub import first_line
 from hf_tagging.inference.onnx_model import GRAPH, HOW_TO_INSTALL, MANIFEST, RECORD, OnnxModel, read_record
@@ -86,7 +85,7 @@ def export_tagger(
     tagger = Tagger.from_pretrained(model, device="cpu", trust_remote_code=trust_remote_code)
     source = _exportable(model, tagger.model)
     examples = read_examples(examples_file(model, data), tagger.schema, of_run=data is None)
-    with _whole_folder(target) as folder:
+    with writing_to(target), whole_folder(target) as folder:
         exported = _trace(model, source)
         record: dict[str, Any] = {"to": to, "source": Path(model).resolve().name, "max_length": tagger.max_length}
         if to == "int8":
@@ -101,17 +100,20 @@ def export_tagger(
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
-    """Makes sure that an export may be written here.
+    """Make sure that an export may be written here.
 
     Raises:
-        OutputError: If something is there: an export without `overwrite`, or anything else.
+        OutputError: If something is there, an export without `overwrite` or anything else; or nothing can be written.
     """
+    check_writable(target)
+    check_writable(target.parent)  # where it is made, and renamed
     if not target.exists() and not target.is_symlink():
         return
     if not target.is_dir():
         raise OutputError(f"{target}: is no folder. Give another --output.")
     inside = {path.name for path in target.iterdir()}
-    if foreign := sorted(inside - set(read_record(target).get("files", ()))):
+    own = read_record(target).get("files")
+    if foreign := sorted(inside.difference(own if isinstance(own, list) else ())):
         raise OutputError(
             f"{target}: holds {', '.join(foreign[:4])}, which no export has written. Nothing was changed. "
             "Give another --output."
@@ -213,9 +215,7 @@ def _write_record(folder: Path, record: dict[str, Any]) -> None:
     """Adds to Transformers' own manifest what we say of the export."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     files = sorted(path.name for path in folder.iterdir())
-    with whole_file(folder / MANIFEST) as file:
-        json.dump(manifest | {RECORD: record | {"files": files}}, file, indent=2, ensure_ascii=False)
-        file.write("\n")
+    write_json(folder / MANIFEST, manifest | {RECORD: record | {"files": files}}, default=None)
 
 
 def _judge(name: str, to: str, parity: Parity) -> None:
@@ -258,27 +258,3 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-@contextlib.contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
-    """A folder that takes its name only when it is complete, and the place of the old one only then.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    staging = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    old = staging.with_suffix(".old")
-    try:
-        staging.mkdir(parents=True)
-        yield staging
-        if target.exists():
-            os.replace(target, old)
-        os.replace(staging, target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error
-    finally:
-        if old.exists() and not target.exists():
-            os.replace(old, target)
-        for leftover in (staging, old):
-            shutil.rmtree(leftover, ignore_errors=True)

@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import destination, whole_file
 from hf_tagging.data.column_layout import DOCUMENT_MARK, is_blank
 from hf_tagging.data.files import missing_path
+from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
 from hf_tagging.inference.results import text_table
@@ -98,7 +99,7 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
 
     Raises:
         DataError: If `source` is not there or is a folder.
-        OutputError: If `target` is there and is not to be replaced, or is a folder.
+        OutputError: If `target` is there and is not to be replaced, or is no regular file, or cannot be written.
     """
     path = None if source is None else Path(source)
     if path is not None and not path.exists():
@@ -107,8 +108,13 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
         raise DataError(f"{path} is a folder; expected a file.")
     if target is None or str(target) == STDOUT:
         return
+    check_writable(Path(target).parent)
     if Path(target).is_dir():
         raise OutputError(f"{target} is a folder; expected the name of a file to write.")
+    try:
+        destination(target)
+    except OutputError as error:
+        raise OutputError(f"{error} Without --output, standard output is written to.") from error
     if Path(target).exists() and not overwrite:
         raise OutputError(f"{target} is there already; give another name, or --overwrite to replace it.")
 
@@ -174,8 +180,5 @@ def _output(target: str | Path | None) -> Iterator[TextIO]:
     if target is None or str(target) == STDOUT:
         yield sys.stdout
         return
-    try:
-        with whole_file(target) as file:
-            yield file
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+    with writing_to(target), whole_file(target) as file:
+        yield file

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import destination, whole_path
+from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.models.word_vectors import check_gensim
 
@@ -75,7 +76,8 @@ def check_output(path: str | Path, *, overwrite: bool = False) -> None:
     """Makes sure that word vectors can be written to a path, before they are trained for it.
 
     Raises:
-        OutputError: If its suffix is none of `SUFFIXES`, or it is there and is not to be replaced.
+        OutputError: If its suffix is none of `SUFFIXES`, or it is there and is not to be replaced, or its folder cannot
+            be written.
     """
     if Path(path).suffix not in SUFFIXES:
         raise OutputError(
@@ -83,6 +85,8 @@ def check_output(path: str | Path, *, overwrite: bool = False) -> None:
         )
     if Path(path).is_dir() or (Path(path).exists() and not overwrite):
         raise OutputError(f"output: {path} is there already; give another name, or --overwrite to replace it.")
+    destination(path)
+    check_writable(Path(path).parent)
 
 
 def write_vectors(model: Word2Vec, path: str | Path, *, overwrite: bool = False) -> None:
@@ -101,14 +105,11 @@ def write_vectors(model: Word2Vec, path: str | Path, *, overwrite: bool = False)
     from gensim.models.fasttext import save_facebook_model
 
     check_output(path, overwrite=overwrite)
-    try:
-        with whole_file(path) as file:  # gensim opens by name, so what is open here stays empty
-            if isinstance(model, FastText) and Path(path).suffix == ".bin":
-                save_facebook_model(model, str(file.name))
-            else:
-                model.wv.save_word2vec_format(str(file.name), binary=Path(path).suffix == ".bin")
-    except OSError as error:
-        raise OutputError(f"output: {path} cannot be written ({error.strerror}).") from error
+    with writing_to(path), whole_path(path) as partial:
+        if isinstance(model, FastText) and Path(path).suffix == ".bin":
+            save_facebook_model(model, str(partial))
+        else:
+            model.wv.save_word2vec_format(str(partial), binary=Path(path).suffix == ".bin")
 
 
 def neighbours(vectors: KeyedVectors, words: int = 5, near: int = 5) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from hf_tagging.console import read_text
@@ -71,23 +71,18 @@ def is_kind(name: str, kinds: Iterable[str]) -> bool:
 def _of_run(folder: Path) -> set[str]:
     record = RunFolder(folder).record()
     if record is None:
-        raise OutputError(f"{folder / RECORD}: is damaged, or of another version. Train the model again, or remove it.")
+        raise OutputError(f"{folder / RECORD}: {RunFolder(folder).damage()}. Train the model again, or remove it.")
     if record["status"] != "finished":
         raise OutputError(
             f"{folder}: its run has not finished (status: {record['status']}). The command that started it goes on "
             "with --resume."
         )
-    names = {name for name in (*record["files"], REPORT, RECORD) if _is_inside(name)}
+    names = {name for name in (*record["files"], REPORT, RECORD) if "\\" not in name}
     # A run lists its predictions and its report before it knows whether there will be any.
     missing = sorted(name for name in names if not (folder / name).is_file())
     if lost := [name for name in missing if is_kind(name, (*MODEL_FILES, "*.py"))]:
         raise ModelError(f"{folder}: {', '.join(lost[:4])} is missing, which its run has written. Train it again.")
     return names - set(missing)
-
-
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
 def _by_name(folder: Path) -> set[str]:

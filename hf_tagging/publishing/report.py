@@ -120,7 +120,8 @@ def write_page(folder: Path, analysis: dict[str, Any]) -> Path:
 def _record(folder: Path) -> dict[str, Any]:
     record = RunFolder(folder).record()
     if record is None:
-        what = f"{RECORD} is damaged" if (folder / RECORD).exists() else f"holds no run (no {RECORD})"
+        damage = RunFolder(folder).damage()
+        what = f"{RECORD} {damage}" if damage else f"holds no run (no {RECORD})"
         raise ConfigError(f"{folder}: {what}. Give the output folder of a run.")
     return record
 

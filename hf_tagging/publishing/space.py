@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +15,9 @@ from huggingface_hub import RepoCard
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import inside, whole_path, write_json
 from hf_tagging.data.files import looks_like_path
+from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH
 from hf_tagging.markdown import text
@@ -68,6 +68,10 @@ def write_space(models: Sequence[str], folder: Path, *, overwrite: bool = False)
         OutputError: If there is a Space already and `overwrite` is not set, or a file of somebody else in the way; if
             the run in a folder has not finished; if a secret or a path of this machine is in a file.
     """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; expected a folder to write the Space to.")
+    check_writable(folder)
     named = name_models(models)
     places = {name: _place(model, number) for number, (name, model) in enumerate(named.items(), 1)}
     of_models: dict[str, Content] = {}
@@ -77,9 +81,9 @@ def write_space(models: Sequence[str], folder: Path, *, overwrite: bool = False)
     app = _APP.format(models="\n".join(_app_line(name, places[name], named[name]) for name in named))
     ours = {"README.md": _card(named), "app.py": app, "requirements.txt": _requirements(of_models)}
     written = {name: content.encode() for name, content in ours.items()} | of_models
-    folder = Path(folder)
     before = _checked_folder(folder, written, overwrite=overwrite)
-    _write(folder, written, before)
+    with writing_to(folder):
+        _write(folder, written, before)
     return [folder / name for name in (*written, MANIFEST)]
 
 
@@ -188,10 +192,13 @@ def _checked_folder(folder: Path, written: Mapping[str, Any], *, overwrite: bool
     Raises:
         OutputError: If it is not, or nothing is to be replaced.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; expected a folder to write the Space to.")
     before = _json(folder / MANIFEST).get("files")
-    own = [name for name in before if _is_inside(name)] if isinstance(before, list) else []
+    own = before if isinstance(before, list) else []
+    if outside := [name for name in own if not isinstance(name, str) or inside(folder, name) is None]:
+        raise OutputError(
+            f"{folder / MANIFEST}: is damaged: it lists {outside[0]!r}, which is not a file of this folder. Nothing "
+            "was changed. Choose another folder."
+        )
     foreign = [name for name in (*written, MANIFEST) if (folder / name).exists() and name not in own]
     if foreign:
         raise OutputError(
@@ -203,10 +210,6 @@ def _checked_folder(folder: Path, written: Mapping[str, Any], *, overwrite: bool
             f"{folder}: holds a Space already. Nothing was changed. Type --overwrite to replace it, or choose another."
         )
     return own
-
-
-def _is_inside(name: Any) -> bool:
-    return isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _write(folder: Path, written: Mapping[str, Content], before: Sequence[str]) -> None:
@@ -230,22 +233,15 @@ def _remove(folder: Path, names: Iterable[str]) -> None:
 
 
 def _write_manifest(folder: Path, names: Sequence[str]) -> None:
-    with whole_file(folder / MANIFEST) as file:
-        json.dump({"written_by": f"hf_tagging {version('hf-tagging')}", "files": list(names)}, file, indent=1)
-        file.write("\n")
+    write_json(folder / MANIFEST, {"written_by": f"hf_tagging {version('hf-tagging')}", "files": list(names)})
 
 
 def _put(content: Content, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
+    with whole_path(target) as partial:
         if isinstance(content, bytes):
             partial.write_bytes(content)
         else:
             shutil.copyfile(content, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import inside, place, remove, whole_file, write_json
+from hf_tagging.disk import check_writable
 from hf_tagging.errors import OutputError
 
 RECORD = "run.json"
@@ -36,27 +35,41 @@ class RunFolder:
         self.path = Path(path)
 
     def record(self) -> dict[str, Any] | None:
-        """What `run.json` says, or None where there is no run."""
+        """Return what `run.json` says; None where there is no run, or `damage` says why it cannot be used."""
+        return self._read()[0]
+
+    def damage(self) -> str:
+        """Return what is wrong with `run.json`; empty where it can be used, or is not there."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[dict[str, Any] | None, str]:
         file = self.path / RECORD
         if not file.exists():
-            return None
+            return None, ""
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
-            return None
-        return record if _is_record(record) else None
+            return None, "is damaged"
+        if not _is_record(record):
+            return None, "is damaged, or of another version"
+        # The file travels with the folder: others may have written it.
+        if outside := [name for name in record["files"] if inside(self.path, name) is None]:
+            return None, f"is damaged: it lists {outside[0]!r}, which is not a file of this folder"
+        return record, ""
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Makes sure that a run may write here.
 
         Raises:
-            OutputError: If there is a run and neither flag is set, or files that are not a run's would be lost.
+            OutputError: If there is a run and neither flag is set, or files that are not a run's would be lost, or the
+                folder cannot be written.
         """
-        record = self.record()
-        if record is None and (self.path / RECORD).exists():
+        check_writable(self.path)
+        record, damage = self._read()
+        if damage:
             raise OutputError(
-                f"{self.path / RECORD}: is damaged, or of another version, so it is not known which files here are the "
-                "run's. Nothing was changed. Move the folder away or choose another --output_dir."
+                f"{self.path / RECORD}: {damage}, so it is not known which files here are the run's. Nothing was "
+                "changed. Move the folder away or choose another --output_dir."
             )
         foreign = self._foreign(record)
         if foreign:
@@ -82,9 +95,11 @@ class RunFolder:
         if record is None:
             return
         for checkpoint in self.checkpoints():
-            shutil.rmtree(checkpoint)
+            remove(checkpoint)
         for name in (*record["files"], RECORD):
-            (self.path / name).unlink(missing_ok=True)
+            file = inside(self.path, name)
+            if file is not None and (file.is_symlink() or not file.is_dir()):
+                file.unlink(missing_ok=True)
         predictions = self.path / "predictions"
         if predictions.is_dir() and not any(predictions.iterdir()):
             predictions.rmdir()
@@ -97,7 +112,7 @@ class RunFolder:
         """
         for checkpoint in self.checkpoints():
             if not is_complete(checkpoint) and checkpoint.resolve() != Path(keep or "/").resolve():
-                shutil.rmtree(checkpoint)
+                remove(checkpoint)
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, the oldest first."""
@@ -110,14 +125,12 @@ class RunFolder:
 
     def write(self, name: str, content: Any) -> None:
         """Writes a JSON file, whole."""
-        with whole_file(self.path / name) as file:
-            json.dump(content, file, indent=2, ensure_ascii=False, default=str)
-            file.write("\n")
+        write_json(self.path / name, content)
 
     def take(self, files: Iterable[Path]) -> None:
-        """Moves files into the folder, each at once."""
+        """Move files into the folder, each at once."""
         for file in files:
-            os.replace(file, self.path / file.name)
+            place(file, self.path / file.name)
 
 
 def _is_record(content: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import shutil
 import sys
 import time
 import warnings
@@ -23,7 +22,7 @@ from accelerate import PartialState
 from datasets import DatasetDict
 from transformers import set_seed
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import remove, whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
@@ -313,7 +312,7 @@ class TaggingRun:
         """
         staging = self.folder.path / ".model"
         if self.state.is_main_process:
-            shutil.rmtree(staging, ignore_errors=True)
+            remove(staging)  # of a run that was killed
         self.state.wait_for_everyone()
         trainer.save_model(str(staging), _internal_call=True)  # every process takes part where weights are sharded
         model: Any = trainer.accelerator.unwrap_model(trainer.model)
@@ -330,7 +329,7 @@ class TaggingRun:
             self.record["files"] = sorted({*self.record["files"], *written})
             self.folder.write(RECORD, self.record)  # said before it is done: a killed run still knows its own files
             self.folder.take(files)
-            shutil.rmtree(staging)
+            remove(staging)
         self.state.wait_for_everyone()
 
     def _save_lora(self, model: Any, staging: Path) -> None:
