@@ -1,11 +1,23 @@
 """No network, no shared caches, no real data unless it is there."""
 
 import os
+import sys
 import tempfile
+import warnings
 from pathlib import Path
 
-# Before any Hugging Face import: caches of this run alone, and a Hub that answers at once that it is not there.
+_KEPT = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "SYSTEMROOT", "VIRTUAL_ENV", "TMPDIR", "TEMP", "TMP"}
+_KEPT |= {"PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "CUDA_VISIBLE_DEVICES"}
+_KEPT_PREFIXES = ("PYTEST_", "HF_TAGGING_TEST_", "COV", "LD_", "DYLD_")
+
+# Before any Hugging Face import: nothing that the user has set (a token, a proxy, offline modes, threads, colours, a
+# locale) reaches a test or a process that it starts; caches of this run alone, and a Hub that says at once that it is
+# not there.
 _CACHE = tempfile.mkdtemp(prefix="hf_tagging_tests_")
+_WARNINGS = "PYTHONWARNINGS" in os.environ
+for _name in set(os.environ):
+    if _name not in _KEPT and not _name.startswith(_KEPT_PREFIXES):
+        del os.environ[_name]
 os.environ |= {
     "HF_HOME": _CACHE,
     "HF_DATASETS_CACHE": f"{_CACHE}/datasets",
@@ -13,7 +25,20 @@ os.environ |= {
     "OMP_NUM_THREADS": "1",  # PyTorch's too: tiny models are slower with two threads, and tests share the cores
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "LC_ALL": "C.UTF-8",
 }
+
+
+def _forget_user_warnings() -> None:
+    """Undoes PYTHONWARNINGS, which Python has read before any of this; `-W` of pytest's own stays."""
+    sys.warnoptions.clear()
+    warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):  # as without it
+        warnings.simplefilter("ignore", category)
+
+
+if _WARNINGS:
+    _forget_user_warnings()
 
 import shutil  # noqa: E402
 import signal  # noqa: E402
@@ -30,6 +55,11 @@ ROOT = Path(__file__).parent.parent
 # What a shell starts in the background ignores Ctrl-C, and so would the processes that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _WARNINGS:
+        _forget_user_warnings()  # again: pytest puts the filters back that it found before it read this file
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
