@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from recipe_runs import ROOT, environment
 from tiny_models import tiny_bert
 
@@ -271,6 +272,21 @@ def test_files_and_figures(runs, tmp_path):
         change(folder, parameters={}, history=[])
     assert draw_figures(compare_runs(runs), out) == ["figures/score_by_training_time.png"]
     assert [path.name for path in (out / "figures").iterdir()] == ["score_by_training_time.png"]
+
+
+def test_learning_curves_are_whole_however_low_they_begin(runs, tmp_path, monkeypatch):
+    for place, folder in enumerate(folder for folders in runs.values() for folder in folders):
+        values = (0.1, 0.90, 0.95 + place / 1000)
+        change(folder, history=[{"epoch": float(i), "accuracy": value} for i, value in enumerate(values, start=1)])
+    drawn, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **options: (drawn.append(self), save(self, *a, **options)))
+    draw_figures(compare_runs(runs), tmp_path)
+
+    (axes,) = (axes for figure in drawn for axes in figure.axes if axes.get_xlabel() == "epoch")
+    lowest, highest = axes.get_ylim()
+    for line in axes.lines:
+        assert list(line.get_xdata()) == [1.0, 2.0, 3.0]
+        assert lowest <= min(line.get_ydata()) < max(line.get_ydata()) <= highest
 
 
 def test_seeds_of_a_run_are_found_and_named(runs, tmp_path):

@@ -608,6 +608,48 @@ def test_keyboards_and_screen_readers_find_their_way(opened: Any) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_tables_show_every_column_on_a_phone(opened: Any) -> None:
+    """Each value stands beside its name, within the screen; only the matrix is wider, and says so."""
+    for make in (ner_analysis, pos_analysis):
+        page = opened(make(), viewport={"width": 390, "height": 844}).page
+        cut = page.locator(".stack td, .stack tbody th").evaluate_all(
+            """all => all.filter((one) => one.checkVisibility()).filter((one) => {
+                 const box = one.getBoundingClientRect();
+                 return box.left < 0 || box.right > 390 || one.scrollWidth > one.clientWidth + 1;
+               }).map(one => one.outerHTML)"""
+        )
+        assert cut == []
+        names = "node => [...node.cells].map(cell => getComputedStyle(cell, '::before').content)"
+        assert page.locator("#tags tbody tr").first.evaluate(names) == [
+            "none", '"Errors"', '"F1"', '"Precision"', '"Recall"', '"In the data"', '"Predicted"', '"Correct"',
+        ]  # fmt: skip
+        assert page.locator("#tags .sideways, #kinds .sideways, #groups .sideways, #suspects .sideways").count() == 0
+
+
+def test_every_column_of_the_matrix_can_be_seen_and_reached(opened: Any) -> None:
+    wide = opened(pos_analysis(), viewport={"width": 1366, "height": 768}).page
+    assert wide.locator(".scroll:has(.matrix)").evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert wide.locator(".sideways").count() == 0
+
+    page = opened(pos_analysis(), viewport={"width": 390, "height": 844}).page
+    box = page.locator(".scroll:has(.matrix)")
+    assert page.locator("#confusion .sideways").inner_text().startswith("Wider than the page: scroll it sideways")
+    box.focus()
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("one => one.scrollLeft + one.clientWidth >= one.scrollWidth - 1", arg=box.element_handle())
+    # A number that is chosen by keyboard is not hidden behind the names of the rows.
+    link = box.get_by_role("link").first
+    link.focus()
+    page.wait_for_function(
+        """one => one.getBoundingClientRect().left >=
+             one.closest("tr").querySelector("th").getBoundingClientRect().right""",
+        arg=link.element_handle(),
+    )
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.wait_for_function("!document.querySelector('.sideways')")
+
+
 def test_the_screenshots_of_the_documentation(browser: Browser, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "report.html").write_text(report_page(ner_analysis()), encoding="utf-8", newline="\n")
     command = [sys.executable, str(ROOT / "docs" / "screenshots.py"), str(tmp_path), "--output", str(tmp_path / "made")]

@@ -146,7 +146,7 @@ def _curves(axes: Axes, comparison: Comparison) -> bool:
     """The figure after each evaluation of the validation split: mean over seeds, with the lowest and highest."""
     from matplotlib.ticker import MaxNLocator
 
-    last = []
+    drawn = False
     for i, row in enumerate(comparison.rows):
         at: dict[float, list[float]] = defaultdict(list)
         for entry in chain.from_iterable(row.curves):
@@ -158,13 +158,9 @@ def _curves(axes: Axes, comparison: Comparison) -> bool:
             axes.plot(epochs, means, linewidth=1.5, **look)
             low, high = ([edge(at[epoch]) for epoch in epochs] for edge in (min, max))
             axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
-            last.append(means[-1])
-    if not last:
+            drawn = True
+    if not drawn:
         return False
-    # Where curves end is what is compared: their first steps from far below may leave the picture.
-    spread = max(last) - min(last)
-    if len(last) > 1 and (bottom := min(last) - max(2 * spread, 0.01)) > axes.get_ylim()[0]:
-        axes.set_ylim(bottom=bottom)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel(NAMES[comparison.metric])

@@ -232,6 +232,22 @@
     if (!readAddress()) ask({}, { keep: false });
   };
 
+  // A table that is wider than its place says so: phones and some desktops show no scroll bar until it is moved.
+  const sayWider = (box) => {
+    const wider = box.scrollWidth > box.clientWidth + 1;
+    const said = box.previousElementSibling?.classList.contains("sideways") ? box.previousElementSibling : null;
+    if (said && !wider) said.remove();
+    if (wider && !said) {
+      const text = "Wider than the page: scroll it sideways, or choose it with Tab and press → to see every column.";
+      box.before(element("p", { class: "hint sideways" }, text));
+    }
+  };
+
+  const watchWidths = () => {
+    const watcher = new ResizeObserver((entries) => entries.forEach((entry) => sayWider(entry.target)));
+    document.querySelectorAll(".scroll").forEach((box) => watcher.observe(box));
+  };
+
   document.documentElement.classList.add("js");
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-tag], a[data-kind], a[data-pair], a[data-sentence]");
@@ -240,5 +256,6 @@
     fromLink(link.dataset);
   });
   unlink();
+  watchWidths();
   if (byId("shown")) start();
 })();
