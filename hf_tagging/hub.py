@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 5.0
 WITHOUT_HUB = (
-    "Without the Hub, give local ones (`--dataset PATH --model PATH`), or see `make quickstart`, "
-    "which has both with it (--dataset sample, --model minilm)."
+    "Without the Hub, give the path of a local one (in training: `--dataset PATH --model PATH`), or see "
+    "`make quickstart`, which has both with it (`--dataset sample --model minilm`)."
 )
 # What the libraries raise for a model that is missing, broken, of another kind, or of other shapes than its config's.
 _LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, HTTPError, SafetensorError)
@@ -96,7 +96,7 @@ def model_errors(name: str, *, advice: str = WITHOUT_HUB) -> Iterator[None]:
             advice = "It comes with code of its own: read that, and give --trust_remote_code to run it."
         elif Path(name).expanduser().is_dir():
             advice = "Is every file of a model in that folder, and whole?"
-        raise ModelError(f"--model {name}: cannot be loaded ({first_line(error)}). {advice}") from error
+        raise ModelError(f"{name}: cannot be loaded ({first_line(error)}). {advice}") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -54,12 +54,12 @@ class TestBrokenFiles:
         folder = shutil.copytree(bert, tmp_path / "broken")
         (folder / file).write_text(content)
 
-        with pytest.raises(ModelError, match=rf"--model {folder}: cannot be loaded \({message}.*\)\. Is every file"):
+        with pytest.raises(ModelError, match=rf"{folder}: cannot be loaded \({message}.*\)\. Is every file"):
             load_encoder(str(folder), SCHEMA)
 
     def test_are_worded_in_one_place(self):
         with (
-            pytest.raises(ModelError, match=r"^--model x: cannot be loaded \(first\)\. Do this\.$"),
+            pytest.raises(ModelError, match=r"^x: cannot be loaded \(first\)\. Do this\.$"),
             model_errors("x", advice="Do this."),
         ):
             raise OSError("first\nsecond")

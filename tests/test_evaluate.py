@@ -101,6 +101,34 @@ class TestPredictions:
         told = f"The predictions are in {scheme} and were written as IOB1."
         assert found.notes == (() if scheme == "IOB1" else (told,))
 
+    def test_errors_of_a_model_are_no_other_scheme(self, tmp_path):
+        """An `I-` that begins an entity is wrong in IOB2, also where every prediction has it."""
+        gold = [["B-PER", "I-PER", "O"], ["B-LOC", "O", "O"]]
+        found = evaluate_predictions(
+            columns(tmp_path / "p.conll", gold, [[t.replace("B-", "I-") for t in s] for s in gold])
+        )
+
+        assert (found.figures["f1"], found.figures["strict_f1"], found.figures["scheme"]) == (1.0, 0.0, "IOB2")
+        assert found.notes[0].startswith("The gold tags are in IOB2 and the predictions look like IOB1: both were read")
+        # B- alone beside BIOES: an S- that was taken for a B-.
+        path = columns(tmp_path / "q.conll", [["S-PER", "O"], ["B-LOC", "E-LOC"]], [["B-PER", "O"], ["B-LOC", "I-LOC"]])
+        assert evaluate_predictions(path).figures["strict_f1"] == 0.0
+
+    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("letters", ["I", "BI", "IIIB", "BBBI"])
+    @pytest.mark.parametrize("scheme", ["IOB2", "BIOES"])
+    def test_strict_figures_are_those_of_seqeval_for_any_predictions(self, tmp_path, scheme, letters, seed):
+        rng = np.random.default_rng(seed)
+        gold = random_tags(rng, scheme, rng.integers(1, 13, 60), valid=True)
+        kept = [[t if t == "O" or rng.random() < 0.1 else f"{rng.choice([*letters])}-{t[2:]}" for t in s] for s in gold]
+        figures = evaluate_predictions(columns(tmp_path / "p.conll", gold, kept)).figures
+
+        options = {"mode": "strict", "scheme": SEQEVAL[scheme], "zero_division": 0, "output_dict": True}
+        assert figures["scheme"] == scheme
+        assert figures["strict_f1"] == pytest.approx(
+            classification_report(gold, kept, **options)["micro avg"]["f1-score"]
+        )
+
     def test_what_was_invalid_in_its_own_scheme_is_told(self, tmp_path):
         gold = [["B-PER", "I-PER", "O"], ["B-LOC", "O", "O"]]
         predicted = [["B-PER", "I-PER", "O"], ["S-LOC", "O", "O"]]  # the PER has no E-

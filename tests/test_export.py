@@ -107,7 +107,7 @@ class TestTagger:
 
     def test_stays_as_it_was_exported(self, exports):
         folder = str(exports["onnx"][0])
-        with pytest.raises(ConfigError, match=r"dtype: --model .* is an exported model, and stays as it was exported"):
+        with pytest.raises(ConfigError, match=r"dtype: .* is an exported model, and stays as it was exported"):
             Tagger.from_pretrained(folder, dtype="auto")
         with pytest.raises(
             ConfigError, match=r"an exported model cannot run on 'meta' here: ONNX Runtime has .*CPUExec"
@@ -123,10 +123,10 @@ class TestTagger:
             Tagger.from_pretrained(str(copy))
         monkeypatch.undo()
         (copy / "model.onnx.data").unlink()
-        with pytest.raises(ModelError, match=r"--model .*copy: model\.onnx cannot be loaded \("):
+        with pytest.raises(ModelError, match=r".*copy: model\.onnx cannot be loaded \("):
             Tagger.from_pretrained(str(copy))
         (copy / "model.onnx").write_text("cut short")
-        with pytest.raises(ModelError, match=r"--model .*copy: model\.onnx cannot be loaded \("):
+        with pytest.raises(ModelError, match=r".*copy: model\.onnx cannot be loaded \("):
             Tagger.from_pretrained(str(copy))
 
     def test_refuses_a_graph_of_something_else(self, copy):
@@ -405,7 +405,7 @@ class TestRefusals:
     def refused(self, folder, data, message):
         with pytest.raises(ModelError, match=message) as refusal:
             export_tagger(str(folder), to="onnx", data=data)
-        assert str(refusal.value).startswith(f"--model {folder}: ")
+        assert str(refusal.value).startswith(f"{folder}: ")
         assert "\n" not in str(refusal.value)
         assert not list(folder.parent.glob("*-onnx")) + list(folder.parent.glob(".*partial"))
 
@@ -438,7 +438,7 @@ class TestRefusals:
     def test_of_what_is_no_model_to_export(self, exports, run):
         with pytest.raises(ModelError, match=r"is exported already\. Export the model that it was made of"):
             export_tagger(str(exports["onnx"][0]), to="int8")
-        with pytest.raises(ModelError, match=r"--model \./nowhere: there is no such folder"):
+        with pytest.raises(ModelError, match=r"^\./nowhere: there is no such folder"):
             export_tagger("./nowhere", to="onnx")
         with pytest.raises(ConfigError, match="to: 'xml' is not one of onnx, int8"):
             export_tagger(str(run), to="xml")

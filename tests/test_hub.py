@@ -176,7 +176,7 @@ def test_a_pushed_export_is_loaded_by_its_name(hub, tiny, tmp_path):
     exported, _ = export_tagger(str(tiny), to="onnx", data=examples)
     push_folder(exported, "user/exported")
     assert scores_of("user/exported") == scores_of(exported)
-    with pytest.raises(ConfigError, match="dtype: --model user/exported is an exported model"):
+    with pytest.raises(ConfigError, match="dtype: user/exported is an exported model"):
         Tagger.from_pretrained("user/exported", dtype="bfloat16")
 
 

@@ -80,8 +80,8 @@ def split_in_name(name: str) -> str | None:
     splits = splits_in_name(name)
     if len(splits) > 1:
         raise DataError(
-            f"{name!r} speaks of two splits, {' and '.join(splits)}; say which it is with --train_file, "
-            "--validation_file or --test_file"
+            f"{name!r} speaks of two splits, {' and '.join(splits)}; say which it is: --test_file FILE, "
+            "or in training --train_file or --validation_file"
         )
     return splits[0] if splits else None
 
@@ -134,7 +134,8 @@ def find_split_files(path: Path) -> dict[str, SplitFiles]:
     if not named and len(data) > 1:
         raise DataError(
             f"{path}: none of {', '.join(file.name for file in data[:8])} has a split in its name (train, "
-            "validation, test); say which is which with --train_file, --validation_file and --test_file"
+            "validation, test); say which is which: --test_file FILE, and in training --train_file and "
+            "--validation_file"
         )
     named = named or {data[0]: "train"}
     found = {split: [file for file in named if named[file] == split] for split in SPLITS}

@@ -30,7 +30,7 @@ from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
 from hf_tagging.evaluation.report import results_table, write_predictions
-from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, rewritten, spelling
+from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, may_be_in, rewritten, spelling
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.training.environment import describe_split
@@ -151,9 +151,10 @@ def evaluate_model(
 def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: str | None = None) -> Evaluation:
     """Scores predictions of anybody's: a file of columns whose last two are the gold and the predicted tag.
 
-    Without `scheme`, the one of each column is found; predictions in another than the gold tags (BIOES beside IOB2) are
-    rewritten in theirs, and a note says so: that changes no figure but the strict ones. With it, both columns are in
-    this scheme, and are scored as they stand. The figures are those of conlleval and of seqeval.
+    Without `scheme`, it is that of the gold tags. Predictions that cannot be in it (BIOES beside IOB2) are rewritten,
+    and a note says so: that changes no figure but the strict ones. Predictions that only look like another scheme
+    (``I-`` after ``O`` beside IOB2) stay as they are. With `scheme`, both columns are in it and are scored as they
+    stand. The figures are those of conlleval and of seqeval.
 
     Args:
         path: Lines of ``word ... gold predicted``, a blank line between sentences.
@@ -172,12 +173,18 @@ def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: s
     written = ""
     if task == "ner":
         gold_schema, other = (detected(tags, scheme) for tags in (gold, predicted))
-        if gold_schema.scheme != other.scheme and gold_schema.entity_types and other.entity_types:
+        differ = gold_schema.scheme != other.scheme and gold_schema.entity_types and other.entity_types
+        if differ and not may_be_in(gold_schema.scheme, predicted, other):
             predicted, repaired = rewritten(predicted, other, gold_schema.scheme)
             notes = (_conversion("predictions", other.scheme, gold_schema.scheme, repaired),)
         else:
             scheme = scheme or (gold_schema if gold_schema.entity_types else other).scheme
             predicted = in_metric_letters(predicted, other)
+            if differ:
+                notes = (
+                    f"The gold tags are in {scheme} and the predictions look like {other.scheme}: both were read as "
+                    f"{scheme}, in which the strict figures count an entity that begins or ends otherwise as wrong.",
+                )
         gold, written = in_metric_letters(gold, gold_schema), scheme or gold_schema.scheme
     figures = _score(task, gold, predicted, written)
     return Evaluation(task, path.stem, figures, words, gold, predicted, {}, notes)

@@ -141,7 +141,7 @@ def _exportable(name: str, model: PreTrainedModel | OnnxModel) -> PreTrainedMode
         ModelError: If it is exported already, or decodes with a loop over words.
     """
     if isinstance(model, OnnxModel):
-        raise ModelError(f"--model {name}: is exported already. Export the model that it was made of.")
+        raise ModelError(f"{name}: is exported already. Export the model that it was made of.")
     if any(type(part).__name__ == "LinearChainCrf" for part in model.modules()):
         hmm = model.config.model_type == "tagging-hmm"
         advice = (
@@ -150,7 +150,7 @@ def _exportable(name: str, model: PreTrainedModel | OnnxModel) -> PreTrainedMode
             else "Train it with --head linear"
         )
         raise ModelError(
-            f"--model {name}: {type(model).__name__} cannot be exported to ONNX: it finds the best path of tags in a "
+            f"{name}: {type(model).__name__} cannot be exported to ONNX: it finds the best path of tags in a "
             f"loop of as many steps as a sentence has words, and a graph has a fixed number. {advice}."
         )
     return model
@@ -175,7 +175,7 @@ def _trace(name: str, model: PreTrainedModel) -> ExportedModel:
     except Exception as error:  # whatever the libraries raise of a model that they cannot trace
         own = next((cause for cause in _causes(error) if isinstance(cause, NotImplementedError)), None)
         reason = str(own) if own else f"{type(model).__name__} cannot be exported to ONNX ({first_line(error)})."
-        raise ModelError(f"--model {name}: {reason}") from error
+        raise ModelError(f"{name}: {reason}") from error
     ClearMetadataAndDocStringPass()(exported.program)  # the trace of every node, with the paths of this machine
     return exported
 
@@ -230,7 +230,7 @@ def _judge(name: str, to: str, parity: Parity) -> None:
     found = f"{parity.equal:.2%} of the tags of {parity.examples} are those of the model, expected at least {least:.1%}"
     if to == "onnx":
         raise ModelError(
-            f"--model {name}: the exported graph tags otherwise ({found}). Nothing was written; use the model itself."
+            f"{name}: the exported graph tags otherwise ({found}). Nothing was written; use the model itself."
         )
     logger.warning("%s: %s (%s). Check its scores, or export it --to onnx.", name, coarse, found)
 

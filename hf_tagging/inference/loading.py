@@ -25,10 +25,7 @@ from hf_tagging.models.encoder import hub_options, load_tokenizer, model_options
 from hf_tagging.models.heads import crf_over, head_of
 
 _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
-_HOW_TO_FIND = (
-    "Give the output folder of a run (--model PATH), or a name on the Hub that this machine can reach or has in its "
-    "cache."
-)
+_HOW_TO_FIND = "Give the output folder of a run, or a name on the Hub that this machine can reach or has in its cache."
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 # What a tagger is read from; a repository may hold whatever else beside it.
 _FILES = (*_WEIGHTS, "adapter_model.*", "*.json", "*.txt", "*.model", "*.codes", "*.py", f"{GRAPH}*")
@@ -57,9 +54,7 @@ def load_tagger(
         source = _as_folder(source, hub)
         exported = is_exported(Path(source))
         if exported and dtype is not None:
-            raise ConfigError(
-                f"dtype: --model {name} is an exported model, and stays as it was exported. Leave it out."
-            )
+            raise ConfigError(f"dtype: {name} is an exported model, and stays as it was exported. Leave it out.")
         dtype = dtype or torch.float32
         config = AutoConfig.from_pretrained(source, **hub)
         tokenizer = load_tokenizer(source, hub)
@@ -77,16 +72,14 @@ def _existing(name: str) -> str:
     folder = Path(source)
     if not folder.exists():
         if looks_like_path(source):
-            raise ModelError(
-                f"--model {name}: there is no such folder. Give the output folder of a run, or a name on the Hub."
-            )
+            raise ModelError(f"{name}: there is no such folder. Give the output folder of a run, or a name on the Hub.")
         return source
     if not (folder / "config.json").is_file():
         inside = sorted(path.parent for path in folder.glob("*/config.json")) if folder.is_dir() else []
         hint = f"Did you mean {inside[-1]}?" if inside else "Give the output folder of a run, or a name on the Hub."
         if (folder / "adapter_config.json").is_file():
             hint = "It is an adapter: copy the config.json of its base beside it and put its tags there as id2label."
-        raise ModelError(f"--model {name}: there is no config.json in it, so it holds no tagger. {hint}")
+        raise ModelError(f"{name}: there is no config.json in it, so it holds no tagger. {hint}")
     return str(folder)
 
 
@@ -112,7 +105,7 @@ def _refuse_other_tasks(name: str, config: Any) -> None:
     """A text classifier's head may fit a tagger's by its names and shapes, and would tag without an error."""
     classifiers = [kind for kind in config.architectures or () if kind.endswith("ForSequenceClassification")]
     if classifiers:
-        raise ModelError(f"--model {name}: {classifiers[0]} classifies whole texts, not words. {_HOW_TO_TRAIN}")
+        raise ModelError(f"{name}: {classifiers[0]} classifies whole texts, not words. {_HOW_TO_TRAIN}")
 
 
 def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype: torch.dtype) -> PreTrainedModel:
@@ -163,6 +156,4 @@ def _needs_its_base(folder: Path) -> bool:
 def _refuse_untrained(name: str, missing: Iterable[str]) -> None:
     if missing := sorted(missing):
         lacking = ", ".join(missing[:4])
-        raise ModelError(
-            f"--model {name}: an encoder without a trained tag head (no weights for {lacking}). {_HOW_TO_TRAIN}"
-        )
+        raise ModelError(f"{name}: an encoder without a trained tag head (no weights for {lacking}). {_HOW_TO_TRAIN}")

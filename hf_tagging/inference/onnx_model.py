@@ -51,7 +51,7 @@ class OnnxModel:
         gives = [value.name for value in self.session.get_outputs()]
         if not set(self._takes) <= _INPUTS or "logits" not in gives:
             raise ModelError(
-                f"--model {self.folder}: {GRAPH} makes {', '.join(gives)} of {', '.join(self._takes)}; expected logits "
+                f"{self.folder}: {GRAPH} makes {', '.join(gives)} of {', '.join(self._takes)}; expected logits "
                 "of input_ids and attention_mask. Export the model again: hf-tagging export DIR --to onnx"
             )
         eight_bits = read_record(self.folder).get("int8") or {}
@@ -110,7 +110,7 @@ def _session(graph: Path, device: torch.device) -> InferenceSession:
     try:
         import onnxruntime as ort
     except ImportError as error:
-        raise ModelError(f"--model {graph.parent}: an exported model needs onnxruntime. {HOW_TO_INSTALL}") from error
+        raise ModelError(f"{graph.parent}: an exported model needs onnxruntime. {HOW_TO_INSTALL}") from error
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
@@ -125,7 +125,7 @@ def _session(graph: Path, device: torch.device) -> InferenceSession:
             str(graph), options, providers=providers, disabled_optimizers=_SLOW_FUSIONS if on_cpu else None
         )
     except Exception as error:  # ONNX Runtime's own kinds of errors have no common base but this
-        raise ModelError(f"--model {graph.parent}: {graph.name} cannot be loaded ({first_line(error)}).") from error
+        raise ModelError(f"{graph.parent}: {graph.name} cannot be loaded ({first_line(error)}).") from error
     if not on_cpu and "CUDAExecutionProvider" not in session.get_providers():  # it says so in its log alone
         raise _no_provider(device, session.get_providers())
     return session

@@ -17,7 +17,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
 from hf_tagging.evaluation.runs import read_predictions
-from hf_tagging.inference.records import read_columns
+from hf_tagging.inference.records import TRY_TEXT, read_columns
 from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.tagger import Tagger
 
@@ -134,7 +134,10 @@ def read_examples(path: Path, schema: TagSchema, *, of_run: bool) -> Examples:
     if of_run:
         words, gold, _ = read_predictions(path)
         return Examples(VALIDATION, words, gold)
-    words = [record.words for record in read_columns(path) if record.words]
+    try:
+        words = [record.words for record in read_columns(path) if record.words]
+    except DataError as error:
+        raise DataError(str(error).removesuffix(TRY_TEXT)) from error
     if not words:
         raise DataError(f"--data {path}: no sentence in this file; expected a word per line.")
     try:

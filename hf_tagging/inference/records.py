@@ -30,6 +30,7 @@ _NO_WORD_ID = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 1-2 is a contraction, 1.1 an
 _NO_TAG = "_"
 _TAG_HEADER = "predicted"  # what a header row calls the column of predicted tags
 _SCORE_DIGITS = 6
+TRY_TEXT = " Plain text? --format text."  # the end of a message, for commands that have this flag
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def _column_line(line: str, layout: ColumnLayout, place: str, *, starts_sentence
     if len(fields) != layout.count:
         raise DataError(
             f"{place}: {shortened(line)} has {len(fields)} column{'s' * (len(fields) > 1)}; expected {layout.count}, "
-            f"with {layout.separator_words} between them, as in line {layout.first_line}. Plain text? --format text."
+            f"with {layout.separator_words} between them, as in line {layout.first_line}.{TRY_TEXT}"
         )
     written = line.rstrip(" \t") if layout.separator is None else layout.separator.join(fields)
     if layout.word_id is not None and _NO_WORD_ID.fullmatch(fields[layout.word_id]):

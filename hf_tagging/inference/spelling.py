@@ -10,7 +10,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List
 
 from hf_tagging.data.rows import row_starts
-from hf_tagging.data.schema import PLAIN, TagSchema
+from hf_tagging.data.schema import PLAIN, PREFIXES_OF, TagSchema
 from hf_tagging.evaluation.metrics import Tags
 
 _LETTERS = "OBIES"
@@ -79,6 +79,25 @@ def detected(tags: Tags, scheme: str | None) -> TagSchema:
     rows = Dataset.from_dict({"tags": [ids[a:b].tolist() for a, b in pairwise(offsets)]}, features=features)
     found = TagSchema.detect(DatasetDict({"test": rows}), task="ner")
     return TagSchema(found.tags, scheme or found.scheme)
+
+
+def may_be_in(scheme: str, tags: Tags, schema: TagSchema) -> bool:
+    """Return whether predictions that look like another scheme may be in this one, with errors.
+
+    A model that was trained on IOB2 predicts ``I-`` after ``O`` now and then, which looks like IOB1 and is a mistake.
+    No mistake explains letters that the scheme has not, tags without any prefix, or, where it is IOB1, a ``B-`` before
+    every single entity.
+
+    Args:
+        scheme: Of the gold tags.
+        tags: Predictions. (sentences, words)
+        schema: Theirs, as `detected` finds it.
+    """
+    names = dict(zip(schema.tags, spelling(schema), strict=True))
+    used = {*chain(*tags)} - {"O"}
+    if all(names[tag] == f"I-{tag}" for tag in used) or not {names[tag][0] for tag in used} <= {*PREFIXES_OF[scheme]}:
+        return False
+    return scheme != "IOB1" or rewritten(tags, schema, schema.scheme)[1] > 0
 
 
 def are_entities(tags: set[str]) -> bool:
