@@ -1,7 +1,7 @@
 """Tagging against `pipeline("token-classification")`: sentences per second; spaCy and Flair where they are installed.
 
     python benchmarks/tagging.py
-    python benchmarks/tagging.py --model runs/ner-minilm-conll2003 --exported runs/ner-minilm-conll2003-int8
+    python benchmarks/tagging.py --model runs/ner --exported runs/ner-int8
     python benchmarks/tagging.py --sentences 3453 --batches 16 32 64 128
 
 Ours is `Tagger.tag` of lists of words; the pipeline gets the same words joined by spaces, one text after the other (its

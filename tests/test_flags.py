@@ -230,7 +230,7 @@ def test_a_tagger_keeps_its_scheme(run, scheme):
 
 def test_files_name_the_run(tmp_path):
     args = parse_arguments("ner", ["--train_file", str(ROOT / "README.md"), "--model", "minilm"])
-    assert args.training.output_dir == "runs/ner-minilm-README"
+    assert args.training.output_dir == "runs/ner-minilm-README-seed-42"
     assert args.dataset_name == "README.md"
 
 

@@ -37,7 +37,7 @@ def test_defaults():
     assert args.training.metric_for_best_model == "accuracy"
     assert args.training.load_best_model_at_end
     assert args.training.save_total_limit == 2
-    assert args.training.output_dir == "runs/pos-bert-base-cased-conll2003"
+    assert args.training.output_dir == "runs/pos-bert-base-cased-conll2003-seed-42"
     assert parse(task="ner").training.metric_for_best_model == "f1"
 
 
@@ -137,7 +137,7 @@ def test_flags_in_all_their_forms():
 
 
 def test_the_default_folder_keeps_what_is_no_suffix():
-    assert parse("--dataset", "org/corpus.v2").training.output_dir == "runs/pos-bert-base-cased-corpus.v2"
+    assert parse("--dataset", "org/corpus.v2").training.output_dir == "runs/pos-bert-base-cased-corpus.v2-seed-42"
     assert parse("--model", "org/bert.ner").model.model == "org/bert.ner"  # a name on the Hub may have a dot
 
 

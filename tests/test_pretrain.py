@@ -392,7 +392,7 @@ def test_defaults_follow_from_what_is_trained():
     new, old = parse_pretraining([]), parse_pretraining(["--model", "google-bert/bert-base-cased"])
     assert (new.training.learning_rate, old.training.learning_rate) == (2e-3, 5e-5)
     assert (new.training.output_dir, old.training.output_dir) == (
-        "runs/pretraining-lstm-conll2003", "runs/pretraining-bert-base-cased-conll2003",
+        "runs/pretraining-lstm-conll2003-seed-42", "runs/pretraining-bert-base-cased-conll2003-seed-42",
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from hf_tagging.cli.answers import Answer, show_table
 from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
-from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError
 
 
@@ -21,17 +20,11 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(args: argparse.Namespace) -> Answer:
-    from hf_tagging.publishing.report import analyse_run, write_page
+    from hf_tagging.publishing.report import write_report
 
     quiet_libraries()
-    if args.folder.is_dir():
-        check_writable(args.folder)
     with working("Writing the report"):
-        analysis = analyse_run(
-            args.folder, split=args.split, device=args.device, trust_remote_code=args.trust_remote_code
-        )
-        with writing_to(args.folder):
-            path = write_page(args.folder, analysis)
+        path = write_report(args.folder, split=args.split, device=args.device, trust_remote_code=args.trust_remote_code)
     return Answer({"report": str(path)}, lambda: print(f"Written to {path}"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from hf_tagging.cli.answers import Answer, show_figures
 from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
-from hf_tagging.disk import check_writable, writing_to
+from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.command import NOTHING_WRITTEN
 from hf_tagging.inference.command import add_arguments as add_predict_arguments
 from hf_tagging.inference.command import run as tag
+from hf_tagging.locks import FolderLock
 
 _MODEL = "output folder of a run or an export, any other folder of a tagger, or a name on the Hub"
 
@@ -87,25 +89,31 @@ def _evaluate(args: argparse.Namespace) -> Answer:
 
     if args.output:
         evaluating.check_evaluation_folder(args.output, overwrite=args.overwrite, predictions=args.predictions)
-    quiet_libraries()
-    if args.predictions:
-        found = evaluating.evaluate_predictions(args.predictions, task=args.task, scheme=args.scheme)
-    else:
-        data = {theirs: getattr(args, ours) for ours, theirs in _DATA.items() if getattr(args, ours) is not None}
-        found = evaluating.evaluate_model(
-            args.model,
-            data,
-            split=args.split,
-            task=args.task,
-            scheme=args.scheme,
-            trust_remote_code=args.trust_remote_code,
-            **{name: getattr(args, name) for name in _LOADING},
-        )
-    if args.output:
-        evaluating.write_evaluation(found, args.output, overwrite=args.overwrite)
+    with _alone_in(args.output):
+        quiet_libraries()
+        if args.predictions:
+            found = evaluating.evaluate_predictions(args.predictions, task=args.task, scheme=args.scheme)
+        else:
+            data = {theirs: getattr(args, ours) for ours, theirs in _DATA.items() if getattr(args, ours) is not None}
+            found = evaluating.evaluate_model(
+                args.model,
+                data,
+                split=args.split,
+                task=args.task,
+                scheme=args.scheme,
+                trust_remote_code=args.trust_remote_code,
+                **{name: getattr(args, name) for name in _LOADING},
+            )
+        if args.output:
+            evaluating.write_evaluation(found, args.output, overwrite=args.overwrite)
     asked = {"model": args.model, "dataset": args.dataset, "predictions": args.predictions, "output": args.output}
     written = f"\n\nWritten to {args.output}" if args.output else ""
     return Answer(asked | found.as_dict(), lambda: show_figures(found.table() + written))
+
+
+def _alone_in(output: str | Path | None) -> AbstractContextManager[Any]:
+    """Keep other processes out of the folder of --output, if there is one, from here to the last file."""
+    return FolderLock(output, advice="give another --output") if output else nullcontext()
 
 
 def _check_evaluate(args: argparse.Namespace) -> None:
@@ -141,18 +149,17 @@ def _compare(args: argparse.Namespace) -> Answer:
     from hf_tagging.evaluation.figures import MISSING, can_draw, draw_figures
     from hf_tagging.evaluation.runs import find_runs, name_of
 
-    if args.output:
-        check_writable(args.output)
-    runs = find_runs(args.folders)
-    reference = name_of(args.reference, runs) if args.reference else None
-    with working("Comparing"):
-        comparison = compare_runs(runs, split=args.split, reference=reference, resamples=args.resamples)
     written = ""
-    if args.output:
-        with writing_to(args.output):
-            figures = draw_figures(comparison, args.output) if can_draw() else []
-            write_comparison(comparison, args.output, figures)
-        written = f"\n\nWritten to {args.output}" + ("" if can_draw() else f". {MISSING}")
+    with _alone_in(args.output):
+        runs = find_runs(args.folders)
+        reference = name_of(args.reference, runs) if args.reference else None
+        with working("Comparing"):
+            comparison = compare_runs(runs, split=args.split, reference=reference, resamples=args.resamples)
+        if args.output:
+            with writing_to(args.output):
+                figures = draw_figures(comparison, args.output) if can_draw() else []
+                write_comparison(comparison, args.output, figures)
+            written = f"\n\nWritten to {args.output}" + ("" if can_draw() else f". {MISSING}")
     data = asdict(comparison) | {"metric": comparison.metric}
     return Answer(data, lambda: show_figures(plain_table(comparison) + written))
 

@@ -33,6 +33,7 @@ from hf_tagging.evaluation.report import results_table, write_predictions
 from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, may_be_in, rewritten, spelling
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.locks import FolderLock
 from hf_tagging.training.environment import describe_split
 from hf_tagging.training.folder import RECORD, RunFolder
 
@@ -227,14 +228,15 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: b
         overwrite: Replace what is there; predictions that an earlier evaluation has written for another split go.
 
     Raises:
-        OutputError: If something is there that is not to be replaced, or the folder cannot be written.
+        OutputError: If something is there that is not to be replaced, or the folder cannot be written, or is being
+            written by another process.
     """
     folder = Path(folder)
     check_evaluation_folder(folder, overwrite=overwrite)
     file = folder / PREDICTIONS / f"{evaluation.split}.conll"
     if inside(folder / PREDICTIONS, file.name) != file:  # data may name its splits as it likes
         raise OutputError(f"{evaluation.split!r}: a split of this name has no file in {folder}. Rename it.")
-    with writing_to(folder):
+    with FolderLock(folder), writing_to(folder):
         write_predictions(file, evaluation.words, evaluation.gold, evaluation.predicted)
         for old in _predictions_of_before(folder):  # as long as results.json names them
             if old != file:

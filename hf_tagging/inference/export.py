@@ -32,6 +32,7 @@ from hf_tagging.inference.onnx_model import GRAPH, HOW_TO_INSTALL, MANIFEST, REC
 from hf_tagging.inference.parity import Parity, compare, examples_file, read_examples
 from hf_tagging.inference.reading import CPU_BATCH, batches_of, padded
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.locks import LOCK, FolderLock
 from hf_tagging.models.encoder import quiet
 from hf_tagging.training.environment import hardware, versions
 
@@ -81,7 +82,16 @@ def export_tagger(
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise ModelError(f"The export needs {', '.join(missing)}. {HOW_TO_INSTALL}")
     target = _target(model, to, output)
-    check_target(target, overwrite=overwrite)
+    check_target(target, overwrite=overwrite)  # before it is locked: what is refused is not touched
+    with FolderLock(target, advice="give another --output") as lock:
+        check_target(target, overwrite=overwrite)
+        return target, _export(model, to, target, lock, data, trust_remote_code)
+
+
+def _export(
+    model: str, to: str, target: Path, lock: FolderLock, data: str | Path | None, trust_remote_code: bool
+) -> Parity:
+    """Export into a folder that is locked; see `export_tagger`."""
     tagger = Tagger.from_pretrained(model, device="cpu", trust_remote_code=trust_remote_code)
     source = _exportable(model, tagger.model)
     examples = read_examples(examples_file(model, data), tagger.schema, of_run=data is None)
@@ -96,7 +106,8 @@ def export_tagger(
         _judge(model, to, parity)
         record |= {"parity": asdict(parity), "opset": exported.program.opset_imports[""]}
         _write_record(folder, record | {"versions": _versions(), "hardware": _machine()})
-    return target, parity
+        lock.follow(folder)
+    return parity
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
@@ -111,7 +122,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         return
     if not target.is_dir():
         raise OutputError(f"{target}: is no folder. Give another --output.")
-    inside = {path.name for path in target.iterdir()}
+    inside = {path.name for path in target.iterdir()} - {LOCK}
     own = read_record(target).get("files")
     if foreign := sorted(inside.difference(own if isinstance(own, list) else ())):
         raise OutputError(

@@ -9,10 +9,12 @@ The weights go first, and what has arrived is known by its hash: a push that fai
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 from huggingface_hub.errors import LocalTokenNotFoundError
@@ -20,6 +22,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_tagging.errors import ConfigError
 from hf_tagging.hub import hub_errors, insist
+from hf_tagging.locks import FolderLock
 from hf_tagging.publishing.bundle import MODEL_FILES, REPORT, Content, bundle, is_kind
 from hf_tagging.publishing.leaks import refuse_leaks
 from hf_tagging.training.folder import RECORD
@@ -82,26 +85,34 @@ def push_folder(
     Raises:
         ModelError: If there is no whole model in the folder.
         ConfigError: If no repository can have such a name.
-        OutputError: If its run has not finished; if a secret or a path of this machine is in a file; if the Hub
-            refuses, or is not there. Then it is as it was before.
+        OutputError: If its run has not finished, or another process writes into it; if a secret or a path of this
+            machine is in a file; if the Hub refuses, or is not there. Then it is as it was before.
     """
     folder = Path(folder)
     _check_name(name)
-    files = bundle(folder, name)
-    refuse_leaks(folder, files, token)
-    sizes = {file: _size(content) for file, content in files.items()}
-    if dry_run:
-        return Pushed(name, f"{constants.ENDPOINT}/{name}", sizes, private)
-    options = [*(["--revision", revision] if revision else []), *([] if private else ["--public"])]
-    command = shlex.join(["hf-tagging", "push", str(folder), name, *options])
-    advice = f"Nothing of this was published, and {folder} is complete: `{command}` sends it, without what has arrived."
-    with hub_errors(f"push to {name}", advice=advice):
-        full_name, address, private = _send(folder, name, private, revision, token)
-    return Pushed(full_name, address, sizes, private)
+    with _as_it_is(folder):
+        files = bundle(folder, name)
+        refuse_leaks(folder, files, token)
+        sizes = {file: _size(content) for file, content in files.items()}
+        if dry_run:
+            return Pushed(name, f"{constants.ENDPOINT}/{name}", sizes, private)
+        options = [*(["--revision", revision] if revision else []), *([] if private else ["--public"])]
+        command = shlex.join(["hf-tagging", "push", str(folder), name, *options])
+        left = f"Nothing of this was published, and {folder} is complete"
+        with hub_errors(f"push to {name}", advice=f"{left}: `{command}` sends it, without what has arrived."):
+            full_name, address, private = _send(folder, name, private, revision, token)
+        return Pushed(full_name, address, sizes, private)
+
+
+def _as_it_is(folder: Path) -> AbstractContextManager[Any]:
+    """Keep others from writing into a folder; one that nobody may write into, or that is not there, stays as it is."""
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        return nullcontext()
+    return FolderLock(folder, advice="push another folder")
 
 
 def push_finished(run: TaggingRun) -> None:
-    """Pushes a run that has ended, where ``--push_to_hub`` was given.
+    """Pushes a run that has ended, where ``--push_to_hub`` was given, and lets others write into its folder again.
 
     The main process does so. The others go on and may end: a push can take longer than processes wait for one another.
 
@@ -112,16 +123,16 @@ def push_finished(run: TaggingRun) -> None:
         TaggingError: If that fails; the folder is complete all the same.
     """
     training = run.arguments.training
-    if not training.push_to_hub or not run.state.is_main_process:
-        return
-    pushed = push_folder(
-        run.folder.path,
-        repository_name(training),
-        private=is_private(training),
-        revision=training.hub_revision,
-        token=training.hub_token,
-    )
-    logger.info("Pushed to %s", pushed.address)
+    if training.push_to_hub and run.state.is_main_process:
+        pushed = push_folder(
+            run.folder.path,
+            repository_name(training),
+            private=is_private(training),
+            revision=training.hub_revision,
+            token=training.hub_token,
+        )
+        logger.info("Pushed to %s", pushed.address)
+    run.release()
 
 
 def _check_name(name: str) -> None:

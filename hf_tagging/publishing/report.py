@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_tagging.atomic import whole_file
+from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.evaluation.analysis import analyse
 from hf_tagging.evaluation.answers import Answers
@@ -27,6 +28,7 @@ from hf_tagging.evaluation.rereading import Rereading, reread
 from hf_tagging.evaluation.runs import read_predictions
 from hf_tagging.evaluation.seen import read_seen
 from hf_tagging.hub import first_line
+from hf_tagging.locks import FolderLock
 from hf_tagging.publishing import provenance
 from hf_tagging.training.folder import RECORD, RunFolder
 
@@ -63,12 +65,16 @@ def write_report(
     Raises:
         ConfigError: If the folder holds no run, or no predictions for the split, or there is no such device.
         DataError: If the predictions cannot be read.
-        OutputError: If there is a ``report.html`` that the run has not written.
+        OutputError: If there is a ``report.html`` that the run has not written, or another process writes into the
+            folder.
     """
     path = Path(folder)
-    _refuse_foreign(path, _record(path))
-    analysis = analyse_run(path, split=split, device=device, trust_remote_code=trust_remote_code)
-    return write_page(path, analysis)
+    _record(path)  # before it is locked: a folder that holds no run is not touched
+    with FolderLock(path, advice="report on another run"):
+        _refuse_foreign(path, _record(path))
+        analysis = analyse_run(path, split=split, device=device, trust_remote_code=trust_remote_code)
+        with writing_to(path):
+            return write_page(path, analysis)
 
 
 def analyse_run(

@@ -20,6 +20,7 @@ from hf_tagging.data.files import looks_like_path
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH
+from hf_tagging.locks import FolderLock
 from hf_tagging.markdown import text
 from hf_tagging.publishing.bundle import CARD, REPORT, Content, bundle
 from hf_tagging.publishing.demo_models import name_models
@@ -81,9 +82,9 @@ def write_space(models: Sequence[str], folder: Path, *, overwrite: bool = False)
     app = _APP.format(models="\n".join(_app_line(name, places[name], named[name]) for name in named))
     ours = {"README.md": _card(named), "app.py": app, "requirements.txt": _requirements(of_models)}
     written = {name: content.encode() for name, content in ours.items()} | of_models
-    before = _checked_folder(folder, written, overwrite=overwrite)
-    with writing_to(folder):
-        _write(folder, written, before)
+    _checked_folder(folder, written, overwrite=overwrite)  # before it is locked: what is refused is not touched
+    with FolderLock(folder), writing_to(folder):
+        _write(folder, written, _checked_folder(folder, written, overwrite=overwrite))
     return [folder / name for name in (*written, MANIFEST)]
 
 

@@ -188,7 +188,7 @@ class TaggingArguments(TrainingArguments):
     """
 
     output_dir: str | None = field(
-        default=None, metadata={"help": "Folder of the run. Default: runs/TASK-MODEL-DATASET."}
+        default=None, metadata={"help": "Folder of the run. Default: runs/TASK-MODEL-DATASET-seed-SEED."}
     )
     resume: bool = field(default=False, metadata={"help": "Go on with the run in output_dir."})
     overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})

@@ -11,6 +11,7 @@ from typing import Any
 from hf_tagging.atomic import inside, place, remove, whole_file, write_json
 from hf_tagging.disk import check_writable
 from hf_tagging.errors import OutputError
+from hf_tagging.locks import LOCK
 
 RECORD = "run.json"
 _COMPLETE = "complete.json"
@@ -98,7 +99,7 @@ class RunFolder:
             remove(checkpoint)
         for name in (*record["files"], RECORD):
             file = inside(self.path, name)
-            if file is not None and (file.is_symlink() or not file.is_dir()):
+            if file is not None and file.name != LOCK and (file.is_symlink() or not file.is_dir()):
                 file.unlink(missing_ok=True)
         predictions = self.path / "predictions"
         if predictions.is_dir() and not any(predictions.iterdir()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -284,9 +284,14 @@ def _without_suffix(name: str) -> str:
 
 
 def name_output(arguments: RunArguments) -> RunArguments:
-    """Chooses the folder of a run that was given none, from what it trains and on what."""
+    """Chooses the folder of a run that was given none, from what it trains and on what, with which seed and fold.
+
+    Seeds and folds of one run stand side by side, and can be trained side by side.
+    """
     if "output_dir" not in arguments.given:
-        names: Iterable[str] = (arguments.task, arguments.model.label, _without_suffix(arguments.dataset_name))
+        names = [arguments.task, arguments.model.label, _without_suffix(arguments.dataset_name)]
+        names.append(f"seed-{arguments.training.seed}")
+        names += [] if arguments.data.fold is None else [f"fold-{arguments.data.fold}"]
         slugs = [re.sub(r"[^A-Za-z0-9._]+", "-", Path(name).name).strip("-.") for name in names]
         arguments.training.output_dir = str(Path("runs") / "-".join(filter(None, slugs)))
     return arguments

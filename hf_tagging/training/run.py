@@ -8,8 +8,8 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ import datasets
 import torch
 import transformers
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict
 from transformers import set_seed
 
@@ -26,7 +27,8 @@ from hf_tagging.atomic import remove, whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.locks import FolderLock
 from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
@@ -63,11 +65,14 @@ FREE_ARGUMENTS = {
 class TaggingRun:
     """The folder of a run, from the first check to the last file.
 
+    Until `release`, or until it is no longer used, no other process can write into the folder.
+
     Args:
         arguments: The run's arguments. Seeds every generator and quiets the libraries.
 
     Raises:
-        OutputError: If `output_dir` holds a run and neither `resume` nor `overwrite` is set.
+        OutputError: If another process is writing into `output_dir`, or it holds a run and neither `resume` nor
+            `overwrite` is set.
         ConfigError: If the run to be resumed had other arguments.
     """
 
@@ -92,10 +97,29 @@ class TaggingRun:
         keep_freed_memory()
         self.record["hardware"]["threads"] = torch.get_num_threads()
         _quiet_libraries(self.state.is_main_process)
+        self._lock = self._take_lock()
         self._check_folder()
         if arguments.training.push_to_hub and self.state.is_main_process:
             prepare_repository(arguments.training)
         set_seed(arguments.training.seed)
+
+    def _take_lock(self) -> FolderLock | None:
+        """Lock the folder for all processes of the run: the first one holds the lock, and tells the others of it."""
+        lock, refusal = None, None
+        if self.state.is_main_process:
+            try:
+                lock = FolderLock(self.folder.path, advice="choose another --output_dir")
+            except OutputError as error:
+                refusal = error
+        told: list[OutputError | None] = broadcast_object_list([refusal])
+        if told[0] is not None:
+            raise told[0]
+        return lock
+
+    def release(self) -> None:
+        """Let other processes write into the folder again; the end of the program does so too."""
+        if self._lock is not None:
+            self._lock.release()
 
     def _check_folder(self) -> None:
         training = self.arguments.training
@@ -199,7 +223,8 @@ class TaggingRun:
         results = {}
         for name, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
             if wanted and name in splits:
-                outcome = trainer.predict_words(splits[name], name)
+                with self._noted_if_interrupted():
+                    outcome = trainer.predict_words(splits[name], name)
                 results[name] = outcome.metrics
                 if self.state.is_main_process:
                     path = self.folder.path / "predictions" / f"{name}.conll"
@@ -236,6 +261,20 @@ class TaggingRun:
             if self.state.is_main_process:
                 self._begin()
         give_back_memory()  # of reading and aligning
+        with self._noted_if_interrupted():
+            self._train_and_save(trainer)
+
+    @contextmanager
+    def _noted_if_interrupted(self) -> Iterator[None]:
+        """Say in the record that the run was interrupted, if it was; a killed run stays "running"."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.state.is_main_process:
+                self.folder.write(RECORD, self.record | {"status": "interrupted"})
+            raise
+
+    def _train_and_save(self, trainer: TaggingTrainer) -> None:
         if self.arguments.training.do_train:
             checkpoint = self._checkpoint()
             self.record["resumed_from"] = checkpoint and Path(checkpoint).name
