@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from hf_tagging.disk import refusal, why_full
 from hf_tagging.errors import ConfigError, OutputError, TaggingError
+from hf_tagging.processes import exit_code, follow_parent, heard, stop_listening
 
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
 
@@ -20,28 +22,35 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
-    """Ends the program with a message alone where a `TaggingError`, a full disk or Ctrl-C reaches it.
+    """End the program with a message alone where a `TaggingError`, a full disk or a signal reaches it.
+
+    Below `accelerate launch` or torchrun, the program also ends when these do.
 
     Args:
-        interrupted: What to say after Ctrl-C, or where a disk was full.
+        interrupted: What to say after Ctrl-C, SIGTERM and SIGHUP, or where a disk was full.
 
-    Exit codes: 2 for wrong usage (`ConfigError`), 1 for anything else that the user can mend, 130 for Ctrl-C. In a run
-    of several processes the first one speaks for all.
+    Exit codes: 2 for wrong usage (`ConfigError`), 1 for anything else that the user can mend, 130 for Ctrl-C, 143 for
+    SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all.
     """
-    try:
-        yield
-    except ConfigError as error:
-        _end(str(error), 2)
-    except OutputError as error:
-        _end(str(error), 1)
-    except TaggingError as error:
-        _end(f"{refusal(error)} {interrupted}".rstrip() if why_full(error) else str(error), 1)
-    except KeyboardInterrupt:
-        _end(f"Interrupted. {interrupted}".rstrip(), 130)
-    except Exception as error:
-        if not (told := refusal(error)):
-            raise
-        _end(f"{told} {interrupted}".rstrip(), 1)
+    with heard():
+        try:
+            follow_parent()
+            yield
+        except ConfigError as error:
+            _end(str(error), 2)
+        except OutputError as error:
+            _end(str(error), 1)
+        except TaggingError as error:
+            _end(f"{refusal(error)} {interrupted}".rstrip() if why_full(error) else str(error), 1)
+        except KeyboardInterrupt as error:
+            stop_listening()
+            code = exit_code(error)
+            how = "Interrupted" if code == 130 else f"Ended by {signal.Signals(code - 128).name}"
+            _end(f"{how}. {interrupted}".rstrip(), code)
+        except Exception as error:
+            if not (told := refusal(error)):
+                raise
+            _end(f"{told} {interrupted}".rstrip(), 1)
 
 
 @contextlib.contextmanager
@@ -123,23 +132,4 @@ def _reader_is_gone() -> bool:
 def _end(message: str, code: int) -> None:
     if int(os.environ.get("LOCAL_RANK", "0")) <= 0:
         print(f"\n{message}", file=sys.stderr, flush=True)
-        _hush_launcher()
     raise SystemExit(code)
-
-
-def _hush_launcher() -> None:
-    """Ends `accelerate launch` before it prints a traceback of its own over our message.
-
-    Its one-process launcher answers any exit code but 0 with a CalledProcessError, unless it was started with
-    ``--quiet`` (accelerate 1.15, commands/launch.py, simple_launcher). This can go when that becomes its default.
-    `hf-tagging train` runs the launcher within itself, and passes the exit code on.
-    """
-    import psutil
-
-    try:
-        launcher = psutil.Process().parent()
-        words = launcher.cmdline() if launcher else []
-        if launcher and "launch" in words and any("accelerate" in os.path.basename(word) for word in words[:4]):
-            launcher.terminate()
-    except psutil.Error:
-        return  # it is gone, or not ours: then there is nothing to hush

@@ -104,6 +104,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(confi
         (["--layerwise_lr_decay", "0"], "layerwise_lr_decay: 0.0 is not above 0"),
         (["--ema_decay", "0.9", "--optim", "schedule_free_adamw"], "a schedule-free optimizer averages by itself"),
         (["--ema_decay", "1"], "ema_decay: 1.0 is not from 0 up to below 1"),
+        (["--enable_jit_checkpoint"], "enable_jit_checkpoint: SIGTERM and SIGHUP save a checkpoint in any case"),
         (["--resume", "--overwrite"], "resume, overwrite: give one of the two"),
         (["--lora", "--freeze_layers", "2"], "freeze_layers: LoRA freezes"),
         (["--dataset", "./nowhere/data"], "dataset: ./nowhere/data is not there"),

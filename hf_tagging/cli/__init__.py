@@ -20,12 +20,13 @@ _START = """a first run, without a hub:
   hf-tagging predict runs/quickstart-pos --text "Jordan will book a table in May."
   hf-tagging COMMAND --help
 
-exit codes: 0; 1 for input that cannot be used; 2 for wrong usage; 130 after Ctrl-C
+exit codes: 0; 1 for input that cannot be used; 2 for wrong usage; 130 after Ctrl-C,
+143 after SIGTERM, 129 after SIGHUP
 tab completion: hf-tagging completion --help"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command line; exits with 0, 1 (bad input) or 2 (usage)."""
+    """Run the command line; exits with 0, 1 (bad input) or 2 (usage), or 128 and the number of a signal."""
     parser = make_parser()
     args, flags = parser.parse_known_args(argv)
     command: Command = args.command

@@ -23,7 +23,7 @@ class Command:
         examples: Command lines, shown by ``--help``; tests run them.
         details: What else ``--help`` says.
         takes_flags: Whether flags that the parser does not know are the command's own, as `args.flags`.
-        interrupted: What to say after Ctrl-C.
+        interrupted: What to say after Ctrl-C, SIGTERM and SIGHUP.
     """
 
     name: str

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import psutil
 
 from hf_tagging.errors import ConfigError
+from hf_tagging.processes import ASKING, PARENT, Terminated
 
 
 def launch(words: Sequence[str]) -> int:
-    """Does what ``accelerate launch WORDS`` does, within this process, and gives the recipe's exit code.
+    """Do what ``accelerate launch WORDS`` does, within this process, and return the recipe's exit code.
 
     `accelerate launch` itself answers any failure of the recipe with a traceback of its own and exit code 1 (accelerate
-    1.15, commands/launch.py), so that bad input and wrong usage could not be told apart.
+    1.15, commands/launch.py), so that bad input and wrong usage could not be told apart; ended by a signal, it leaves
+    the recipe behind.
 
     Args:
         words: As on the command line of `accelerate launch`.
 
     Raises:
         ConfigError: If accelerate refuses its own configuration.
-        KeyboardInterrupt: After Ctrl-C, where several processes were started.
+        Terminated: If the recipe was ended by a signal before it could say so, or was one of several processes.
     """
     from accelerate.commands import launch as launcher
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -32,40 +38,60 @@ def launch(words: Sequence[str]) -> int:
     logging.getLogger(launcher.__name__).setLevel(logging.ERROR)  # it lists the defaults that it took
     args = launcher.launch_command_parser().parse_args(list(words))
     try:
-        with _interrupts_go_to_the_recipe():
+        with _signals_go_to_the_recipe():
             launcher.launch_command(args)
     except subprocess.CalledProcessError as error:
         return _shell_code(error.returncode)
     except ChildFailedError as error:  # of several processes
         return _shell_code(error.get_first_failure()[1].exitcode)
     except SignalException as error:
-        if error.sigval == signal.SIGINT:
-            raise KeyboardInterrupt from error  # its processes may have been ended before they could say so
-        return 128 + int(error.sigval)
+        raise Terminated(error.sigval) from error
     except (ValueError, ImportError) as error:
         raise ConfigError(f"accelerate: {error}") from error
     return 0
 
 
 def run_script(words: Sequence[str]) -> int:
-    """Runs a Python script as it is, and gives its exit code."""
-    with _interrupts_go_to_the_recipe(), subprocess.Popen([sys.executable, *words]) as process:
+    """Run a Python script as it is, and return its exit code."""
+    with _signals_go_to_the_recipe(), subprocess.Popen([sys.executable, *words]) as process:
         return _shell_code(process.wait())
 
 
-@contextlib.contextmanager
-def _interrupts_go_to_the_recipe() -> Iterator[None]:
-    """Leaves Ctrl-C, which the terminal sends to both, to the recipe: it says how to go on, and this process waits.
+@contextmanager
+def _signals_go_to_the_recipe() -> Iterator[None]:
+    """Hand signals on to the recipe, which says how to go on, while this process waits; the recipe ends with it.
 
-    A handler that does nothing, because an ignored signal would be ignored by the recipe too.
+    A signal that is ignored here is ignored by the recipe, too. Several processes are started by torch, which has
+    handlers of its own for as long as they run.
     """
-    before = signal.signal(signal.SIGINT, lambda *_: None)
+    before = {number: signal.getsignal(number) for number in ASKING}
+    os.environ[PARENT] = str(os.getpid())
     try:
+        for number in ASKING:
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, _hand_on)
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        del os.environ[PARENT]
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _hand_on(number: int, frame: FrameType | None) -> None:
+    started = psutil.Process().children()
+    for process in started:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    if not started:
+        raise Terminated(number)
 
 
 def _shell_code(code: int) -> int:
-    """The exit code of a process as a shell gives it: 128 and the signal where one ended it."""
+    """Return the exit code of a process as a shell gives it: 128 and the signal where one ended it.
+
+    Raises:
+        Terminated: If one ended it that asks for the end; the process could not say any more how to go on.
+    """
+    if -code in ASKING:
+        raise Terminated(-code)
     return code if code >= 0 else 128 - code

@@ -281,6 +281,8 @@ class TaggingArguments(TrainingArguments):
             problems.append("ema_decay, optim: a schedule-free optimizer averages by itself; give ema_decay 0 with it")
         if not 0 <= self.label_smoothing_factor < 1:
             problems.append(f"label_smoothing_factor: {self.label_smoothing_factor} is not from 0 up to below 1")
+        if self.enable_jit_checkpoint:
+            problems.append("enable_jit_checkpoint: SIGTERM and SIGHUP save a checkpoint in any case; leave it out")
         if self.resume and self.overwrite:
             problems.append("resume, overwrite: give one of the two")
         for name in ("learning_rate", "head_learning_rate"):

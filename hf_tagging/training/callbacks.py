@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
+from torch import distributed
 from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 
+from hf_tagging.processes import Terminated, asked
 from hf_tagging.training.folder import mark_complete
+
+logger = logging.getLogger("hf_tagging")
 
 _SHOWN = ("loss", "accuracy", "precision", "recall", "f1")
 
@@ -119,6 +125,57 @@ class CompleteCheckpoints(TrainerCallback):
             folder = str(args.output_dir)
             mark_complete(Path(folder) / f"checkpoint-{state.global_step}")
             rotate_checkpoints(folder, self.keep, best_model_checkpoint=state.best_model_checkpoint)
+
+
+class EndWhenAsked(TrainerCallback):
+    """Saves a checkpoint and ends the training when SIGTERM or SIGHUP has come, on all processes after the same step.
+
+    At the end of an epoch only after its evaluation: a run that goes on from the checkpoint has had it. To be added
+    after `CompleteCheckpoints`, and to train within `put_off`.
+
+    Raises:
+        Terminated: Once the checkpoint is complete: nothing that follows on a training's end is done.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._group: Any = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Joins the processes in a group on the CPU: asking there does not wait for what a GPU still computes."""
+        if args.world_size > 1 and distributed.is_initialized():
+            self._group = distributed.new_group(backend="gloo")
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Asks for a checkpoint, if the epoch goes on."""
+        ends = control.should_training_stop or control.should_epoch_stop or float(state.epoch or 0).is_integer()
+        if self._agreed() and not ends:
+            control.should_save = True
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Asks for a checkpoint, whatever `save_strategy` says."""
+        if self._agreed():
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Ends the training."""
+        if self._agreed():
+            logger.info("checkpoint-%d is saved", state.global_step)
+            raise Terminated(self._number)
+
+    def _agreed(self) -> int:
+        """The signal that any of the processes has noted, or 0."""
+        if self._group is None:
+            self._number = asked()
+        else:
+            noted = torch.tensor([asked()])
+            distributed.all_reduce(noted, op=distributed.ReduceOp.MAX, group=self._group)
+            self._number = int(noted)
+        return self._number
 
 
 def stopped_early(checkpoint: Path) -> bool:

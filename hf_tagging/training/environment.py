@@ -19,6 +19,7 @@ from accelerate import PartialState
 from datasets import Dataset
 
 from hf_tagging.data.rows import arrow_batches
+from hf_tagging.processes import set_by_launcher
 
 _PACKAGES = (
     "torch",
@@ -57,15 +58,20 @@ def hardware(processes: int) -> dict[str, Any]:
 
 
 def use_cores(on_cpu: bool) -> None:
-    """Shares the cores between this machine's processes where a launcher left each a single thread.
+    """Share the cores between this machine's processes where a launcher left each a single thread.
 
     `accelerate launch` and `torchrun` set OMP_NUM_THREADS to 1 unless they are told otherwise: right for processes
-    that feed a GPU, half the speed or less for one that trains on the CPU.
+    that feed a GPU, half the speed or less for one that trains on the CPU. A user's own OMP_NUM_THREADS is obeyed: it
+    is in the environment of the launcher, too.
     """
-    launched = "LOCAL_RANK" in os.environ or "ACCELERATE_MIXED_PRECISION" in os.environ
-    if launched and os.environ.get("OMP_NUM_THREADS") == "1" and (on_cpu or not torch.accelerator.is_available()):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    left_alone = os.environ.get("OMP_NUM_THREADS") != "1" or not set_by_launcher("OMP_NUM_THREADS")
+    if not left_alone and (on_cpu or not torch.accelerator.is_available()):
+        torch.set_num_threads(max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def cores() -> int:
+    """Return how many of the machine's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:

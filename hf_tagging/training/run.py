@@ -32,8 +32,9 @@ from hf_tagging.locks import FolderLock
 from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
+from hf_tagging.processes import put_off
 from hf_tagging.secrets import masked
-from hf_tagging.training.callbacks import stopped_early
+from hf_tagging.training.callbacks import EndWhenAsked, stopped_early
 from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.environment import (
     describe_split,
@@ -87,6 +88,7 @@ class TaggingRun:
             "started": _now(),
             "command": [Path(sys.argv[0]).name, *masked(sys.argv[1:])],
             "arguments": arguments.as_dict(),
+            "given": sorted(arguments.given),
             "seed": arguments.training.seed,
             "versions": versions(),
             "hardware": hardware(self.state.num_processes),
@@ -295,7 +297,8 @@ class TaggingRun:
 
     def _train(self, trainer: TaggingTrainer, checkpoint: str | None) -> None:
         try:
-            with EnergyMeter(gpus=not self.arguments.training.use_cpu) as meter:
+            trainer.add_callback(EndWhenAsked())
+            with EnergyMeter(gpus=not self.arguments.training.use_cpu) as meter, put_off():
                 output = trainer.train(resume_from_checkpoint=checkpoint)
         except ImportError as error:
             raise ConfigError(f"A package is missing for what was asked: {error}") from error
