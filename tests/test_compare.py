@@ -23,6 +23,7 @@ from hf_tagging.evaluation.experiments import Job, Plan, read_plan
 from hf_tagging.evaluation.figures import draw_figures
 from hf_tagging.evaluation.runner import carry_out, describe_plan, why_it_failed
 from hf_tagging.evaluation.runs import find_runs, name_of, read_predictions
+from hf_tagging.training.environment import cores
 
 CONFIGS = sorted(ROOT.glob("recipes/configs/compare/*.yaml"))
 WORDS = [["the", "house", "sleeps"], ["a", "book"], ["ships", "sail", "by"], ["stop"]]
@@ -460,9 +461,13 @@ def test_mistakes_in_the_arguments_of_a_run(tmp_path):
 # Carrying it out, with processes that take no time
 
 CHILD = f"""
-import sys, time
+import signal, sys, time
 from pathlib import Path
 sys.path[:0] = [{str(ROOT / "tests")!r}]
+def told(number, frame):
+    sys.exit(f"was told by {{signal.Signals(number).name}}")
+signal.signal(signal.SIGINT, told)
+signal.signal(signal.SIGTERM, told)
 folder, seconds, wrong = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "starts").open("a").write("x")
@@ -535,6 +540,61 @@ def test_runs_that_cannot_be_compared_stop_the_rest(plan, runs, tmp_path):
     assert not (tmp_path / "out" / "c").exists()
 
 
+def test_what_is_wrong_with_a_comparison_ends_no_other_run(plan, runs, tmp_path, capsys):
+    """Runs at work go on to their end; where a run cannot be compared, no further one is started."""
+    other = make_run(tmp_path / "other", words=WORDS[:2], gold=GOLD[:2])
+    a, b, c, d = (("a", 1, 0, runs["hmm"][0]), ("b", 1, 0, other), ("c", 1, 2, runs["hmm"][0]), ("d", 1, 0, other))
+    with pytest.raises(DataError, match="test has 4 sentences in the first, 2 in the second"):
+        carry_out(plan(a, b, c, d, parallel=3))
+    assert "could not be compared, no further run is started: " in capsys.readouterr().out
+    assert (tmp_path / "out" / "c" / "seed-1" / "run.json").exists()
+    assert not (tmp_path / "out" / "d").exists()
+
+
+def test_a_table_that_cannot_be_written_ends_no_run(plan, runs, tmp_path, capsys):
+    (tmp_path / "out" / "comparison.json").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"comparison\.json: is a folder"):
+        carry_out(plan(("a", 1, 0, runs["hmm"][0]), ("b", 1, 0, runs["hmm"][0]), parallel=1))
+    assert "could not be compared, the runs go on: " in capsys.readouterr().out
+    assert (tmp_path / "out" / "b" / "seed-1" / "run.json").exists()
+
+
+def test_a_run_that_cannot_be_started_ends_no_other(plan, runs, tmp_path, capsys):
+    made = plan(("a", 1, 0, runs["hmm"][0]), ("b", 1, 0, runs["hmm"][0]))
+    gone = Job("a", 1, None, made.jobs[0].folder, (str(tmp_path / "no-program"),), {"seed": 1})
+    comparison = carry_out(Plan(made.output_dir, "test", "b", 2, (gone, made.jobs[1])))
+    assert [row.failed for row in comparison.rows] == [True, False]
+    assert "a, seed 1: could not be started: [Errno 2]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("users", "threads"), [(None, max(1, cores() // 2)), ("3", 3)])
+def test_runs_side_by_side_share_the_cores(tmp_path, monkeypatch, users, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if users:
+        monkeypatch.setenv("OMP_NUM_THREADS", users)
+    code = "import os; print('threads', os.environ['OMP_NUM_THREADS'])"
+    jobs = [Job(n, 1, None, tmp_path / n / "seed-1", (sys.executable, "-c", code), {}) for n in ("a", "b")]
+    carry_out(Plan(tmp_path, "test", "a", 2, tuple(jobs)))
+    assert [f"\nthreads {threads}\n" in job.log.read_text() for job in jobs] == [True, True]
+
+
+def test_only_what_was_given_has_to_be_as_it_was(tmp_path):
+    """What a launcher or a device decides is another thing for who plans the runs and for who carries them out."""
+    path = write_plan(tmp_path, f"""
+        output_dir: {tmp_path}
+        runs: {{a: {{recipe: recipes/pos_bert.py, model: minilm, dataset: sample, weight_decay: 0.1}}}}
+    """)  # fmt: skip
+    (job,) = read_plan(path).jobs
+    there = job.arguments | {"bf16": not job.arguments["bf16"], "tokens_per_batch": 2048, "use_cpu": True}
+    make_run(job.folder, **there)
+    change(job.folder, given=["model", "dataset", "weight_decay", "seed", "config"])
+    assert job.changes() == []
+    change(job.folder, given=["model", "dataset", "weight_decay", "seed", "bf16"])
+    assert job.changes() == [f"bf16: was {there['bf16']}, is {not there['bf16']}"]
+    change(job.folder, given=None, arguments=there | {"weight_decay": 0.2, "seed": 2})
+    assert job.changes() == ["seed: was 2, is 1", "weight_decay: was 0.2, is 0.1"]
+
+
 COMPARE = f"""
 import sys
 sys.path[:0] = [{str(ROOT / "tests")!r}]
@@ -577,9 +637,9 @@ def test_an_interrupted_comparison_ends_its_runs(plan, runs, tmp_path, how):
     process = begin(tmp_path, job)
     process.send_signal(how)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 128 + how
     assert "Type the same command again to go on" in errors
-    assert "KeyboardInterrupt" in job.log.read_text()  # the run was told so, and ended by itself
+    assert f"was told by {how.name}" in job.log.read_text()  # what was heard is handed on, and it ended by itself
     carry_out(plan(("a", 1, 0, runs["hmm"][0])))  # its log is free
     assert starts(job.folder) == "xx"
 
@@ -656,7 +716,7 @@ def test_killed_in_the_middle_and_gone_on(tmp_path):
     assert (process.returncode, b"Type the same command again" in errors) == (130, True)
     left = json.loads((out / "comparison.json").read_text())
     assert [row["seeds"] for row in left["rows"]] == [[3], [], []]
-    assert json.loads((out / "fast" / "seed-3" / "run.json").read_text())["status"] == "running"
+    assert json.loads((out / "fast" / "seed-3" / "run.json").read_text())["status"] == "interrupted"
     first = (out / "slow" / "seed-3" / "model.safetensors").stat().st_mtime_ns
 
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment())

@@ -53,8 +53,9 @@ class Job:
         fold: That it tests on.
         folder: Where it goes.
         command: The command line, without a token.
-        arguments: What its `run.json` will hold.
+        arguments: What its `run.json` will hold, but for what the machine and the launcher of the run decide.
         secrets: Variables that its process gets beside those of this one.
+        given: Names of the arguments that the plan says, the others being defaults; None: all.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Job:
     command: tuple[str, ...]
     arguments: dict[str, Any]
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    given: frozenset[str] | None = None
 
     def __str__(self) -> str:
         return f"{self.name}, seed {self.seed}" + ("" if self.fold is None else f", fold {self.fold}")
@@ -79,9 +81,17 @@ class Job:
         return (RunFolder(self.folder).record() or {}).get("status") == "finished"
 
     def changes(self) -> list[str]:
-        """What the run in the folder was asked that is not asked now."""
-        there = (RunFolder(self.folder).record() or {}).get("arguments", {})
+        """Return what the run in the folder was asked that is not asked now.
+
+        Only what was given counts, then or now: defaults may follow from the device or the launcher of the run (bf16),
+        and this process need have neither.
+        """
+        record = RunFolder(self.folder).record() or {}
+        there = record.get("arguments", {})
+        given, before = self.arguments if self.given is None else self.given, record.get("given")
+        before = before if isinstance(before, list) else []
         names = [n for n in self.arguments if n in there and n not in FREE_ARGUMENTS and there[n] != self.arguments[n]]
+        names = [n for n in names if n in given or n in before]
         return [f"{name}: was {there[name]!r}, is {self.arguments[name]!r}" for name in sorted(names)]
 
 
@@ -235,7 +245,8 @@ class _Reader:
         ours = ["--seed", str(seed), *cut, "--output_dir", str(folder), "--resume"]
         arguments = json.loads(json.dumps(parsed.as_dict(), default=str)) | {"seed": seed, "fold": fold}
         words, secrets = by_environment([*flags, *ours])
-        return Job(name, seed, fold, folder, (*self.launcher, recipe, *words), arguments, secrets)
+        given = parsed.given | {"seed", "fold"}
+        return Job(name, seed, fold, folder, (*self.launcher, recipe, *words), arguments, secrets, given)
 
     def _refuse(self, place: str, arguments: Iterable[str]) -> None:
         for name in arguments:

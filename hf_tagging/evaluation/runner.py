@@ -20,15 +20,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hf_tagging.disk import check_writable
-from hf_tagging.errors import OutputError
+from hf_tagging.errors import DataError, OutputError
 from hf_tagging.evaluation.comparison import Comparison, compare_runs
 from hf_tagging.evaluation.comparison_page import plain_table, write_comparison
 from hf_tagging.evaluation.experiments import Job, Plan
 from hf_tagging.evaluation.figures import MISSING, can_draw, draw_figures
 from hf_tagging.evaluation.runs import read_run
+from hf_tagging.hub import first_line
+from hf_tagging.locks import FolderLock
+from hf_tagging.processes import ASKING, Terminated, is_echo
+from hf_tagging.training.environment import cores
 
 GO_ON = "Type the same command again to go on: finished runs are kept, begun ones go on from their last checkpoint."
 _PATIENCE = 10.0  # seconds that a run gets to end by itself
+_TO_SAVE = 25.0  # and to end a step and save a checkpoint before; schedulers often give 30
 _LAST_LINES = 200
 _ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b.*")
 
@@ -85,9 +90,15 @@ def carry_out(plan: Plan) -> Comparison:
         plan: From `read_plan`.
 
     Raises:
-        OutputError: If a folder holds a run that was asked something else, or that is running.
+        OutputError: If a folder holds a run that was asked something else, or that is running; if another comparison
+            is writing into the plan's folder.
         DataError: If two runs were not asked the same.
     """
+    with FolderLock(plan.output_dir, advice="choose another --output_dir"):
+        return _carry_out(plan)
+
+
+def _carry_out(plan: Plan) -> Comparison:
     check_folders(plan)
     done = [job for job in plan.jobs if job.finished]
     waiting = [job for job in plan.jobs if not job.finished]
@@ -101,15 +112,20 @@ def carry_out(plan: Plan) -> Comparison:
         try:
             while waiting or running:
                 while waiting and len(running) < plan.parallel:
-                    running.append(_start(waiting.pop(0), plan.parallel))
+                    job = waiting.pop(0)
+                    try:
+                        running.append(_start(job, plan.parallel))
+                    except (OutputError, OSError) as error:  # this run's alone: the others go on
+                        failures[job.folder] = str(error)
+                        _say(f"{job}: could not be started: {error}")
                 time.sleep(0.1)
                 interrupts.check()
                 _show(running)
                 for process in [p for p in running if p.popen.poll() is not None]:
                     running.remove(process)
-                    line = _outcome(process, plan.split, failures)
-                    _say(f"{line} ({len(plan.jobs) - len(waiting) - len(running)} of {len(plan.jobs)})")
-                    write_comparison(_compare(plan, failures), plan.output_dir)
+                    count = f"{len(plan.jobs) - len(waiting) - len(running)} of {len(plan.jobs)}"
+                    if not _report(process, plan, failures, count):
+                        waiting.clear()
         except BaseException:
             _end(running, interrupts)
             raise
@@ -120,6 +136,22 @@ def carry_out(plan: Plan) -> Comparison:
     return comparison
 
 
+def _report(process: _Process, plan: Plan, failures: dict[Path, str], count: str) -> bool:
+    """Say what came of a run, and write the table anew; False where further runs could not be compared with it.
+
+    Whatever is wrong with the table, runs that are at work go on. What is still wrong at the end is raised there.
+    """
+    try:
+        _say(f"{_outcome(process, plan.split, failures)} ({count})")
+        write_comparison(_compare(plan, failures), plan.output_dir)
+    except Exception as error:
+        is_refused = isinstance(error, DataError)
+        what = "no further run is started" if is_refused else "the runs go on"
+        _say(f"{process.job}: could not be compared, {what}: {first_line(error)}")
+        return not is_refused
+    return True
+
+
 def _compare(plan: Plan, failures: dict[Path, str]) -> Comparison:
     return compare_runs(plan.runs, split=plan.split, reference=plan.reference, problems=failures)
 
@@ -128,7 +160,7 @@ def _start(job: Job, parallel: int) -> _Process:
     """Starts a run in a session of its own, so that it can be ended with all that it starts."""
     environment = os.environ | job.secrets
     if parallel > 1:  # otherwise each would take all cores
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // parallel)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // parallel)))
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open(job.log, "ab") as log:
         if not _lock(log):
@@ -185,14 +217,15 @@ def why_it_failed(printed: str, code: int) -> str:
 
 
 class _Interrupts:
-    """Notes Ctrl-C and SIGTERM instead of raising them, which could lose a run that is just being started."""
+    """Notes Ctrl-C, SIGTERM and SIGHUP instead of raising them, which could lose a run that is just being started."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._before: dict[signal.Signals, Any] = {}
+        self.number = int(signal.SIGINT)  # the first that came
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Interrupts:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ASKING:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
                 self._before[number] = signal.signal(number, self._note)
         return self
@@ -202,26 +235,35 @@ class _Interrupts:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
-        self.count += 1
+        if not is_echo():
+            self.number = self.number if self.count else number
+            self.count += 1
 
     def check(self) -> None:
         """Raises what was noted."""
         if self.count:
-            raise KeyboardInterrupt
+            raise Terminated(self.number)
 
 
 def _end(running: list[_Process], interrupts: _Interrupts) -> None:
-    """Ends runs: asks, asks again, forces; another Ctrl-C cuts the waiting short."""
+    """Ends runs: hands on what was heard, asks again, forces; another signal cuts the waiting short.
+
+    SIGTERM and SIGHUP let a run save a checkpoint first. A launcher may be gone before its processes are.
+    """
     _show([])
-    for number, patience in ((signal.SIGINT, _PATIENCE), (signal.SIGTERM, _PATIENCE), (signal.SIGKILL, _PATIENCE)):
-        alive = [process.popen for process in running if process.popen.poll() is None]
-        # Forced are whole groups: a launcher that is gone may have left its processes.
-        for popen in [process.popen for process in running] if number is signal.SIGKILL else alive:
+    first = interrupts.number
+    steps = [(first, _PATIENCE if first == signal.SIGINT else _TO_SAVE), (signal.SIGTERM, _PATIENCE)]
+    for number, patience in (*steps, (signal.SIGKILL, _PATIENCE)):
+        for process in running if number == signal.SIGKILL else filter(_is_alive, running):
             with suppress(ProcessLookupError):
-                os.killpg(popen.pid, number)
+                os.killpg(process.popen.pid, number)
         deadline, heard = time.monotonic() + patience, interrupts.count
-        while any(p.poll() is None for p in alive) and time.monotonic() < deadline and interrupts.count == heard:
+        while any(map(_is_alive, running)) and time.monotonic() < deadline and interrupts.count == heard:
             time.sleep(0.05)
+
+
+def _is_alive(process: _Process) -> bool:
+    return process.popen.poll() is None or not _is_free(process.job.log)
 
 
 def _lock(file: BinaryIO) -> bool:
