@@ -210,6 +210,13 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def give_usual_mode(path: Path) -> None:
+    """Give a file the permissions that the umask gives to new files; safetensors writes files for the owner alone."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)
+
+
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),

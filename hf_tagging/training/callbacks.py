@@ -17,7 +17,7 @@ from transformers import ProgressCallback, TrainerCallback, TrainerControl, Trai
 from transformers.trainer_utils import rotate_checkpoints
 
 from hf_tagging.processes import Terminated, asked
-from hf_tagging.training.folder import mark_complete
+from hf_tagging.training.checkpoints import mark_complete
 
 logger = logging.getLogger("hf_tagging")
 
@@ -117,6 +117,12 @@ class CompleteCheckpoints(TrainerCallback):
 
     def __init__(self, keep: int | None):
         self.keep = keep
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Lets a resumed run log in steps of now: the Trainer keeps those of the checkpoint (transformers 5.23)."""
+        state.compute_steps(args, state.max_steps)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Runs after the Trainer has written everything, on every process."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hf_tagging.atomic import inside, place, remove, whole_file, write_json
+from hf_tagging.atomic import PARTIAL, inside, place, remove, write_json
 from hf_tagging.disk import check_writable
 from hf_tagging.errors import OutputError
 from hf_tagging.locks import LOCK
+from hf_tagging.training.checkpoints import checkpoints_of, is_complete
 
 RECORD = "run.json"
-_COMPLETE = "complete.json"
-_CHECKPOINT = re.compile(r"checkpoint-\d+")
 # What a run writes at its end. A file of such a name that no run has listed as its own belongs to somebody else.
 _WRITTEN = (
     "results.json", "README.md", "config.json", "model*.safetensors*", "adapter_config.json",
@@ -23,6 +21,8 @@ _WRITTEN = (
     "vocab.json", "merges.txt", "added_tokens.json", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
     "predictions/validation.conll", "predictions/test.conll", "predictions/seen.json", "report.html",
 )  # fmt: skip
+# What a file of the run is called while it is being written begins with one of these.
+_STEMS = {Path(name).name.split(".")[0].rstrip("*") for name in (RECORD, *_WRITTEN)}
 
 
 class RunFolder:
@@ -105,23 +105,18 @@ class RunFolder:
         if predictions.is_dir() and not any(predictions.iterdir()):
             predictions.rmdir()
 
-    def remove_broken_checkpoints(self, *, keep: str | None) -> None:
-        """Removes checkpoints of a killed run that were not written, or not deleted, to the end.
-
-        Args:
-            keep: One that was asked for by name.
-        """
-        for checkpoint in self.checkpoints():
-            if not is_complete(checkpoint) and checkpoint.resolve() != Path(keep or "/").resolve():
-                remove(checkpoint)
+    def remove_left_behind(self) -> None:
+        """Remove the files that a killed run was writing: nobody else may be writing here."""
+        for file in (*self.path.glob(f".*{PARTIAL}"), *self.path.glob(f"predictions/.*{PARTIAL}")):
+            if file.name[1:].split(".")[0] in _STEMS:
+                file.unlink(missing_ok=True)
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, the oldest first."""
-        found = [path for path in self.path.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name)]
-        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+        return checkpoints_of(self.path)
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was written to its end, or None."""
+        """The newest checkpoint that was written to its end and is unchanged, or None."""
         return next((path for path in reversed(self.checkpoints()) if is_complete(path)), None)
 
     def write(self, name: str, content: Any) -> None:
@@ -139,20 +134,3 @@ def _is_record(content: Any) -> bool:
         return False
     files = content["files"]
     return isinstance(content["arguments"], dict) and isinstance(files, list) and all(isinstance(f, str) for f in files)
-
-
-def mark_complete(checkpoint: Path) -> None:
-    """Writes the list of a checkpoint's files with their sizes: from now on it counts."""
-    sizes = {str(p.relative_to(checkpoint)): p.stat().st_size for p in sorted(checkpoint.rglob("*")) if p.is_file()}
-    sizes.pop(_COMPLETE, None)
-    with whole_file(checkpoint / _COMPLETE) as file:
-        json.dump(sizes, file, indent=1)
-
-
-def is_complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint holds every file that it is said to hold."""
-    try:
-        sizes = json.loads((checkpoint / _COMPLETE).read_text())
-    except (OSError, ValueError):
-        return False
-    return all((checkpoint / name).is_file() and (checkpoint / name).stat().st_size == n for name, n in sizes.items())

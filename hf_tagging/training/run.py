@@ -21,6 +21,7 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict
+from torch import nn
 from transformers import set_seed
 
 from hf_tagging.atomic import remove, whole_file
@@ -35,6 +36,7 @@ from hf_tagging.models.hmm import HmmConfig
 from hf_tagging.processes import put_off
 from hf_tagging.secrets import masked
 from hf_tagging.training.callbacks import EndWhenAsked, stopped_early
+from hf_tagging.training.checkpoints import Found, check_checkpoint, newest_checkpoint
 from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.environment import (
     describe_split,
@@ -59,7 +61,7 @@ FREE_ARGUMENTS = {
     "report_to", "run_name", "project", "num_proc", "per_device_eval_batch_size", "dataloader_num_workers",
     "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor", "local_rank", "hub_token",
     "push_to_hub", "hub_model_id", "hub_strategy", "hub_always_push", "hub_private_repo", "hub_revision",
-    "logging_first_step", "do_eval", "do_predict",
+    "logging_first_step", "logging_steps", "save_total_limit", "do_eval", "do_predict",
 }  # fmt: skip
 
 
@@ -259,12 +261,14 @@ class TaggingRun:
             self.record["tokens_per_batch"] = trainer.choose_budget(self._before.get("tokens_per_batch"))
         if parts := self._parts(trainer):
             self.record["parts"] = parts
+        found = self._checkpoint(trainer.model) if self.arguments.training.do_train else Found(None, [])
+        self.state.wait_for_everyone()  # every process looks, and none may change anything before
         with self.state.main_process_first():
             if self.state.is_main_process:
-                self._begin()
+                self._begin(found.damaged)
         give_back_memory()  # of reading and aligning
         with self._noted_if_interrupted():
-            self._train_and_save(trainer)
+            self._train_and_save(trainer, found)
 
     @contextmanager
     def _noted_if_interrupted(self) -> Iterator[None]:
@@ -276,9 +280,9 @@ class TaggingRun:
                 self.folder.write(RECORD, self.record | {"status": "interrupted"})
             raise
 
-    def _train_and_save(self, trainer: TaggingTrainer) -> None:
+    def _train_and_save(self, trainer: TaggingTrainer, found: Found) -> None:
         if self.arguments.training.do_train:
-            checkpoint = self._checkpoint()
+            checkpoint = str(found.checkpoint) if found.checkpoint else None
             self.record["resumed_from"] = checkpoint and Path(checkpoint).name
             named = self.arguments.training.resume_from_checkpoint
             if checkpoint and not named and stopped_early(Path(checkpoint)):
@@ -306,27 +310,40 @@ class TaggingRun:
         if counted := meter.record():
             self.record["energy"] = counted
 
-    def _begin(self) -> None:
-        """Makes the folder ready; only now, with everything loaded, is an old run removed."""
+    def _begin(self, damaged: Sequence[Path]) -> None:
+        """Makes the folder ready; only now, with everything loaded, is an old run removed.
+
+        Args:
+            damaged: Checkpoints of the run that are not whole. They go too: training will write them anew.
+        """
         if self.arguments.training.overwrite:
             self.folder.remove_run()
-        else:
-            self.folder.remove_broken_checkpoints(keep=self.arguments.training.resume_from_checkpoint)
+        for checkpoint in damaged:
+            remove(checkpoint)
+        self.folder.remove_left_behind()
         self.record["files"] = self._before.get("files", [])
         self.folder.write(RECORD, self.record)
 
-    def _checkpoint(self) -> str | None:
-        """Where training goes on, if anywhere."""
+    def _checkpoint(self, model: nn.Module) -> Found:
+        """Where training goes on, if anywhere.
+
+        Raises:
+            OutputError: If there are checkpoints, and none of them is whole and fits.
+        """
         training = self.arguments.training
-        if training.resume_from_checkpoint or not training.resume:
-            return training.resume_from_checkpoint
+        if training.resume_from_checkpoint:
+            check_checkpoint(training.resume_from_checkpoint, model)
+            return Found(Path(training.resume_from_checkpoint), [])
+        if not training.resume:
+            return Found(None, [])
         if training.save_only_model:
             logger.warning("save_only_model: the checkpoints hold no optimizer; the run starts again")
-            return None
-        found = self.folder.last_checkpoint()
-        if found:
-            logger.info("Going on from %s", found)
-        return str(found) if found else None
+            return Found(None, [])
+        with_best = bool(training.load_best_model_at_end)
+        found = newest_checkpoint(self.folder.path, model, with_best=with_best)
+        if found.checkpoint:
+            logger.info("Going on from %s", found.checkpoint)
+        return found
 
     def save(self, results: dict[str, dict[str, Any]], card: str) -> None:
         """Writes `results.json`, the card and, last, `run.json` with status finished.

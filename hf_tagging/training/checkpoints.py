@@ -1,0 +1,260 @@
+"""Checkpoints that can be trusted: what marks one as whole, what is wrong with one, which one a run goes on from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from transformers import TrainerState
+
+from hf_tagging.atomic import PARTIAL, give_usual_mode, inside, sync, write_json
+from hf_tagging.errors import OutputError
+
+logger = logging.getLogger(__name__)
+
+MARK = "complete.json"
+_CHECKPOINT = re.compile(r"checkpoint-\d+")
+_STATE = "trainer_state.json"
+_WEIGHTS = ("model*.safetensors", "adapter_model.safetensors")
+_PICKLES = (".pt", ".pth", ".bin")  # which PyTorch writes as ZIP archives, with checksums of their own
+
+
+def checkpoints_of(folder: Path) -> list[Path]:
+    """Return the checkpoints in a run's folder, the oldest first."""
+    found = [path for path in folder.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def mark_complete(checkpoint: Path) -> None:
+    """Write the list of a checkpoint's files with their sizes and hashes: from now on it counts.
+
+    The files are on disk before the list is: a list that survives a power cut is true.
+    """
+    files: dict[str, dict[str, Any]] = {}
+    for path in sorted(checkpoint.rglob("*")):
+        name = path.relative_to(checkpoint).as_posix()
+        if path.is_file() and name != MARK and not name.endswith(PARTIAL):
+            give_usual_mode(path)
+            sync(path)
+            files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    for folder in {path.parent for path in checkpoint.rglob("*")} | {checkpoint}:
+        sync(folder)
+    write_json(checkpoint / MARK, files)
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Return whether a checkpoint holds every file that it is said to hold, unchanged."""
+    return damage(checkpoint) is None
+
+
+def damage(checkpoint: Path) -> str | None:
+    """Return what is wrong with a checkpoint's files, the end of a sentence; None where it is whole.
+
+    Checkpoints of earlier versions list sizes without hashes. They are checked by size, and by the checksums that
+    PyTorch's own files carry.
+    """
+    try:
+        listed = _listed(checkpoint)
+        if listed is None:
+            return "was not written to its end"
+        for name, (size, digest) in listed.items():
+            path = inside(checkpoint, name)
+            if path is None:
+                return f"{MARK} lists {name!r}, which is no file of the checkpoint"
+            if not path.is_file():
+                return f"{name} is missing"
+            if path.stat().st_size != size:
+                return f"{name} is damaged (it has {path.stat().st_size:,} bytes and had {size:,})"
+            if digest is not None and _sha256(path) != digest:
+                return f"{name} is damaged (its hash differs)"
+            if digest is None and path.suffix in _PICKLES and not _archive_is_whole(path):
+                return f"{name} is damaged"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    except (ValueError, RecursionError):
+        return f"{MARK} is damaged"
+    return None
+
+
+def _listed(checkpoint: Path) -> dict[str, tuple[int, str | None]] | None:
+    """Return size and hash per file as the mark has them; None where there is no mark.
+
+    Raises:
+        ValueError: If the mark is not one.
+    """
+    if not (checkpoint / MARK).is_file():
+        return None
+    content = json.loads((checkpoint / MARK).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not content:
+        raise ValueError(MARK)
+    listed: dict[str, tuple[int, str | None]] = {}
+    for name, entry in content.items():
+        size, digest = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (entry, None)
+        if type(size) is not int or isinstance(entry, dict) != isinstance(digest, str):
+            raise ValueError(name)
+        listed[name] = (size, digest)
+    return listed
+
+
+def has_hashes(checkpoint: Path) -> bool:
+    """Return whether the mark of a whole checkpoint lists hashes, and not sizes alone."""
+    return all(digest is not None for _, digest in (_listed(checkpoint) or {}).values())
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _archive_is_whole(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError):
+        return False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run can go on from.
+
+    Args:
+        checkpoint: The newest one that is whole and fits; None: there is nothing to go on from.
+        damaged: Those that are not whole, and that the run will write anew or has begun to delete.
+    """
+
+    checkpoint: Path | None
+    damaged: list[Path]
+
+
+def newest_checkpoint(folder: Path, model: nn.Module, *, with_best: bool) -> Found:
+    """Return the newest checkpoint that is whole and fits a model; each newer one is named in the log.
+
+    Args:
+        folder: Folder of the run.
+        model: What is to be trained further, not yet wrapped for several processes.
+        with_best: Whether the run ends with its best checkpoint, which then has to be whole too.
+
+    Raises:
+        OutputError: If there were whole checkpoints once, and there is none that can be used.
+    """
+    there = checkpoints_of(folder)
+    damaged = [checkpoint for checkpoint in there if not (checkpoint / MARK).exists()]
+    refused: list[str] = []
+    for checkpoint in reversed(there):
+        reason = damage(checkpoint)
+        if reason and checkpoint not in damaged:
+            damaged.append(checkpoint)
+        reason = reason or misfit(checkpoint, model) or (_lost_best(checkpoint) if with_best else None)
+        if reason is None:
+            for line in refused:
+                logger.warning("%s; it is passed over", line)
+            if not has_hashes(checkpoint):
+                logger.warning("%s: was written by an earlier version, without hashes; checked by size", checkpoint)
+            return Found(checkpoint, damaged)
+        refused.append(f"{checkpoint.name}: {reason}")
+    if any((checkpoint / MARK).exists() for checkpoint in there):
+        lines = "".join(f"\n  {line}" for line in refused)
+        raise OutputError(
+            f"{folder}: training cannot go on from any of its checkpoints:{lines}\nNothing was changed. Remove these "
+            "folders and type --resume to start from the first step, or --overwrite to replace the whole run."
+        )
+    return Found(None, damaged)
+
+
+def _lost_best(checkpoint: Path) -> str | None:
+    """Return what is wrong with the best checkpoint that a newer one refers to, the end of a sentence."""
+    best = TrainerState.load_from_json(str(checkpoint / _STATE)).best_model_checkpoint
+    if not isinstance(best, str) or Path(best).name == checkpoint.name:
+        return None
+    reason = damage(checkpoint.parent / Path(best).name)
+    return reason and f"refers to the best one, {Path(best).name}: {reason}"
+
+
+def check_checkpoint(checkpoint: str | Path, model: nn.Module) -> None:
+    """Make sure that training can go on from a checkpoint that was asked for by name.
+
+    Args:
+        checkpoint: Its folder.
+        model: What is to be trained further, not yet wrapped for several processes.
+
+    Raises:
+        OutputError: If it is damaged, or one of another model.
+    """
+    folder = Path(checkpoint)
+    if reason := damage(folder) or misfit(folder, model):
+        raise OutputError(
+            f"--resume_from_checkpoint {checkpoint}: {reason}. Nothing was changed. Give another checkpoint, or leave "
+            "it out and type --resume: the newest one that is whole is found by itself."
+        )
+
+
+def misfit(checkpoint: Path, model: nn.Module) -> str | None:
+    """Return why a model cannot be trained further from a checkpoint, the end of a sentence; None where it can.
+
+    Args:
+        checkpoint: A whole one.
+        model: Not yet wrapped for several processes. Weights that FSDP or DeepSpeed wrote are not looked at.
+    """
+    try:
+        state = TrainerState.load_from_json(str(checkpoint / _STATE))
+        if type(state.global_step) is not int or state.global_step < 1 or not isinstance(state.log_history, list):
+            return f"{_STATE} is damaged"
+    except FileNotFoundError:
+        return f"{_STATE} is missing"
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return f"{_STATE} is damaged"
+    try:
+        return _other_tags(checkpoint, model) or next(_other_weights(checkpoint, model), None)
+    except (OSError, ValueError, SafetensorError, AttributeError) as error:
+        return f"its model cannot be read ({error})"
+
+
+def _other_tags(checkpoint: Path, model: Any) -> str | None:
+    file = checkpoint / "config.json"
+    ours = getattr(getattr(model, "config", None), "id2label", None)
+    if not file.is_file() or not ours:
+        return None
+    theirs = json.loads(file.read_text(encoding="utf-8")).get("id2label")
+    if theirs is None or list(theirs.values()) == list(ours.values()):
+        return None
+    return f"is of a model for {len(theirs)} other tags ({', '.join(map(str, list(theirs.values())[:6]))}, ...)"
+
+
+def _other_weights(checkpoint: Path, model: nn.Module) -> Iterator[str]:
+    """Give what is wrong with the saved weights, by their names and shapes alone."""
+    files = [file for kind in _WEIGHTS for file in sorted(checkpoint.glob(kind))]
+    if not files:
+        return
+    ours = _saved_weights(model)
+    saved: set[int] = set()
+    for file in files:
+        with safe_open(file, framework="pt") as content:
+            for name in content.keys():  # noqa: SIM118  # no mapping, though it has keys
+                shape = content.get_slice(name).get_shape()
+                if name not in ours or list(ours[name].shape) != shape:
+                    yield f"is of another model ({file.name} has {name} {shape})"
+                else:
+                    saved.add(ours[name].data_ptr())
+    for name, weight in ours.items():
+        if weight.numel() and weight.data_ptr() not in saved:  # tied weights are saved once
+            yield f"is of another model (it has no {name})"
+
+
+def _saved_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights under the names that they have in a checkpoint."""
+    if not hasattr(model, "peft_config"):
+        return model.state_dict()
+    from peft import get_peft_model_state_dict
+
+    saved: dict[str, Tensor] = get_peft_model_state_dict(model)
+    return saved

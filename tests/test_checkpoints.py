@@ -1,0 +1,222 @@
+"""Which checkpoints a run goes on from, and what it says of the others."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import stat
+import time
+
+import pytest
+import torch
+from recipe_runs import record, run_here, weights
+from safetensors.torch import load_file, save_file
+from tiny_models import tiny_bert
+
+from hf_tagging.errors import OutputError
+from hf_tagging.training.checkpoints import damage, mark_complete
+
+FLAGS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 20, "--max_steps", 6, "--seed", 3,
+         "--eval_strategy", "steps", "--eval_steps", 2, "--save_strategy", "steps", "--save_steps", 2,
+         "--save_total_limit", 5, "--load_best_model_at_end", "false", "--learning_rate", 1e-2, "--use_cpu",
+         "--bf16", "false", "--do_predict", "false")  # fmt: skip
+NAMES = ("checkpoint-2", "checkpoint-4", "checkpoint-6")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def finished(model, tmp_path_factory):
+    """A run with three checkpoints, to be copied."""
+    out = tmp_path_factory.mktemp("run") / "ner"
+    run_here("ner_bert", "--model", model, "--output_dir", out, *FLAGS)
+    return out
+
+
+@pytest.fixture
+def killed(finished, tmp_path):
+    """The run as a kill after its last checkpoint leaves it."""
+    out = tmp_path / "ner"
+    shutil.copytree(finished, out)
+    for name in ("model.safetensors", "results.json"):
+        (out / name).unlink()
+    (out / "run.json").write_text(json.dumps(record(out) | {"status": "running"}))
+    return out
+
+
+def flip(path, at=-64):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+def resume(out, model, *more):
+    run_here("ner_bert", "--model", model, "--output_dir", out, *FLAGS, "--resume", *more)
+
+
+def zero(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+DAMAGE = {
+    "model": (lambda c: flip(c / "model.safetensors"), r"model\.safetensors is damaged \(its hash differs\)"),
+    "dice": (lambda c: flip(c / "rng_state.pth", 300), r"rng_state\.pth is damaged \(its hash differs\)"),
+    "zeroed": (lambda c: zero(c / "optimizer.pt"), r"optimizer\.pt is damaged \(its hash differs\)"),
+    "short": (lambda c: (c / "trainer_state.json").write_text("{"), r"trainer_state\.json is damaged \(it has 1 bytes"),
+    "missing": (lambda c: (c / "scheduler.pt").unlink(), r"scheduler\.pt is missing"),
+    "unmarked": (lambda c: (c / "complete.json").unlink(), r"was not written to its end"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_checkpoint_is_passed_over_and_named(killed, finished, model, caplog, kind):
+    """Without the hashes the first two were gone on from, to other weights; the third was a traceback."""
+    spoil, reason = DAMAGE[kind]
+    spoil(killed / "checkpoint-6")
+    with caplog.at_level(logging.INFO, "hf_tagging"):
+        resume(killed, model)
+    said = [entry.getMessage() for entry in caplog.records]
+    assert record(killed)["resumed_from"] == "checkpoint-4"
+    assert any(re.match(rf"checkpoint-6: {reason}.*; it is passed over", line) for line in said)
+    assert any(line.startswith("Going on from ") and line.endswith("checkpoint-4") for line in said)
+    assert all(torch.equal(weight, weights(finished)[name]) for name, weight in weights(killed).items())
+    assert damage(killed / "checkpoint-6") is None  # written anew
+
+
+MARKS = ["[]", "{}", "null", "1", '"x"', "{", "[" * 9000, '{"a.bin": true}', '{"a.bin": null}', '{"a.bin": "2"}',
+         '{"a.bin": [2]}', '{"a.bin": {"bytes": 2}}',
+         '{"a.bin": {"sha256": "x"}}', '{"a.bin": {"bytes": 2, "sha256": 3}}',
+         '{"../a.bin": 2}', '{"/etc/hostname": 2}', '{"": 2}', '{"a\\u0000": 2}', "\x00", '{"a.bin": NaN}']  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MARKS, ids=range(len(MARKS)))
+def test_a_mark_that_is_none_marks_nothing(tmp_path, text):
+    checkpoint = tmp_path / "checkpoint-1"
+    checkpoint.mkdir()
+    for folder in (tmp_path, checkpoint):
+        (folder / "a.bin").write_bytes(b"xx")
+    mark_complete(checkpoint)
+    assert damage(checkpoint) is None
+    (checkpoint / "complete.json").write_text(text)
+    assert "complete.json" in damage(checkpoint)
+
+
+def test_checkpoints_of_earlier_versions_are_checked_by_size_and_by_pytorchs_own_checksums(killed, caplog):
+    checkpoint = killed / "checkpoint-6"
+    files = {p.name: p.stat().st_size for p in checkpoint.iterdir() if p.name != "complete.json"}
+    (checkpoint / "complete.json").write_text(json.dumps(files))
+    assert damage(checkpoint) is None
+    zero(checkpoint / "optimizer.pt")
+    assert damage(checkpoint) == "optimizer.pt is damaged"
+
+
+@pytest.mark.slow
+def test_with_no_whole_checkpoint_left_one_line_says_what_to_remove(killed, model):
+    before = {name: (killed / name / "model.safetensors").stat().st_mtime_ns for name in NAMES}
+    for name in NAMES:
+        flip(killed / name / "model.safetensors")
+    with pytest.raises(OutputError, match=r"(?s)cannot go on from any of its checkpoints:.*checkpoint-2.*Remove"):
+        resume(killed, model)
+    assert before.keys() == {path.name for path in killed.glob("checkpoint-*")}  # nothing was removed
+    for name in NAMES:
+        shutil.rmtree(killed / name)
+    resume(killed, model)
+    assert record(killed)["resumed_from"] is None
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_schema_is_passed_over(killed, model, caplog):
+    """Loading it was a traceback of shapes."""
+    checkpoint = killed / "checkpoint-6"
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["id2label"], config["label2id"] = {"0": "O", "1": "B-X"}, {"O": 0, "B-X": 1}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    mark_complete(checkpoint)
+    other = killed / "checkpoint-4"
+    saved = load_file(other / "model.safetensors")
+    saved["classifier.weight"] = saved["classifier.weight"][:2].clone()
+    save_file(saved, other / "model.safetensors", metadata={"format": "pt"})
+    mark_complete(other)
+    with caplog.at_level(logging.INFO, "hf_tagging"):
+        resume(killed, model)
+    said = "\n".join(entry.getMessage() for entry in caplog.records)
+    assert "checkpoint-6: is of a model for 2 other tags (O, B-X, ...); it is passed over" in said
+    assert "checkpoint-4: is of another model (model.safetensors has classifier.weight [2, 32]); it is passed" in said
+    assert record(killed)["resumed_from"] == "checkpoint-2"
+    for name in ("checkpoint-4", "checkpoint-6"):
+        with pytest.raises(OutputError, match=rf"resume_from_checkpoint .*{name}: is of .* Give another checkpoint"):
+            _named(killed, model, name, spoil=name == "checkpoint-6", config=config)
+
+
+def _named(out, model, name, *, spoil, config):
+    checkpoint = out / name
+    if spoil:
+        (checkpoint / "config.json").write_text(json.dumps(config))
+    else:
+        saved = load_file(checkpoint / "model.safetensors")
+        saved["more"] = torch.zeros(2)
+        save_file(saved, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    mark_complete(checkpoint)
+    run_here("ner_bert", "--model", model, "--output_dir", out.parent / "new", *FLAGS, "--resume_from_checkpoint",
+             checkpoint)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_that_was_asked_for_by_name_is_refused(killed, model, tmp_path):
+    flip(killed / "checkpoint-4" / "optimizer.pt", 300)
+    flags = ("--model", model, "--output_dir", tmp_path / "new", *FLAGS)
+    with pytest.raises(OutputError, match=r"--resume_from_checkpoint .*checkpoint-4: optimizer\.pt is damaged"):
+        run_here("ner_bert", *flags, "--resume_from_checkpoint", killed / "checkpoint-4")
+    assert not list((tmp_path / "new").glob("*"))
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_with_its_best_checkpoint_needs_that_one_whole(model, tmp_path):
+    out = tmp_path / "run"
+    flags = ("--model", model, "--output_dir", out, *FLAGS, "--load_best_model_at_end", "true",
+             "--metric_for_best_model", "loss", "--greater_is_better", "true")  # fmt: skip
+    run_here("ner_bert", *flags)
+    best = json.loads((out / "checkpoint-6" / "trainer_state.json").read_text())["best_model_checkpoint"]
+    assert best.endswith("checkpoint-2")
+    flip(out / "checkpoint-2" / "model.safetensors")
+    with pytest.raises(OutputError, match=r"checkpoint-6: refers to the best one, checkpoint-2: model\.safetensors is"):
+        run_here("ner_bert", *flags, "--resume")
+
+
+@pytest.mark.slow
+def test_a_resumed_run_may_log_and_keep_otherwise(killed, model):
+    shutil.rmtree(killed / "checkpoint-6")
+    resume(killed, model, "--logging_steps", 1, "--save_total_limit", 1)
+    assert {path.name for path in killed.glob("checkpoint-*")} == {"checkpoint-2", "checkpoint-6"}  # best and last
+    log = json.loads((killed / "checkpoint-6" / "trainer_state.json").read_text())["log_history"]
+    assert [entry["step"] for entry in log if "loss" in entry] == [5, 6]  # logged at every step since
+
+
+@pytest.mark.slow
+def test_files_can_be_read_as_the_umask_says_and_what_a_kill_left_is_removed(killed, model):
+    left = [killed / ".run.json.a1b2c3.partial", killed / "predictions" / ".validation.conll.77.partial"]
+    mine = killed / ".notes.txt.1.partial"
+    for path in (*left, mine):
+        path.write_text("half")
+    resume(killed, model)
+    assert mine.exists()
+    assert not any(path.exists() for path in left)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in killed.rglob("*") if path.is_file()}
+    umask = os.umask(0)
+    os.umask(umask)
+    assert set(modes.values()) == {0o666 & ~umask}, modes
+
+
+def test_hashing_a_checkpoint_of_90_megabytes_takes_a_fraction_of_a_second(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(os.urandom(90 * 2**20))
+    began = time.monotonic()
+    mark_complete(tmp_path)
+    marked = time.monotonic()
+    assert damage(tmp_path) is None
+    assert time.monotonic() - marked < 1.0
+    assert marked - began < 5.0  # waits for the disk
