@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipe_runs import without_dropout
@@ -15,7 +16,7 @@ from transformers import AutoTokenizer
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.data.alignment import window_lengths
-from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
+from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import load_encoder, resolve_model
 from hf_tagging.training import TaggingTrainer, parse_arguments
@@ -28,7 +29,7 @@ def like_conll2003(count=14_000, seed=0):
 
 
 def widths(batches, lengths):
-    return np.array([max(lengths[i] for i in batch) * len(batch) for batch in batches])
+    return np.array([max((lengths[i] for i in batch), default=0) * len(batch) for batch in batches])
 
 
 def test_five_windows_under_a_budget_of_ten():
@@ -41,31 +42,69 @@ def test_five_windows_under_a_budget_of_ten():
 @given(
     lengths=st.lists(st.integers(2, 60), min_size=1, max_size=300),
     budget=st.integers(1, 400),
-    processes=st.integers(1, 4),
+    shares=st.integers(1, 4),
     epoch=st.integers(0, 3),
 )
 @settings(max_examples=300, deadline=None)
-def test_every_window_once_in_every_epoch_and_no_batch_above_the_budget(lengths, budget, processes, epoch):
-    batches = TokenBudgetBatches(lengths, budget, seed=1, processes=processes)
-    batches.set_epoch(epoch)
-    drawn = list(batches)
-    assert len(drawn) == len(batches)
-    assert len(batches) % processes == 0
-    found = sorted(i for batch in drawn for i in batch)
-    assert all(drawn)
-    assert set(found) == set(range(len(lengths)))
-    assert len(found) - len(lengths) < processes  # repeated where the last step has fewer windows than processes
-    assert processes > 1 or len(found) == len(lengths)
-    for batch, cost in zip(drawn, widths(drawn, lengths), strict=True):
-        assert cost <= budget or len(batch) == 1
+def test_every_window_once_in_every_epoch_and_no_step_above_the_budget(lengths, budget, shares, epoch):
+    whole, shared = (TokenBudgetBatches(lengths, budget, seed=1, shares=count) for count in (1, shares))
+    for batches in (whole, shared):
+        batches.set_epoch(epoch)
+    steps, drawn = list(whole), list(shared)
+    assert (len(steps), len(drawn)) == (len(whole), len(shared))
+    assert sorted(i for step in steps for i in step) == list(range(len(lengths)))
+    for step, cost, begin in zip(steps, widths(steps, lengths), range(0, len(drawn), shares), strict=True):
+        assert cost <= budget or len(step) == 1
+        parts = drawn[begin : begin + shares]
+        assert [i for part in parts for i in part] == step  # the same steps, whoever shares them
+        even = -(-len(step) // shares) * max(lengths[i] for i in step)
+        assert max(widths(parts, lengths)) <= even  # no share above what as many windows for each would make it
+
+
+@given(
+    lengths=st.lists(st.integers(2, 60), min_size=1, max_size=300),
+    windows=st.integers(1, 40),
+    order=st.sampled_from(["random", "sequential", "group_by_length"]),
+    drop_last=st.booleans(),
+    shares=st.integers(1, 4),
+)
+@settings(max_examples=200, deadline=None)
+def test_windows_are_counted_over_the_step_and_come_once(lengths, windows, order, drop_last, shares):
+    options = {"order": order, "drop_last": drop_last, "seed": 1}
+    whole, shared = (CountedWindows(lengths, windows, **options, shares=count) for count in (1, shares))
+    steps = list(whole)
+    assert len(steps) == len(whole)
+    assert list(shared) == [step[share::shares] for step in steps for share in range(shares)]
+    left_out = len(lengths) % windows if drop_last else 0
+    seen = [i for step in steps for i in step]
+    assert len(set(seen)) == len(seen) == len(lengths) - left_out
+    assert {len(step) for step in steps[:-1]} <= {windows}
+    whole.set_epoch(1)
+    again = [i for step in whole for i in step]
+    assert order != "sequential" or seen == again == sorted(seen)
+    assert order != "random" or len(seen) < 10 or seen != again
+    if order == "group_by_length":
+        parts = [seen[begin : begin + 50 * windows] for begin in range(0, len(seen), 50 * windows)]
+        assert all([lengths[i] for i in part] == sorted((lengths[i] for i in part), reverse=True) for part in parts)
+
+
+def test_a_share_without_windows_is_one_that_nothing_is_learned_from():
+    rows = {"input_ids": [[1, 5, 2], [1, 2]], "labels": [[-100, 3, -100], [-100, 4]]}
+    for options in ({}, {"columns": None, "as_table": False}):
+        windows = WindowRows(Dataset.from_dict(rows), **options)
+        batch = Collate(WindowCollator(9))(windows.__getitems__([]))
+        assert batch["input_ids"].tolist() == [[1, 5, 2]]
+        assert batch["labels"].tolist() == [[-100, -100, -100]]
+        assert Collate(WindowCollator(9))(windows.__getitems__([1]))["labels"].tolist() == [[-100, 4]]
 
 
 @pytest.mark.parametrize(("budget", "processes"), [(256, 1), (768, 1), (768, 2), (2048, 2), (2048, 8), (8192, 1)])
 def test_little_padding_and_equal_work_on_every_rank(budget, processes):
+    """Each process with a budget as large as one alone would have."""
     lengths = like_conll2003()
-    batches = TokenBudgetBatches(lengths, budget, processes=processes)
-    costs = widths(batches, lengths).reshape(-1, processes)
-    real = [sum(lengths[i] for batch in list(batches)[rank::processes] for i in batch) for rank in range(processes)]
+    drawn = list(TokenBudgetBatches(lengths, budget * processes, shares=processes))
+    costs = widths(drawn, lengths).reshape(-1, processes)
+    real = [sum(lengths[i] for batch in drawn[rank::processes] for i in batch) for rank in range(processes)]
     assert (np.array(real) / costs.sum(0)).min() > 0.94
     assert (costs.max(1) - costs.min(1)).mean() < 0.06 * costs.mean()  # ranks wait for each other in every step
 
@@ -77,9 +116,9 @@ def test_little_padding_on_conll2003(real_data, tmp_path, processes):
     tokenizer = AutoTokenizer.from_pretrained(resolve_model("minilm"))
     aligned = align_dataset(dataset, tokenizer, TagSchema.detect(dataset, task="ner"))
     lengths = window_lengths(aligned["train"].features)
-    batches = list(TokenBudgetBatches(lengths, 768, processes=processes))
+    batches = list(TokenBudgetBatches(lengths, 768, shares=processes))
     for rank in range(processes):
-        own = batches[rank::processes]
+        own = [batch for batch in batches[rank::processes] if batch]
         computed = sum(len(batch) * lengths[batch].max() for batch in own)
         assert sum(lengths[batch].sum() for batch in own) > 0.93 * computed
 

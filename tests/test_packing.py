@@ -62,21 +62,24 @@ def test_rows_that_are_needed(lengths, rows):
     lengths=st.lists(st.integers(1, 60), min_size=8, max_size=300),
     row_length=st.integers(60, 200),
     rows_per_batch=st.integers(1, 5),
-    processes=st.integers(1, 4),
+    shares=st.integers(1, 4),
     epoch=st.integers(0, 3),
 )
 @settings(max_examples=300, deadline=None)
-def test_every_window_once_in_every_epoch_and_every_batch_fits(lengths, row_length, rows_per_batch, processes, epoch):
-    processes = processes if row_length >= 120 else 1  # with two windows to a row eight are always enough
-    batches = PackedRows(lengths, row_length=row_length, rows_per_batch=rows_per_batch, seed=1, processes=processes)
-    batches.set_epoch(epoch)
+def test_every_window_once_in_every_epoch_and_every_batch_fits(lengths, row_length, rows_per_batch, shares, epoch):
+    rows = {"row_length": row_length, "rows_per_batch": rows_per_batch * shares, "seed": 1}
+    batches, steps = PackedRows(lengths, **rows, shares=shares), PackedRows(lengths, **rows)
+    for sampler in (batches, steps):
+        sampler.set_epoch(epoch)
     drawn = list(batches)
-    assert len(drawn) == len(batches)
-    assert len(batches) % processes == 0
-    assert all(drawn)
+    assert len(drawn) == len(batches) == len(steps) * shares
+    assert all(drawn) or len(lengths) < len(batches) * rows_per_batch
+    # The windows of a step are the same, into how many shares it is cut.
+    joined = [[i for share in drawn[n : n + shares] for i in share] for n in range(0, len(drawn), shares)]
+    assert joined == list(steps)
     assert sorted(i for batch in drawn for i in batch) == list(range(len(lengths)))
     collate = PackingCollator(row_length=row_length, rows_per_batch=rows_per_batch, pad_token_id=0)
-    for batch in drawn:
+    for batch in filter(None, drawn):
         packed = collate([{"input_ids": [i + 1] * lengths[i]} for i in batch])
         assert packed["input_ids"].shape == (rows_per_batch, row_length)
         assert sorted(packed["input_ids"].unique().tolist()) in (found := [i + 1 for i in sorted(batch)], [0, *found])
@@ -93,9 +96,9 @@ def test_many_at_once_go_where_each_would_go_in_turn(lengths, rows):
     assert np.bincount(chosen, lengths, minlength=rows).tolist() == loads.tolist()
 
 
-@pytest.mark.parametrize(("row_length", "rows", "processes"), [(512, 1, 1), (512, 2, 8), (512, 16, 1), (256, 4, 1)])
-def test_little_padding(row_length, rows, processes):
-    batches = PackedRows(like_conll2003(), row_length=row_length, rows_per_batch=rows, processes=processes)
+@pytest.mark.parametrize(("row_length", "rows", "shares"), [(512, 1, 1), (512, 2, 8), (512, 16, 1), (256, 4, 1)])
+def test_little_padding(row_length, rows, shares):
+    batches = PackedRows(like_conll2003(), row_length=row_length, rows_per_batch=rows * shares, shares=shares)
     assert batches.real_share > 0.95
 
 
@@ -138,7 +141,7 @@ def test_where_only_one_way_fits_the_order_of_the_batches_is_drawn():
     ("lengths", "options", "message"),
     [
         ([3, 9], {"row_length": 8}, r"row_length: 8 is less than the longest window, 9 subwords\. .* --max_length 8"),
-        ([3, 5], {"processes": 3}, r"2 windows are too few for 3 batches, .* 3 processes"),
+        ([3, 5], {"shares": 0}, r"shares: 0 is less than 1"),
         ([], {}, "0 windows are too few"),
         ([3], {"rows_per_batch": 0}, r"rows_per_batch: 0 is less than 1"),
     ],

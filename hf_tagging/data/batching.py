@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,30 +17,113 @@ from torch.utils.data import Sampler
 from hf_tagging.data.alignment import IGNORED
 from hf_tagging.data.rows import flat_lists
 
+_STEPS_OF_A_STRETCH = 50  # within which windows of like length come together, as in Transformers
 _REAL_SHARE = 0.955  # of a planned batch; what is drawn into it is a little shorter, or as long
 
 
-class TokenBudgetBatches(Sampler[list[int]]):
-    """Batches of a budget of subwords, padding counted, in the place of a number of windows.
+class Steps(Sampler[list[int]]):
+    """The steps of an epoch, each cut into shares: one for every process and every batch that is accumulated.
 
-    The windows, sorted by length, are dealt like cards: every run of `blocks` neighbours in that order gives one window
-    to each of `blocks` blocks, at random, and each block is cut from its longest to its shortest window. As the longest
-    of a run is the same in every epoch, so are the cuts: an epoch has always as many batches, of the same shapes, none
-    above the budget, while who shares a batch with whom is drawn anew. There are as many blocks as keep the padding
-    small. Batches of one shape stand beside each other, one for each process; what stands beside each other moves
-    together when the order of the batches is drawn.
-
-    It knows nothing of ranks: accelerate hands every `processes`-th batch to a process. Where the batches are no
-    multiple of the processes, the last ones are split; a window is repeated only where there is nothing left to split.
+    The steps are drawn first, and know nothing of processes: the windows of a step, and so the weights after it, are
+    the same whether one process takes them at once, accumulates over them or shares them with others. The shares of a
+    step stand beside each other, those of a first batch for all processes, then those of a second one, as accelerate
+    deals them. Each window is in one share, once per epoch; a share of a step of few windows may be empty, see
+    `WindowRows`.
 
     Args:
-        lengths: Subwords of each window. (windows,)
-        tokens_per_batch: Subwords of a batch, padding counted; a longer window is a batch of its own.
         seed: Of the order.
-        processes: That share the epoch.
+        shares: Of a step: processes times accumulated batches.
     """
 
     # No attribute `batch_size`: accelerate would take it for the size of every batch.
+
+    def __init__(self, *, seed: int = 0, shares: int = 1):
+        self.seed, self.shares, self.epoch = seed, shares, 0
+
+    def __len__(self) -> int:
+        return self.count() * self.shares
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draws another order for every epoch, the same one whenever it is asked for."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self.draw(np.random.default_rng([self.seed, self.epoch])):
+            yield from (share.tolist() for share in self.cut(step))
+
+    def count(self) -> int:
+        """Returns how many steps an epoch has, the same in every one."""
+        raise NotImplementedError
+
+    def draw(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        """Gives the windows of each step of an epoch."""
+        raise NotImplementedError
+
+    def cut(self, step: np.ndarray) -> list[np.ndarray]:
+        """Returns the shares of a step, each of as many windows, or one more."""
+        return [step[share :: self.shares] for share in range(self.shares)]
+
+
+class CountedWindows(Steps):
+    """Steps of a number of windows.
+
+    Args:
+        lengths: Subwords of each window. (windows,)
+        windows: Of a step.
+        order: ``"random"``, ``"sequential"``, or ``"group_by_length"``: at random, but windows of like length together.
+        drop_last: Leave out the last step of an epoch where it is short.
+        seed: Of the order.
+        shares: See `Steps`.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int] | np.ndarray,
+        windows: int,
+        *,
+        order: str = "random",
+        drop_last: bool = False,
+        seed: int = 0,
+        shares: int = 1,
+    ):
+        super().__init__(seed=seed, shares=shares)
+        self.lengths = np.asarray(lengths, np.int64)
+        self.windows, self.order, self.drop_last = windows, order, drop_last
+
+    def count(self) -> int:
+        """Returns how many steps an epoch has."""
+        whole, rest = divmod(len(self.lengths), self.windows)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def draw(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        """Gives the windows of each step of an epoch."""
+        order = np.arange(len(self.lengths))
+        if self.order != "sequential":
+            order = generator.permutation(order)
+        if self.order == "group_by_length":
+            stretch = self.windows * _STEPS_OF_A_STRETCH
+            stretches = [order[begin : begin + stretch] for begin in range(0, len(order), stretch)]
+            order = np.concatenate([part[np.argsort(-self.lengths[part], kind="stable")] for part in stretches])
+        for step in range(self.count()):
+            yield order[step * self.windows : (step + 1) * self.windows]
+
+
+class TokenBudgetBatches(Steps):
+    """Steps of a budget of subwords, padding counted, in the place of a number of windows.
+
+    The windows, sorted by length, are dealt like cards: every run of `blocks` neighbours in that order gives one window
+    to each of `blocks` blocks, at random, and each block is cut from its longest to its shortest window. As the longest
+    of a run is the same in every epoch, so are the cuts: an epoch has always as many steps, of the same shapes, none
+    above the budget, while who shares a step with whom is drawn anew. There are as many blocks as keep the padding
+    small.
+
+    Args:
+        lengths: Subwords of each window. (windows,)
+        tokens_per_batch: Subwords of a step, padding counted; a longer window is a step of its own. A share of it is
+            above its part of the budget by less than one window.
+        seed: Of the order.
+        shares: See `Steps`.
+    """
 
     def __init__(
         self,
@@ -46,28 +131,34 @@ class TokenBudgetBatches(Sampler[list[int]]):
         tokens_per_batch: int,
         *,
         seed: int = 0,
-        processes: int = 1,
+        shares: int = 1,
     ):
+        super().__init__(seed=seed, shares=shares)
         self.lengths = np.asarray(lengths, np.int64)
-        self.tokens_per_batch, self.seed, self.processes = tokens_per_batch, seed, processes
-        self.epoch = 0
+        self.tokens_per_batch = tokens_per_batch
         self.blocks, self._cuts = _plan(np.sort(self.lengths)[::-1], tokens_per_batch)
+
+    def count(self) -> int:
+        """Returns how many steps an epoch has."""
         last = self._cuts[-2] * self.blocks  # the first window of the blocks' last batches
-        batches = (len(self._cuts) - 2) * self.blocks + min(self.blocks, len(self.lengths) - last)
-        self._length = -(-batches // processes) * processes
+        return (len(self._cuts) - 2) * self.blocks + min(self.blocks, len(self.lengths) - last)
 
-    def __len__(self) -> int:
-        return self._length
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draws another order for every epoch, the same one whenever it is asked for."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = np.random.default_rng([self.seed, self.epoch])
-        steps = _steps(self._batches(generator), self.processes)
+    def draw(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        """Gives the windows of each step of an epoch, from the longest to the shortest."""
+        steps = self._batches(generator)
         for step in generator.permutation(len(steps)):
-            yield from (batch.tolist() for batch in steps[step])  # all at once would be an object per window
+            yield steps[step]
+
+    def cut(self, step: np.ndarray) -> list[np.ndarray]:
+        """Returns the shares of a step: windows of like length, and the largest share as small as can be."""
+        if self.shares == 1:
+            return [step]
+        lengths = self.lengths[step]  # the longest first
+        most = int(lengths[0]) * len(step)
+        sizes = range(int(lengths[0]), most + 1)
+        size = sizes[bisect_left(sizes, True, key=lambda size: len(_cut(lengths, size)) - 1 <= self.shares)]
+        cuts = _cut(lengths, size)
+        return np.split(step, cuts[1:-1] + [len(step)] * (self.shares + 1 - len(cuts)))
 
     def _batches(self, generator: np.random.Generator) -> list[np.ndarray]:
         """The numbers of the windows of every batch, the largest shapes first."""
@@ -106,34 +197,66 @@ def _cut(longest: np.ndarray, budget: int) -> list[int]:
     return cuts
 
 
-def _steps(batches: list[np.ndarray], processes: int) -> list[list[np.ndarray]]:
-    """Batches of one shape in groups of `processes`; those of an incomplete last group are split."""
-    whole = len(batches) - len(batches) % processes
-    last = batches[whole:]
-    while 0 < len(last) < processes:
-        largest = last.pop(int(np.argmax([len(batch) for batch in last])))
-        last += [largest[::2], largest[1::2]] if len(largest) > 1 else [largest, largest]
-    return [batches[i : i + processes] for i in range(0, whole, processes)] + ([last] if last else [])
+class WindowRows(torch.utils.data.Dataset[Any]):
+    """Rows of windows, fetched a batch at a time; of an empty batch, one window that nothing is learned from.
 
-
-class WindowRows(torch.utils.data.Dataset[pa.Table]):
-    """Rows of windows as Arrow holds them: a batch is fetched in one call, and no subword becomes a Python object.
+    Where a step has fewer windows than processes, each process still has to take part in it.
 
     Args:
         features: Of an `AlignedSplit`.
-        columns: What the model is given of them.
+        columns: What the model is given of them; None: all.
+        as_table: Fetch batches as Arrow holds them, so that no subword becomes a Python object.
     """
 
-    def __init__(self, features: Dataset, columns: Sequence[str] = ("input_ids", "labels", "word_features")):
-        kept = [name for name in columns if name in features.column_names]
-        self.features = features.select_columns(kept).with_format("arrow")
+    def __init__(
+        self,
+        features: Dataset,
+        columns: Sequence[str] | None = ("input_ids", "labels", "word_features"),
+        *,
+        as_table: bool = True,
+    ):
+        names = features.column_names
+        kept = features.select_columns([name for name in names if columns is None or name in columns])
+        self.features = kept.with_format("arrow") if as_table else kept
+        self.as_table = as_table
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitems__(self, rows: list[int]) -> pa.Table:
+    def __getitems__(self, rows: list[int]) -> pa.Table | list[dict[str, Any]] | Unlearned:
         """Fetches a batch, for the collator."""
-        return self.features[rows]
+        if not rows:
+            return Unlearned(self.__getitems__([0]))
+        return self.features[rows] if self.as_table else self.features.__getitems__(rows)
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """Windows that make up a batch, but that nothing is to be learned from.
+
+    Args:
+        windows: Rows, or a table of them.
+    """
+
+    windows: Any
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Hands windows to a collator; of `Unlearned` ones, no label is left.
+
+    Args:
+        collator: Makes tensors of windows.
+    """
+
+    collator: Callable[[Any], dict[str, torch.Tensor]]
+
+    def __call__(self, windows: Any) -> dict[str, torch.Tensor]:
+        """Collates a batch of `WindowRows`."""
+        if not isinstance(windows, Unlearned):
+            return self.collator(windows)
+        batch = self.collator(windows.windows)
+        return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}
 
 
 class WindowCollator:

@@ -35,18 +35,18 @@ class PackedRows(Sampler[list[int]]):
     sorted by length would have one length each. What an epoch draws by chance is the order among windows of like
     length, and which rows make a batch.
 
-    Every window comes once per epoch. The batches of several processes are dealt out by whoever loads them; their
-    number is a multiple of that of the processes.
+    Every window comes once per epoch. A batch can be a step that several processes share: each of its shares is then
+    some of its rows, and may be empty.
 
     Args:
         lengths: Subwords of each window, special tokens included. (windows,)
         row_length: Subwords of a row.
         rows_per_batch: Rows of a batch.
         seed: Of the order.
-        processes: How many processes share the batches.
+        shares: Into which each batch is cut, of as many rows each.
 
     Raises:
-        ConfigError: If a size cannot be, a window is longer than a row, or there are too few windows for a batch each.
+        ConfigError: If a size cannot be, a window is longer than a row, or there are no windows.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class PackedRows(Sampler[list[int]]):
         row_length: int,
         rows_per_batch: int,
         seed: int = 0,
-        processes: int = 1,
+        shares: int = 1,
     ):
         self.lengths = np.asarray(lengths, dtype=np.int64)
         self.row_length, self.rows_per_batch = row_length, rows_per_batch
-        self.seed, self.processes, self.epoch = seed, processes, 0
-        _check_sizes(row_length=row_length, rows_per_batch=rows_per_batch, processes=processes)
+        self.seed, self.shares, self.epoch = seed, shares, 0
+        _check_sizes(row_length=row_length, rows_per_batch=rows_per_batch, shares=shares)
         longest = int(self.lengths.max(initial=0))
         if longest > row_length:
             raise ConfigError(
@@ -69,10 +69,11 @@ class PackedRows(Sampler[list[int]]):
                 f"that, or type --max_length {row_length}."
             )
         self._batches = self._fewest_batches()
+
         if self._batches > len(self.lengths):
             raise ConfigError(
-                f"packing: {len(self.lengths)} windows are too few for {self._batches} batches, one for each of "
-                f"{processes} processes at every step. Start fewer processes, or leave --packing out."
+                f"packing: {len(self.lengths)} windows are too few for a batch. Give more sentences, or leave "
+                "--packing out."
             )
 
     @property
@@ -85,32 +86,35 @@ class PackedRows(Sampler[list[int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self._batches
+        return self._batches * self.shares
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Gives the windows of each batch, row after row."""
+        """Gives the windows of each share of each batch, row after row."""
         rng = np.random.default_rng((self.seed, self.epoch))
         rows, loads = self._rows(rng)
-        batches = self._deal(loads, rng)[rows]  # (windows,)
-        order = np.lexsort((rows, batches))
-        ends = np.bincount(batches, minlength=self._batches).cumsum()
-        for batch in np.split(order, ends[:-1]):
-            yield batch.tolist()
+        batch_of_row = self._deal(loads, rng)
+        # A batch's rows one after the other, and with them its shares: as many rows each.
+        place_of_row = np.empty(len(loads), np.int64)
+        place_of_row[np.argsort(batch_of_row, kind="stable")] = np.arange(len(loads))
+        shares = place_of_row[rows] * self.shares // self.rows_per_batch  # (windows,)
+        order = np.lexsort((rows, shares))
+        ends = np.bincount(shares, minlength=len(self)).cumsum()
+        for share in np.split(order, ends[:-1]):
+            yield share.tolist()
 
     def _fewest_batches(self) -> int:
-        """The smallest multiple of the processes that was found to be enough."""
+        """The smallest number that was found to be enough."""
         longest_first = np.sort(self.lengths)[::-1]
         rows = max(-(-int(self.lengths.sum()) // self.row_length), int((2 * self.lengths > self.row_length).sum()), 1)
 
         def fits(steps: int) -> bool:
-            return self._fits(_emptiest_first(longest_first, steps * self.processes * self.rows_per_batch)[1])
+            return self._fits(_emptiest_first(longest_first, steps * self.rows_per_batch)[1])
 
-        most = -(-rows // (self.rows_per_batch * self.processes))
+        most = -(-rows // self.rows_per_batch)
         least, stride = most, 1
         while not fits(most):
             least, most, stride = most + 1, most + stride, 2 * stride
-        steps = least + bisect_left(range(least, most), True, key=fits)
-        return steps * self.processes
+        return least + bisect_left(range(least, most), True, key=fits)
 
     def _fits(self, loads: np.ndarray) -> bool:
         return int(loads.max()) <= self.row_length

@@ -198,9 +198,10 @@ class TaggingArguments(TrainingArguments):
     tokens_per_batch: int | str | None = field(
         default=None,
         metadata={
-            "help": "Subwords per device and step, padding counted, in batches of like length. `auto`: the most, in "
-            "powers of two, that fit an accelerator's memory and leave an epoch about 100 steps; on a CPU the default, "
-            f"or less. Default: {CPU_TOKENS} on a CPU, {ACCELERATOR_TOKENS} on an accelerator."
+            "help": "Subwords per step, padding counted, in batches of like length. Processes share a step and "
+            "accumulated batches make it up, so that neither changes what is learned: several devices want more. "
+            "`auto`: the most, in powers of two, that fit an accelerator's memory and leave an epoch about 100 steps; "
+            f"on a CPU the default, or less. Default: {CPU_TOKENS} on a CPU, {ACCELERATOR_TOKENS} on an accelerator."
         },
     )
     packing: bool | None = field(
@@ -212,7 +213,11 @@ class TaggingArguments(TrainingArguments):
         },
     )
     per_device_train_batch_size: int = field(
-        default=0, metadata={"help": "Windows per device and step, in the place of tokens_per_batch."}
+        default=0,
+        metadata={
+            "help": "Windows per device and accumulated batch, in the place of tokens_per_batch: 8 are 4 accumulated "
+            "twice are 4 on each of two processes."
+        },
     )
     bf16: bool | None = field(  # type: ignore[assignment]  # TrainingArguments knows no "where it pays"
         default=None,

@@ -11,9 +11,10 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from torch.utils.data import DataLoader
+from transformers import TrainingArguments
 
 from hf_tagging.data.alignment import window_lengths
-from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator, WindowRows
+from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.data.packing import PackedRows, PackingCollator
 from hf_tagging.errors import ConfigError
 from hf_tagging.models.packing import first_position
@@ -29,35 +30,26 @@ _FIRST_TRIED = 1024
 _LEAST_STEPS = 100  # of an epoch: what a batch gains in speed beyond that, it loses in steps
 
 
-def budget_loader(trainer: TaggingTrainer, budget: int) -> DataLoader:
-    """The loader of training with batches of `budget` subwords, sharded over the processes by accelerate.
+def training_loader(trainer: TaggingTrainer, budget: int | None) -> DataLoader:
+    """The loader of training: steps of `budget` subwords, or of a number of windows, shared over the processes.
 
-    Neither the Trainer nor accelerate has such batches (transformers 5.23, accelerate 1.15).
+    Neither the Trainer nor accelerate has batches of subwords, and both repeat windows where a step is too small for
+    all processes (transformers 5.23, accelerate 1.15).
 
     Args:
         trainer: The trainer; its `train_dataset` has a column `length`. If it packs, its batches are rows of windows.
-        budget: Subwords per device and step, padding counted.
+        budget: Subwords of a step, over all processes and accumulated batches, padding counted; None: windows are
+            counted.
     """
     args, features = trainer.args, trainer.train_dataset
     assert isinstance(features, Dataset)
-    lengths = window_lengths(features)
-    collator: Any = trainer.data_collator
-    order = {"seed": args.seed if args.data_seed is None else args.data_seed, "processes": args.world_size}
-    batches: TokenBudgetBatches | PackedRows
-    if args.packing:
-        shape = _rows(int(lengths.max()), budget)
-        batches = PackedRows(lengths, **shape, **order)
-        collator = PackingCollator(
-            **shape, pad_token_id=collator.pad_token_id, first_position=first_position(unwrapped(trainer.model))
-        )
-    else:
-        batches = TokenBudgetBatches(lengths, budget, **order)
+    steps, collator = _steps(trainer, window_lengths(features), budget)
     by_table = isinstance(collator, WindowCollator | PackingCollator)  # others take rows
     taken: Any = trainer._remove_unused_columns(features, description="Training")  # what the model's forward takes
     loader = DataLoader(
-        WindowRows(taken) if by_table else taken,
-        batch_sampler=batches,
-        collate_fn=collator,
+        WindowRows(taken) if by_table else WindowRows(taken, None, as_table=False),
+        batch_sampler=steps,
+        collate_fn=Collate(collator),
         num_workers=args.dataloader_num_workers,
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers,
@@ -68,8 +60,33 @@ def budget_loader(trainer: TaggingTrainer, budget: int) -> DataLoader:
     prepared = trainer.accelerator.prepare(loader)
     # Through its wrappers accelerate hands an epoch's number on to `sampler`: without this line a run that is resumed
     # in the middle of an epoch goes on in the order of the first one (accelerate 1.15).
-    prepared.set_sampler(batches)
+    prepared.set_sampler(steps)
     return prepared
+
+
+def _steps(trainer: TaggingTrainer, lengths: np.ndarray, budget: int | None) -> tuple[Any, Any]:
+    """The steps of an epoch, and what makes tensors of the windows of a share.
+
+    Args:
+        trainer: The trainer.
+        lengths: Subwords of each window. (windows,)
+        budget: See `training_loader`.
+    """
+    args, collator, shares = trainer.args, trainer.data_collator, shares_of_a_step(trainer.args)
+    order: dict[str, Any] = {"seed": args.seed if args.data_seed is None else args.data_seed, "shares": shares}
+    if budget is None:
+        strategy = str(getattr(args.train_sampling_strategy, "value", args.train_sampling_strategy))
+        order |= {"order": strategy, "drop_last": args.dataloader_drop_last}
+        return CountedWindows(lengths, trainer._train_batch_size * shares, **order), collator
+    if not args.packing:
+        return TokenBudgetBatches(lengths, budget, **order), collator
+    shape = _rows(int(lengths.max()), budget // shares)
+    packed: Any = collator
+    first = first_position(unwrapped(trainer.model))
+    rows = {"row_length": shape["row_length"], "rows_per_batch": shape["rows_per_batch"] * shares}
+    return PackedRows(lengths, **rows, **order), PackingCollator(
+        **shape, pad_token_id=packed.pad_token_id, first_position=first
+    )
 
 
 def _rows(longest: int, budget: int) -> dict[str, int]:
@@ -78,11 +95,18 @@ def _rows(longest: int, budget: int) -> dict[str, int]:
     return {"row_length": length, "rows_per_batch": max(1, budget // length)}
 
 
+def shares_of_a_step(args: TrainingArguments) -> int:
+    """Returns into how many batches a step is cut: for every process those that it accumulates."""
+    return args.world_size * args.gradient_accumulation_steps
+
+
 def find_budget(trainer: TaggingTrainer) -> int:
     """The largest budget, in powers of two, with which a step fits the device's memory, the same on every process.
 
-    A CPU is not filled: larger batches are little faster there and make fewer steps, so it is 768 subwords, or less
-    where a step of so many fails. An accelerator is filled as long as an epoch keeps about a hundred steps.
+    The budget is of a step, which all processes share and accumulated batches make up: what has to fit a device is a
+    share of it. A CPU is not filled: larger batches are little faster there and make fewer steps, so it is 768
+    subwords, or less where a step of so many fails. An accelerator is filled as long as an epoch keeps about a hundred
+    steps.
 
     Args:
         trainer: Before training; nothing of it changes.
@@ -98,22 +122,24 @@ def find_budget(trainer: TaggingTrainer) -> int:
     features: Any = trainer.train_dataset
     lengths = window_lengths(features)
     longest_first, longest = np.argsort(-lengths), int(lengths.max())
+    shares = shares_of_a_step(trainer.args)
 
     def fits(budget: int) -> bool:
         # Of all batches of a budget the one of the longest windows takes most memory: attention grows with the square.
-        rows = np.resize(longest_first, max(1, budget // longest))
+        rows = np.resize(longest_first, max(1, -(-(budget // longest) // shares)))
         return _fits(trainer, [features[int(row)] for row in rows])
 
     on_cpu = trainer.args.device.type == "cpu"
     most = CPU_TOKENS if on_cpu else int(lengths.sum()) // _LEAST_STEPS
-    found = largest_budget(fits, first=CPU_TOKENS if on_cpu else _FIRST_TRIED, most=most, least=longest) or 0
+    first = CPU_TOKENS if on_cpu else _FIRST_TRIED * shares
+    found = largest_budget(fits, first=first, most=most, least=longest) or 0
     budget = int(trainer.accelerator.gather(torch.tensor([found], device=trainer.args.device)).min())
     if not budget:  # on any process: the others would wait for its first step
         raise ConfigError(
             f"tokens_per_batch: not even a single window of {longest} subwords fits the device's memory. Give a "
             "smaller --max_length, --lora true, or a smaller --model."
         )
-    logger.info("tokens_per_batch auto: %s subwords per device and step", f"{budget:,}")
+    logger.info("tokens_per_batch auto: %s subwords per step", f"{budget:,}")
     return budget
 
 

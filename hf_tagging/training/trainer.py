@@ -35,12 +35,13 @@ from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
 from hf_tagging.models.precision import check_mixed_precision, exact
 from hf_tagging.training.arguments import TaggingArguments
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
-from hf_tagging.training.budget import budget_loader, find_budget
+from hf_tagging.training.budget import find_budget, training_loader
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.rates import parameter_groups, unwrapped
 
 Tags = list[list[str]]
+_OWN_ORDERS = ("random", "sequential", "group_by_length")  # of `training_loader`
 Score = Callable[[AlignedSplit, Tags, Tags], dict[str, Any]]
 
 
@@ -167,12 +168,14 @@ class TaggingTrainer(Trainer):
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
 
     def get_train_dataloader(self) -> DataLoader:
-        """Batches of `tokens_per_batch` subwords, or the stock loader for `per_device_train_batch_size`."""
+        """Steps of `tokens_per_batch` subwords, or of `per_device_train_batch_size` windows, each window once."""
         budget = self.choose_budget()
-        return super().get_train_dataloader() if budget is None else budget_loader(self, budget)
+        if budget is None and self.args.train_sampling_strategy not in _OWN_ORDERS:
+            return super().get_train_dataloader()
+        return training_loader(self, budget)
 
     def choose_budget(self, earlier: int | None = None) -> int | None:
-        """Subwords per device and step: as given, or as many as fit, found once; None where windows are counted.
+        """Subwords of a step: as given, or as many as fit, found once; None where windows are counted.
 
         A model that is fitted at once has no steps: None too.
 
