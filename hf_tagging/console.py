@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from hf_tagging.disk import refusal, why_full
 from hf_tagging.errors import ConfigError, OutputError, TaggingError
+from hf_tagging.memory import LOADING, out_of_memory
 from hf_tagging.processes import exit_code, follow_parent, heard, stop_listening
 
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
@@ -41,6 +42,8 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
         except OutputError as error:
             _end(str(error), 1)
         except TaggingError as error:
+            if (said := out_of_memory(error)) and said not in str(error):  # its cause, of which it makes a broken file
+                _end(f"Out of memory ({said}). {LOADING}", 1)
             _end(f"{refusal(error)} {interrupted}".rstrip() if why_full(error) else str(error), 1)
         except KeyboardInterrupt as error:
             stop_listening()
@@ -48,6 +51,8 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
             how = "Interrupted" if code == 130 else f"Ended by {signal.Signals(code - 128).name}"
             _end(f"{how}. {interrupted}".rstrip(), code)
         except Exception as error:
+            if said := out_of_memory(error):
+                _end(f"Out of memory ({said}). {LOADING}", 1)
             if not (told := refusal(error)):
                 raise
             _end(f"{told} {interrupted}".rstrip(), 1)

@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 
 from hf_tagging.errors import ModelError, OutputError
+from hf_tagging.memory import LOADING, out_of_memory
 
 Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
@@ -91,7 +92,9 @@ def model_errors(name: str, *, advice: str = WITHOUT_HUB) -> Iterator[None]:
     """
     try:
         yield
-    except _LOADING_ERRORS as error:
+    except (*_LOADING_ERRORS, MemoryError) as error:
+        if said := out_of_memory(error):
+            raise ModelError(f"--model {name}: out of memory while it was loaded ({said}). {LOADING}") from error
         if "trust_remote_code" in str(error):
             advice = "It comes with code of its own: read that, and give --trust_remote_code to run it."
         elif Path(name).expanduser().is_dir():

@@ -17,6 +17,7 @@ from hf_tagging.data.alignment import window_lengths
 from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.data.packing import PackedRows, PackingCollator
 from hf_tagging.errors import ConfigError
+from hf_tagging.memory import out_of_memory
 from hf_tagging.models.packing import first_position
 from hf_tagging.training.arguments import CPU_TOKENS, PACKED_ROW
 from hf_tagging.training.rates import unwrapped
@@ -184,8 +185,8 @@ def _fits(trainer: TaggingTrainer, windows: list[dict[str, Any]]) -> bool:
                 loss: Any = trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(len(windows)))
             loss.backward()
         return True
-    except RuntimeError as error:
-        if not should_reduce_batch_size(error):
+    except (RuntimeError, MemoryError) as error:
+        if not (out_of_memory(error) or should_reduce_batch_size(error)):
             raise
         return False
     finally:

@@ -17,7 +17,7 @@ from transformers import ProgressCallback, TrainerCallback, TrainerControl, Trai
 from transformers.trainer_utils import rotate_checkpoints
 
 from hf_tagging.processes import Terminated, asked
-from hf_tagging.training.checkpoints import mark_complete
+from hf_tagging.training.checkpoints import loading, mark_complete
 
 logger = logging.getLogger("hf_tagging")
 
@@ -190,9 +190,10 @@ def stopped_early(checkpoint: Path) -> bool:
     The Trainer restores how long the callback has been patient, but not that its patience had run out: resumed, it
     would train on until the next evaluation.
     """
-    state = json.loads((checkpoint / "trainer_state.json").read_text())
-    stopping = state.get("stateful_callbacks", {}).get("EarlyStoppingCallback")
-    if not stopping:
-        return False
-    waited: int = stopping["attributes"]["early_stopping_patience_counter"]
-    return waited >= stopping["args"]["early_stopping_patience"]
+    with loading(checkpoint):
+        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        stopping = state.get("stateful_callbacks", {}).get("EarlyStoppingCallback")
+        if not stopping:
+            return False
+        waited: int = stopping["attributes"]["early_stopping_patience_counter"]
+        return waited >= stopping["args"]["early_stopping_patience"]

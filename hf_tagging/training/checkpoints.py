@@ -8,24 +8,34 @@ import logging
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import TrainerState
 
 from hf_tagging.atomic import PARTIAL, give_usual_mode, inside, sync, write_json
-from hf_tagging.errors import OutputError
+from hf_tagging.errors import OutputError, TaggingError
+from hf_tagging.hub import first_line
 
 logger = logging.getLogger(__name__)
 
 MARK = "complete.json"
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
 _STATE = "trainer_state.json"
+# What is left out when it is not there, without a word: training would go on from another state (transformers 5.23).
+_NEEDED = {
+    "optimizer": ("optimizer*", "global_step*"),  # the latter is DeepSpeed's folder
+    "learning rate schedule": ("scheduler.pt", "global_step*"),
+    "random state": ("rng_state*.pth",),
+}
 _WEIGHTS = ("model*.safetensors", "adapter_model.safetensors")
-_PICKLES = (".pt", ".pth", ".bin")  # which PyTorch writes as ZIP archives, with checksums of their own
+_FILES = (".pt", ".pth", ".bin", ".json", ".safetensors")
+_PICKLES = (".pt", ".pth")  # which PyTorch writes as ZIP archives, with checksums of their own
 
 
 def checkpoints_of(folder: Path) -> list[Path]:
@@ -59,13 +69,16 @@ def is_complete(checkpoint: Path) -> bool:
 def damage(checkpoint: Path) -> str | None:
     """Return what is wrong with a checkpoint's files, the end of a sentence; None where it is whole.
 
-    Checkpoints of earlier versions list sizes without hashes. They are checked by size, and by the checksums that
-    PyTorch's own files carry.
+    Checkpoints of earlier versions list sizes without hashes. They are checked by size and, as all are, by the
+    checksums that PyTorch's own files carry.
     """
     try:
         listed = _listed(checkpoint)
         if listed is None:
             return "was not written to its end"
+        for entry in checkpoint.rglob("*"):
+            if entry.suffix in _FILES and not entry.is_file():
+                return f"{entry.name} is no file"
         for name, (size, digest) in listed.items():
             path = inside(checkpoint, name)
             if path is None:
@@ -76,8 +89,8 @@ def damage(checkpoint: Path) -> str | None:
                 return f"{name} is damaged (it has {path.stat().st_size:,} bytes and had {size:,})"
             if digest is not None and _sha256(path) != digest:
                 return f"{name} is damaged (its hash differs)"
-            if digest is None and path.suffix in _PICKLES and not _archive_is_whole(path):
-                return f"{name} is damaged"
+            if path.suffix in _PICKLES and not _archive_is_whole(path):
+                return f"{name} is damaged (it cannot be read)"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     except (ValueError, RecursionError):
@@ -123,6 +136,29 @@ def _archive_is_whole(path: Path) -> bool:
         return False
 
 
+@contextmanager
+def loading(checkpoint: str | Path | None) -> Iterator[None]:
+    """End in one message where the Trainer cannot load a checkpoint whose files are whole.
+
+    Args:
+        checkpoint: Its folder; None: nothing is loaded.
+
+    Raises:
+        OutputError: For whatever the libraries raise, want of memory aside.
+    """
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError, TaggingError):
+        raise
+    except Exception as error:
+        if checkpoint is None:
+            raise
+        raise OutputError(
+            f"{checkpoint}: training cannot go on from it ({type(error).__name__}: {first_line(error)}). Remove that "
+            "folder; --resume then goes on from an older one."
+        ) from error
+
+
 @dataclass(frozen=True)
 class Found:
     """What a run can go on from.
@@ -154,7 +190,12 @@ def newest_checkpoint(folder: Path, model: nn.Module, *, with_best: bool) -> Fou
         reason = damage(checkpoint)
         if reason and checkpoint not in damaged:
             damaged.append(checkpoint)
-        reason = reason or misfit(checkpoint, model) or (_lost_best(checkpoint) if with_best else None)
+        reason = (
+            reason
+            or _lacking(checkpoint)
+            or misfit(checkpoint, model)
+            or (_lost_best(checkpoint) if with_best else None)
+        )
         if reason is None:
             for line in refused:
                 logger.warning("%s; it is passed over", line)
@@ -169,6 +210,12 @@ def newest_checkpoint(folder: Path, model: nn.Module, *, with_best: bool) -> Fou
             "folders and type --resume to start from the first step, or --overwrite to replace the whole run."
         )
     return Found(None, damaged)
+
+
+def _lacking(checkpoint: Path) -> str | None:
+    """Return what a checkpoint lacks for training to go on as if it had never stopped, the end of a sentence."""
+    missing = [part for part, kinds in _NEEDED.items() if not any(any(checkpoint.glob(kind)) for kind in kinds)]
+    return f"has no {' and no '.join(missing)}" if missing else None
 
 
 def _lost_best(checkpoint: Path) -> str | None:
@@ -205,12 +252,12 @@ def misfit(checkpoint: Path, model: nn.Module) -> str | None:
         checkpoint: A whole one.
         model: Not yet wrapped for several processes. Weights that FSDP or DeepSpeed wrote are not looked at.
     """
+    if not (checkpoint / _STATE).is_file():
+        return f"{_STATE} is missing"
     try:
         state = TrainerState.load_from_json(str(checkpoint / _STATE))
         if type(state.global_step) is not int or state.global_step < 1 or not isinstance(state.log_history, list):
             return f"{_STATE} is damaged"
-    except FileNotFoundError:
-        return f"{_STATE} is missing"
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return f"{_STATE} is damaged"
     try:
@@ -232,7 +279,7 @@ def _other_tags(checkpoint: Path, model: Any) -> str | None:
 
 def _other_weights(checkpoint: Path, model: nn.Module) -> Iterator[str]:
     """Give what is wrong with the saved weights, by their names and shapes alone."""
-    files = [file for kind in _WEIGHTS for file in sorted(checkpoint.glob(kind))]
+    files = [file for kind in _WEIGHTS for file in sorted(checkpoint.glob(kind)) if file.is_file()]
     if not files:
         return
     ours = _saved_weights(model)

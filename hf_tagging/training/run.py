@@ -28,8 +28,9 @@ from hf_tagging.atomic import remove, whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
-from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.errors import ConfigError, DataError, OutputError, TaggingError
 from hf_tagging.locks import FolderLock
+from hf_tagging.memory import EVALUATING, TRAINING, enough_memory
 from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
@@ -227,7 +228,7 @@ class TaggingRun:
         results = {}
         for name, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
             if wanted and name in splits:
-                with self._noted_if_interrupted():
+                with self._noted_if_it_ends(), enough_memory(f"tagging {name}", advice=EVALUATING):
                     outcome = trainer.predict_words(splits[name], name)
                 results[name] = outcome.metrics
                 if self.state.is_main_process:
@@ -267,18 +268,24 @@ class TaggingRun:
             if self.state.is_main_process:
                 self._begin(found.damaged)
         give_back_memory()  # of reading and aligning
-        with self._noted_if_interrupted():
+        with self._noted_if_it_ends():
             self._train_and_save(trainer, found)
 
     @contextmanager
-    def _noted_if_interrupted(self) -> Iterator[None]:
-        """Say in the record that the run was interrupted, if it was; a killed run stays "running"."""
+    def _noted_if_it_ends(self) -> Iterator[None]:
+        """Say in the record that the run was interrupted, or why it has failed; a killed run stays "running"."""
         try:
             yield
         except KeyboardInterrupt:
-            if self.state.is_main_process:
-                self.folder.write(RECORD, self.record | {"status": "interrupted"})
+            self._note_end({"status": "interrupted"})
             raise
+        except TaggingError as error:
+            self._note_end({"status": "failed", "reason": str(error)})
+            raise
+
+    def _note_end(self, end: dict[str, str]) -> None:
+        if self.state.is_main_process:
+            self.folder.write(RECORD, self.record | end)
 
     def _train_and_save(self, trainer: TaggingTrainer, found: Found) -> None:
         if self.arguments.training.do_train:
@@ -302,7 +309,11 @@ class TaggingRun:
     def _train(self, trainer: TaggingTrainer, checkpoint: str | None) -> None:
         try:
             trainer.add_callback(EndWhenAsked())
-            with EnergyMeter(gpus=not self.arguments.training.use_cpu) as meter, put_off():
+            with (
+                enough_memory("training", advice=TRAINING),
+                EnergyMeter(gpus=not self.arguments.training.use_cpu) as meter,
+                put_off(),
+            ):
                 output = trainer.train(resume_from_checkpoint=checkpoint)
         except ImportError as error:
             raise ConfigError(f"A package is missing for what was asked: {error}") from error

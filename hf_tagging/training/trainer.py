@@ -37,6 +37,8 @@ from hf_tagging.training.arguments import TaggingArguments
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import find_budget, training_loader
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
+from hf_tagging.training.checkpoints import loading
+from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.rates import parameter_groups, unwrapped
 
@@ -155,7 +157,14 @@ class TaggingTrainer(Trainer):
                 "Train with accelerate_configs/multi_gpu.yaml, or give --ema_decay 0."
             )
         self._average = AveragedWeights(args.ema_decay) if args.ema_decay else None
+        self._finite = FiniteTraining(tokenizer)
         self._choose_callbacks(args, keep)
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **options: Any) -> torch.Tensor:
+        """Trains on a batch, see `Trainer.training_step`, and remembers it for the case that its loss is no number."""
+        loss = super().training_step(model, inputs, *args, **options)
+        self._finite.note(self.state.global_step + 1, self._get_learning_rate(), loss, inputs["input_ids"])
+        return loss
 
     def _choose_callbacks(self, args: TaggingArguments, keep: int | None) -> None:
         for shown in (ProgressCallback, PrinterCallback):
@@ -163,6 +172,7 @@ class TaggingTrainer(Trainer):
         if self._average is not None:
             self.add_callback(self._average)
         self.add_callback(ReadableProgress(show_bars=not args.disable_tqdm))
+        self.add_callback(self._finite)
         self.add_callback(CompleteCheckpoints(keep))
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience, args.early_stopping_threshold))
@@ -267,13 +277,27 @@ class TaggingTrainer(Trainer):
             save_step_weights(self.model, output_dir)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        assert self.model is not None
-        if self._average is not None:
-            self._average.start(self.model)
-        load_step_weights(self.model, checkpoint)  # which may be there where no average is asked for any more
+        with loading(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            if checkpoint is None:
+                return
+            assert self.model is not None
+            if self._average is not None:
+                self._average.start(self.model)
+            load_step_weights(self.model, checkpoint)  # which may be there where no average is asked for any more
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with loading(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with loading(checkpoint):
+            super()._load_rng_state(checkpoint)
+
+    def _init_training_state(self, *args: Any) -> tuple[int, int]:
+        checkpoint: str | None = args[3]
+        with loading(checkpoint):
+            return super()._init_training_state(*args)
 
     def _finalize_training(self, *args: Any, **options: Any) -> TrainOutput:
         if self._average is not None:
@@ -286,7 +310,8 @@ class TaggingTrainer(Trainer):
         Args:
             checkpoint: Folder of the last checkpoint.
         """
-        self.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
+        with loading(checkpoint):
+            self.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
             self._load_best_model()
         else:

@@ -22,7 +22,7 @@ from recipe_runs import record, run_here, weights
 from tiny_models import tiny_bert
 
 from hf_tagging.errors import TaggingError
-from hf_tagging.training.folder import mark_complete
+from hf_tagging.training.checkpoints import mark_complete
 
 _FLAGS = (
     "--dataset", "sample", "--max_train_samples", 24, "--max_eval_samples", 8, "--num_train_epochs", 3,

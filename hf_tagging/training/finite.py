@@ -1,0 +1,122 @@
+"""A training whose loss or weights are no numbers any more stops, and says where that began."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch import nn
+from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_tagging.errors import ModelError
+from hf_tagging.training.checkpoints import checkpoints_of
+
+_BATCHES = 1000  # that are remembered between two looks
+_SENTENCES, _LENGTH = 3, 60  # of a batch that are named, and their characters
+
+
+@dataclass(frozen=True)
+class _Batch:
+    step: int
+    rate: float
+    loss: torch.Tensor  # ()
+    input_ids: torch.Tensor  # (batch, subwords)
+
+
+class FiniteTraining(TrainerCallback):
+    """Stops a training at a loss, or weights, that are not finite, before anything of it is evaluated or saved.
+
+    It looks where the Trainer logs, evaluates or saves, and after the last step: one value is read from the device
+    then. In between only references are kept.
+
+    Args:
+        tokenizer: Reads the sentences of a batch back.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self.tokenizer = tokenizer
+        self._batches: deque[_Batch] = deque(maxlen=_BATCHES)
+
+    def note(self, step: int, rate: float, loss: torch.Tensor, input_ids: torch.Tensor) -> None:
+        """Remember a batch until the next look.
+
+        Args:
+            step: Its step, from 1.
+            rate: Learning rate of the step.
+            loss: Its loss, on whatever device. ()
+            input_ids: Its subwords. (batch, subwords)
+        """
+        self._batches.append(_Batch(step, rate, loss, input_ids))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        """Look, where something is going to be made of the step."""
+        if control.should_log or control.should_evaluate or control.should_save or control.should_training_stop:
+            self._look(args, state, model)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        """Look, as after a step."""
+        self._look(args, state, model)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Stop where the loss of an evaluation is no number, though the weights are."""
+        loss = (metrics or {}).get("eval_loss", 0.0)
+        if not math.isfinite(loss):
+            raise ModelError(f"The loss of the validation split is {loss} after step {state.global_step}. {_end(args)}")
+
+    def _look(self, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+        batches = list(self._batches)
+        self._batches.clear()
+        losses = [batch.loss.detach().float() for batch in batches]
+        own = [
+            getattr(weight, "_local_tensor", weight).detach() for weight in model.parameters() if weight.requires_grad
+        ]
+        norms = [norm.float() for norm in torch._foreach_norm(own)] if own else []
+        values = torch.stack([*losses, *norms]) if losses or norms else torch.zeros(1, device=args.device)
+        broken = (~values.isfinite()).any().float()
+        if PartialState().num_processes > 1:
+            torch.distributed.all_reduce(broken)  # all stop together
+        if not broken.item():
+            return
+        found = next((batch for batch in batches if not batch.loss.isfinite()), None)
+        told = gather_object([(found.step, self._tell(found, "loss"))] if found else [])  # of all processes
+        text = min(told)[1] if told else self._tell(batches[-1] if batches else None, "weights")
+        raise ModelError(
+            f"{text or f'The weights are no numbers any more after step {state.global_step}.'} {_end(args)}"
+        )
+
+    def _tell(self, batch: _Batch | None, what: str) -> str | None:
+        if batch is None:
+            return None
+        rows = batch.input_ids[:_SENTENCES].tolist()
+        texts = [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip()[:_LENGTH] for row in rows]
+        verb = f"loss is {batch.loss.item()}" if what == "loss" else "weights are no numbers any more"
+        named = ", ".join(map(repr, texts))
+        more = ", ..." if len(batch.input_ids) > _SENTENCES else ""
+        return f"The {verb} at step {batch.step} (learning rate {batch.rate:.3g}; its batch begins with {named}{more})."
+
+
+def _end(args: TrainingArguments) -> str:
+    """Return what is kept, and what to type."""
+    kept = checkpoints_of(Path(str(args.output_dir)))
+    what = f"The last good checkpoint, {kept[-1]}, is kept" if kept else "There was no checkpoint yet"
+    return (
+        f"Training has stopped: {what}, no model was written. Type a lower --learning_rate with --overwrite, or look "
+        "at these sentences."
+    )
