@@ -32,8 +32,8 @@ class _Batch:
 class FiniteTraining(TrainerCallback):
     """Stops a training at a loss, or weights, that are not finite, before anything of it is evaluated or saved.
 
-    It looks where the Trainer logs, evaluates or saves, and after the last step: one value is read from the device
-    then. In between only references are kept.
+    It looks where the Trainer logs or evaluates and after the last step, and the trainer before it saves: one value is
+    read from the device then. In between only references are kept.
 
     Args:
         tokenizer: Reads the sentences of a batch back.
@@ -58,14 +58,14 @@ class FiniteTraining(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         """Look, where something is going to be made of the step."""
-        if control.should_log or control.should_evaluate or control.should_save or control.should_training_stop:
-            self._look(args, state, model)
+        if control.should_log or control.should_evaluate or control.should_training_stop:
+            self.look(args, state, model)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         """Look, as after a step."""
-        self._look(args, state, model)
+        self.look(args, state, model)
 
     def on_evaluate(
         self,
@@ -80,7 +80,17 @@ class FiniteTraining(TrainerCallback):
         if not math.isfinite(loss):
             raise ModelError(f"The loss of the validation split is {loss} after step {state.global_step}. {_end(args)}")
 
-    def _look(self, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+    def look(self, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+        """Make sure that the weights, and the losses since the last look, are finite, on all processes.
+
+        Args:
+            args: The Trainer's arguments.
+            state: Where the training is.
+            model: What is trained.
+
+        Raises:
+            ModelError: If one is not.
+        """
         batches = list(self._batches)
         self._batches.clear()
         losses = [batch.loss.detach().float() for batch in batches]

@@ -270,6 +270,10 @@ class TaggingTrainer(Trainer):
     # Transformers has no public hook for what a checkpoint holds beside the model, nor for the moment between the last
     # step and the loading of the best checkpoint.
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self._finite.look(self.args, self.state, model)
+        super()._save_checkpoint(model, trial)
+
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
         if self._average is not None and self.args.should_save:
