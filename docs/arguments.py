@@ -99,7 +99,7 @@ def _row(field: Field[Any], hint: Any) -> str:
     if field.name in _GOES_WITH:
         other, values = _GOES_WITH[field.name]
         what += f" Goes with `--{other}{' ' if values else ''}{'`, `'.join(values)}`."
-    return f"| `--{field.name}` | {_values(hint)} | {_default(field)} | {what} |"
+    return f"| `--{field.name}` | {_values(hint, field.metadata.get('choices'))} | {_default(field)} | {what} |"
 
 
 def _code_kept(help_text: str) -> str:
@@ -108,10 +108,10 @@ def _code_kept(help_text: str) -> str:
     return "".join(part if part.startswith("`") else re.sub(r"[|<>*\\[\]]", r"\\\g<0>", part) for part in parts)
 
 
-def _values(hint: Any) -> str:
+def _values(hint: Any, named: Iterable[str] | None) -> str:
     """What an argument takes, in words."""
     kinds = [kind for kind in (get_args(hint) if _is_union(hint) else (hint,)) if kind is not NoneType]
-    choices = [choice for kind in kinds for choice in _choices(kind)]
+    choices = named or [choice for kind in kinds for choice in _choices(kind)]
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
     words = {bool: "true, false", int: "whole number", float: "number", str: "text"}

@@ -69,6 +69,8 @@ class RecurrentEncoder(SequenceEncoder):
 
     unit: ClassVar[type[_TanhUnit | _LstmUnit | _GruUnit]]
 
+    uses: ClassVar[tuple[str, ...]] = ("num_layers", "bidirectional", "layer_mix")
+
     def __init__(self, config: PreTrainedConfig, input_size: int, num_layers: int | None = None):
         super().__init__(config, input_size, num_layers)
         directions = 2 if config.bidirectional else 1
@@ -153,6 +155,8 @@ class TwistedEncoder(RnnEncoder):
     Raises:
         ValueError: If `separate_directions` is asked for, or one direction only.
     """
+
+    uses = ()
 
     def __init__(self, config: PreTrainedConfig, input_size: int):
         for name, wanted in (("bidirectional", True), ("separate_directions", False)):

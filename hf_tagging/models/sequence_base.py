@@ -5,6 +5,8 @@ This file is copied beside saved models, so it imports nothing of this package.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
@@ -15,7 +17,8 @@ class SequenceEncoder(nn.Module):
     """Word vectors in, contextual word vectors out. Words of a row stand to the left, padding to the right.
 
     What stands at padding never reaches a word: the output for a word is the same for any amount of padding and any
-    company in the batch, and zero at padding. A row may be empty. Subclasses write `layers`.
+    company in the batch, and zero at padding. A row may be empty. Subclasses write `layers` and name what they read in
+    `uses`.
 
     Args:
         config: The sizes; see `BaselineConfig`.
@@ -27,6 +30,8 @@ class SequenceEncoder(nn.Module):
     """
 
     output_size: int
+    uses: ClassVar[tuple[str, ...]] = ("num_layers",)
+    """Settings of the config that it reads, beside `hidden_size` and `dropout`; any other is refused with it."""
 
     def __init__(self, config: PreTrainedConfig, input_size: int, num_layers: int | None = None):
         super().__init__()

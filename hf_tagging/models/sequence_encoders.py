@@ -1,7 +1,7 @@
 """Sequence encoders by name: feed-forward, convolutional, recurrent, self-attention.
 
-Another one is one class and one line in `ENCODERS`. This file is copied beside saved models, so it imports nothing of
-this package.
+Another one is one class and one line in `ENCODERS`: then the recipes know it by that name. This file is copied beside
+saved models, so it imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class MlpEncoder(SequenceEncoder):
     Neighbours are concatenated at the input alone, zeros beyond the sentence (the window approach of Collobert et al.
     2011), so a word sees `context` words on each side however many layers there are.
     """
+
+    uses = ("num_layers", "context")
 
     def __init__(self, config: PreTrainedConfig, input_size: int):
         super().__init__(config, input_size)
@@ -53,6 +55,8 @@ class CnnEncoder(SequenceEncoder):
     Raises:
         ValueError: If the kernel has no middle.
     """
+
+    uses = ("num_layers", "kernel_size", "dilation")
 
     def __init__(self, config: PreTrainedConfig, input_size: int):
         super().__init__(config, input_size)
@@ -94,6 +98,8 @@ class TransformerEncoder(SequenceEncoder):
     Raises:
         ValueError: If sizes do not fit together, or a name is not known.
     """
+
+    uses = ("num_layers", "layer_mix", "num_heads", "intermediate_size", "norm", "positions")
 
     def __init__(self, config: PreTrainedConfig, input_size: int):
         super().__init__(config, input_size)

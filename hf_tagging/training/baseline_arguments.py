@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from typing import Any, Literal
 
 from hf_tagging.errors import ConfigError
+from hf_tagging.models.sequence_encoders import ENCODERS as TRAINED_ENCODERS
 
-RECURRENT = ("rnn", "lstm", "gru")
-ENCODERS = ("mlp", "cnn", *RECURRENT, "twisted", "transformer", "hmm")
+ENCODERS = (*TRAINED_ENCODERS, "hmm")
 # What only some values of another argument have a use for. A flag that would do nothing is an error.
 _GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
-    "context": ("encoder", ("mlp",)),
-    "kernel_size": ("encoder", ("cnn",)),
-    "dilation": ("encoder", ("cnn",)),
-    "bidirectional": ("encoder", RECURRENT),
-    "num_layers": ("encoder", ("mlp", "cnn", *RECURRENT, "transformer")),
-    "layer_mix": ("encoder", (*RECURRENT, "transformer")),
-    "num_heads": ("encoder", ("transformer",)),
-    "intermediate_size": ("encoder", ("transformer",)),
-    "norm": ("encoder", ("transformer",)),
-    "positions": ("encoder", ("transformer",)),
+    setting: ("encoder", tuple(name for name, kind in TRAINED_ENCODERS.items() if setting in kind.uses))
+    for setting in dict.fromkeys(chain.from_iterable(kind.uses for kind in TRAINED_ENCODERS.values()))
+} | {
     "character_widths": ("characters", ("cnn",)),
     "character_filters": ("characters", ("cnn",)),
     "highway_layers": ("characters", ("cnn",)),
@@ -49,9 +43,9 @@ _COUNTED = ("encoder", "words", "model", "min_count", "max_words", "lowercase", 
 class BaselineArguments:
     """What a tagger from scratch is put together from."""
 
-    encoder: Literal["mlp", "cnn", "rnn", "lstm", "gru", "twisted", "transformer", "hmm"] = field(
+    encoder: str = field(
         default="lstm",
-        metadata={"help": "What reads the words; `hmm` is counted and not trained."},
+        metadata={"choices": ENCODERS, "help": "What reads the words; `hmm` is counted and not trained."},
     )
     head: Literal["linear", "crf"] = field(
         default="linear", metadata={"help": "Tags one by one (linear), or whole sequences of them (crf)."}
