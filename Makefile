@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 RUN    := runs/quickstart-pos
+# Said to accelerate, which else warns that it had to choose; a configuration file has no key for it.
+THREADS := $${OMP_NUM_THREADS:-$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)}
 export TEXT ?= Jordan will book a table in May because the chef from Lisbon loves her book.
 
 .PHONY: install quickstart test fuzz lint bench browser docs wheel-test clean
@@ -24,8 +26,8 @@ quickstart: $(RUN)/results.json
 	@echo; echo "Again: make quickstart TEXT=\"...\"   From the start: make clean quickstart"
 
 $(RUN)/results.json: | $(STAMP)
-	$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml recipes/pos_bert.py \
-	  --config recipes/configs/pos/quickstart.yaml --resume
+	$(BIN)/accelerate launch --config_file accelerate_configs/cpu.yaml --num_cpu_threads_per_process $(THREADS) \
+	  recipes/pos_bert.py --config recipes/configs/pos/quickstart.yaml --resume
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ without a word and runs with the default (`test_accelerate_itself_lets_a_nested_
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from argparse import Action, Namespace
@@ -13,8 +14,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import psutil
 import pytest
 import yaml
+from accelerate.commands import launch as launcher
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import (
@@ -204,6 +207,32 @@ def test_deepspeed_reaches_its_plugin(monkeypatch, name, stage, whole_model_save
     assert config["zero_optimization"]["offload_param"]["device"] == "none"
     # "auto" is filled in from the Trainer's arguments; a number that differs from them ends the run.
     assert config["gradient_accumulation_steps"] == config["gradient_clipping"] == "auto"
+
+
+@pytest.mark.parametrize("threads", [None, "2"])
+def test_quickstart_leaves_accelerate_nothing_to_warn_of(monkeypatch, tmp_path, threads):
+    """On a machine of any size, and with the number of threads that the user has set."""
+    printed = subprocess.run(
+        ["make", "--dry-run", "quickstart", f"RUN={tmp_path}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (command,) = re.findall(r"bin/accelerate launch (.*)\\\n\s*recipes", printed.stdout)
+    monkeypatch.setattr(psutil, "cpu_count", lambda **_: 16)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if threads:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    words = subprocess.run(["sh", "-c", f"printf '%s\n' {command}"], capture_output=True, text=True).stdout.split()
+    warned = []
+    monkeypatch.setattr(launcher.logger, "warning", warned.append)
+    monkeypatch.chdir(ROOT)
+
+    args, *_ = _validate_launch_command(launch_command_parser().parse_args([*words, "recipes/pos_bert.py"]))
+    assert warned == []
+    assert args.num_cpu_threads_per_process == int(threads or len(os.sched_getaffinity(0)))
+
+    words = ["--config_file", str(path_of("cpu")), "recipes/pos_bert.py"]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    _validate_launch_command(launch_command_parser().parse_args(words))
+    assert "`--num_cpu_threads_per_process` was set to `16`" in warned[0]  # else the flag is no longer needed
 
 
 def test_accelerate_itself_lets_a_nested_typo_pass(tmp_path, recwarn):

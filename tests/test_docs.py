@@ -288,6 +288,43 @@ def test_the_site_in_a_browser(browser, served):  # noqa: F811
 
 
 @pytest.mark.slow
+def test_the_search_works_from_a_folder(browser, site):  # noqa: F811
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(90_000)
+    asked, wrong = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((site / "index.html").as_uri())
+    page.locator("[data-md-component=search-query]").click()
+    page.keyboard.type("CRF")
+    found = page.locator(".md-search-result__link")
+    found.first.wait_for()
+    links = found.evaluate_all("links => links.map(link => link.href)")
+    assert links[0] == (site / "crf.html").as_uri()
+    found.first.click()
+    page.wait_for_url(re.compile(r"crf\.html"))
+    assert [url for url in asked if not url.startswith((site.as_uri(), "about:", "data:"))] == []
+    assert wrong == []
+    page.close()
+
+
+@pytest.mark.slow
+def test_the_api_has_one_row_for_each_value_that_is_returned(browser, site):  # noqa: F811
+    page = browser.new_page()
+    page.goto((site / "api.html").as_uri())
+    rows = page.locator(".doc-section-title:has-text('Returns')").evaluate_all(
+        """titles => titles.map(title => [...title.closest("p").nextElementSibling.querySelectorAll("tbody tr")]
+             .map(row => row.cells[0].innerText.trim()))"""
+    )
+    assert len(rows) >= 15
+    for types in rows:
+        assert len(types) == 1, types
+        assert re.fullmatch(r"[\w\[\], .|]+", types[0]), types  # the annotation, no part of a sentence
+    page.close()
+
+
+@pytest.mark.slow
 def test_trackio_keeps_the_figures_of_a_run_on_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     model = tiny_bert(tmp_path)

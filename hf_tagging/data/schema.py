@@ -235,8 +235,8 @@ class TagSchema:
         """Which sequences of tags are legal in this scheme.
 
         Returns:
-            `start` (tags,): may a sentence begin with the tag; `step` (tags, tags): may the second follow the first;
-            `end` (tags,): may a sentence end with it. All bool; all true for a plain schema.
+            Whether a sentence may begin with each tag (tags,), whether the second of two tags may follow the first
+            (tags, tags), and whether a sentence may end with each tag (tags,). All bool; all true for a plain schema.
         """
         p, same = self.prefixes, self.types[:, None] == self.types[None, :]
         inside = ~np.isin(p, (_B, _O, _S))  # the tags that go on with an entity: I, E
