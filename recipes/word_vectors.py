@@ -19,6 +19,8 @@ from datasets.exceptions import DatasetsError
 
 from hf_tagging.console import plain_errors
 from hf_tagging.data import load_tagging_dataset
+from hf_tagging.data.plain_text import read_table
+from hf_tagging.data.spool import Spool, input_problem
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.vector_training import check_output, neighbours, train_vectors, write_vectors
@@ -61,7 +63,7 @@ class VectorArguments:
         if self.text_column and self.text_file:
             problems.append("text_column: a plain text has no columns; give --train_file or --dataset, or leave it out")
         files = [*(self.train_file or []), *(self.text_file or [])]
-        problems += [f"{name} is not there, or no file" for name in files if not Path(name).expanduser().is_file()]
+        problems += [problem for name in files if (problem := input_problem(name))]
         if problems:
             raise ConfigError("\n".join(problems))
 
@@ -96,20 +98,20 @@ def read_words(args: VectorArguments) -> Iterator[list[str]]:
 
 
 def read_lines(files: list[str]) -> Iterator[str]:
-    for name in files:
-        with open(Path(name).expanduser(), encoding="utf-8-sig", errors="replace") as file:
-            yield from file
+    with Spool() as spool:
+        for name in files:
+            with open(spool.file(name), encoding="utf-8-sig", errors="replace") as file:
+                yield from file
 
 
 def read_column(args: VectorArguments) -> Iterator[str | list[str]]:
     files, name = args.train_file, str(args.dataset)
-    if files or Path(name).is_file():
-        files = files or [name]
-        name = {".parquet": "parquet", ".csv": "csv"}.get(Path(files[0]).suffix.lower(), "json")
+    if not files and Path(name).expanduser().exists() and not Path(name).expanduser().is_dir():
+        files = [name]
     try:
-        rows = load_dataset(name, data_files=files, split="train")
+        rows = read_table(files) if files else load_dataset(name, split="train")
     except (OSError, ValueError, DatasetsError) as error:
-        raise DataError(f"{files or name}: cannot be read ({' '.join(str(error).split())}).") from error
+        raise DataError(f"{name}: cannot be read ({' '.join(str(error).split())}).") from error
     if args.text_column not in rows.column_names:
         raise DataError(f"text_column: {args.text_column} is none of the columns {', '.join(rows.column_names)}.")
     yield from rows[args.text_column]

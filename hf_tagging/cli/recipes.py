@@ -216,7 +216,7 @@ def _check_accelerate(path: Path) -> None:
     text = read_settings(path)
     try:
         found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         kind = "JSON" if path.suffix == ".json" else "YAML"
         raise ConfigError(f"{path}: is not {kind} ({' '.join(str(error).split())}); {expected}") from error
     if not isinstance(found, dict):

@@ -110,6 +110,8 @@ def existing_file(given: str, *, kinds: Iterable[str]) -> Path:
         ConfigError: If it is neither.
     """
     own = Path(given).expanduser()
+    if own.exists() and not own.is_file() and not own.is_dir():
+        raise ConfigError(f"{given} is no regular file, and is read more than once; write its lines to one first.")
     return own if own.is_file() else near_path(find_shipped(given, kinds=kinds).path)
 
 

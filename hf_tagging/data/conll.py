@@ -205,9 +205,14 @@ def numbered_lines(stream: Iterable[bytes], file: str) -> Iterator[tuple[int, st
             raise DataError(_undecodable(line, error.start, file=file, number=number)) from None
 
 
+def other_kind(line: bytes) -> str | None:
+    """Return what a file is and what to do about it, for a first line that is no text in UTF-8; None for any other."""
+    return next((hint for mark, hint in _OTHER_KINDS.items() if line.startswith(mark)), None)
+
+
 def _undecodable(line: bytes, start: int, *, file: str, number: int) -> str:
-    kinds = [hint for mark, hint in _OTHER_KINDS.items() if number == 1 and line.startswith(mark)]
-    hint = kinds[0] if kinds else "save the file as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`"
+    hint = other_kind(line) if number == 1 else None
+    hint = hint or "save the file as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`"
     around = shortened(line[max(0, start - 20) : start + 20].decode("utf-8", "backslashreplace"))
     return f"{file}, line {number}: byte 0x{line[start]:02x} in {around} is not UTF-8; {hint}"
 

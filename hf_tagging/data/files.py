@@ -1,13 +1,18 @@
 """Which files hold the data, and which split each is, told from the words in its name."""
 
 import difflib
+import json
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_tagging.data.spool import DESCRIPTOR, Spool
 from hf_tagging.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 _SPLIT_OF_WORD = {
@@ -43,6 +48,8 @@ _COLUMN_SUFFIXES = frozenset(
 _DATA_SUFFIXES = _JSON_SUFFIXES | _PARQUET_SUFFIXES | _COLUMN_SUFFIXES
 _NO_DATA = re.compile(r"(readme|licen[sc]e|notice|citation|changelog|contributing)\b", re.IGNORECASE)
 # `save_to_disk` leaves one of these; both are JSON, and neither is data.
+_PARQUET_MARK = b"PAR1"
+_PROBED = 1 << 12  # bytes that tell what a file is
 _SAVED_DATASET_FILES = ("dataset_dict.json", "state.json")
 
 
@@ -53,10 +60,12 @@ class SplitFiles:
     Args:
         kind: "columns", "json" or "parquet".
         paths: The files.
+        names: What the cache calls them; of a pipe, whose copy lies elsewhere each time, the pipe.
     """
 
     kind: str
     paths: tuple[Path, ...]
+    names: tuple[str, ...]
 
     @property
     def place(self) -> str:
@@ -106,11 +115,12 @@ def is_saved_dataset(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _SAVED_DATASET_FILES)
 
 
-def find_split_files(path: Path) -> dict[str, SplitFiles]:
+def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
     """Finds the data files of a folder, or takes a single file, and sorts them into splits.
 
     Args:
-        path: A file or folder that exists.
+        path: A file, pipe or folder that exists.
+        spool: Where a pipe is copied to.
 
     Returns:
         The files of each split that was found.
@@ -119,11 +129,11 @@ def find_split_files(path: Path) -> dict[str, SplitFiles]:
         DataError: No data in the folder, several files without a split in their names, or two kinds of file
             for one split.
     """
-    if path.is_file():
-        return {split_in_name(path.name) or "train": split_files([path])}
+    if not path.is_dir():
+        return {split_in_name(path.name) or "train": split_files([path], spool)}
     candidates = sorted(file for file in path.iterdir() if _may_be_data(file))
     if not candidates and (path / "data").is_dir():  # how the Hub lays out a dataset of Parquet files
-        return find_split_files(path / "data")
+        return find_split_files(path / "data", spool)
     named = {file: split for file in _without_raw_text(candidates) if (split := split_in_name(file.name))}
     data = [file for file in candidates if file in named or file.suffix.lower() in _DATA_SUFFIXES]
     if not data:
@@ -137,13 +147,53 @@ def find_split_files(path: Path) -> dict[str, SplitFiles]:
             "validation, test); say which is which: --test_file FILE, and in training --train_file and "
             "--validation_file"
         )
+    _refuse_unnamed([file for file in data if file not in named] if named else [], named)
     named = named or {data[0]: "train"}
     found = {split: [file for file in named if named[file] == split] for split in SPLITS}
     for split, files in found.items():
         # Wider than the kinds: train.conllu beside train.txt is most likely the same text twice.
         if len({file.suffix.lower() for file in files}) > 1:
             raise _two_kinds(files, split)
-    return {split: split_files(files, split=split) for split, files in found.items() if files}
+    return {split: split_files(files, spool, split=split) for split, files in found.items() if files}
+
+
+def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
+    """Refuses files of data that no split would get, and tells of others (a list of labels, settings) that none gets.
+
+    Raises:
+        DataError: For the first ones.
+    """
+    data = [file for file in files if _holds_rows(file)]
+    if others := [file.name for file in files if file not in data]:
+        logger.warning("%s: not read, since its name speaks of no split", ", ".join(others))
+    if data:
+        flags = {split: [str(file) for file in named if named[file] == split] for split in SPLITS}
+        typed = " ".join(f"--{split}_file {' '.join(paths)}" for split, paths in flags.items() if paths)
+        raise DataError(
+            f"{', '.join(str(file) for file in data[:8])}: no split in the name, beside files that have one in theirs, "
+            f"so nobody would read it. Say what is to be read: {typed}, and where this belongs; or move it elsewhere."
+        )
+
+
+def _holds_rows(file: Path) -> bool:
+    """Whether a file looks like words and tags: rows of JSON or Parquet, or at least two columns in its first lines."""
+    beginning = _beginning(file)
+    lines = beginning.split(b"\n")[: -1 if len(beginning) == _PROBED else None]
+    if _kind(file) == "parquet":
+        return beginning.startswith(_PARQUET_MARK)
+    if _kind(file) == "json":
+        return begins_like_json(file) and (beginning.lstrip().startswith(b"[") or not lines or _is_row(lines[0]))
+    words = [line for line in lines if line.strip() and not line.startswith((b"#", b"-DOCSTART-"))]
+    counts = {len(line.split()) for line in words}
+    return len(words) > 2 and len(counts) == 1 and counts.pop() > 1
+
+
+def _is_row(line: bytes) -> bool:
+    """Whether a line is a JSON object with a list in it; settings, printed over several lines, are not."""
+    try:
+        return any(isinstance(value, list) for value in json.loads(line).values())
+    except (ValueError, AttributeError, RecursionError):
+        return False
 
 
 def _without_raw_text(files: Sequence[Path]) -> list[Path]:
@@ -152,11 +202,12 @@ def _without_raw_text(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if not (file.suffix.lower() == ".txt" and file.stem in treebanks)]
 
 
-def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None]) -> dict[str, SplitFiles]:
+def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None], spool: Spool) -> dict[str, SplitFiles]:
     """Checks the files that were given split by split.
 
     Args:
         files: Split to path, to paths in the order they are to be read, or to None.
+        spool: Where pipes are copied to.
 
     Returns:
         The files of each split that was given.
@@ -174,26 +225,33 @@ def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None])
                 raise missing_path(path)
             if path.is_dir():
                 raise DataError(f"--{split}_file {path} is a folder; expected a file (a folder goes to --dataset)")
-        found[split] = split_files(paths, split=split)
+        found[split] = split_files(paths, spool, split=split)
     return found
 
 
-def split_files(paths: Sequence[Path], *, split: str = "train") -> SplitFiles:
+def split_files(paths: Sequence[Path], spool: Spool, *, split: str = "train", kind: str | None = None) -> SplitFiles:
     """Makes sure that the files of one split are of one kind and can be read; their order stays.
+
+    Args:
+        paths: Of files and pipes that exist.
+        spool: Where pipes are copied to.
+        split: Its name, for messages.
+        kind: Of the files, whatever they are called. Default: by their names and how they begin.
 
     Raises:
         DataError: They are not.
     """
     absolute = [path.expanduser().absolute() for path in paths]
-    kinds = {_kind(path) for path in absolute}
-    if len(kinds) > 1:
-        raise _two_kinds(absolute, split)
     for index, path in enumerate(absolute):
         if path in absolute[:index]:
             raise DataError(f"{path} is given twice for the split {split}")
         if not os.access(path, os.R_OK):
             raise DataError(f"{path}: no permission to read this file")
-    return SplitFiles(kind=kinds.pop(), paths=tuple(absolute))
+    files = [spool.file(path) for path in absolute]
+    kinds = {kind or _kind(path) for path in files}
+    if len(kinds) > 1:
+        raise _two_kinds(absolute, split)
+    return SplitFiles(kind=kinds.pop(), paths=tuple(files), names=tuple(str(spool.given(path)) for path in files))
 
 
 def nearest_path(path: Path) -> Path | None:
@@ -210,6 +268,11 @@ def nearest_path(path: Path) -> Path | None:
 
 def missing_path(path: Path) -> DataError:
     """The error for a path that is not there, with the nearest name that is."""
+    if DESCRIPTOR.fullmatch(str(path)):
+        return DataError(
+            f"{path} is not open here: a process substitution does not reach the processes that are started from "
+            "here; write it to a file first."
+        )
     near = nearest_path(path)
     hint = f"did you mean {near}?" if near else f"nothing in {_nearest_folder(path).absolute()} has a name like it"
     return DataError(f"{path} does not exist; {hint}")
@@ -225,14 +288,36 @@ def _two_kinds(paths: Sequence[Path], split: str) -> DataError:
 
 
 def _kind(path: Path) -> str:
+    """The kind of a file, by its suffix, or where that says nothing by how the file begins."""
     suffix = path.suffix.lower()
-    if suffix in _JSON_SUFFIXES:
+    if suffix in _JSON_SUFFIXES or (suffix not in _DATA_SUFFIXES and begins_like_json(path)):
         return "json"
-    return "parquet" if suffix in _PARQUET_SUFFIXES else "columns"
+    if suffix in _PARQUET_SUFFIXES or (suffix not in _DATA_SUFFIXES and _beginning(path).startswith(_PARQUET_MARK)):
+        return "parquet"
+    return "columns"
+
+
+def begins_like_json(path: Path) -> bool:
+    """Return whether a file begins with a JSON object on a line of its own, or with an array of objects."""
+    first = _beginning(path).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if first.startswith(b"["):
+        return first[1:].lstrip()[:1] == b"{"
+    # A column file may begin with a brace as well, as a word; a quoted key follows none there.
+    return first.startswith(b"{") and first[1:].lstrip()[:1] == b'"'
+
+
+def _beginning(path: Path) -> bytes:
+    if not path.is_file():
+        return b""  # what is read of a pipe is gone
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(_PROBED)
+    except OSError:
+        return b""  # who reads the file says why it cannot be read
 
 
 def _may_be_data(file: Path) -> bool:
-    return file.is_file() and not file.name.startswith((".", "_")) and not _NO_DATA.match(file.name)
+    return (file.is_file() or file.is_fifo()) and not file.name.startswith((".", "_")) and not _NO_DATA.match(file.name)
 
 
 def _listed(lead: str, folder: Path) -> str:

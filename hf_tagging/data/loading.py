@@ -22,6 +22,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.source_columns import standard_columns
 from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved, refuse_sentence_start
 from hf_tagging.data.splitting import HoldOut
+from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_columns import common_tag_names, encoded, tag_counts
 from hf_tagging.data.word_features import check_feature_names
 from hf_tagging.errors import DataError
@@ -106,9 +107,9 @@ def load_tagging_dataset(
         word_features=tuple(word_features or ()),
         sentence_start=sentence_start,
     )
-    given = files_by_flag({"train": train_file, "validation": validation_file, "test": test_file})
     cache = str(cache_dir) if cache_dir is not None else None
-    with BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
+    with Spool() as spool, BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
+        given = files_by_flag({"train": train_file, "validation": validation_file, "test": test_file}, spool)
         raw = {split: read_files(files, split, request=request, builders=builders) for split, files in given.items()}
         if name_or_path is not None and len(raw) < len(SPLITS):
             raw |= _read_named(
@@ -118,6 +119,7 @@ def load_tagging_dataset(
                 request=request,
                 builders=builders,
                 left_out=set(given),
+                spool=spool,
             )
         if not raw:
             raise DataError("no data was named; give --dataset NAME, --dataset PATH or --train_file FILE")
@@ -188,6 +190,7 @@ def _read_named(
     request: ColumnRequest,
     builders: BuilderCache,
     left_out: set[str],
+    spool: Spool,
 ) -> dict[str, RawSplit]:
     """Reads what `name_or_path` names: an alias, a path that exists, or a name on the Hub."""
     if (name in PATH_ALIASES or name in HUB_ALIASES) and Path(name).exists():
@@ -200,7 +203,7 @@ def _read_named(
     elif path.is_dir() and is_saved_dataset(path):
         loaded = read_saved(path)
     else:
-        found = {split: files for split, files in find_split_files(path).items() if split not in left_out}
+        found = {split: files for split, files in find_split_files(path, spool).items() if split not in left_out}
         return {split: read_files(files, split, request=request, builders=builders) for split, files in found.items()}
     refuse_sentence_start(name, request)
     return {

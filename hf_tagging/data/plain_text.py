@@ -11,11 +11,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
-from datasets.exceptions import DatasetsError
+from datasets import ClassLabel, Dataset, DatasetBuilder, DatasetDict, Features, List, Value
+from datasets.packaged_modules.csv.csv import Csv
+from datasets.packaged_modules.json.json import Json
+from datasets.packaged_modules.parquet.parquet import Parquet
+from datasets.packaged_modules.text.text import Text
 
+from hf_tagging.data.files import missing_path, split_files
+from hf_tagging.data.json_rows import check_rows
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.sources import BuilderCache, reading_files
 from hf_tagging.data.splitting import HoldOut
+from hf_tagging.data.spool import Spool
 from hf_tagging.errors import DataError
 
 NO_TAGS = TagSchema(("word",))
@@ -48,12 +55,7 @@ def load_text(
         DataError: If a file cannot be read, or there is no word in any.
     """
     names = [str(Path(file).expanduser()) for file in files]
-    try:
-        lines = load_dataset(
-            "text", data_files={"train": names}, split="train", encoding="utf-8-sig", encoding_errors="replace"
-        )
-    except (OSError, ValueError, DatasetsError) as error:
-        raise DataError(f"--text_file {' '.join(names)}: cannot be read ({' '.join(str(error).split())}).") from error
+    lines = _read_rows(Text, names, encoding="utf-8-sig", encoding_errors="replace")
     train = lines.map(
         _split_lines,
         batched=True,
@@ -66,6 +68,31 @@ def load_text(
     if not len(train):
         raise DataError(f"--text_file {' '.join(names)}: there is no word in it.")
     return DatasetDict(HoldOut(validation_share=validation_share, seed=seed).split({"train": train}, names[0]))
+
+
+def read_table(files: Sequence[str | Path]) -> Dataset:
+    """Read the rows of any JSON Lines, Parquet or CSV files, all of the kind of the first; without a suffix, of JSON.
+
+    Raises:
+        DataError: If one is not there or cannot be read, or there is no row in any.
+    """
+    return _read_rows({".parquet": Parquet, ".csv": Csv}.get(Path(files[0]).suffix.lower(), Json), files)
+
+
+def _read_rows(builder_class: type[DatasetBuilder], files: Sequence[str | Path], **options: Any) -> Dataset:
+    """Reads files or pipes by a builder of `datasets`, from the cache where their content is there already."""
+    paths = [Path(file).expanduser() for file in files]
+    for path in paths:
+        if not path.exists():
+            raise missing_path(path)
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; expected a file.")
+    with Spool() as spool, BuilderCache() as builders:
+        found = split_files(paths, spool, kind="text")
+        with reading_files(found, builder_class.__name__):
+            return builders.prepare(
+                builder_class, found, "train", check=check_rows if builder_class is Json else None, **options
+            )
 
 
 def _split_lines(batch: dict[str, Any], split_words: Splitter) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Where the raw splits come from: files through a builder and its cache, or a folder of `save_to_disk`."""
 
-import json
+import contextlib
+import errno
+import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,20 +14,19 @@ from types import TracebackType
 from typing import Any
 
 import datasets
-import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from datasets.data_files import DataFilesDict, DataFilesList
-from datasets.exceptions import DatasetsError
 from datasets.fingerprint import Hasher
 from datasets.packaged_modules.json.json import Json
 from datasets.packaged_modules.parquet.parquet import Parquet
 from datasets.utils._filelock import FileLock
 
 from hf_tagging.data import column_layout, column_names, conll
-from hf_tagging.data.column_layout import shortened
 from hf_tagging.data.column_names import ColumnRequest
 from hf_tagging.data.files import SPLITS, SplitFiles, splits_in_name
-from hf_tagging.errors import DataError
+from hf_tagging.data.json_rows import check_rows
+from hf_tagging.errors import DataError, TaggingError
 
 logger = logging.getLogger(__name__)
 
@@ -73,17 +74,33 @@ class BuilderCache:
                 _remove(builder)
 
     def prepare(
-        self, builder_class: type[datasets.DatasetBuilder], files: SplitFiles, split: str, **config: Any
+        self,
+        builder_class: type[datasets.DatasetBuilder],
+        files: SplitFiles,
+        split: str,
+        *,
+        check: Callable[[Path], object] | None = None,
+        **config: Any,
     ) -> datasets.Dataset:
-        """Builds one split or finds it in the cache, by the files' paths, times and sizes and our code."""
+        """Builds one split or finds it in the cache, by the files' names and content and our code.
+
+        Args:
+            builder_class: Reads the files.
+            files: Of the split.
+            split: Its name.
+            check: Looks at each file before the builder does, where nothing is in the cache.
+            config: For the builder.
+        """
         builder = builder_class(
             cache_dir=self.cache_dir,
             hash=_code_hash() if builder_class is conll.ConllBuilder else datasets.__version__,
-            data_files=_data_files(files, split),
+            data_files=DataFilesDict({split: _Files(files)}),
             **config,
         )
         if not Path(builder.cache_dir).exists():
             self._added.append(builder)
+            for path in files.paths if check else ():
+                check(path)  # type: ignore[misc]  # there is one
         processes = min(self.num_proc or 1, len(files.paths))
         builder.download_and_prepare(num_proc=processes if processes > 1 else None)
         if not builder.info.splits[split].num_examples:
@@ -98,17 +115,18 @@ def read_files(files: SplitFiles, split: str, *, request: ColumnRequest, builder
         DataError: They cannot be read as what they are; the message has file and line.
     """
     if files.kind == "columns":
-        dataset = builders.prepare(
-            conll.ConllBuilder,
-            files,
-            split,
-            task=request.task,
-            tokens_column=request.tokens_column,
-            tags_column=request.tags_column,
-            separator=request.separator,
-            word_features=request.word_features,
-            sentence_start=request.sentence_start,
-        )
+        with reading_files(files, "columns"):
+            dataset = builders.prepare(
+                conll.ConllBuilder,
+                files,
+                split,
+                task=request.task,
+                tokens_column=request.tokens_column,
+                tags_column=request.tags_column,
+                separator=request.separator,
+                word_features=request.word_features,
+                sentence_start=request.sentence_start,
+            )
         return RawSplit(
             dataset=dataset,
             place=files.place,
@@ -148,7 +166,7 @@ def read_saved(folder: Path) -> dict[str, datasets.Dataset]:
     """
     try:
         loaded = datasets.load_from_disk(str(folder))
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except Exception as error:  # whatever the libraries stumble over in damaged files
         raise DataError(f"{folder}: a damaged dataset of save_to_disk: {innermost_cause(error)}") from error
     if isinstance(loaded, datasets.Dataset):
         loaded = {str(loaded.split or "train"): loaded}
@@ -180,38 +198,14 @@ def named_splits(loaded: Mapping[str, datasets.Dataset], *, place: str) -> dict[
 
 
 def _read_json(files: SplitFiles, split: str, builders: BuilderCache) -> datasets.Dataset:
-    for path in files.paths:
-        if not path.stat().st_size:
-            raise DataError(f"{path}: the file is empty; expected one JSON object per line")
-    try:
-        dataset = builders.prepare(Json, files, split, parse_agent_traces=False)
+    with reading_files(files, "JSON Lines"):
+        dataset = builders.prepare(Json, files, split, check=check_rows, parse_agent_traces=False)
         dataset.data.validate(full=True)  # the loader lets bytes through that are not UTF-8
         return dataset
-    except (DatasetsError, pa.ArrowException, ValueError) as error:
-        for path in files.paths:
-            _find_broken_line(path)
-        raise DataError(f"{files.place}: cannot be read as JSON Lines: {innermost_cause(error)}") from error
-
-
-def _find_broken_line(path: Path) -> None:
-    """Looks for the line that made the loader fail; it names none itself."""
-    with open(path, "rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            if number == 1 and raw.lstrip().startswith(b"["):
-                return  # one array over the whole file: the loader's own message has the position
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                row = json.loads(line) if line else {}
-                json.dumps(row, ensure_ascii=False).encode()  # a lone surrogate is JSON, but no text
-            except ValueError as error:
-                shown = shortened(raw.decode("utf-8", "backslashreplace").strip())
-                raise DataError(f"{path}, line {number}: {shown} is not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{path}, line {number}: {shortened(line)} is no JSON object with tokens and tags")
 
 
 def _read_parquet(files: SplitFiles, split: str, builders: BuilderCache) -> datasets.Dataset:
-    try:
+    with reading_files(files, "Parquet"):
         names = {path: _class_names(datasets.Features.from_arrow_schema(pq.read_schema(path))) for path in files.paths}
         first = files.paths[0]
         for path in files.paths:
@@ -221,8 +215,6 @@ def _read_parquet(files: SplitFiles, split: str, builders: BuilderCache) -> data
         dataset = builders.prepare(Parquet, files, split)
         dataset.data.validate(full=True)
         return dataset
-    except (DatasetsError, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{files.place}: cannot be read as Parquet: {innermost_cause(error)}") from error
 
 
 def _class_names(features: datasets.Features) -> dict[str, list[str]]:
@@ -230,11 +222,39 @@ def _class_names(features: datasets.Features) -> dict[str, list[str]]:
     return {name: item.names for name, item in items.items() if isinstance(item, datasets.ClassLabel)}
 
 
-def _data_files(files: SplitFiles, split: str) -> DataFilesDict:
-    """The files as they are, not as patterns (a name may hold brackets), with what tells a changed one."""
-    stats = [path.stat() for path in files.paths]
-    origin = [(str(stat.st_mtime_ns), str(stat.st_size)) for stat in stats]
-    return DataFilesDict({split: DataFilesList([str(path) for path in files.paths], origin)})
+@contextlib.contextmanager
+def reading_files(files: SplitFiles, kind: str) -> Iterator[None]:
+    """Ends in one message where the libraries stumble over a damaged file; they do so with any kind of error.
+
+    Raises:
+        DataError: For every error but our own and those of a full disk, which is not the files' fault.
+    """
+    try:
+        yield
+    except TaggingError:
+        raise
+    except Exception as error:
+        cause = _innermost(error)
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise DataError(f"{files.place}: cannot be read as {kind}: {innermost_cause(error)}") from error
+
+
+class _Files(DataFilesList):
+    """Files as they are, not as patterns (a name may hold brackets), which the cache knows by names and content."""
+
+    def __init__(self, files: SplitFiles):
+        super().__init__([str(path) for path in files.paths], [(content_hash(path),) for path in files.paths])
+        self.names = files.names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DataFilesList, ([*self.names], self.origin_metadata)  # what is hashed
+
+
+def content_hash(path: Path) -> str:
+    """Return what tells a file's content, whatever its time and size say: 8 GB are read in a second."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()
 
 
 @cache
@@ -262,8 +282,13 @@ def _remove(builder: datasets.DatasetBuilder) -> None:
             parent.rmdir()
 
 
-def innermost_cause(error: BaseException) -> str:
-    """The innermost cause of a library's error, in one line."""
+def _innermost(error: BaseException) -> BaseException:
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
+    return error
+
+
+def innermost_cause(error: BaseException) -> str:
+    """The innermost cause of a library's error, in one line."""
+    error = _innermost(error)
     return re.sub(r"\s+", " ", str(error)).strip()[:300] or type(error).__name__

@@ -19,14 +19,14 @@ from typing import Any
 
 import yaml
 
-from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError
 from hf_tagging.secrets import by_environment
-from hf_tagging.training.flags import did_you_mean, plain_value, read_flags
+from hf_tagging.training.flags import did_you_mean, read_flags, replaced_data
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.parsing import RunArguments, parse_arguments
 from hf_tagging.training.run import FREE_ARGUMENTS
+from hf_tagging.training.yaml_files import compose_yaml, plain_value
 
 _TOP = ("output_dir", "seeds", "reference", "split", "launcher", "parallel", "folds", "arguments", "runs")
 _SPLITS = ("test", "validation")
@@ -201,7 +201,9 @@ class _Reader:
         kind = self._kind(place, recipe)
         if kind is None:
             return []
-        arguments = {k: v for k, v in (self.common | own | self.extra).items() if v is not None}
+        merged = replaced_data(self.common, own) | own
+        merged = replaced_data(merged, self.extra) | self.extra
+        arguments = {k: v for k, v in merged.items() if v is not None}
         flags = [word for key, value in arguments.items() for word in (f"--{key}", *_words(value))]
         parsed = self._parse(place, kind, flags)
         if parsed is None:
@@ -256,18 +258,14 @@ class _Reader:
 
 def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The file as strings, lists and mappings, values as they are written; and its `arguments`."""
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        near = nearest_path(path)
-        hint = f"; did you mean {near}?" if near else ""
-        raise ConfigError(f"--config {path}: {error.strerror}{hint}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {path}: not YAML ({' '.join(str(error).split())})") from error
+    node = compose_yaml(path, flag="--config")
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"--config {path}: expected output_dir, seeds, runs ...; see recipes/configs/compare.")
     _find_twins(node, path, problems)
-    given = plain_value(node)
+    try:
+        given = plain_value(node)
+    except ConfigError as error:
+        raise ConfigError(f"--config {path}, {error}") from error
     return given, _mapping("arguments", given.get("arguments"), problems)
 
 

@@ -14,7 +14,7 @@ NOTHING_WRITTEN = "Nothing was written to --output."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `run`, but for the model."""
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--input", metavar="FILE", help="the file to tag")
+    what.add_argument("--input", metavar="FILE", help="the file or pipe to tag; -: standard input")
     what.add_argument("--text", help="a text to tag instead of a file: JSON, or a table on a terminal")
     parser.add_argument("--output", metavar="FILE", help="where to write; left out or -: standard output")
     parser.add_argument("--overwrite", action="store_true", help="replace the output file if it is there")

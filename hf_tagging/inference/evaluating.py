@@ -26,6 +26,7 @@ from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.schema import PLAIN, SCHEMES, TagSchema
+from hf_tagging.data.spool import Spool
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
@@ -166,8 +167,9 @@ def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: s
         DataError: If the file cannot be read, or its tags are partly with and partly without prefixes.
         ConfigError: If there is no such scheme, or the task has none.
     """
-    path = Path(path)
-    words, gold, predicted = read_tagged_lines(path)
+    path = Path(path).expanduser()
+    with Spool() as spool:
+        words, gold, predicted = read_tagged_lines(spool.file(path))
     task = task or ("ner" if scheme or are_entities({*chain(*gold, *predicted)}) else "pos")
     _check_scheme(task, scheme)
     notes: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ import torch
 from transformers import PreTrainedModel
 
 from hf_tagging.atomic import whole_folder, write_json
+from hf_tagging.data.spool import Spool
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.hub import first_line
@@ -94,7 +95,8 @@ def _export(
     """Export into a folder that is locked; see `export_tagger`."""
     tagger = Tagger.from_pretrained(model, device="cpu", trust_remote_code=trust_remote_code)
     source = _exportable(model, tagger.model)
-    examples = read_examples(examples_file(model, data), tagger.schema, of_run=data is None)
+    with Spool() as spool:
+        examples = read_examples(spool.file(examples_file(model, data)), tagger.schema, of_run=data is None)
     with writing_to(target), whole_folder(target) as folder:
         exported = _trace(model, source)
         record: dict[str, Any] = {"to": to, "source": Path(model).resolve().name, "max_length": tagger.max_length}

@@ -13,7 +13,8 @@ from typing import TextIO
 
 from hf_tagging.atomic import destination, whole_file
 from hf_tagging.data.column_layout import DOCUMENT_MARK, is_blank
-from hf_tagging.data.files import missing_path
+from hf_tagging.data.files import begins_like_json, missing_path
+from hf_tagging.data.spool import STANDARD_INPUT, Spool, is_pipe
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
@@ -21,7 +22,7 @@ from hf_tagging.inference.results import text_table
 from hf_tagging.inference.tagger import Tagger
 
 FORMATS = ("column", "jsonl", "text")
-STDOUT = "-"
+STDIN = STDOUT = "-"
 _FORMAT_OF_SUFFIX = {
     **dict.fromkeys(
         (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".bioes", ".ner", ".pos", ".tsv"), "column"
@@ -61,7 +62,7 @@ def tag_file(
 
     Args:
         tagger: The tagger.
-        source: The file to tag, in UTF-8.
+        source: The file or pipe to tag, in UTF-8; ``-`` is standard input.
         target: Where to write; it appears whole, or not at all. None or ``-``: standard output.
         format: One of `FORMATS`. Default: by the suffix of `source`, or by its lines where the suffix does not say.
         tokens_column: Of columns, the one of the words, by name or position; of JSON Lines, their key.
@@ -74,10 +75,13 @@ def tag_file(
         ConfigError: If `format` is unknown.
     """
     check_paths(source, target, overwrite=overwrite)
-    format = format or _format_of(Path(source))
-    records = read_records(Path(source), format, tokens_column=tokens_column, separator=separator)
-    with _output(target) as output:
-        return _tag_records(tagger, records, output, exact=format != "column")
+    with Spool() as spool:
+        # Rows of JSON and lines of text are read once: tagged as they come, however long a pipe goes on.
+        path = _source(source) if format in ("jsonl", "text") else spool.file(_source(source))
+        format = format or _format_of(path)
+        records = read_records(path, format, tokens_column=tokens_column, separator=separator)
+        with _output(target) as output:
+            return _tag_records(tagger, records, output, exact=format != "column")
 
 
 def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, overwrite: bool = False) -> FileCounts:
@@ -101,11 +105,13 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
         DataError: If `source` is not there or is a folder.
         OutputError: If `target` is there and is not to be replaced, or is no regular file, or cannot be written.
     """
-    path = None if source is None else Path(source)
+    path = None if source is None else _source(source)
     if path is not None and not path.exists():
         raise missing_path(path)
     if path is not None and path.is_dir():
         raise DataError(f"{path} is a folder; expected a file.")
+    if path is not None:
+        is_pipe(path)  # refuses devices
     if target is None or str(target) == STDOUT:
         return
     check_writable(Path(target).parent)
@@ -117,6 +123,10 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
         raise OutputError(f"{error} Without --output, standard output is written to.") from error
     if Path(target).exists() and not overwrite:
         raise OutputError(f"{target} is there already; give another name, or --overwrite to replace it.")
+
+
+def _source(source: str | Path) -> Path:
+    return Path(STANDARD_INPUT if str(source) == STDIN else source).expanduser()
 
 
 def read_records(
@@ -134,6 +144,8 @@ def read_records(
 
 def _format_of(path: Path) -> str:
     """One of `FORMATS`, by the suffix of a file, or by its lines."""
+    if not path.suffix and begins_like_json(path):  # a pipe, mostly
+        return "jsonl"
     return _FORMAT_OF_SUFFIX.get(path.suffix.lower()) or _format_of_lines(path)
 
 

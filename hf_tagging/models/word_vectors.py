@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_tagging.data.files import missing_path
+from hf_tagging.data.spool import Spool
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.models.word_tokenizer import WordVocabulary
 
@@ -133,6 +134,11 @@ def read_vectors(path: str | Path) -> KeyedVectors:
         raise missing_path(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder; expected a file of word vectors.")
+    with Spool() as spool:
+        return _read(spool.file(path))
+
+
+def _read(path: Path) -> KeyedVectors:
     kind = _kind(path)
     if kind == "text":
         return _read_text(path)

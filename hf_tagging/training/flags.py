@@ -1,5 +1,7 @@
 """Flags and YAML files, read strictly: a flag wins over the YAML, and every mistake is told at once.
 
+A flag that names data (``--train_file``) wins over all data of the YAML, its ``dataset`` and ``test_file`` too.
+
 Both go through the same converters, those that `HfArgumentParser` makes of dataclasses. YAML values are taken as they
 are written, so that ``5e-5`` is a number where a number is wanted and ``no`` is a word where a word is (YAML 1.1 makes
 them a string and a boolean).
@@ -10,10 +12,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import logging
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,8 +28,14 @@ from transformers.hf_argparser import string_to_bool
 
 from hf_tagging.data.files import nearest_path
 from hf_tagging.errors import ConfigError
+from hf_tagging.training.yaml_files import compose_yaml, plain_value
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+# What names data: by a flag, it is all the data that is meant. And what belongs to a name given beside it.
+_DATA = frozenset({"dataset", "train_file", "validation_file", "test_file", "text_file"})
+_OF_DATA = _DATA | {"dataset_config", "dataset_revision"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ def make_parser(parts: Sequence[Any], description: str | None, **defaults: Any) 
 
 
 def read_values(parser: HfArgumentParser, argv: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
-    """Reads flags and the YAML file that they name; a flag wins.
+    """Reads flags and the YAML file that they name; a flag wins, and one that names data over all data of the file.
 
     Args:
         parser: From `make_parser`.
@@ -112,11 +123,37 @@ def read_values(parser: HfArgumentParser, argv: Sequence[str] | None) -> tuple[d
             read, found = _read_yaml(flag.values)
             settings += read
             problems += found
+    flags = [flag for flag in flags if flag.name != "--config"]
+    names = {flag.name.lstrip("-").replace("-", "_") for flag in flags}
+    kept = replaced_data({setting.name: setting for setting in settings}, names)
+    if left_out := [setting.where for setting in settings if setting.name not in kept]:
+        _say_once(f"{' '.join(f'--{name}' for name in sorted(names & _DATA))}: all data is what the flags say; left "
+                  f"out: {', '.join(left_out)}")  # fmt: skip
     values: dict[str, Any] = {}
-    for setting in [*settings, *(flag for flag in flags if flag.name != "--config")]:
+    for setting in [*(setting for setting in settings if setting.name in kept), *flags]:
         problem = _convert(parser, setting, values)
         problems += [problem] if problem else []
     return values, problems
+
+
+def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, T]:
+    """Return settings without their data where data is given that wins over them: half of each is nobody's wish.
+
+    Own files of a YAML file's data set would be trained on, and scored on somebody else's validation and test.
+
+    Args:
+        settings: By name.
+        given: Names of what wins over them.
+    """
+    left_out = _OF_DATA if _DATA & set(given) else frozenset()
+    return {name: value for name, value in settings.items() if name not in left_out}
+
+
+@cache
+def _say_once(message: str) -> None:
+    """Logs in the first process alone, and once where a comparison reads the same file for many runs."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        logger.warning(message)
 
 
 def refuse(problems: Sequence[str]) -> None:
@@ -146,13 +183,11 @@ def _read_yaml(paths: list[str]) -> tuple[list[Given], list[str]]:
     """Reads one YAML mapping with the line of every key; nested values become JSON, as TrainingArguments takes them."""
     if len(paths) != 1:
         return [], [f"--config: expected one file, got {len(paths)}"]
-    path = Path(paths[0])
+    path = Path(paths[0]).expanduser()
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        return [], [f"--config {path}: {error.strerror}{did_you_mean(path)}"]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return [], [f"--config {path}: not YAML ({' '.join(str(error).split())})"]
+        node = compose_yaml(path, flag="--config")
+    except ConfigError as error:
+        return [], [str(error)]
     if node is None:
         return [], []
     if not isinstance(node, yaml.MappingNode):
@@ -167,21 +202,16 @@ def _read_yaml(paths: list[str]) -> tuple[list[Given], list[str]]:
         if key.value in seen:
             problems.append(f"{place}: {key.value}: stands there twice")
         seen.add(key.value)
-        content = plain_value(value)
+        try:
+            content = plain_value(value)
+        except ConfigError as error:
+            problems.append(f"{path}, {error}")
+            continue
         if content is not None:
             items = content if isinstance(content, list) else [content]
             texts = [item if isinstance(item, str) else json.dumps(item) for item in items]
             settings.append(Given(f"{place}: {key.value}", key.value, texts, isinstance(content, list)))
     return settings, problems
-
-
-def plain_value(node: Any) -> Any:
-    """A YAML node as strings, lists and dicts; None for an empty value or an unquoted null."""
-    if isinstance(node, yaml.SequenceNode):
-        return [plain_value(item) for item in node.value]
-    if isinstance(node, yaml.MappingNode):
-        return {key.value: plain_value(value) for key, value in node.value}
-    return None if node.style is None and node.value in ("", "~", "null", "Null", "NULL") else node.value
 
 
 def _convert(parser: HfArgumentParser, given: Given, values: dict[str, Any]) -> str | None:
@@ -204,6 +234,8 @@ def _convert(parser: HfArgumentParser, given: Given, values: dict[str, Any]) -> 
     if not given.values or (not many and (len(given.values) > 1 or given.is_list)):
         found = "a list" if given.is_list else len(given.values) or "none"
         return f"{given.where}: expected {'at least one value' if many else 'one value'}, got {found}"
+    if any("\0" in text for text in given.values):
+        return f"{given.where}: holds a NUL character, which no value and no path has"
     converted = [_value(action, text) for text in given.values]
     wrong = [text for text, (_, good) in zip(given.values, converted, strict=True) if not good]
     if wrong:

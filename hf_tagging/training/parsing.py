@@ -11,6 +11,7 @@ from typing import Any
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.schema import SCHEMES, TagSchema
+from hf_tagging.data.spool import input_problem
 from hf_tagging.secrets import is_secret
 from hf_tagging.training.arguments import (
     CRF_LEARNING_RATE,
@@ -267,6 +268,8 @@ def missing_paths(values: dict[str, Any]) -> list[str]:
         for path in [given] if isinstance(given, str) else given:
             if not Path(path).expanduser().exists():
                 problems.append(f"{name}: {path} is not there{did_you_mean(Path(path))}")
+            elif name != "resume_from_checkpoint" and (problem := input_problem(path)):
+                problems.append(f"{name}: {problem}")
     checkpoint = Path(values.get("resume_from_checkpoint") or "").expanduser()
     if values.get("resume_from_checkpoint") and checkpoint.exists():
         values["resume_from_checkpoint"] = str(checkpoint)
@@ -276,6 +279,8 @@ def missing_paths(values: dict[str, Any]) -> list[str]:
         path = values.get(name)
         if path and looks_like_path(path) and not Path(path).expanduser().exists():
             problems.append(f"{name}: {path} is not there{did_you_mean(Path(path))}")
+        elif path and name == "dataset" and Path(path).expanduser().exists() and not Path(path).expanduser().is_dir():
+            problems += [f"{name}: {problem}" for problem in [input_problem(path)] if problem]
     return problems
 
 

@@ -26,6 +26,7 @@ from transformers import (
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.masking import MASKED_SHARE, LanguageModelCollator
 from hf_tagging.data.plain_text import NO_TAGS
+from hf_tagging.data.spool import input_problem
 from hf_tagging.errors import ConfigError
 from hf_tagging.models.language_model import find_objective
 from hf_tagging.models.precision import exact
@@ -179,8 +180,8 @@ def _contradictions(values: dict[str, Any]) -> Iterable[str]:
         return
     yield from (f"{n}: does not go with text_file; leave one of them out" for n in _OF_DATASETS if n in values)
     for name in values["text_file"]:
-        if not Path(name).expanduser().is_file():
-            yield f"text_file: {name} is not there, or no file{did_you_mean(Path(name))}"
+        if problem := input_problem(name):
+            yield f"text_file: {problem}{did_you_mean(Path(name))}"
 
 
 class PretrainingTrainer(TaggingTrainer):

@@ -1,0 +1,126 @@
+"""JSON looked at before the loader sees it: its parser names no line, and ends the interpreter at some files.
+
+pyarrow 26 crashes on a file whose first row is ``null`` and on deep nesting, and drops later rows of ``null``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hf_tagging.data.column_layout import shortened
+from hf_tagging.data.conll import other_kind
+from hf_tagging.errors import DataError
+
+_BOM = b"\xef\xbb\xbf"
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_DEEPEST = 32  # lists in lists; rows of words and tags have two
+_ROW = "expected a JSON object with tokens and tags"
+
+
+def check_rows(path: Path) -> None:
+    """Make sure that every row of a JSON file is an object: of JSON Lines, of an array, or one after the other.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: The first row that is none, with its line or its number.
+    """
+    with open(path, "rb") as stream:
+        first = next((line for line in stream if line.removeprefix(_BOM).strip()), b"").removeprefix(_BOM)
+    if not first:
+        what = "no rows" if path.stat().st_size else "the file is empty"
+        raise DataError(f"{path}: {what}; {_ROW} per line")
+    if hint := other_kind(first):
+        raise DataError(f"{path}: is not JSON; {hint}")
+    if first.lstrip().startswith(b"["):
+        rows = _of_array(path)
+    elif _is_whole(first):
+        rows = _of_lines(path)
+    else:
+        rows = _one_after_the_other(path)
+    for place, row, text in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, {place}: {shortened(text)} is no JSON object; {_ROW}")
+        if text.count("[") + text.count("{") > _DEEPEST and _depth(row) > _DEEPEST:
+            raise DataError(f"{path}, {place}: {shortened(text)} is nested more than {_DEEPEST} deep; {_ROW}")
+        try:
+            text.encode()
+            if "\\u" in text:
+                json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{path}, {place}: {shortened(text)} is not JSON: {error}") from error
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line was meant to be a row of its own."""
+    try:
+        json.loads(line)
+    except RecursionError:
+        return True
+    except ValueError:
+        return not line.rstrip().endswith((b"{", b"[", b","))  # where a printer breaks an object into lines
+    return True
+
+
+def _of_lines(path: Path) -> Iterator[tuple[str, Any, str]]:
+    """Yields place, row and text of each line."""
+    with open(path, "rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            place = f"line {number}"
+            try:
+                text = raw.removeprefix(_BOM if number == 1 else b"").decode("utf-8").strip(" \t\r\n")
+                if text:
+                    yield place, json.loads(text), text
+            except (ValueError, RecursionError) as error:
+                raise _broken(path, place, raw, error) from error
+
+
+def _of_array(path: Path) -> Iterator[tuple[str, Any, str]]:
+    raw = path.read_bytes()
+    try:
+        rows = json.loads(raw.removeprefix(_BOM))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: an array that is not JSON: {_reason(error)}") from error
+    if not rows:
+        raise DataError(f"{path}: an empty array; {_ROW} in it")
+    for number, row in enumerate(rows, start=1):
+        yield f"row {number}", row, json.dumps(row)
+
+
+def _one_after_the_other(path: Path) -> Iterator[tuple[str, Any, str]]:
+    """Yields objects that are written over several lines."""
+    decoder = json.JSONDecoder()
+    raw = path.read_bytes().removeprefix(_BOM)
+    try:
+        text = raw.decode("utf-8").strip()
+        end, number = 0, 0
+        while end < len(text):
+            row, after = decoder.raw_decode(text, end)
+            number += 1
+            yield f"row {number}", row, text[end:after]
+            end = _BLANKS.match(text, after).end()  # type: ignore[union-attr]  # it matches nothing, too
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON: {_reason(error)}; {_ROW} per line") from error
+
+
+def _broken(path: Path, place: str, raw: bytes, error: Exception) -> DataError:
+    shown = shortened(raw.decode("utf-8", "backslashreplace").strip())
+    return DataError(f"{path}, {place}: {shown} is not JSON: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+def _depth(row: Any) -> int:
+    depth, level = 0, [row]
+    while level:
+        inner = [list(x.values()) if isinstance(x, dict) else x for x in level if isinstance(x, dict | list)]
+        level = [item for items in inner for item in items]
+        depth += bool(inner)
+    return depth

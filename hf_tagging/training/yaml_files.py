@@ -1,0 +1,81 @@
+"""YAML of anybody's, composed into nodes within bounds: small files, few levels, nothing that multiplies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hf_tagging.data.files import nearest_path
+from hf_tagging.data.spool import check_input
+from hf_tagging.errors import ConfigError, DataError
+
+_MOST_BYTES = 1_000_000
+_DEEPEST = 20
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes, but no alias: a few levels of them stand for more values than any memory holds."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        mark = self.peek_event().start_mark
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="an alias (*name); write the value itself there", problem_mark=mark)
+        if self.depth >= _DEEPEST:
+            raise yaml.MarkedYAMLError(problem=f"more than {_DEEPEST} levels in one another", problem_mark=mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+def compose_yaml(path: Path, *, flag: str = "") -> yaml.Node | None:
+    """Read a YAML file.
+
+    Args:
+        path: A file or a pipe, which is read once.
+        flag: That named it, for messages: ``--config``.
+
+    Returns:
+        Its root; None of an empty file.
+
+    Raises:
+        ConfigError: It is not there, is a device, or is not YAML; or has aliases, too many levels, or more than
+            1 MB.
+    """
+    place = f"{flag} {path}".lstrip()
+    try:
+        check_input(path)
+        with open(path, "rb") as stream:
+            raw = stream.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise ConfigError(f"{place}: has more than {_MOST_BYTES:,} bytes; expected a file of settings")
+        return yaml.compose(raw.decode("utf-8"), Loader=_Loader)
+    except DataError as error:
+        raise ConfigError(f"{flag} {error}".lstrip()) from error
+    except OSError as error:
+        near = nearest_path(path)
+        hint = f"; did you mean {near}?" if near and not path.exists() else ""
+        raise ConfigError(f"{place}: {error.strerror}{hint}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{place}: not YAML ({' '.join(str(error).split())})") from error
+
+
+def plain_value(node: Any) -> Any:
+    """A YAML node as strings, lists and dicts; None for an empty value or an unquoted null.
+
+    Raises:
+        ConfigError: A key is a list or a mapping.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        return [plain_value(item) for item in node.value]
+    if isinstance(node, yaml.MappingNode):
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"line {key.start_mark.line + 1}: expected `name: value`")
+        return {key.value: plain_value(value) for key, value in node.value}
+    return None if node.style is None and node.value in ("", "~", "null", "Null", "NULL") else node.value

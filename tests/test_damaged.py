@@ -1,0 +1,146 @@
+"""Damaged and hostile input ends in one message that names the file; content, not time, tells a changed file."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import datasets
+import pytest
+
+from hf_tagging.cli import main
+from hf_tagging.data import load_tagging_dataset
+from hf_tagging.data.plain_text import load_text
+from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.evaluation.experiments import read_plan
+from hf_tagging.inference.text import split_words
+from hf_tagging.training import parse_arguments
+
+ROW = '{"tokens": ["a"], "tags": ["O"]}\n'
+
+
+def load(path: Path, cache: Path) -> datasets.DatasetDict:
+    return load_tagging_dataset(path, task="ner", cache_dir=cache)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("null\n" + ROW, r"line 1: 'null' is no JSON object"),
+        ("\n  null\n" + ROW, r"line 2: 'null' is no JSON object"),
+        (ROW + "null\n", r"line 2: 'null' is no JSON object"),
+        ("17\n", r"line 1: '17' is no JSON object"),
+        ('"text"\n', r"line 1: .* is no JSON object"),
+        ("[null]\n", r"row 1: 'null' is no JSON object"),
+        ('[{"tokens": ["a"], "tags": ["O"]}, 3]', r"row 2: '3' is no JSON object"),
+        ("[" * 100_000, r"nested too deep|not JSON"),
+        ('{"tokens": ' + "[" * 100 + "]" * 100 + "}\n", r"line 1: .* is nested more than 32 deep"),
+        ('{"a": ' * 200_000 + "1" + "}" * 200_000 + "\n", r"nested too deep"),
+        ("[]", r"an empty array"),
+        ('{"tokens": ["a"], "tags": ["O"]', r"line 1: .* is not JSON"),
+        ('{"tokens": ["\\ud800"], "tags": ["O"]}\n', r"line 1: .* is not JSON: .*surrogates"),
+        ("\x1f\x8b\x08", r"compressed by gzip: unpack it first"),
+    ],
+)
+def test_json_is_looked_at_before_the_parser_sees_it(tmp_path, content, message):
+    """In a process of its own: pyarrow ends the interpreter at some of these files."""
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(content.encode("latin-1"))
+    child = os.fork()
+    if not child:
+        try:
+            load(path, tmp_path / "cache")
+        except DataError as error:
+            (tmp_path / "told").write_text(str(error))
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, "the interpreter crashed"
+    told = (tmp_path / "told").read_text()
+    assert told.startswith(str(path))
+    assert "\n" not in told
+    assert pytest.raises(DataError, match=message).matches(DataError(told)), told
+
+
+def test_objects_over_several_lines_are_still_read(tmp_path):
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps([json.loads(ROW)] * 3, indent=2))
+    assert len(load(path, tmp_path / "cache")["train"]) == 3
+
+
+@pytest.mark.parametrize("suffix", ["conll", "jsonl", "parquet"])
+def test_a_corrected_file_of_the_same_size_and_time_is_seen(tmp_path, suffix):
+    path = tmp_path / f"train.{suffix}"
+
+    def write(tag: str) -> None:
+        row = {"tokens": ["Lisbon"], "tags": [tag]}
+        if suffix == "parquet":
+            datasets.Dataset.from_list([row]).to_parquet(path)
+        else:
+            path.write_text(f"Lisbon {tag}\n" if suffix == "conll" else json.dumps(row) + "\n")
+
+    found = []
+    for tag in ("B-LOC", "B-PER", "B-LOC"):
+        write(tag)
+        size = path.stat().st_size
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        split = load(path, tmp_path / "cache")["train"]
+        found.append((split.features["tags"].feature.int2str(split[0]["tags"][0]), size, split.cache_files))
+    assert [tag for tag, _, _ in found] == ["B-LOC", "B-PER", "B-LOC"]
+    assert len({size for _, size, _ in found}) == 1
+    assert found[0][2] == found[2][2]  # from the cache
+
+
+def test_a_corrected_text_is_seen(tmp_path):
+    path = tmp_path / "text.txt"
+    for word in ("house", "horse"):
+        path.write_text(f"An old {word}.\n")
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        assert load_text([path], split_words)["train"][0]["tokens"][2] == word
+
+
+LEVELS = zip("abcdefg", "bcdefgh", strict=True)  # each of them eight times the one before
+BOMB = "a: &a [x, x]\n" + "".join(f"{name}: &{name} [{', '.join([f'*{one}'] * 8)}]\n" for one, name in LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (BOMB, r"line 2.*an alias|an alias .*line 2"),
+        ("a: &a [*a]\n", "an alias"),
+        ("seed: " + "[" * 600 + "]" * 600, "more than 20 levels"),
+        ("seed: " + "[" * 600, "more than 20 levels"),
+        ("seed: " + "{a: " * 600 + "}" * 600, "more than 20 levels"),
+        ("seed: 1\n" * 300_000, "has more than 1,000,000 bytes"),
+        ("seed: {[a]: 1}\n", "line 1: expected `name: value`"),
+        ('train_file: "a\\0b.conll"\n', "train_file: holds a NUL character"),
+        ('output_dir: "runs/\\0"\n', "output_dir: holds a NUL character"),
+        ("a: \x00\n", "not YAML"),
+    ],
+)
+def test_hostile_yaml_ends_at_once(tmp_path, content, message):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=message) as told:
+        parse_arguments("ner", ["--config", str(path)])
+    assert str(path) in str(told.value)
+    with pytest.raises(ConfigError, match="run.yaml"):
+        read_plan(path)
+    assert time.monotonic() - began < 5
+
+
+def test_accelerate_config_of_many_brackets(tmp_path, capsys):
+    path = tmp_path / "accelerate.yaml"
+    path.write_text("a: " + "[" * 600 + "]" * 600)
+    with pytest.raises(SystemExit) as end:
+        main(["train", "ner/quickstart", "--accelerate_config", str(path), "--dry_run"])
+    assert end.value.code == 2
+    assert f"{path}: is not YAML" in capsys.readouterr().err
+
+
+def test_a_saved_dataset_that_is_damaged(tmp_path):
+    datasets.Dataset.from_list([json.loads(ROW)] * 3).save_to_disk(tmp_path / "saved")
+    for name, content in (("state.json", b"[]"), ("dataset_info.json", b"null"), ("state.json", b'{"_data_files": 3}')):
+        (tmp_path / "saved" / name).write_bytes(content)
+        with pytest.raises(DataError, match="saved: a damaged dataset of save_to_disk"):
+            load(tmp_path / "saved", tmp_path / "cache")

@@ -1,0 +1,123 @@
+"""Own files are scored on own files: data given by flags is all the data, and no file of a folder vanishes."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from hf_tagging.data import load_tagging_dataset
+from hf_tagging.errors import DataError
+from hf_tagging.evaluation.experiments import read_plan
+from hf_tagging.training import parse_arguments
+from hf_tagging.training.flags import _say_once
+from hf_tagging.training.pretraining import parse_pretraining
+
+SENTENCES = "chef O\nLisbon B-LOC\n\nMay O\nPorto B-LOC\n\n"
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    _say_once.cache_clear()
+    for name in ("mine", "other"):
+        (tmp_path / f"{name}.conll").write_text(SENTENCES)
+    return tmp_path
+
+
+def config(folder: Path, *lines: str) -> str:
+    (folder / "run.yaml").write_text("\n".join(["seed: 3", *lines]) + "\n")
+    return str(folder / "run.yaml")
+
+
+def test_a_data_flag_replaces_all_data_of_the_file(mine, caplog):
+    path = config(mine, "dataset: eriktks/conll2003", "dataset_revision: abc", f"test_file: {mine}/other.conll")
+    with caplog.at_level(logging.WARNING):
+        parsed = parse_arguments("ner", ["--config", path, "--train_file", f"{mine}/mine.conll"])
+    loading = parsed.loading()
+    assert (loading["name_or_path"], loading["revision"], loading["test_file"]) == (None, None, None)
+    assert loading["train_file"] == [f"{mine}/mine.conll"]
+    assert (parsed.dataset_name, parsed.training.seed) == ("mine.conll", 3)
+    assert "--train_file: all data is what the flags say; left out: " in caplog.text
+    for place in ("line 2: dataset", "line 3: dataset_revision", "line 4: test_file"):
+        assert place in caplog.text
+
+
+def test_a_data_set_by_flag_replaces_the_files_of_the_file(mine):
+    path = config(mine, f"train_file: {mine}/mine.conll", f"validation_file: {mine}/other.conll")
+    loading = parse_arguments("ner", ["--config", path, "--dataset=sample"]).loading()
+    assert (loading["name_or_path"], loading["train_file"], loading["validation_file"]) == ("sample", None, None)
+
+
+def test_files_of_a_config_take_nothing_of_the_default_data_set(mine):
+    path = config(mine, f"train_file: {mine}/mine.conll")
+    assert parse_arguments("ner", ["--config", path]).loading()["name_or_path"] is None
+
+
+def test_both_are_taken_where_both_are_flags(mine):
+    loading = parse_arguments("ner", ["--dataset", "sample", "--train_file", f"{mine}/mine.conll"]).loading()
+    assert (loading["name_or_path"], loading["train_file"]) == ("sample", [f"{mine}/mine.conll"])
+
+
+def test_a_flag_that_only_says_which_revision_replaces_nothing(mine):
+    path = config(mine, "dataset: eriktks/conll2003")
+    loading = parse_arguments("ner", ["--config", path, "--dataset_revision", "abc"]).loading()
+    assert (loading["name_or_path"], loading["revision"]) == ("eriktks/conll2003", "abc")
+
+
+def test_text_by_flag_replaces_tagging_data(mine):
+    path = config(mine, "dataset: sample")
+    arguments = parse_pretraining(["--config", path, "--text_file", f"{mine}/mine.conll"])
+    assert arguments.data.text_file == [f"{mine}/mine.conll"]
+
+
+def test_comparisons_know_the_rule(mine):
+    recipe = Path(__file__).parent.parent / "recipes/ner_baseline.py"
+    path = mine / "compare.yaml"
+    path.write_text(
+        f"output_dir: {mine}/out\narguments: {{dataset: sample, encoder: lstm}}\nruns:\n"
+        f"  a: {{recipe: {recipe}}}\n  b: {{recipe: {recipe}, train_file: {mine}/mine.conll, "
+        f"test_file: {mine}/mine.conll}}\n"
+    )
+    jobs = {job.name: job.command for job in read_plan(path).jobs}
+    assert "--dataset" in jobs["a"]
+    assert "--dataset" not in jobs["b"]
+    flags = ["--train_file", f"{mine}/other.conll", "--test_file", f"{mine}/mine.conll"]
+    for job in read_plan(path, flags=flags).jobs:
+        assert "--dataset" not in job.command
+        assert job.arguments["train_file"] == [f"{mine}/other.conll"]
+
+
+def test_files_without_a_split_are_not_left_out_silently(mine):
+    folder = mine / "corpus"
+    folder.mkdir()
+    for name in ("train.conll", "extra.conll", "dev.conll"):
+        (folder / name).write_text(SENTENCES)
+    with pytest.raises(DataError) as told:
+        load_tagging_dataset(folder, task="ner", cache_dir=mine / "cache")
+    message = str(told.value)
+    assert f"{folder}/extra.conll: no split in the name" in message
+    assert f"--train_file {folder}/train.conll --validation_file {folder}/dev.conll" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "refused"),
+    [
+        ("labels.txt", "O\nB-LOC\nI-LOC\n", False),
+        ("notes.txt", "Collected in May.\nAnnotated by two people, twice.\nEnjoy!\n", False),
+        ("config.json", '{\n  "language": "en",\n  "labels": ["O", "B-LOC"]\n}\n', False),
+        ("more.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n', True),
+        ("more.json", '[{"tokens": ["a"], "tags": ["O"]}]\n', True),
+        ("more.txt", SENTENCES, True),
+    ],
+)
+def test_what_looks_like_data_is_refused_and_other_files_are_told(mine, caplog, name, content, refused):
+    folder = mine / "corpus"
+    folder.mkdir()
+    (folder / "train.conll").write_text(SENTENCES)
+    (folder / name).write_text(content)
+    if refused:
+        with pytest.raises(DataError, match=f"{name}: no split in the name"):
+            load_tagging_dataset(folder, task="ner", cache_dir=mine / "cache")
+        return
+    with caplog.at_level(logging.WARNING):
+        assert list(load_tagging_dataset(folder, task="ner", cache_dir=mine / "cache")) == ["train"]
+    assert f"{name}: not read, since its name speaks of no split" in caplog.text
