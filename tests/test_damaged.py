@@ -124,7 +124,7 @@ def test_hostile_yaml_ends_at_once(tmp_path, content, message):
     with pytest.raises(ConfigError, match=message) as told:
         parse_arguments("ner", ["--config", str(path)])
     assert str(path) in str(told.value)
-    with pytest.raises(ConfigError, match="run.yaml"):
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
         read_plan(path)
     assert time.monotonic() - began < 5
 

@@ -20,6 +20,8 @@ from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.word_vectors import read_vectors
 from hf_tagging.training import parse_arguments
+from hf_tagging.training.parsing import missing_paths
+from hf_tagging.training.yaml_files import compose_yaml
 from tests.tiny_models import tiny_bert
 
 SENTENCES = 2_000  # more than a pipe holds: a reader that opens it twice loses what the first one has buffered
@@ -177,7 +179,7 @@ def test_a_full_disk_is_named(tmp_path, pipe, monkeypatch):
         return real("/dev/full" if "w" in mode else file, mode, *args)
 
     monkeypatch.setattr("builtins.open", full)
-    with Spool() as spool, pytest.raises(OutputError, match=r"No space left on device.*Set TMPDIR"):
+    with Spool() as spool, pytest.raises(OutputError, match=r"the disk is full.*Set TMPDIR"):
         spool.file(path)
 
 
@@ -212,10 +214,13 @@ def test_several_processes_do_not_share_a_pipe(tmp_path, pipe, monkeypatch):
     path = tmp_path / "train.conll"
     os.mkfifo(path)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="is a pipe, which only one of the 2 processes could read; write it to a"):
-        parse_arguments("ner", ["--train_file", str(path)])
-    with pytest.raises(ConfigError, match="is a pipe, which only one of the 2 processes"):
-        parse_arguments("ner", ["--config", str(path)])
+    told = "is a pipe, which only one of the 2 processes could read; write it to a file first"
+    assert missing_paths({"train_file": [str(path)]}) == [f"train_file: {path} {told}."]
+    assert missing_paths({"dataset": str(path)}) == [f"dataset: {path} {told}."]
+    with pytest.raises(DataError, match=told):
+        load_tagging_dataset(train_file=path, task="ner")
+    with pytest.raises(ConfigError, match=told):
+        compose_yaml(path, flag="--config")
 
 
 def test_a_substitution_of_another_process(tmp_path):

@@ -1,7 +1,6 @@
 """Where the raw splits come from: files through a builder and its cache, or a folder of `save_to_disk`."""
 
 import contextlib
-import errno
 import hashlib
 import logging
 import re
@@ -26,6 +25,7 @@ from hf_tagging.data import column_layout, column_names, conll
 from hf_tagging.data.column_names import ColumnRequest
 from hf_tagging.data.files import SPLITS, SplitFiles, splits_in_name
 from hf_tagging.data.json_rows import check_rows
+from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, TaggingError
 
 logger = logging.getLogger(__name__)
@@ -234,8 +234,7 @@ def reading_files(files: SplitFiles, kind: str) -> Iterator[None]:
     except TaggingError:
         raise
     except Exception as error:
-        cause = _innermost(error)
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if why_full(error):
             raise
         raise DataError(f"{files.place}: cannot be read as {kind}: {innermost_cause(error)}") from error
 
@@ -282,13 +281,8 @@ def _remove(builder: datasets.DatasetBuilder) -> None:
             parent.rmdir()
 
 
-def _innermost(error: BaseException) -> BaseException:
-    while isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    return error
-
-
 def innermost_cause(error: BaseException) -> str:
     """The innermost cause of a library's error, in one line."""
-    error = _innermost(error)
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
     return re.sub(r"\s+", " ", str(error)).strip()[:300] or type(error).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, OutputError, TaggingError
 
 logger = logging.getLogger(__name__)
@@ -143,10 +143,10 @@ def _copy(source: Path, target: Path) -> None:
         with stream, open(target, "wb") as copy:
             shutil.copyfileobj(stream, copy, 1 << 20)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if full := why_full(error, target.parent):
             raise OutputError(
-                f"{target.parent}: cannot be written ({error.strerror}): {source} is copied there. Set TMPDIR to a "
-                "folder on a disk with room for it."
+                f"{target.parent}: cannot be written ({full}): {source} is copied there. Set TMPDIR to a folder on a "
+                "disk with room for it."
             ) from error
         raise DataError(f"{source}: cannot be read ({error.strerror}).") from error
 
