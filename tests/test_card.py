@@ -699,7 +699,7 @@ ANALYSIS = {
     ],
     "errors": [
         {"kind": "missed", "name": "missed", "count": 60},
-        {"kind": "boundary", "name": "wrong boundary", "count": 140},
+        {"kind": "split", "name": "split", "count": 140, "explain": "A further part of an entity."},
     ],
     "groups": [
         {
@@ -746,7 +746,7 @@ def test_findings_of_the_report_are_limits(ner_record):
     assert found_by_the_report(ANALYSIS, ner_record) == [
         "- Entity types that are most often missed or wrongly given: MISC 321 times (F1 0.7123); ORG 300 times "
         "(F1 0.8800); PER 90 times (F1 0.9600).",
-        "- Of 200 errors the most frequent kind is “wrong boundary”: 140 (70%).",
+        "- Of 200 errors the most frequent kind is “split”: 140 (70%). A further part of an entity.",
         "- Words: recall 0.8000 (0.7700 to 0.8300) for “unseen”, 0.9500 (0.9400 to 0.9600) for “seen”.",
         "- Entity length (words): recall 0.7000 (0.6000 to 0.8000) for “4 or more”, 0.9200 (0.9100 to 0.9300) for “1”.",
         "- A word's score is off by 0.1250 on average (expected calibration error over 400 words): the mean score is "

@@ -138,7 +138,11 @@ def _frequent_error(errors: Sequence[dict[str, Any]]) -> Iterator[str]:
         return
     most = max(errors, key=lambda error: error.get("count") or 0)
     kind = text(most.get("name") or most.get("kind"))
-    yield f"Of {total:,} errors the most frequent kind is “{kind}”: {most['count']:,} ({most['count'] / total:.0%})."
+    explained = f" {text(most['explain'])}" if most.get("explain") else ""
+    yield (
+        f"Of {total:,} errors the most frequent kind is “{kind}”: {most['count']:,} ({most['count'] / total:.0%})."
+        f"{explained}"
+    )
 
 
 def _weak_group(group: dict[str, Any]) -> Iterator[str]:
