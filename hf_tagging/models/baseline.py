@@ -21,7 +21,7 @@ from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model
-from hf_tagging.models.heads import legal_tables, with_rules
+from hf_tagging.models.heads import is_tagger, keep_shared_tags, legal_tables, saved_head, with_rules
 from hf_tagging.models.hmm import HmmConfig, HmmForTokenClassification
 from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 from hf_tagging.models.word_embeddings import DIGIT, LOWER, OTHER, UPPER
@@ -205,17 +205,23 @@ def _continued(
     if keep_head and not same_tags:
         raise ModelError(f"--model {name}: its tag head is for other tags. Leave out --do_train false.")
     config.auto_map = None  # of a pretrained model, it names code that a tagger does not need
+    kind: Any = HmmForTokenClassification if isinstance(config, HmmConfig) else BaselineForTokenClassification
     pretrained = "BaselineForLanguageModeling" in (config.architectures or ())
     if pretrained and config.separate_directions and config.num_layers > 1 and "layer_mix" not in asked:
         config.layer_mix = True  # what language-model pretraining is for (Peters et al. 2018)
+    learned = None
+    if is_tagger(config) and not same_tags and not pretrained:
+        with model_errors(name), quiet():
+            learned = saved_head(kind.from_pretrained(source, dtype=torch.float32, **hub))
     for field, value in _tags(schema).items():
         setattr(config, field, value)
-    kind: Any = HmmForTokenClassification if isinstance(config, HmmConfig) else BaselineForTokenClassification
     with model_errors(name), quiet():
         model = kind.from_pretrained(source, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, **hub)
     if isinstance(config, BaselineConfig) and model.crf is not None:
         # The rules are the data's, and not those of the folder; what was learned of other tags' steps is forgotten.
         model.crf = with_rules(model.crf, config, same_tags)
+    if learned is not None:
+        keep_shared_tags(model, learned, schema, name=name)
     if max_length is not None:
         tokenizer.model_max_length = max_length
     return model, tokenizer

@@ -28,7 +28,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import first_line, model_errors, why_unreachable
-from hf_tagging.models.heads import Head, head_of, set_schema, with_head
+from hf_tagging.models.heads import Head, head_of, is_tagger, keep_shared_tags, saved_head, set_schema, with_head
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,8 @@ def load_encoder(
 ) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Loads an encoder, in float32, with a tag head for the schema, and its tokenizer.
 
-    The head of a model that is not a tagger yet, or of one for other tags, is drawn anew: set the seed before.
+    The head of a model that is not a tagger yet is drawn: set the seed before. Of a tagger for other tags, what it has
+    learned of those that are shared is kept, and the log says which are new.
 
     Args:
         name: A folder, a name on the Hub, or ``minilm`` (the packaged all-MiniLM-L6-v2).
@@ -109,16 +110,21 @@ def load_encoder(
             _check_head(name, config, schema, head)
         tokenizer = load_tokenizer(source, hub)
         same_tags = config.id2label == schema.id2label
+        options = {**model_options(hub), "dtype": torch.float32}
+        learned = None
+        if is_tagger(config) and not same_tags and head == head_of(config):
+            learned = saved_head(AutoModelForTokenClassification.from_pretrained(source, **options))
         set_schema(config, schema)
         model = AutoModelForTokenClassification.from_pretrained(
             source,
             config=config,
-            **model_options(hub),
+            **options,
             **({} if attn_implementation is None else {"attn_implementation": attn_implementation}),
-            ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start; only its head is drawn anew
-            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start
         )
         model = with_head(model, head, schema, tokenizer, same_tags=same_tags)
+        if learned is not None:
+            keep_shared_tags(model, learned, schema, name=name)
     if name == PACKAGED_ENCODER:
         model.name_or_path = PACKAGED_ENCODER_ON_HUB  # what an adapter names as its base: no path of this machine
     tokenizer.model_max_length = window_length(model, tokenizer, max_length)
@@ -165,8 +171,7 @@ def saved_schema(
     source = resolve_model(name)
     with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub_options(source, revision, trust_remote_code))
-    unnamed = all(str(tag).startswith("LABEL_") for tag in config.id2label.values())
-    if unnamed:
+    if not is_tagger(config):
         return None
     schema = TagSchema.from_config(config)
     silent = getattr(config, "tag_scheme", None) is None and {schema.scheme, scheme} <= {"IOB1", "IOB2"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -12,8 +14,11 @@ from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreT
 from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ModelError
+from hf_tagging.markdown import listed
 from hf_tagging.models.crf import LinearChainCrf
 from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig, CrfEncoderForTokenClassification
+
+logger = logging.getLogger(__name__)
 
 Head = Literal["linear", "crf"]
 
@@ -116,3 +121,67 @@ def _dropout(model: PreTrainedModel) -> float:
     """The dropout that the model has beside its encoder."""
     beside = (m for name, m in model.named_children() if name != model.base_model_prefix)
     return next((module.p for module in beside if isinstance(module, nn.Dropout)), 0.1)
+
+
+@dataclass(frozen=True)
+class SavedHead:
+    """What a tagger has learned of its tags.
+
+    Args:
+        tags: In the order of its label ids.
+        weights: By name, those beside its encoder.
+    """
+
+    tags: list[str]
+    weights: dict[str, torch.Tensor]
+
+
+def is_tagger(config: PreTrainedConfig) -> bool:
+    """Return whether a saved model has a head for tags with names; an encoder's config says LABEL_0, LABEL_1."""
+    return not all(str(tag).startswith("LABEL_") for tag in (config.id2label or {}).values())
+
+
+def saved_head(model: PreTrainedModel) -> SavedHead:
+    """Return a copy of the tag head of a model that is loaded with its own tags."""
+    beside = (named for named in model.named_parameters() if not named[0].startswith(f"{model.base_model_prefix}."))
+    tags: Any = model.config.id2label
+    return SavedHead(list(tags.values()), {name: weight.detach().clone() for name, weight in beside})
+
+
+@torch.no_grad()
+def keep_shared_tags(model: PreTrainedModel, saved: SavedHead, schema: TagSchema, *, name: str) -> None:
+    """Put what a saved head has learned of tags into a head with other ones; the rest stays as it was drawn.
+
+    Args:
+        model: With a head for the schema, of the kind that was saved.
+        saved: The head that was saved.
+        schema: The tags.
+        name: What `--model` was given, for the log.
+    """
+    shared = [tag for tag in schema.tags if tag in saved.tags]
+    ours = torch.tensor([schema.tags.index(tag) for tag in shared], dtype=torch.long)
+    theirs = torch.tensor([saved.tags.index(tag) for tag in shared], dtype=torch.long)
+    if len(saved.tags) == len(schema.tags):  # no shape differed, so that rows of other tags were loaded
+        _draw_anew(model, saved)
+    for key, weight in model.named_parameters():
+        old = saved.weights.get(key)
+        if old is None or old.shape[:1] != (len(saved.tags),) or weight.shape[:1] != (len(schema.tags),):
+            continue
+        if key.endswith("transitions"):  # from tag to tag
+            weight[ours[:, None], ours] = old[theirs[:, None], theirs].to(weight)
+        else:
+            weight[ours] = old[theirs].to(weight)
+    new, left = ([tag for tag in tags if tag not in shared] for tags in (schema.tags, saved.tags))
+    told = [f"kept {len(shared)} tags of the saved head"]
+    told += [f"{len(tags)} {what}: {listed(tags)}" for what, tags in (("new", new), ("left out", left)) if tags]
+    logger.info("%s: %s", name, ", ".join(told))
+
+
+def _draw_anew(model: PreTrainedModel, saved: SavedHead) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and f"{name}.weight" in saved.weights:
+            if module.out_features != len(saved.tags):
+                continue
+            fresh = nn.Linear(module.in_features, module.out_features, bias=module.bias is not None)
+            model._init_weights(fresh)
+            module.load_state_dict(fresh.state_dict())

@@ -26,6 +26,7 @@ def limits_section(record: Record, results: Results, analysis: dict[str, Any] | 
         analysis: Of the model's predictions, as `hf_tagging.evaluation.analysis` makes it.
     """
     points = [*_partial(record), *_alignment(record, results), *_features(record), *_tags(record)]
+    points += _scheme(record)
     points += _known_data(record, provenance.splits(record, results))
     parts = [_bullets(points)] if points else []
     if analysis and (found := list(_findings(analysis))):
@@ -101,6 +102,16 @@ def _tags(record: Record) -> Iterator[str]:
                 f"Words of the {text(split)} split with a tag that training never shows, so that the model cannot "
                 f"have learned it there: {sum(tags.values()):,}."
             )
+
+
+def _scheme(record: Record) -> Iterator[str]:
+    """What the pipeline of Transformers makes of a scheme that it does not know."""
+    if (record.get("scheme") or {}).get("target") == "BIOES":
+        yield (
+            "Its tags are BIOES, and the pipeline of Transformers knows the prefixes B- and I- alone: with an "
+            "`aggregation_strategy` it cuts entities at E- and S- tags. Read its tags as they are, or let `Tagger` of "
+            "`hf_tagging` join them."
+        )
 
 
 def _known_data(record: Record, splits: Sequence[str]) -> Iterator[str]:

@@ -1,0 +1,110 @@
+"""A tagger that is trained further for other tags keeps what it has learned of those that are shared."""
+
+import logging
+
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
+from recipe_runs import record, run_here
+from tiny_models import TAGS, tiny_bert
+
+from hf_tagging.data import TagSchema
+from hf_tagging.models import build_baseline, load_encoder
+
+MORE = TagSchema(("B-X", "O", "B-PER", "I-PER", "I-X", "B-LOC", "I-LOC"), "IOB2")
+SAME_NUMBER = TagSchema(("O", "B-PER", "I-PER", "B-X", "I-X"), "IOB2")
+SCHEMA = TagSchema(TAGS, "IOB2")
+
+
+def dataset(schema):
+    features = Features(
+        tokens=Sequence(Value("string")), tags=Sequence(ClassLabel(names=list(schema.tags))), document_id=Value("int64")
+    )
+    rows = {"tokens": [["Jordan", "sailed"], ["a", "book"]], "tags": [[0, 1], [1, 0]], "document_id": [0, 1]}
+    return DatasetDict(train=Dataset.from_dict(rows, features=features))
+
+
+def save(folder, model, tokenizer):
+    with torch.no_grad():
+        for number, weight in enumerate(p for n, p in model.named_parameters() if n.startswith(("crf", "classifier"))):
+            weight.copy_(torch.arange(weight.numel()).reshape(weight.shape) * 0.01 + number + 1)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model
+
+
+def saved_encoder(tmp_path, head):
+    return save(tmp_path / "saved", *load_encoder(str(tiny_bert(tmp_path)), SCHEMA, head=head))
+
+
+def saved_baseline(tmp_path, head):
+    parts = {"encoder": "mlp", "head": head, "word_size": 8, "hidden_size": 8}
+    return save(tmp_path / "saved", *build_baseline(dataset(SCHEMA), SCHEMA, parts=parts))
+
+
+def loaded(kind, tmp_path, schema):
+    torch.manual_seed(1)
+    if kind == "encoder":
+        return load_encoder(str(tmp_path / "saved"), schema)[0]
+    return build_baseline(dataset(schema), schema, model=str(tmp_path / "saved"))[0]
+
+
+@pytest.mark.parametrize("kind", ["encoder", "baseline"])
+@pytest.mark.parametrize("head", ["linear", "crf"])
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (MORE, "kept 5 tags of the saved head, 2 new: B-X, I-X"),
+        (SAME_NUMBER, "kept 3 tags of the saved head, 2 new: B-X, I-X, 2 left out: B-LOC, I-LOC"),
+    ],
+    ids=["more", "as many"],
+)
+def test_rows_of_shared_tags_are_kept(tmp_path, caplog, kind, head, schema, said):
+    """The whole head was drawn anew without a word: F1 1.0 became 0.0."""
+    old = {"encoder": saved_encoder, "baseline": saved_baseline}[kind](tmp_path, head)
+    with caplog.at_level(logging.INFO, "hf_tagging"):
+        new = loaded(kind, tmp_path, schema)
+    assert [entry.getMessage() for entry in caplog.records if "kept" in entry.getMessage()] == [
+        f"{tmp_path / 'saved'}: {said}"
+    ]
+    shared = [tag for tag in schema.tags if tag in TAGS]
+    ours, theirs = [schema.tags.index(tag) for tag in shared], [TAGS.index(tag) for tag in shared]
+    names = ["classifier.weight", "classifier.bias", *(["crf.start", "crf.end"] if head == "crf" else [])]
+    before, after = dict(old.named_parameters()), dict(new.named_parameters())
+    for name in names:
+        assert torch.equal(after[name][ours], before[name][theirs]), name
+        assert len(after[name]) == len(schema.tags)
+    fresh = [i for i in range(len(schema.tags)) if i not in ours]
+    assert after["classifier.weight"][fresh].abs().max() < 0.9  # drawn, and no row of another tag
+    if head == "crf":
+        steps = after["crf.transitions"]
+        assert torch.equal(steps[ours][:, ours], before["crf.transitions"][theirs][:, theirs])
+        assert (steps[fresh] == 0).all()
+        assert (steps[:, fresh] == 0).all()
+    assert new.config.id2label == schema.id2label
+    assert new.config.num_labels == len(schema.tags)
+
+
+def test_an_encoder_without_a_head_has_nothing_to_keep(tmp_path, caplog):
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = tiny_bert(tmp_path)
+    AutoModel.from_pretrained(folder).save_pretrained(tmp_path / "bare")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "bare")
+    config = (tmp_path / "bare" / "config.json").read_text()
+    (tmp_path / "bare" / "config.json").write_text(config.replace('"id2label"', '"unused"').replace("label2id", "no"))
+    with caplog.at_level(logging.INFO, "hf_tagging"):
+        load_encoder(str(tmp_path / "bare"), MORE)
+    assert "kept" not in caplog.text
+
+
+@pytest.mark.slow
+def test_a_model_of_bioes_tags_says_in_its_card_what_the_pipeline_makes_of_them(tmp_path):
+    model = tiny_bert(tmp_path)
+    flags = ("--dataset", "sample", "--max_train_samples", 20, "--max_eval_samples", 10, "--max_steps", 1, "--use_cpu")
+    for scheme in ("BIOES", "IOB2"):
+        run_here("ner_bert", "--model", model, "--output_dir", tmp_path / scheme, *flags, "--scheme", scheme)
+        card = (tmp_path / scheme / "README.md").read_text()
+        told = "with an `aggregation_strategy` it cuts entities at E- and S- tags" in " ".join(card.split())
+        assert told is (scheme == "BIOES")
+    assert record(tmp_path / "BIOES")["scheme"]["target"] == "BIOES"
