@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ import torch
 from datasets import Dataset, DatasetDict, disable_progress_bars
 from torch import nn
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import json_text, whole_file
 from hf_tagging.data import TagSchema, load_tagging_dataset
 from hf_tagging.errors import ConfigError
 from hf_tagging.training.environment import describe_split, git_revision, hardware, versions
@@ -353,8 +352,7 @@ def write_result(
         "figures": figures,
     }
     with whole_file(path) as file:
-        json.dump(result, file, indent=1)
-        file.write("\n")
+        file.write(json_text(result, indent=1) + "\n")
     print_lines(lines)
     print(f"\nWritten to {path}", flush=True)
     return path

@@ -45,7 +45,7 @@ from datasets import Dataset, DatasetDict
 from trainers import our_trainer, stock_trainer
 from transformers import Trainer, TrainerCallback
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import json_text, whole_file
 from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.statistics import (
@@ -211,7 +211,7 @@ def train(side: str, seed: int, corpus: Corpus, args: argparse.Namespace, asked:
     }
     shutil.rmtree(folder, ignore_errors=True)
     with whole_file(path) as file:
-        json.dump(record, file)
+        file.write(json_text(record, indent=None))
     return record
 
 

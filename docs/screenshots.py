@@ -17,6 +17,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from hf_tagging.atomic import whole_path
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MOST_BYTES = 300_000
 DESKTOP, PHONE = {"width": 1100, "height": 760}, {"width": 390, "height": 844}
@@ -87,7 +89,8 @@ def take(browser: Browser, report: Path, file: Path, options: dict[str, Any], ph
 
 def whole_view(page: Page, file: Path) -> None:
     """What a reader sees without scrolling."""
-    page.screenshot(path=file)
+    with whole_path(file) as partial:
+        page.screenshot(path=partial, type="png")
 
 
 def section(name: str) -> Callable[[Page, Path], None]:
@@ -97,7 +100,9 @@ def section(name: str) -> Callable[[Page, Path], None]:
         box = page.locator(f"#{name}").bounding_box()
         assert box is not None
         clip = {"x": box["x"] - MARGIN, "y": box["y"] + MARGIN, "width": box["width"] + 2 * MARGIN}
-        page.screenshot(path=file, full_page=True, clip=clip | {"height": min(box["height"] + MARGIN, 1000)})
+        clip["height"] = min(box["height"] + MARGIN, 1000)
+        with whole_path(file) as partial:
+            page.screenshot(path=partial, type="png", full_page=True, clip=clip)
 
     return photograph
 

@@ -149,6 +149,9 @@ class TestJsonLines:
         assert {"type", "text", "start", "end", "score", "first_word", "end_word"} == set(found[1]["entities"][0])
         assert found[2:] == [{"tokens": [], "tags": []}, {"text": "", "words": [], "tags": [], "entities": []}]
 
+    def test_writes_strict_json(self, tag):
+        assert rows(tag('{"tokens": ["a"], "x": [NaN, 1]}\n', "in.jsonl"))[0]["x"] == [None, 1]
+
     def test_writes_what_utf8_cannot(self, tag):
         assert rows(tag('{"tokens": ["\\ud800", "ñ"]}\n', "in.jsonl"))[0]["tokens"] == ["\ud800", "ñ"]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from hf_tagging.atomic import json_text
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class Answer:
 
 
 def print_json(data: Any) -> None:
-    """Prints JSON on standard output, in UTF-8."""
+    """Print strict JSON on standard output, in UTF-8."""
     with contextlib.suppress(AttributeError, OSError, ValueError):  # a stand-in for the stream, as in tests
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    print(json_text(data, default=str))
 
 
 def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import whole_file, write_json
 from hf_tagging.evaluation.comparison import Comparison, Cost, Interval, Row
 from hf_tagging.markdown import duration, text, visible
 
@@ -56,9 +55,7 @@ def write_comparison(comparison: Comparison, folder: Path, figures: Iterable[str
     """
     with whole_file(folder / "comparison.md") as file:
         file.write(markdown_page(comparison, figures))
-    with whole_file(folder / "comparison.json") as file:
-        json.dump(asdict(comparison) | {"metric": comparison.metric}, file, indent=2, ensure_ascii=False)
-        file.write("\n")
+    write_json(folder / "comparison.json", asdict(comparison) | {"metric": comparison.metric}, default=None)
 
 
 def _cells(comparison: Comparison) -> list[list[str]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import json_text, whole_file
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, DataError, OutputError
@@ -185,7 +185,7 @@ def _count(path: Path, task: str) -> tuple[SentenceCounts, str]:
     data = sha256(repr([_question(task, *pair) for pair in zip(words, gold, strict=True)]).encode()).hexdigest()
     # A folder that may only be read is counted each time.
     with suppress(OSError, OutputError), whole_file(cache) as file:
-        json.dump(mark | {"data": data, "counts": counts.values.tolist()}, file)
+        file.write(json_text(mark | {"data": data, "counts": counts.values.tolist()}, indent=None))
     return counts, data
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import json_text, whole_file
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.rows import arrow_batches, flat_lists
 from hf_tagging.data.schema import TagSchema
@@ -59,8 +59,7 @@ def write_seen(folder: Path, seen: dict[str, dict[str, list[str]]]) -> None:
         seen: Per split, what `seen_in` gave.
     """
     with whole_file(folder / SEEN) as file:
-        json.dump(seen, file, ensure_ascii=False, indent=0)
-        file.write("\n")
+        file.write(json_text(seen, indent=0) + "\n")
 
 
 def read_seen(folder: Path, split: str) -> Seen | None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from hf_tagging.atomic import inside, whole_file
+from hf_tagging.atomic import inside, write_json
 from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.loading import load_tagging_dataset
@@ -243,9 +243,7 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: b
         for old in _predictions_of_before(folder):  # as long as results.json names them
             if old != file:
                 old.unlink(missing_ok=True)
-        with whole_file(folder / RESULTS) as stream:
-            json.dump(evaluation.results, stream, indent=2, ensure_ascii=False)
-            stream.write("\n")
+        write_json(folder / RESULTS, evaluation.results, default=None)
 
 
 def _predictions_of_before(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hf_tagging.atomic import json_text
 from hf_tagging.data.column_layout import (
     DOCUMENT_MARK,
     ColumnLayout,
@@ -158,7 +159,11 @@ def _write_text(row: dict[str, Any], spans: list[tuple[int, int]], tagger: Tagge
 
 
 def _json_line(row: dict[str, Any]) -> str:
-    line = json.dumps(row, ensure_ascii=False)
+    try:
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # a value that came in as NaN, which Python reads and JSON does not have
+        row = json.loads(json_text(row, indent=None))
+        line = json.dumps(row, ensure_ascii=False)
     if any("\ud800" <= character <= "\udfff" for character in line):  # UTF-8 has no bytes for a lone surrogate
         line = json.dumps(row)
     return line + "\n"
