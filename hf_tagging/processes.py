@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import psutil
+
 from hf_tagging.errors import TaggingError
 
 ASKING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -148,8 +150,6 @@ def set_by_launcher(name: str) -> bool:
 
     They have if it is there now and was not there when they were started themselves.
     """
-    import psutil
-
     if name not in os.environ or not any(mark in os.environ for mark in _MARKS):
         return False
     try:
@@ -170,19 +170,9 @@ def follow_parent() -> None:
     if not named and not any(map(set_by_launcher, _MARKS)):
         return
     is_left = os.getpid() == _STARTED[0] and parent != _STARTED[1]  # since this module was imported
-    if is_left or not all(map(_is_alive, watched)):
+    if is_left or not all(map(psutil.pid_exists, watched)):
         raise Terminated(signal.SIGTERM)
     threading.Thread(target=_end_with, args=(watched,), name="launcher", daemon=True).start()
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _end_with(processes: set[int]) -> None:
@@ -193,7 +183,7 @@ def _end_with(processes: set[int]) -> None:
             poll.register(os.pidfd_open(process), select.POLLIN)
         poll.poll()
     except (AttributeError, OSError):  # there are none (before Linux 5.3, macOS), or it is gone
-        while all(map(_is_alive, processes)) and os.getppid() in processes:
+        while all(map(psutil.pid_exists, processes)) and os.getppid() in processes:
             time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE)

@@ -682,6 +682,9 @@ def test_seeds_of_a_run_are_found_beside_it(tmp_path):
     found = sorted(results["test"]["f1"] for results in seed_results(own))
     assert found == [0.2, 0.3]
     assert seed_results(tmp_path / "wide") == []
+    for seed in (1, 2):  # in folders that nobody has chosen
+        write_record(tmp_path / "runs" / f"ner-lstm-x-seed-{seed}", seed=seed, f1=seed / 10)
+    assert seed_results(tmp_path / "runs" / "ner-lstm-x-seed-2") == [{"test": {"f1": 0.1}}]
     assert seed_results(tmp_path / "damaged") == []
 
 

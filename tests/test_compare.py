@@ -296,6 +296,16 @@ def test_seeds_of_a_run_are_found_and_named(runs, tmp_path):
     assert find_runs(runs["lstm"][:2]) == {"lstm": runs["lstm"][:2]}
 
 
+def test_seeds_in_default_folders_are_one_run(tmp_path):
+    for name in ("pos-lstm-x-seed-1", "pos-lstm-x-seed-2", "pos-gru-x-seed-1"):
+        make_run(tmp_path / name, seed=int(name[-1]), encoder=name.split("-")[1])
+    found = find_runs([tmp_path])
+    assert {name: [path.name for path in paths] for name, paths in found.items()} == {
+        "pos-gru-x": ["pos-gru-x-seed-1"], "pos-lstm-x": ["pos-lstm-x-seed-1", "pos-lstm-x-seed-2"],
+    }  # fmt: skip
+    assert find_runs([tmp_path / "pos-lstm-x-seed-2"]) == {"pos-lstm-x": [tmp_path / "pos-lstm-x-seed-2"]}
+
+
 def test_runs_that_differ_are_rows_of_their_own(tmp_path):
     for encoder in ("cnn", "gru"):
         for seed in (2, 10):

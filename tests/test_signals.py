@@ -180,7 +180,7 @@ def test_a_users_number_of_threads_is_obeyed(users, threads):
 
 # With real recipes
 
-SMALL = ("--dataset", "sample", "--max_train_samples", 80, "--max_eval_samples", 40, "--learning_rate", 1e-2,
+SMALL = ("--dataset", "sample", "--max_train_samples", 50, "--max_eval_samples", 20, "--learning_rate", 1e-2,
          "--per_device_train_batch_size", 1, "--ema_decay", 0.9, "--use_cpu")  # fmt: skip
 
 
@@ -195,8 +195,11 @@ def ended_in_the_middle(out, command, number, *, only=None):
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
     try:
         wait_until(lambda: list(out.glob("checkpoint-*/complete.json")))
-        whom = [p for p in psutil.Process(process.pid).children() if only and p.environ().get("LOCAL_RANK") == only]
-        (whom or [process])[0].send_signal(number)
+        if only is None:
+            os.killpg(process.pid, number)  # as schedulers do
+        else:
+            started = psutil.Process(process.pid).children()
+            next(one for one in started if one.environ().get("LOCAL_RANK") == only).send_signal(number)
         _, errors = process.communicate(timeout=60)
     finally:
         if process.poll() is None:
@@ -211,28 +214,18 @@ def ended_in_the_middle(out, command, number, *, only=None):
 
 @pytest.mark.slow
 def test_a_run_that_was_asked_to_end_goes_on_bit_for_bit(model, tmp_path):
-    flags = ("--model", model, *SMALL, "--num_train_epochs", 8)
+    flags = ("--model", model, *SMALL, "--num_train_epochs", 6)
     out, unbroken = tmp_path / "ended", tmp_path / "unbroken"
     run_here("pos_bert", *flags, "--output_dir", unbroken)
     empty = tmp_path / "mine.yaml"
     empty.write_text("")
-    command = [
-        sys.executable,
-        "-m",
-        "hf_tagging.cli",
-        "train",
-        empty,
-        "--recipe",
-        "pos_bert",
-        *flags,
-        "--output_dir",
-        out,
-    ]
-    code, step = ended_in_the_middle(out, command, signal.SIGTERM)
+    start = [sys.executable, "-m", "hf_tagging.cli", "train", empty, "--recipe", "pos_bert"]
+    where = ("--output_dir", out, "--dataloader_num_workers", 1)  # which is told to end, too, and has to go on
+    code, step = ended_in_the_middle(out, [*start, *flags, *where], signal.SIGTERM)
     history = record(unbroken)["history"]
     assert code == 143
     assert step < history[-1]["step"]
-    run_here("pos_bert", *flags, "--output_dir", out, "--resume")
+    run_here("pos_bert", *flags, *where, "--resume")
     assert record(out)["status"] == "finished"
     assert record(out)["resumed_from"] == f"checkpoint-{step}"
     expected = weights(unbroken)

@@ -25,7 +25,8 @@ from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.run import FREE_ARGUMENTS
 
 _CACHE_VERSION = 1
-ONE_OF_MANY = re.compile(r"seed-\d+(-fold-\d+)?")  # how recipes/compare.py names the folders of one run
+# How recipes/compare.py names the folders of one run, and how a folder is named that nobody has chosen.
+ONE_OF_MANY = re.compile(r"(?:(?P<run>.+)-)?seed-\d+(-fold-\d+)?")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def find_runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
         folders: Runs, folders of runs, or folders of such folders.
 
     Returns:
-        The folders of each run, by its name: that of its folder, or of the folder that its seeds lie in.
+        The folders of each run, by its name: that of its folder (without the seed of a default one), or of the folder
+        that its seeds lie in.
 
     Raises:
         ConfigError: For a folder that is not there, or without a run.
@@ -86,7 +88,8 @@ def find_runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
         first = runs[0].resolve()
         together = kinds[runs[0].parent] == 1 and len({run.parent for run in runs}) == 1
         of_many = together and (len(runs) > 1 or ONE_OF_MANY.fullmatch(first.name))
-        name = first.parent.name if of_many else first.name
+        chosen = ONE_OF_MANY.fullmatch(first.name)
+        name = (chosen and chosen["run"]) or (first.parent.name if of_many else first.name)
         named[name if name not in named else str(runs[0])] = runs
     return named
 

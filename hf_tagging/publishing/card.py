@@ -85,8 +85,8 @@ def seed_results(folder: Path) -> list[Results]:
     """The results of finished runs beside one that differ from it in their seed alone.
 
     Args:
-        folder: Of a run, named as `recipes/compare.py` does, ``comparison/lstm/seed-1``: of any other name nobody knows
-            what lies beside it.
+        folder: Of a run, named as `recipes/compare.py` does, ``comparison/lstm/seed-1``, or by default,
+            ``runs/pos-lstm-sample-seed-1``: of any other name nobody knows what lies beside it.
 
     Returns:
         Theirs without its own, one for each seed; none where the folders beside it are other runs.

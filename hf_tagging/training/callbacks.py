@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 
-from hf_tagging.processes import Terminated, asked
+from hf_tagging.processes import ASKING, Terminated, asked
 from hf_tagging.training.checkpoints import loading, mark_complete
 
 logger = logging.getLogger("hf_tagging")
@@ -150,7 +153,13 @@ class EndWhenAsked(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Joins the processes in a group on the CPU: asking there does not wait for what a GPU still computes."""
+        """Joins the processes in a group on the CPU: asking there does not wait for what a GPU still computes.
+
+        Schedulers send signals to all processes, those that feed the training among them: these are to go on.
+        """
+        loader: Any = kwargs.get("train_dataloader")
+        if getattr(loader, "num_workers", 0):
+            loader.worker_init_fn = partial(_undeterred, first=loader.worker_init_fn)
         if args.world_size > 1 and distributed.is_initialized():
             self._group = distributed.new_group(backend="gloo")
 
@@ -182,6 +191,14 @@ class EndWhenAsked(TrainerCallback):
             distributed.all_reduce(noted, op=distributed.ReduceOp.MAX, group=self._group)
             self._number = int(noted)
         return self._number
+
+
+def _undeterred(worker: int, *, first: Callable[[int], None] | None) -> None:
+    """Begin a worker of a `DataLoader` that only the end of its loader or of its parent ends."""
+    if first is not None:
+        first(worker)
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def stopped_early(checkpoint: Path) -> bool:

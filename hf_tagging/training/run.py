@@ -103,9 +103,13 @@ class TaggingRun:
         self.record["hardware"]["threads"] = torch.get_num_threads()
         _quiet_libraries(self.state.is_main_process)
         self._lock = self._take_lock()
-        self._check_folder()
-        if arguments.training.push_to_hub and self.state.is_main_process:
-            prepare_repository(arguments.training)
+        try:
+            self._check_folder()
+            if arguments.training.push_to_hub and self.state.is_main_process:
+                prepare_repository(arguments.training)
+        except BaseException:
+            self.release()
+            raise
         set_seed(arguments.training.seed)
 
     def _take_lock(self) -> FolderLock | None:
