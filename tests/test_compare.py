@@ -633,7 +633,7 @@ def begin(tmp_path, job):
     return process
 
 
-def wait_until(true, seconds=60):
+def wait_until(true, seconds=180):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

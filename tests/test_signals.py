@@ -62,7 +62,7 @@ def begin(tmp_path):
         }
         process = subprocess.Popen([*commands[launcher], how, place], cwd=ROOT, env=environment(), text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
-        wait_until(lambda: place.exists() and place.read_text(), 60)
+        wait_until(lambda: place.exists() and place.read_text(), 180)
         recipe = psutil.Process(int(place.read_text()))
         started.append((process, recipe))
         time.sleep(0.2)  # it has said so, and begins
