@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -118,12 +119,12 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: If something is there, an export without `overwrite` or anything else; or nothing can be written.
     """
+    if os.path.isfile(target):
+        raise OutputError(f"{target}: is no folder. Give another --output.")
     check_writable(target)
     check_writable(target.parent)  # where it is made, and renamed
     if not target.exists() and not target.is_symlink():
         return
-    if not target.is_dir():
-        raise OutputError(f"{target}: is no folder. Give another --output.")
     inside = {path.name for path in target.iterdir()} - {LOCK}
     own = read_record(target).get("files")
     if foreign := sorted(inside.difference(own if isinstance(own, list) else ())):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +71,7 @@ def write_space(models: Sequence[str], folder: Path, *, overwrite: bool = False)
             the run in a folder has not finished; if a secret or a path of this machine is in a file.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
+    if os.path.isfile(folder):
         raise OutputError(f"{folder} is a file; expected a folder to write the Space to.")
     check_writable(folder)
     named = name_models(models)
