@@ -12,6 +12,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TextIO
 
@@ -141,15 +142,30 @@ def write_json(path: str | Path, content: Any, *, default: Callable[[Any], Any] 
         file.write(text + "\n")
 
 
-def json_text(content: Any, *, indent: int | None = 2, default: Callable[[Any], Any] | None = None) -> str:
+def json_text(
+    content: Any,
+    *,
+    indent: int | None = 2,
+    default: Callable[[Any], Any] | None = None,
+    ascii_only: bool = False,
+    separators: tuple[str, str] | None = None,
+) -> str:
     """Return strict JSON (RFC 8259), in which NaN and infinity, which it cannot hold, are null.
 
     Args:
         content: Mappings, sequences, strings, numbers, booleans and None.
         indent: Spaces per level; None: one line.
         default: Converts anything else, as in `json.dumps`.
+        ascii_only: Escape all other characters.
+        separators: Between items, and between names and values, as in `json.dumps`.
     """
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+    dumps = partial(
+        json.dumps, indent=indent, ensure_ascii=ascii_only, allow_nan=False, default=default, separators=separators
+    )
+    try:
+        return dumps(content)
+    except ValueError:  # rarely is a number not finite; looking for it takes longer than writing
+        return dumps(_finite(content))
 
 
 def destination(path: str | Path) -> Path:

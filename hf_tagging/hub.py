@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 5.0
+_REMEMBERED = 120.0  # seconds: loading asks for one name several times, and a process may outlive an outage
 WITHOUT_HUB = (
     "Without the Hub, give the path of a local one (in training: `--dataset PATH --model PATH`), or see "
     "`make quickstart`, which has both with it (`--dataset sample --model minilm`)."
@@ -50,9 +51,8 @@ _REMEDIES = {
 }
 
 
-@cache
 def why_unreachable(name: str, *, repo_type: str, revision: str | None = None) -> str | None:
-    """Asks the Hub for a repository, once in a process; `why_unreachable.cache_clear()` forgets the answers.
+    """Ask the Hub for a repository; its answer, or its silence, is remembered for a minute or two.
 
     Args:
         name: Of the repository.
@@ -64,6 +64,17 @@ def why_unreachable(name: str, *, repo_type: str, revision: str | None = None) -
     """
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
+    return _ask(name, repo_type, revision, int(time.monotonic() / _REMEMBERED))
+
+
+def forget_answers() -> None:
+    """Forget what the Hub has answered: `why_unreachable` asks again."""
+    _ask.cache_clear()
+
+
+@lru_cache(maxsize=256)
+def _ask(name: str, repo_type: str, revision: str | None, when: int) -> str | None:
+    """Return why the Hub does not answer; `when` is the minute, with which an answer is forgotten."""
     try:
         HfApi(endpoint=constants.ENDPOINT).repo_info(
             name, repo_type=repo_type, revision=revision, timeout=PROBE_SECONDS

@@ -48,7 +48,7 @@ from collections.abc import Callable  # noqa: E402
 import huggingface_hub.constants  # noqa: E402
 import pytest  # noqa: E402
 
-from hf_tagging.hub import why_unreachable  # noqa: E402
+from hf_tagging.hub import forget_answers  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 
@@ -69,7 +69,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _ask_the_hub_anew() -> None:
     """A test may give the Hub another address, or none; the answer of the test before would stand."""
-    why_unreachable.cache_clear()
+    forget_answers()
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 """Files appear whole, links stay links, devices stay devices, and names from a file lead nowhere else."""
 
 import json
+import math
 import os
+import re
 import stat
+from pathlib import Path
 
 import pytest
 
+import hf_tagging
 from hf_tagging.atomic import inside, json_text, whole_file, whole_path, write_json
 from hf_tagging.errors import OutputError
 
@@ -118,3 +122,30 @@ def test_names_outside(tmp_path, name):
     folder.mkdir()
     (folder / "out").symlink_to(tmp_path)
     assert inside(folder, name) is None
+
+
+def test_every_json_that_is_written_is_strict():
+    """One function writes it: json.dump of the standard library writes NaN, which no other reader takes."""
+    allowed = {
+        "atomic.py",  # that function
+        "data/json_rows.py", "evaluation/examples.py", "training/flags.py", "locks.py",  # texts and whole numbers
+        "publishing/bundle.py", "publishing/card.py", "evaluation/runs.py", "evaluation/experiments.py",
+    }  # fmt: skip
+    package = Path(hf_tagging.__file__).parent
+    files = sorted(package.rglob("*.py"))
+    assert len(files) > 100
+    found = {path.relative_to(package).as_posix() for path in files if re.search(r"json\.dumps?\(", path.read_text())}
+    assert found <= allowed
+    assert "json.dump(" not in "".join(path.read_text() for path in files)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "text"),
+    [
+        ({"loss": math.nan, "rows": [1.5, -math.inf, (math.inf,)]}, {}, '{"loss": null, "rows": [1.5, null, [null]]}'),
+        ({"word": "\u00e9\ud800", "x": 1}, {"ascii_only": True}, '{"word": "\\u00e9\\ud800", "x": 1}'),
+        ({"a": [1, 2]}, {"separators": (",", ":")}, '{"a":[1,2]}'),
+    ],
+)
+def test_numbers_that_are_none_become_null(content, options, text):
+    assert json_text(content, indent=None, **options) == text

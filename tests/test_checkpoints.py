@@ -220,3 +220,18 @@ def test_hashing_a_checkpoint_of_90_megabytes_takes_a_fraction_of_a_second(tmp_p
     assert damage(tmp_path) is None
     assert time.monotonic() - marked < 1.0
     assert marked - began < 5.0  # waits for the disk
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_early_and_is_taken_up_saves_the_same_config(model, tmp_path):
+    """pad_token_id was in one config.json and not in the other."""
+    out = tmp_path / "run"
+    flags = ("--model", model, "--output_dir", out, *FLAGS, "--max_steps", 40, "--early_stopping_patience", 1,
+             "--early_stopping_threshold", 9, "--load_best_model_at_end", "true", "--head", "crf")  # fmt: skip
+    run_here("ner_bert", *flags)
+    before = {name: (out / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    assert record(out)["history"][-1]["step"] < 40
+    for name in before:
+        (out / name).unlink()
+    run_here("ner_bert", *flags, "--resume")
+    assert {name: (out / name).read_bytes() for name in before} == before

@@ -1,4 +1,5 @@
 import shutil
+import time
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from transformers import (
 
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, ModelError
-from hf_tagging.hub import first_line, model_errors, why_unreachable
+from hf_tagging.hub import first_line, forget_answers, model_errors, why_unreachable
 from hf_tagging.models.encoder import PACKAGED_ENCODER_ON_HUB, freeze, load_encoder, resolve_model, saved_schema
 from hf_tagging.publishing.provenance import Source
 from hf_tagging.publishing.provenance import model as model_of
@@ -98,9 +99,14 @@ class TestName:
         why_unreachable("some/x", repo_type="model", revision="v1")
         assert asked == [("some/x", "model", None), ("some/x", "dataset", None), ("some/x", "model", "v1")]
 
-        why_unreachable.cache_clear()
+        forget_answers()
         why_unreachable("some/x", repo_type="model", revision=None)
         assert len(asked) == 4
+
+        clock = time.monotonic() + 300  # a process may outlive an outage
+        monkeypatch.setattr("hf_tagging.hub.time.monotonic", lambda: clock)
+        monkeypatch.setattr("hf_tagging.hub.HfApi.repo_info", lambda *_, **__: None)
+        assert why_unreachable("some/x", repo_type="model", revision=None) is None
 
     def test_in_the_cache_is_loaded_without_a_retry_where_the_hub_is_away(self, bert, in_cache, connections):
         in_cache(bert, "some/bert")

@@ -9,6 +9,7 @@ from recipe_runs import record, run_here
 from tiny_models import TAGS, tiny_bert
 
 from hf_tagging.data import TagSchema
+from hf_tagging.errors import ConfigError
 from hf_tagging.models import build_baseline, load_encoder
 
 MORE = TagSchema(("B-X", "O", "B-PER", "I-PER", "I-X", "B-LOC", "I-LOC"), "IOB2")
@@ -96,6 +97,20 @@ def test_an_encoder_without_a_head_has_nothing_to_keep(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "hf_tagging"):
         load_encoder(str(tmp_path / "bare"), MORE)
     assert "kept" not in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["encoder", "baseline"])
+@pytest.mark.parametrize(
+    "flags", [("--label_strategy", "all"), ("--class_weights", "sqrt"), ("--label_smoothing_factor", "0.1")]
+)
+def test_a_saved_crf_is_checked_as_head_crf_is(tmp_path, kind, flags):
+    """With label_strategy all it trained chains over subwords that inference never reads."""
+    {"encoder": saved_encoder, "baseline": saved_baseline}[kind](tmp_path, "crf")
+    data = ("--dataset", "sample", "--max_train_samples", 8, "--max_eval_samples", 4, "--use_cpu")
+    recipe = "ner_bert" if kind == "encoder" else "ner_baseline"
+    with pytest.raises(ConfigError, match=rf"{flags[0][2:]}: .* does not go with head crf"):
+        run_here(recipe, "--model", tmp_path / "saved", "--output_dir", tmp_path / "out", *data, *flags)
 
 
 @pytest.mark.slow

@@ -198,6 +198,19 @@ def test_a_split_without_words_gets_no_tags(folder, sample, tmp_path):
     assert "accuracy" not in outcome.metrics
 
 
+def test_a_split_is_scored_as_itself_whoever_asks(folder, sample, tmp_path):
+    """Trainer.predict was scored with the split that was evaluated before."""
+    run, splits = trainer(folder, sample, tmp_path / "out")
+    expected = run.predict_words(splits["test"]).metrics
+    run.evaluate()
+    figures = run.predict(splits["test"]).metrics
+    assert {name: figures[f"test_{name}"] for name in ("loss", "accuracy", "words")} == {
+        name: expected[name] for name in ("loss", "accuracy", "words")
+    }
+    with pytest.raises(TypeError, match="predict takes an AlignedSplit, as align_dataset gives it, not Dataset"):
+        run.predict(splits["test"].features)
+
+
 class Counter(torch.nn.Module):
     """The most frequent tag of each subword that starts a word: a model that counts, and has no gradient."""
 

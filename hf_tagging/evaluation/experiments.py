@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from hf_tagging.atomic import json_text
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError
 from hf_tagging.secrets import by_environment
@@ -245,7 +246,7 @@ class _Reader:
         folder = self.output_dir / name / (f"seed-{seed}" + ("" if fold is None else f"-fold-{fold}"))
         cut = [] if fold is None else ["--folds", str(self.folds), "--fold", str(fold)]
         ours = ["--seed", str(seed), *cut, "--output_dir", str(folder), "--resume"]
-        arguments = json.loads(json.dumps(parsed.as_dict(), default=str)) | {"seed": seed, "fold": fold}
+        arguments = json.loads(json_text(parsed.as_dict(), default=str)) | {"seed": seed, "fold": fold}
         words, secrets = by_environment([*flags, *ours])
         given = parsed.given | {"seed", "fold"}
         return Job(name, seed, fold, folder, (*self.launcher, recipe, *words), arguments, secrets, given)

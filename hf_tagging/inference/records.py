@@ -159,13 +159,9 @@ def _write_text(row: dict[str, Any], spans: list[tuple[int, int]], tagger: Tagge
 
 
 def _json_line(row: dict[str, Any]) -> str:
-    try:
-        line = json.dumps(row, ensure_ascii=False, allow_nan=False)
-    except ValueError:  # a value that came in as NaN, which Python reads and JSON does not have
-        row = json.loads(json_text(row, indent=None))
-        line = json.dumps(row, ensure_ascii=False)
+    line = json_text(row, indent=None)  # a value can have come in as NaN, which Python reads
     if any("\ud800" <= character <= "\udfff" for character in line):  # UTF-8 has no bytes for a lone surrogate
-        line = json.dumps(row)
+        line = json_text(row, indent=None, ascii_only=True)
     return line + "\n"
 
 

@@ -28,6 +28,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import first_line, model_errors, why_unreachable
+from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.heads import Head, head_of, is_tagger, keep_shared_tags, saved_head, set_schema, with_head
 
 logger = logging.getLogger(__name__)
@@ -176,6 +177,22 @@ def saved_schema(
     schema = TagSchema.from_config(config)
     silent = getattr(config, "tag_scheme", None) is None and {schema.scheme, scheme} <= {"IOB1", "IOB2"}
     return replace(schema, scheme=scheme) if silent and scheme else schema
+
+
+def is_chain(name: str | None, *, revision: str | None = None, trust_remote_code: bool = False) -> bool:
+    """Return whether a saved model tags whole sequences, by a CRF over its words.
+
+    Args:
+        name: See `load_encoder`; None: there is no model yet.
+        revision: Of a name on the Hub.
+        trust_remote_code: Run code that comes with the model.
+    """
+    if name is None:
+        return False
+    source = resolve_model(name)
+    with model_errors(name), quiet():
+        config = AutoConfig.from_pretrained(source, **hub_options(source, revision, trust_remote_code))
+    return head_of(config) == "crf" or (isinstance(config, BaselineConfig) and config.head == "crf")
 
 
 def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from hf_tagging.atomic import json_text
 from hf_tagging.console import read_text
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError, OutputError
@@ -121,7 +122,7 @@ def _clean(folder: Path, name: str, repository: str) -> Content:
             after |= {_BASE: _base(folder, before, repository)}
     else:
         return path
-    return path if before == after else (json.dumps(after, indent=2, ensure_ascii=False) + "\n").encode()
+    return path if before == after else (json_text(after) + "\n").encode()
 
 
 def _card(folder: Path, repository: str) -> Content:

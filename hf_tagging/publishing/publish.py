@@ -9,7 +9,9 @@ from typing import Any
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.errors import TaggingError
 from hf_tagging.evaluation.seen import seen_in, write_seen
+from hf_tagging.hub import first_line
 from hf_tagging.publishing.card import model_card, seed_results
 from hf_tagging.publishing.hub import push_finished
 from hf_tagging.publishing.report import REPORT, analyse_run, write_page
@@ -21,10 +23,10 @@ logger = logging.getLogger(__name__)
 def publish_run(
     run: TaggingRun, results: dict[str, dict[str, Any]], schema: TagSchema, splits: dict[str, AlignedSplit]
 ) -> None:
-    """Writes report and card of a run, and pushes it where that was asked.
+    """Write report and card of a run, and push it where that was asked.
 
-    By the main process alone. The run was saved before: whatever goes wrong here, its record is closed, and its folder
-    has a model with a card.
+    By the main process alone. The run was saved before and is finished: if the report cannot be made, that is logged
+    and no more. The folder, with the model and a card without the report's findings, is pushed; the exit code is 0.
 
     Args:
         run: After `TaggingRun.save`.
@@ -42,9 +44,15 @@ def publish_run(
             file.write(card)
         if analysis:
             logger.info("Where it is right and wrong: %s", folder / REPORT)
-    except Exception:
-        logger.error("The run in %s is finished, but its report could not be made:", folder)
-        raise
+    except Exception as error:
+        of_ours = not isinstance(error, TaggingError)
+        logger.error(
+            "The run in %s is finished, but its report could not be made (%s). Type: hf-tagging report %s",
+            folder,
+            first_line(error),
+            folder,
+            exc_info=error if of_ours else None,
+        )
     push_finished(run)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from hf_tagging.atomic import json_text
 from hf_tagging.evaluation.examples import fitting
 from hf_tagging.markdown import is_number
 from hf_tagging.publishing.report_figures import curve, finite, reliability, shade
@@ -98,7 +98,7 @@ def _data(head: dict[str, Any], sentences: Sequence[dict[str, Any]], budget: int
 
 def _json(value: Any) -> str:
     """JSON that may stand in a script element: it can neither end it nor open a comment."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json_text(value, indent=None, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -68,7 +68,7 @@ def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> t
 
 
 def refuse_changes_of_loss(args: TaggingArguments) -> None:
-    """Makes sure that nobody asks to weigh the words of a loss that is no sum over words.
+    """Make sure that nobody asks to weigh the words of a loss that is no sum over words.
 
     Raises:
         ConfigError: If somebody does.

@@ -12,6 +12,7 @@ from typing import Any
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.schema import SCHEMES, TagSchema
 from hf_tagging.data.spool import input_problem
+from hf_tagging.models.encoder import is_chain
 from hf_tagging.secrets import is_secret
 from hf_tagging.training.arguments import (
     CRF_LEARNING_RATE,
@@ -161,8 +162,15 @@ class RunArguments:
         }
 
     def alignment(self) -> dict[str, Any]:
-        """What `align_dataset` is to be called with, beside dataset, tokenizer and schema."""
+        """What `align_dataset` is to be called with, beside dataset, tokenizer and schema.
+
+        Raises:
+            ConfigError: If the loss of a saved model with a CRF is to be what such a loss cannot be.
+        """
         data = self.data
+        asked = {name: getattr(data, name, getattr(self.training, name, None)) for name in _OF_SUMS}
+        if not ("head" in self.given and self.model.head) and asked != _OF_SUMS and is_chain(**self.source()):
+            refuse(_no_sum_over_words(asked | {"head": "crf"}))
         return {
             "overlap": data.window_overlap,
             "label_strategy": data.label_strategy,
@@ -243,14 +251,17 @@ def _unknown_metric(task: str, values: dict[str, Any]) -> list[str]:
     return [f"metric_for_best_model: {name!r} is not one of {', '.join(_METRICS[task])}{hint}"]
 
 
+# What says how the words of a loss are summed, where it says nothing.
+_OF_SUMS = {"label_strategy": "first", "class_weights": "none", "label_smoothing_factor": 0.0}
+
+
 def _no_sum_over_words(values: dict[str, Any]) -> list[str]:
     """What can be done to a loss that is a sum over words, and not to a CRF's."""
     if values.get("head") != "crf":
         return []
-    idle = {"label_strategy": "first", "class_weights": "none", "label_smoothing_factor": 0.0}
     return [
         f"{name}: {values[name]} does not go with head crf, whose loss is of whole sequences of words; leave it out"
-        for name, value in idle.items()
+        for name, value in _OF_SUMS.items()
         if values.get(name, value) != value
     ]
 

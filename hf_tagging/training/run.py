@@ -24,7 +24,7 @@ from datasets import DatasetDict
 from torch import nn
 from transformers import set_seed
 
-from hf_tagging.atomic import remove, whole_file
+from hf_tagging.atomic import json_text, remove, whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
@@ -143,7 +143,7 @@ class TaggingRun:
         if not (training.resume and before):
             return
         self._before = before
-        now = json.loads(json.dumps(self.record["arguments"], default=str))
+        now = json.loads(json_text(self.record["arguments"], default=str))
         old = before["arguments"] | {"processes": before["hardware"]["processes"]}
         now["processes"] = self.record["hardware"]["processes"]
         changed = [name for name in now if name not in FREE_ARGUMENTS and name in old and old[name] != now[name]]

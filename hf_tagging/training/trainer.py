@@ -25,7 +25,7 @@ from transformers import (
     TrainerState,
 )
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import EvalLoopOutput, TrainOutput
+from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput, align_special_tokens
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
@@ -254,6 +254,23 @@ class TaggingTrainer(Trainer):
         self._evaluated = split.longest_first()
         return super().evaluate(self._evaluated.features, ignore_keys, metric_key_prefix)
 
+    def predict(
+        self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
+    ) -> PredictionOutput:
+        """Tags and scores an `AlignedSplit`; see `Trainer.predict`. Predictions are of windows, the longest first.
+
+        `predict_words` gives tags of words, in the order of the split.
+
+        Raises:
+            TypeError: If it is something else: it would be scored as if it were another split.
+        """
+        if not isinstance(test_dataset, AlignedSplit):
+            raise TypeError(
+                f"predict takes an AlignedSplit, as align_dataset gives it, not {type(test_dataset).__name__}"
+            )
+        self._evaluated = test_dataset.longest_first()
+        return super().predict(self._evaluated.features, ignore_keys, metric_key_prefix)
+
     def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:
         """Evaluates the average of the weights, where there is one; see `Trainer.evaluation_loop`."""
         with self._averaged():
@@ -314,6 +331,8 @@ class TaggingTrainer(Trainer):
         Args:
             checkpoint: Folder of the last checkpoint.
         """
+        assert self.model is not None
+        align_special_tokens(self.model, self.processing_class)  # as `train` does, so that the saved config is the same
         with loading(checkpoint):
             self.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
