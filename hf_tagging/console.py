@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hf_tagging.disk import refusal, why_full
-from hf_tagging.errors import ConfigError, OutputError, TaggingError
+from hf_tagging.errors import ConfigError, OutputError, TaggingError, printable
 from hf_tagging.memory import LOADING, out_of_memory
 from hf_tagging.processes import exit_code, follow_parent, heard, stop_listening
 
@@ -90,6 +91,20 @@ def read_text(path: Path, kind: type[TaggingError], *, advice: str) -> str:
         raise kind(f"{path}: is not in UTF-8 ({place}). {advice}") from error
     except OSError as error:
         raise kind(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+class _PrintableLines(logging.Formatter):
+    """Messages alone; what they quote of data is no escape sequence, and no line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), line_ends=bool(record.exc_info or "\n" in str(record.msg)))
+
+
+def log_to_terminal() -> None:
+    """Log warnings to standard error, their messages alone, unless logging is set up already."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableLines("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:

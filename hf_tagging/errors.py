@@ -1,11 +1,27 @@
 """What can go wrong by the user's hand, in four kinds. Each message names the value, the place, and what to do."""
 
 
+def printable(text: str, *, line_ends: bool = False) -> str:
+    """Return text of anybody's that a terminal shows and does not obey: what cannot be seen is spelled out.
+
+    Args:
+        text: A word, a tag, the name of a file, or a message that quotes them.
+        line_ends: Keep line feeds, and tabs, for text of several lines.
+    """
+    if text.isprintable():
+        return text
+    kept = "\n\t" if line_ends else ""
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
 class TaggingError(Exception):
     """Base of every error that this package raises on purpose.
 
     A command prints its message alone, without a traceback; anything else that escapes is a bug of ours.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), line_ends=True)  # it may quote data
 
 
 class ConfigError(TaggingError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -18,9 +19,8 @@ from huggingface_hub.errors import (
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
 )
-from safetensors import SafetensorError
 
-from hf_tagging.errors import ModelError, OutputError
+from hf_tagging.errors import ModelError, OutputError, TaggingError
 from hf_tagging.memory import LOADING, out_of_memory
 
 Answer = TypeVar("Answer")
@@ -32,8 +32,6 @@ WITHOUT_HUB = (
     "Without the Hub, give the path of a local one (in training: `--dataset PATH --model PATH`), or see "
     "`make quickstart`, which has both with it (`--dataset sample --model minilm`)."
 )
-# What the libraries raise for a model that is missing, broken, of another kind, or of other shapes than its config's.
-_LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, HTTPError, SafetensorError)
 # What it raises where the Hub says no; RuntimeError is what it wraps an upload's failure in.
 _REFUSALS = (HTTPError, LocalTokenNotFoundError, HFValidationError, OSError, ValueError, RuntimeError)
 _MAY_PASS = {408, 429, 500, 502, 503, 504}
@@ -103,7 +101,14 @@ def model_errors(name: str, *, advice: str = WITHOUT_HUB) -> Iterator[None]:
     """
     try:
         yield
-    except (*_LOADING_ERRORS, MemoryError) as error:
+    except TaggingError:
+        raise
+    except pickle.UnpicklingError as error:  # of `weights_only`
+        raise ModelError(
+            f"{name}: its weights are a pickle with more than tensors in it, which could run code when it is loaded. "
+            "Save the model as safetensors where you trust it: model.save_pretrained(FOLDER)."
+        ) from error
+    except Exception as error:  # of a damaged file any: the tokenizers' is a plain Exception
         if said := out_of_memory(error):
             raise ModelError(f"--model {name}: out of memory while it was loaded ({said}). {LOADING}") from error
         if "trust_remote_code" in str(error):
@@ -118,7 +123,7 @@ def first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     if not lines:
         return type(error).__name__
-    return f"KeyError: {lines[0]}" if isinstance(error, KeyError) else lines[0]
+    return f"KeyError: {lines[0][:300]}" if isinstance(error, KeyError) else lines[0][:300]
 
 
 def insist(ask: Callable[[], Answer], *, when_lost: bool = True) -> Answer:

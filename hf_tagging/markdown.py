@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
+from hf_tagging.errors import printable
+
 # What Markdown, HTML, mathematics, a mention or a link could start with; inside a word an underscore is only itself.
 _SPECIAL = re.compile(r"[\\`*\[\]<>&|~$@]|(?<!\w)_|_(?!\w)|:(?!\s|$)|(?<=www)\.", re.IGNORECASE)
 _BARS = "▁▂▃▄▅▆▇█"
@@ -34,7 +36,7 @@ def text(value: Any) -> str:
 
 def visible(value: Any) -> str:
     """Text in one line, with what cannot be seen (newlines, direction marks) spelled out."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    shown = printable(str(value))
     return shown if len(shown) <= 120 else shown[:119] + "…"
 
 

@@ -21,7 +21,7 @@ from hf_tagging.console import plain_errors
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.plain_text import read_table
 from hf_tagging.data.spool import Spool, input_problem
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError, DataError, printable
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.vector_training import check_output, neighbours, train_vectors, write_vectors
 from hf_tagging.models.word_vectors import check_gensim
@@ -84,7 +84,7 @@ def main() -> None:
     write_vectors(model, args.output, overwrite=args.overwrite)
     print(f"{args.output}: {len(model.wv):,} words of {args.size} dimensions, trained in {seconds:.1f} s")
     for word, near in neighbours(model.wv).items():
-        print(f"  {word}: {', '.join(near)}")
+        print(printable(f"  {word}: {', '.join(near)}"))
 
 
 def read_words(args: VectorArguments) -> Iterator[list[str]]:

@@ -2,18 +2,27 @@
 
 import json
 import os
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
 import pytest
+import torch
+from fuzz import files, yamls
+from fuzz.forked import run_forked
+from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.plain_text import load_text
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.evaluation.experiments import read_plan
+from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text import split_words
+from hf_tagging.models import load_encoder
 from hf_tagging.training import parse_arguments
 
 ROW = '{"tokens": ["a"], "tags": ["O"]}\n'
@@ -138,9 +147,79 @@ def test_accelerate_config_of_many_brackets(tmp_path, capsys):
     assert f"{path}: is not YAML" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("task", ["tag", "train"])
+def test_pickles_are_refused_in_a_line(tmp_path, task):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "it-ran"),)
+
+    folder = tiny_bert(tmp_path)
+    (folder / "model.safetensors").unlink()
+    torch.save({"classifier.weight": torch.zeros(2), "more": Evil()}, folder / "pytorch_model.bin")
+    load = {
+        "tag": lambda: Tagger.from_pretrained(str(folder), device="cpu"),
+        "train": lambda: load_encoder(str(folder), schema=TagSchema(("O", "B-LOC"), "IOB2")),
+    }
+    with pytest.raises(ModelError, match=r"bert: its weights are a pickle .* could run code .* safetensors") as told:
+        load[task]()
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "it-ran").exists()
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b"{}", b"\x80\x04", b'{"a": ' * 3000])
+def test_a_model_with_a_damaged_file(tmp_path, name, content):
+    folder = tiny_bert(tmp_path)
+    (folder / name).write_bytes(content)
+    told = ""
+    try:
+        Tagger.from_pretrained(str(folder), device="cpu").tag(["Jordan"])
+    except ModelError as error:
+        told = str(error)
+    # Without its settings a tokenizer may do its work.
+    assert str(folder) in told or (name == "tokenizer_config.json" and not told)
+    assert "\n" not in told
+
+
 def test_a_saved_dataset_that_is_damaged(tmp_path):
     datasets.Dataset.from_list([json.loads(ROW)] * 3).save_to_disk(tmp_path / "saved")
     for name, content in (("state.json", b"[]"), ("dataset_info.json", b"null"), ("state.json", b'{"_data_files": 3}')):
         (tmp_path / "saved" / name).write_bytes(content)
         with pytest.raises(DataError, match="saved: a damaged dataset of save_to_disk"):
             load(tmp_path / "saved", tmp_path / "cache")
+
+
+@pytest.fixture
+def loud_again() -> Iterator[None]:
+    level = datasets.logging.get_verbosity()
+    yield
+    datasets.enable_progress_bars()
+    datasets.logging.set_verbosity(level)
+
+
+def test_a_share_of_the_damaged_files(tmp_path, loud_again):
+    assert list(files.run(40, 7, tmp_path)) == []
+
+
+def test_a_share_of_the_damaged_yamls(tmp_path):
+    assert list(yamls.run(40, 7, tmp_path)) == []
+
+
+def test_crashes_tracebacks_and_hangs_are_findings(monkeypatch):
+    monkeypatch.setattr("fuzz.forked._SECONDS", 1)
+
+    def nameless() -> None:
+        raise DataError("something is wrong")
+
+    attempts = [
+        lambda: os.kill(os.getpid(), signal.SIGKILL),
+        lambda: 1 / 0,
+        nameless,
+        lambda: time.sleep(60),
+        lambda: None,
+    ]
+    findings = dict(line.split(": ", 1) for line in run_forked(range(5), lambda case: ("train.conll", attempts[case])))
+    assert sorted(findings) == ["case 0", "case 1", "case 2", "case 3"]
+    assert findings["case 0"] == findings["case 3"] == "the interpreter crashed, or it hung"
+    assert "ZeroDivisionError" in findings["case 1"]
+    assert findings["case 2"] == "a message without the name train.conll: something is wrong"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
 from hf_tagging.data import load_tagging_dataset
@@ -22,7 +23,6 @@ from hf_tagging.models.word_vectors import read_vectors
 from hf_tagging.training import parse_arguments
 from hf_tagging.training.parsing import missing_paths
 from hf_tagging.training.yaml_files import compose_yaml
-from tests.tiny_models import tiny_bert
 
 SENTENCES = 2_000  # more than a pipe holds: a reader that opens it twice loses what the first one has buffered
 KINDS = ("fifo", "substitution", "stdin")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_tagging.atomic import json_text
+from hf_tagging.errors import printable
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: I
         rows: Cells. (rows, columns)
         right: Columns that stand at the right, as numbers do.
     """
-    shown = [[_visible(cell) for cell in row] for row in rows]
+    shown = [[printable(cell) for cell in row] for row in rows]
     right = frozenset(right)
     if sys.stdout.isatty():
         _show_rich(header, shown, right)
@@ -56,7 +57,7 @@ def show_figures(text: str) -> None:
     Args:
         text: Lines. Tags, words and names of others may stand in them.
     """
-    text = "\n".join(map(_visible, text.split("\n")))
+    text = printable(text, line_ends=True)
     if not sys.stdout.isatty():
         print(text)
         return
@@ -80,8 +81,3 @@ def _show_rich(header: Sequence[str], rows: Sequence[Sequence[str]], right: froz
     for row in rows:
         table.add_row(*map(Text, row))
     Console(highlight=False).print(table)
-
-
-def _visible(cell: str) -> str:
-    """Text in one line; what a terminal would obey instead of showing is spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cell)

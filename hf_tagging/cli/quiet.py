@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 
+from hf_tagging.console import log_to_terminal
+
 
 def quiet_libraries() -> None:
     """Leaves the warnings of this package, on standard error, and the bars where that is a terminal."""
     import datasets
     import transformers
 
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    log_to_terminal()
     transformers.logging.set_verbosity_error()
     datasets.logging.set_verbosity(logging.CRITICAL)  # what it logs before it raises, our messages say with the place
     transformers.logging.disable_progress_bar()

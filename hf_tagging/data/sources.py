@@ -27,6 +27,7 @@ from hf_tagging.data.files import SPLITS, SplitFiles, splits_in_name
 from hf_tagging.data.json_rows import check_rows
 from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, TaggingError
+from hf_tagging.memory import out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -236,6 +237,11 @@ def reading_files(files: SplitFiles, kind: str) -> Iterator[None]:
     except Exception as error:
         if why_full(error):
             raise
+        if said := out_of_memory(error):
+            raise DataError(
+                f"{files.place}: reading it as {kind} takes more memory than there is ({said}). It is damaged, or too "
+                "large for this machine."
+            ) from error
         raise DataError(f"{files.place}: cannot be read as {kind}: {innermost_cause(error)}") from error
 
 

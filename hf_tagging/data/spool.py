@@ -43,7 +43,7 @@ class Spool:
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, TaggingError) and error.args:
-            message = str(error)
+            message = str(error.args[0])
             for copy, given in self._given.items():
                 message = message.replace(str(copy), str(given))
             error.args = (message, *error.args[1:])

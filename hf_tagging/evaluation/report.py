@@ -10,6 +10,7 @@ from typing import Any
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
+from hf_tagging.markdown import visible
 
 _WHITE = re.compile(r"\s")
 _COLUMNS = {
@@ -88,10 +89,10 @@ def results_table(task: str, results: dict[str, dict[str, Any]]) -> str:
         shown = [
             _figure(None if c == "unseen_accuracy" and not figures["unseen_words"] else figures.get(c)) for c in columns
         ]
-        rows.append([split, *shown, *_sizes(figures)])
+        rows.append([visible(split), *shown, *_sizes(figures)])
         for name, scores in figures.get("per_type", {}).items():
             shown = [_figure(scores.get(c)) if c in ("precision", "recall", "f1") else "" for c in columns]
-            rows.append([f"  {name}", *shown, "", ""])
+            rows.append([f"  {visible(name)}", *shown, "", ""])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(

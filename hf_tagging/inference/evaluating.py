@@ -170,6 +170,13 @@ def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: s
     path = Path(path).expanduser()
     with Spool() as spool:
         words, gold, predicted = read_tagged_lines(spool.file(path))
+    try:
+        return _scored(path.stem, words, gold, predicted, task=task, scheme=scheme)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _scored(name: str, words: Tags, gold: Tags, predicted: Tags, *, task: str | None, scheme: str | None) -> Evaluation:
     task = task or ("ner" if scheme or are_entities({*chain(*gold, *predicted)}) else "pos")
     _check_scheme(task, scheme)
     notes: tuple[str, ...] = ()
@@ -190,7 +197,7 @@ def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: s
                 )
         gold, written = in_metric_letters(gold, gold_schema), scheme or gold_schema.scheme
     figures = _score(task, gold, predicted, written)
-    return Evaluation(task, path.stem, figures, words, gold, predicted, {}, notes)
+    return Evaluation(task, name, figures, words, gold, predicted, {}, notes)
 
 
 def check_evaluation_folder(

@@ -16,7 +16,7 @@ from hf_tagging.data.column_layout import DOCUMENT_MARK, is_blank
 from hf_tagging.data.files import begins_like_json, missing_path
 from hf_tagging.data.spool import STANDARD_INPUT, Spool, is_pipe
 from hf_tagging.disk import check_writable, writing_to
-from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.errors import ConfigError, DataError, OutputError, printable
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
 from hf_tagging.inference.results import text_table
 from hf_tagging.inference.tagger import Tagger
@@ -181,7 +181,8 @@ def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO, *, e
             yield record.words
 
     for labels in tagger.label_stream(read_ahead(), exact=exact):
-        output.write(waiting.popleft().render(tagger, labels))
+        written = waiting.popleft().render(tagger, labels)
+        output.write(printable(written, line_ends=True) if output.isatty() else written)
         sentences += len(labels.ids) > 0
         words += len(labels.ids)
     return FileCounts(sentences, words)

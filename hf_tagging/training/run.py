@@ -25,10 +25,11 @@ from torch import nn
 from transformers import set_seed
 
 from hf_tagging.atomic import json_text, remove, whole_file
+from hf_tagging.console import log_to_terminal
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
-from hf_tagging.errors import ConfigError, DataError, OutputError, TaggingError
+from hf_tagging.errors import ConfigError, DataError, OutputError, TaggingError, printable
 from hf_tagging.locks import FolderLock
 from hf_tagging.memory import EVALUATING, TRAINING, enough_memory
 from hf_tagging.models.baseline import parts_of
@@ -243,7 +244,7 @@ class TaggingRun:
     def say(self, text: str) -> None:
         """Prints once, whatever the number of processes."""
         if self.state.is_main_process:
-            print(f"\n{text}\n\nWritten to {self.folder.path}", flush=True)
+            print(printable(f"\n{text}\n\nWritten to {self.folder.path}", line_ends=True), flush=True)
 
     def train(self, trainer: TaggingTrainer) -> None:
         """Trains, from the last complete checkpoint where the run is resumed, and saves the model.
@@ -425,7 +426,7 @@ def _now() -> str:
 
 def _quiet_libraries(main_process: bool) -> None:
     """Leaves our own lines and the bar; the libraries speak up for errors only."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    log_to_terminal()
     logging.getLogger("hf_tagging").setLevel(logging.INFO if main_process else logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)  # of the libraries among themselves
     transformers.logging.set_verbosity_error()
