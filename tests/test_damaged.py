@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,3 +224,13 @@ def test_crashes_tracebacks_and_hangs_are_findings(monkeypatch):
     assert findings["case 0"] == findings["case 3"] == "the interpreter crashed, or it hung"
     assert "ZeroDivisionError" in findings["case 1"]
     assert findings["case 2"] == "a message without the name train.conll: something is wrong"
+
+
+def test_offsets_of_a_saved_dataset_that_lead_out_of_the_file(tmp_path):
+    datasets.Dataset.from_list([json.loads(ROW)] * 3).save_to_disk(tmp_path / "saved")
+    file = next((tmp_path / "saved").glob("*.arrow"))
+    offsets = struct.pack("<4i", 0, 1, 2, 3)
+    assert offsets in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(offsets, struct.pack("<4i", 0, 1, 2, 1 << 30)))
+    with pytest.raises(DataError, match=r"saved: a damaged dataset of save_to_disk: .*larger than values array"):
+        load(tmp_path / "saved", tmp_path / "cache")

@@ -167,6 +167,8 @@ def read_saved(folder: Path) -> dict[str, datasets.Dataset]:
     """
     try:
         loaded = datasets.load_from_disk(str(folder))
+        for part in loaded.values() if isinstance(loaded, dict) else [loaded]:
+            part.data.validate(full=True)  # Arrow reads what offsets point to, be it outside of the file
     except Exception as error:  # whatever the libraries stumble over in damaged files
         raise DataError(f"{folder}: a damaged dataset of save_to_disk: {innermost_cause(error)}") from error
     if isinstance(loaded, datasets.Dataset):
