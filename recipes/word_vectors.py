@@ -62,8 +62,7 @@ class VectorArguments:
             problems.append(f"expected one of --dataset, --train_file and --text_file, got {found}")
         if self.text_column and self.text_file:
             problems.append("text_column: a plain text has no columns; give --train_file or --dataset, or leave it out")
-        files = [*(self.train_file or []), *(self.text_file or [])]
-        problems += [problem for name in files if (problem := input_problem(name))]
+        problems += [p for name in [*(self.train_file or []), *(self.text_file or [])] if (p := input_problem(name))]
         if problems:
             raise ConfigError("\n".join(problems))
 
@@ -105,13 +104,12 @@ def read_lines(files: list[str]) -> Iterator[str]:
 
 
 def read_column(args: VectorArguments) -> Iterator[str | list[str]]:
-    files, name = args.train_file, str(args.dataset)
-    if not files and Path(name).expanduser().exists() and not Path(name).expanduser().is_dir():
-        files = [name]
+    name, path = str(args.dataset), Path(str(args.dataset)).expanduser()
+    files = args.train_file or ([name] if path.exists() and not path.is_dir() else None)
     try:
         rows = read_table(files) if files else load_dataset(name, split="train")
     except (OSError, ValueError, DatasetsError) as error:
-        raise DataError(f"{name}: cannot be read ({' '.join(str(error).split())}).") from error
+        raise DataError(f"{', '.join(files or [name])}: cannot be read ({' '.join(str(error).split())}).") from error
     if args.text_column not in rows.column_names:
         raise DataError(f"text_column: {args.text_column} is none of the columns {', '.join(rows.column_names)}.")
     yield from rows[args.text_column]

@@ -545,14 +545,17 @@ class TestExamples:
         (folder / "report.html").unlink()
         (folder / "report.html").mkdir()
         assert run("report", folder) == 1
-        assert f"{folder}: cannot be written (Is a directory)." in capsys.readouterr().err
+        assert f"{folder / 'report.html'}: is a folder, not a file, and is left as it is." in capsys.readouterr().err
 
     def test_a_comparison_that_cannot_be_written_is_told(self, workshop, tmp_path, capsys):
         (tmp_path / "taken").mkdir()
         (tmp_path / "taken" / "comparison.md").mkdir()
         runs = (workshop / "runs/ner", workshop / "runs/ner-2")
         assert run("compare", *runs, "--resamples", "100", "--output", tmp_path / "taken") == 1
-        assert f"{tmp_path / 'taken'}: cannot be written (Is a directory)." in capsys.readouterr().err
+        assert (
+            f"{tmp_path / 'taken' / 'comparison.md'}: is a folder, not a file, and is left as it is."
+            in capsys.readouterr().err
+        )
 
 
 @pytest.mark.parametrize("words", [["compare", "nowhere"], ["evaluate", "--predictions", "nowhere.conll"]])
