@@ -214,12 +214,12 @@ def test_files_can_be_read_as_the_umask_says_and_what_a_kill_left_is_removed(kil
 
 def test_hashing_a_checkpoint_of_90_megabytes_takes_a_fraction_of_a_second(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(os.urandom(90 * 2**20))
-    began = time.monotonic()
+    began = time.process_time()  # of a machine that does other things too
     mark_complete(tmp_path)
-    marked = time.monotonic()
+    marked = time.process_time()
     assert damage(tmp_path) is None
-    assert time.monotonic() - marked < 1.0
-    assert marked - began < 5.0  # waits for the disk
+    assert time.process_time() - marked < 0.8
+    assert marked - began < 0.8
 
 
 @pytest.mark.slow

@@ -121,6 +121,17 @@ def test_both_of_two_processes_stop_where_one_has_no_number(model, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_gradient_that_overflows_leaves_strict_json(model, tmp_path, monkeypatch):
+    """In half precision it does at times, and the step is skipped."""
+    monkeypatch.setattr(TaggingTrainer, "_get_grad_norm", lambda *_, **__: math.inf)
+    run_here("pos_bert", "--model", model, "--output_dir", tmp_path, *FLAGS, "--logging_steps", 1, "--max_steps", 2)
+    files = [*tmp_path.glob("*.json"), *tmp_path.glob("checkpoint-*/*.json")]
+    assert len(files) > 8
+    log = [strict(file).get("log_history") for file in files if file.name == "trainer_state.json"]
+    assert log[0][0]["grad_norm"] is None
+
+
+@pytest.mark.slow
 def test_want_of_memory_in_a_training_is_called_that(model, tmp_path, monkeypatch):
     def runs_out(self, *args, **options):
         torch.empty(2**50)

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 
+from hf_tagging.atomic import write_json
 from hf_tagging.processes import ASKING, Terminated, asked
 from hf_tagging.training.checkpoints import loading, mark_complete
 
@@ -132,7 +133,10 @@ class CompleteCheckpoints(TrainerCallback):
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             folder = str(args.output_dir)
-            mark_complete(Path(folder) / f"checkpoint-{state.global_step}")
+            checkpoint = Path(folder) / f"checkpoint-{state.global_step}"
+            written = checkpoint / "trainer_state.json"
+            write_json(written, json.loads(written.read_text(encoding="utf-8")))  # the Trainer's own may hold NaN
+            mark_complete(checkpoint)
             rotate_checkpoints(folder, self.keep, best_model_checkpoint=state.best_model_checkpoint)
 
 
