@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from recipe_runs import ROOT
 
 import hf_tagging
 from hf_tagging.atomic import inside, json_text, whole_file, whole_path, write_json
@@ -149,3 +150,16 @@ def test_every_json_that_is_written_is_strict():
 )
 def test_numbers_that_are_none_become_null(content, options, text):
     assert json_text(content, indent=None, **options) == text
+
+
+def test_there_is_one_way_to_write_a_file():
+    """What opens a file to write it, or renames one, is this module, or writes into a folder for temporary files."""
+    writes = re.compile(r"os\.(?:replace|rename)\(|\.write_(?:text|bytes)\(|\bopen\([^)\n]*[\"'][wx]")
+    modules = sorted((ROOT / "hf_tagging").rglob("*.py"))
+    assert len(modules) > 100
+    assert {module.name for module in modules if writes.search(module.read_text(encoding="utf-8"))} == {
+        "atomic.py",
+        "demo_actions.py",  # what was pasted, into the demo's own folder
+        "space.py",  # what `whole_path` gives
+        "spool.py",  # a copy of a pipe
+    }
