@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 TOKEN = "hf_" + "notForTests" * 3
 HOSTILE = {
@@ -75,6 +77,7 @@ def test_nothing_of_the_shell_is_left() -> None:
         assert os.environ.get(name) != value, name
 
 
+@pytest.mark.slow
 def test_a_share_of_the_tests_passes_whatever_is_set(tmp_path: Path) -> None:
     temporary = tmp_path / "with a space"
     temporary.mkdir()
