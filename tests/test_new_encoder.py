@@ -50,5 +50,3 @@ def test_another_encoder_is_a_class_and_a_line(tmp_path):
     assert record(tmp_path / "run")["arguments"]["encoder"] == "mean"
     said = pipeline_says([tmp_path / "run"], "A book in May.", package=False, scratch=tmp_path)
     assert len(said[tmp_path / "run"][0]) > 3
-    refused = subprocess.run([*command, "--context", "2"], capture_output=True, text=True, cwd=tmp_path, env=env)
-    assert "context: goes with encoder mlp, not mean" in refused.stderr
