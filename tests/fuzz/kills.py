@@ -124,7 +124,8 @@ def _broken_and_resumed(
             return
         if code < 0:
             code = 128 - code
-        if code not in (0, _EXIT_CODES[how]):
+        # torchrun answers a signal with a traceback and 1, whatever its processes do.
+        if code not in (0, _EXIT_CODES[how]) and not (code == 1 and case.processes > 1):
             yield f"kill {attempt} by {how.name}: exit code {code}"
         yield from _orphans(family, how)
     done = subprocess.run(
@@ -152,9 +153,9 @@ def differences(expected: Path, found: Path) -> Iterator[str]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Return the files of a run by name, but for its checkpoints, in which times are kept, and its lock."""
+    """Return the files of a run by name, but for its checkpoints, in which times are kept."""
     found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    return {name: path for name, path in found.items() if not name.startswith("checkpoint-") and name != ".lock"}
+    return {name: path for name, path in found.items() if not name.startswith("checkpoint-")}
 
 
 def _timeless(file: Path) -> Any:
