@@ -171,6 +171,9 @@ def keep_shared_tags(model: PreTrainedModel, saved: SavedHead, schema: TagSchema
             weight[ours[:, None], ours] = old[theirs[:, None], theirs].to(weight)
         else:
             weight[ours] = old[theirs].to(weight)
+    if not shared:
+        logger.info("%s: its head is for other tags (%s), so a new one is trained", name, listed(saved.tags))
+        return
     new, left = ([tag for tag in tags if tag not in shared] for tags in (schema.tags, saved.tags))
     told = [f"kept {len(shared)} tags of the saved head"]
     told += [f"{len(tags)} {what}: {listed(tags)}" for what, tags in (("new", new), ("left out", left)) if tags]
