@@ -117,6 +117,7 @@ class TestErrorKinds:
         pairs = pair_entities(ner((". P", ". ."), ("P .", "L ."), (". .", ". P")))
         assert pairs.kind.tolist() == ["missed", "type", "spurious"]
 
+    @pytest.mark.failure_mode("merged-entity")
     @given(st.lists(st.integers(0, 12).flatmap(two_taggings), min_size=1, max_size=4))
     def test_every_entity_is_counted_in_one_kind_and_only_what_meets_none_is_missed_or_spurious(self, sides):
         words = [[f"w{i}" for i in range(len(gold))] for gold, _ in sides]

@@ -15,6 +15,7 @@ from hf_tagging.atomic import inside, json_text, whole_file, whole_path, write_j
 from hf_tagging.errors import OutputError
 
 
+@pytest.mark.failure_mode("write-interrupted")
 def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
@@ -50,6 +51,7 @@ def test_a_link_to_what_is_not_there_yet_is_filled(tmp_path):
     assert json.loads((tmp_path / "real.txt").read_text()) == {"a": 1}
 
 
+@pytest.mark.failure_mode("planted-link")
 def test_planted_links_at_the_temporary_name_are_not_followed(tmp_path, monkeypatch):
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -62,6 +64,7 @@ def test_planted_links_at_the_temporary_name_are_not_followed(tmp_path, monkeypa
     assert planted.is_symlink()
 
 
+@pytest.mark.failure_mode("output-device")
 @pytest.mark.parametrize(
     ("make", "kind"),
     [

@@ -72,6 +72,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.failure_mode("checkpoint-damaged")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_checkpoint_is_passed_over_and_named(killed, finished, model, caplog, kind):
@@ -94,6 +95,7 @@ MARKS = ["[]", "{}", "null", "1", '"x"', "{", "[" * 9000, '{"a.bin": true}', '{"
          '{"../a.bin": 2}', '{"/etc/hostname": 2}', '{"": 2}', '{"a\\u0000": 2}', "\x00", '{"a.bin": NaN}']  # fmt: skip
 
 
+@pytest.mark.failure_mode("checkpoint-mark")
 @pytest.mark.parametrize("text", MARKS, ids=range(len(MARKS)))
 def test_a_mark_that_is_none_marks_nothing(tmp_path, text):
     checkpoint = tmp_path / "checkpoint-1"
@@ -106,6 +108,7 @@ def test_a_mark_that_is_none_marks_nothing(tmp_path, text):
     assert "complete.json" in damage(checkpoint)
 
 
+@pytest.mark.failure_mode("checkpoint-without-hashes")
 def test_checkpoints_of_earlier_versions_are_checked_by_size_and_by_pytorchs_own_checksums(killed):
     checkpoint = killed / "checkpoint-6"
     files = {p.name: p.stat().st_size for p in checkpoint.iterdir() if p.name != "complete.json"}
@@ -115,6 +118,7 @@ def test_checkpoints_of_earlier_versions_are_checked_by_size_and_by_pytorchs_own
     assert damage(checkpoint) == "optimizer.pt is damaged (it cannot be read)"
 
 
+@pytest.mark.failure_mode("no-checkpoint-left")
 @pytest.mark.slow
 def test_with_no_whole_checkpoint_left_one_line_says_what_to_remove(killed, model):
     before = {name: (killed / name / "model.safetensors").stat().st_mtime_ns for name in NAMES}
@@ -129,6 +133,7 @@ def test_with_no_whole_checkpoint_left_one_line_says_what_to_remove(killed, mode
     assert record(killed)["resumed_from"] is None
 
 
+@pytest.mark.failure_mode("checkpoint-other-tags")
 @pytest.mark.slow
 def test_a_checkpoint_of_another_schema_is_passed_over(killed, model, caplog):
     """Loading it was a traceback of shapes."""
@@ -166,6 +171,7 @@ def _named(out, model, name, *, spoil, config):
              checkpoint)  # fmt: skip
 
 
+@pytest.mark.failure_mode("named-checkpoint-damaged")
 @pytest.mark.slow
 def test_a_damaged_checkpoint_that_was_asked_for_by_name_is_refused(killed, model, tmp_path):
     flip(killed / "checkpoint-4" / "optimizer.pt", 300)
@@ -175,6 +181,7 @@ def test_a_damaged_checkpoint_that_was_asked_for_by_name_is_refused(killed, mode
     assert not list((tmp_path / "new").glob("*"))
 
 
+@pytest.mark.failure_mode("no-checkpoint-left")
 @pytest.mark.slow
 def test_a_run_that_ends_with_its_best_checkpoint_needs_that_one_whole(model, tmp_path):
     out = tmp_path / "run"
@@ -197,6 +204,7 @@ def test_a_resumed_run_may_log_and_keep_otherwise(killed, model):
     assert [entry["step"] for entry in log if "loss" in entry] == [5, 6]  # logged at every step since
 
 
+@pytest.mark.failure_mode("half-written-files")
 @pytest.mark.slow
 def test_files_can_be_read_as_the_umask_says_and_what_a_kill_left_is_removed(killed, model):
     left = [killed / ".run.json.a1b2c3.partial", killed / "predictions" / ".validation.conll.77.partial"]
@@ -222,6 +230,7 @@ def test_hashing_a_checkpoint_of_90_megabytes_takes_a_fraction_of_a_second(tmp_p
     assert marked - began < 0.8
 
 
+@pytest.mark.failure_mode("killed-after-early-stopping")
 @pytest.mark.slow
 def test_a_run_that_was_stopped_early_and_is_taken_up_saves_the_same_config(model, tmp_path):
     """pad_token_id was in one config.json and not in the other."""

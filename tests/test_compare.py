@@ -550,6 +550,7 @@ def test_runs_that_cannot_be_compared_stop_the_rest(plan, runs, tmp_path):
     assert not (tmp_path / "out" / "c").exists()
 
 
+@pytest.mark.failure_mode("compare-other-arguments")
 def test_what_is_wrong_with_a_comparison_ends_no_other_run(plan, runs, tmp_path, capsys):
     """Runs at work go on to their end; where a run cannot be compared, no further one is started."""
     other = make_run(tmp_path / "other", words=WORDS[:2], gold=GOLD[:2])
@@ -561,6 +562,7 @@ def test_what_is_wrong_with_a_comparison_ends_no_other_run(plan, runs, tmp_path,
     assert not (tmp_path / "out" / "d").exists()
 
 
+@pytest.mark.failure_mode("compare-unwritable")
 def test_a_table_that_cannot_be_written_ends_no_run(plan, runs, tmp_path, capsys):
     (tmp_path / "out" / "comparison.json").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"comparison\.json: is a folder"):
@@ -569,6 +571,7 @@ def test_a_table_that_cannot_be_written_ends_no_run(plan, runs, tmp_path, capsys
     assert (tmp_path / "out" / "b" / "seed-1" / "run.json").exists()
 
 
+@pytest.mark.failure_mode("compare-not-started")
 def test_a_run_that_cannot_be_started_ends_no_other(plan, runs, tmp_path, capsys):
     made = plan(("a", 1, 0, runs["hmm"][0]), ("b", 1, 0, runs["hmm"][0]))
     gone = Job("a", 1, None, made.jobs[0].folder, (str(tmp_path / "no-program"),), {"seed": 1})
@@ -577,6 +580,7 @@ def test_a_run_that_cannot_be_started_ends_no_other(plan, runs, tmp_path, capsys
     assert "a, seed 1: could not be started: [Errno 2]" in capsys.readouterr().out
 
 
+@pytest.mark.failure_mode("compare-threads")
 @pytest.mark.parametrize(("users", "threads"), [(None, max(1, cores() // 2)), ("3", 3)])
 def test_runs_side_by_side_share_the_cores(tmp_path, monkeypatch, users, threads):
     monkeypatch.delenv("OMP_NUM_THREADS")
@@ -588,6 +592,7 @@ def test_runs_side_by_side_share_the_cores(tmp_path, monkeypatch, users, threads
     assert [f"\nthreads {threads}\n" in job.log.read_text() for job in jobs] == [True, True]
 
 
+@pytest.mark.failure_mode("compare-precision")
 def test_only_what_was_given_has_to_be_as_it_was(tmp_path):
     """What a launcher or a device decides is another thing for who plans the runs and for who carries them out."""
     path = write_plan(tmp_path, f"""
@@ -640,6 +645,7 @@ def wait_until(true, seconds=180):
         time.sleep(0.01)
 
 
+@pytest.mark.failure_mode("compare-interrupted")
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupted_comparison_ends_its_runs(plan, runs, tmp_path, how):

@@ -33,6 +33,7 @@ def load(path: Path, cache: Path) -> datasets.DatasetDict:
     return load_tagging_dataset(path, task="ner", cache_dir=cache)
 
 
+@pytest.mark.failure_mode("json-row")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -77,6 +78,7 @@ def test_objects_over_several_lines_are_still_read(tmp_path):
     assert len(load(path, tmp_path / "cache")["train"]) == 3
 
 
+@pytest.mark.failure_mode("corrected-file")
 @pytest.mark.parametrize("suffix", ["conll", "jsonl", "parquet"])
 def test_a_corrected_file_of_the_same_size_and_time_is_seen(tmp_path, suffix):
     path = tmp_path / f"train.{suffix}"
@@ -112,6 +114,7 @@ LEVELS = zip("abcdefg", "bcdefgh", strict=True)  # each of them eight times the 
 BOMB = "a: &a [x, x]\n" + "".join(f"{name}: &{name} [{', '.join([f'*{one}'] * 8)}]\n" for one, name in LEVELS)
 
 
+@pytest.mark.failure_mode("hostile-yaml")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -148,6 +151,7 @@ def test_accelerate_config_of_many_brackets(tmp_path, capsys):
     assert f"{path}: is not YAML" in capsys.readouterr().err
 
 
+@pytest.mark.failure_mode("pickle")
 @pytest.mark.parametrize("task", ["tag", "train"])
 def test_pickles_are_refused_in_a_line(tmp_path, task):
     class Evil:
@@ -167,6 +171,7 @@ def test_pickles_are_refused_in_a_line(tmp_path, task):
     assert not (tmp_path / "it-ran").exists()
 
 
+@pytest.mark.failure_mode("damaged-model")
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b"{}", b"\x80\x04", b'{"a": ' * 3000])
 def test_a_model_with_a_damaged_file(tmp_path, name, content):
@@ -198,6 +203,7 @@ def loud_again() -> Iterator[None]:
     datasets.logging.set_verbosity(level)
 
 
+@pytest.mark.failure_mode("damaged-data")
 def test_a_share_of_the_damaged_files(tmp_path, loud_again):
     assert list(files.run(40, 7, tmp_path)) == []
 
@@ -226,6 +232,7 @@ def test_crashes_tracebacks_and_hangs_are_findings(monkeypatch):
     assert findings["case 2"] == "a message without the name train.conll: something is wrong"
 
 
+@pytest.mark.failure_mode("damaged-dataset")
 def test_offsets_of_a_saved_dataset_that_lead_out_of_the_file(tmp_path):
     datasets.Dataset.from_list([json.loads(ROW)] * 3).save_to_disk(tmp_path / "saved")
     file = next((tmp_path / "saved").glob("*.arrow"))

@@ -83,6 +83,7 @@ def ends(*words):
     return end.value.code
 
 
+@pytest.mark.failure_mode("output-impossible")
 def test_folders_are_asked_first(bad, tmp_path, disk):
     for reason, folder in bad.items():
         with pytest.raises(OutputError, match=f"cannot be written .{reason}"):
@@ -100,6 +101,7 @@ def test_folders_are_asked_first(bad, tmp_path, disk):
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.failure_mode("output-impossible")
 @pytest.mark.parametrize(
     "words",
     [
@@ -121,6 +123,7 @@ def test_commands_ask_before_they_load(words, bad, tmp_path, capsys):
         assert f"cannot be written ({reason}" in said
 
 
+@pytest.mark.failure_mode("output-impossible")
 def test_recipes_ask_before_they_load(bad, model, tmp_path):
     (tmp_path / "broken.conll").write_bytes(b"\xff\xfe\x00")
     data = ("--train_file", tmp_path / "broken.conll", "--use_cpu")
@@ -135,6 +138,7 @@ def test_recipes_ask_before_they_load(bad, model, tmp_path):
         run_here("pos_bert", "--model", model, "--output_dir", tmp_path / "fine", *data)
 
 
+@pytest.mark.failure_mode("output-impossible")
 def test_a_comparison_asks_before_it_starts(bad, tmp_path):
     plan = tmp_path / "plan.yaml"
     recipe = tmp_path / "pos_baseline.py"
@@ -145,6 +149,7 @@ def test_a_comparison_asks_before_it_starts(bad, tmp_path):
             carry_out(read_plan(plan))
 
 
+@pytest.mark.failure_mode("output-device")
 def test_devices_and_standard_output_are_no_files(model, tmp_path, capsys):
     (tmp_path / "null").symlink_to("/dev/null")
     for name in ("/dev/null", tmp_path / "null"):
@@ -162,6 +167,7 @@ def test_devices_and_standard_output_are_no_files(model, tmp_path, capsys):
 
 
 # The tagger's model has 240 KB, its optimizer twice that: what fails first differs.
+@pytest.mark.failure_mode("disk-full-training")
 @pytest.mark.parametrize("room", ["8k", "160k", "600k"])
 def test_a_run_on_a_full_disk(room, disk, model, capsys):
     folder = disk(room)
@@ -172,6 +178,7 @@ def test_a_run_on_a_full_disk(room, disk, model, capsys):
     assert f"MB are free where {folder}" in said
 
 
+@pytest.mark.failure_mode("disk-full-training")
 def test_a_run_on_a_full_disk_goes_on_when_there_is_room(disk, model, capsys):
     folder = disk("20m")
     flags = ("--model", model, "--output_dir", folder / "run", *FEW, "--save_strategy", "steps", "--save_steps", 1)
@@ -190,6 +197,7 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_room(disk, model, capsys):
     assert not list((folder / "run").glob(".*partial"))
 
 
+@pytest.mark.failure_mode("file-size-limit")
 def test_a_run_whose_files_become_too_large(limit, model, tmp_path, capsys):
     limit(100_000)
     with pytest.raises(SystemExit, match="1"), plain_errors():
@@ -198,6 +206,7 @@ def test_a_run_whose_files_become_too_large(limit, model, tmp_path, capsys):
     assert "A file became larger than is allowed; ulimit -f allows 100,000 bytes." in said
 
 
+@pytest.mark.failure_mode("disk-full-cache")
 def test_a_full_cache_is_not_a_broken_file(disk, tmp_path, monkeypatch, capsys):
     cache = disk("64k")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(cache))
@@ -212,6 +221,7 @@ def test_a_full_cache_is_not_a_broken_file(disk, tmp_path, monkeypatch, capsys):
     assert "he disk is full" in said
 
 
+@pytest.mark.failure_mode("disk-full-predict")
 def test_predictions_on_a_full_disk_leave_the_old_file(disk, model, tmp_path, capsys):
     folder = disk("64k")
     (folder / "out.conll").write_text("old")
@@ -223,6 +233,7 @@ def test_predictions_on_a_full_disk_leave_the_old_file(disk, model, tmp_path, ca
     assert [path.name for path in folder.iterdir()] == ["out.conll"]
 
 
+@pytest.mark.failure_mode("disk-full-folder")
 def test_folders_appear_whole_or_not_at_all(disk):
     folder = disk("128k") / "export"
     with whole_folder(folder) as staging:
@@ -264,6 +275,7 @@ def test_whoever_writes_says_that_the_disk_is_full(write, disk, limit):
     assert "ulimit -f allows 1,000 bytes" in refusal(failed.value)
 
 
+@pytest.mark.failure_mode("quota")
 def test_what_the_system_refuses_is_told_and_bugs_are_not():
     error = OSError(errno.EACCES, "Permission denied", "/data/x")
     assert refusal(error) == "/data/x: Permission denied."

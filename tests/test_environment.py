@@ -77,6 +77,7 @@ def test_nothing_of_the_shell_is_left() -> None:
         assert os.environ.get(name) != value, name
 
 
+@pytest.mark.failure_mode("hostile-shell")
 @pytest.mark.slow
 def test_a_share_of_the_tests_passes_whatever_is_set(tmp_path: Path) -> None:
     temporary = tmp_path / "with a space"

@@ -101,6 +101,7 @@ class TestPredictions:
         told = f"The predictions are in {scheme} and were written as IOB1."
         assert found.notes == (() if scheme == "IOB1" else (told,))
 
+    @pytest.mark.failure_mode("other-scheme")
     def test_errors_of_a_model_are_no_other_scheme(self, tmp_path):
         """An `I-` that begins an entity is wrong in IOB2, also where every prediction has it."""
         gold = [["B-PER", "I-PER", "O"], ["B-LOC", "O", "O"]]

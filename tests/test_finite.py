@@ -40,6 +40,7 @@ def check_failed(out, reason):
     assert not list(out.glob("checkpoint-*/.*"))
 
 
+@pytest.mark.failure_mode("not-a-number")
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--logging_strategy", "no", "--eval_strategy", "no", "--save_strategy", "no",
                                         "--load_best_model_at_end", "false")], ids=["logged", "silent"])  # fmt: skip
@@ -56,6 +57,7 @@ def test_a_rate_of_a_thousand_million_fails(model, tmp_path, flags):
     check_failed(tmp_path, "The loss is ")
 
 
+@pytest.mark.failure_mode("not-a-number")
 @pytest.mark.slow
 def test_the_step_the_rate_and_the_sentences_are_named_and_the_last_good_checkpoint_stays(model, tmp_path, monkeypatch):
     original = TaggingTrainer.compute_loss
@@ -82,6 +84,7 @@ def test_the_step_the_rate_and_the_sentences_are_named_and_the_last_good_checkpo
     assert "reason" not in record(tmp_path)
 
 
+@pytest.mark.failure_mode("not-a-number")
 @pytest.mark.slow
 def test_weights_that_are_no_numbers_stop_a_training_whose_loss_is_one(model, tmp_path, monkeypatch):
     original = torch.optim.AdamW.step
@@ -97,6 +100,7 @@ def test_weights_that_are_no_numbers_stop_a_training_whose_loss_is_one(model, tm
     check_failed(tmp_path, "The weights are no numbers")
 
 
+@pytest.mark.failure_mode("not-a-number")
 @pytest.mark.slow
 def test_both_of_two_processes_stop_where_one_has_no_number(model, tmp_path):
     script = tmp_path / "run.py"
@@ -131,6 +135,7 @@ def test_a_gradient_that_overflows_leaves_strict_json(model, tmp_path, monkeypat
     assert log[0][0]["grad_norm"] is None
 
 
+@pytest.mark.failure_mode("memory-training")
 @pytest.mark.slow
 def test_want_of_memory_in_a_training_is_called_that(model, tmp_path, monkeypatch):
     def runs_out(self, *args, **options):
@@ -144,6 +149,7 @@ def test_want_of_memory_in_a_training_is_called_that(model, tmp_path, monkeypatc
     check_failed(tmp_path, "Out of memory while training")
 
 
+@pytest.mark.failure_mode("memory-loading")
 def test_want_of_memory_is_no_broken_file():
     for error in (torch.OutOfMemoryError("CUDA out of memory."), MemoryError(), OSError(12, "Cannot allocate memory")):
         said = r"--model m: out of memory while it was loaded \(.*\)\. Free some memory"

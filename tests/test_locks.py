@@ -87,6 +87,7 @@ def test_the_second_is_told_who_is_there(tmp_path, another):
     assert list(tmp_path.iterdir()) == []  # neither lock nor the folder that was made for it
 
 
+@pytest.mark.failure_mode("stale-lock")
 def test_a_killed_process_leaves_no_lock_though_its_children_live(tmp_path, another):
     """A forked child shares its parent's locks unless it gives them up."""
     holder = another(tmp_path, "children")
@@ -137,6 +138,7 @@ def test_a_record_cannot_free_the_folder(tmp_path):
         assert (tmp_path / LOCK).exists()
 
 
+@pytest.mark.failure_mode("planted-lock")
 def test_what_somebody_has_planted_is_left_alone(tmp_path):
     (tmp_path / "precious").write_text("mine")
     for place in ("link", "pipe", "folder"):
@@ -151,6 +153,7 @@ def test_what_somebody_has_planted_is_left_alone(tmp_path):
     assert (tmp_path / "link" / LOCK).is_symlink()
 
 
+@pytest.mark.failure_mode("command-in-use")
 def test_every_command_that_writes_into_a_folder(tmp_path, another, capsys, monkeypatch):
     """Each is refused before it loads anything, and nothing is changed."""
     monkeypatch.chdir(tmp_path)
@@ -187,6 +190,7 @@ def wait_until(true, seconds=120):
         time.sleep(0.01)
 
 
+@pytest.mark.failure_mode("folder-in-use")
 @pytest.mark.slow
 def test_a_run_holds_its_folder_from_the_first_check_to_the_last_file(model, tmp_path):
     out = tmp_path / "run"
@@ -212,6 +216,7 @@ def test_a_run_holds_its_folder_from_the_first_check_to_the_last_file(model, tmp
     assert not (out / LOCK).exists()
 
 
+@pytest.mark.failure_mode("folder-in-use")
 @pytest.mark.slow
 def test_all_processes_of_a_run_are_refused(model, tmp_path, another):
     holder = another(tmp_path)
@@ -222,6 +227,7 @@ def test_all_processes_of_a_run_are_refused(model, tmp_path, another):
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
+@pytest.mark.failure_mode("seeds-side-by-side")
 @pytest.mark.parametrize(
     ("flags", "folder"),
     [

@@ -63,6 +63,7 @@ def test_of_a_model_that_is_none(name, said):
         assert name.removeprefix("./") in text
 
 
+@pytest.mark.failure_mode("unknown-model")
 def test_of_a_model_that_is_not_there_is_told_what_to_give(said):
     text, _ = said("predict", "./nope", "--text", "x")
     assert text.strip() == ("./nope: there is no such folder. Give the output folder of a run, or a name on the Hub.")

@@ -28,6 +28,7 @@ def config(folder: Path, *lines: str) -> str:
     return str(folder / "run.yaml")
 
 
+@pytest.mark.failure_mode("own-data")
 def test_a_data_flag_replaces_all_data_of_the_file(mine, caplog):
     path = config(mine, "dataset: eriktks/conll2003", "dataset_revision: abc", f"test_file: {mine}/other.conll")
     with caplog.at_level(logging.WARNING):
@@ -86,6 +87,7 @@ def test_comparisons_know_the_rule(mine):
         assert job.arguments["train_file"] == [f"{mine}/other.conll"]
 
 
+@pytest.mark.failure_mode("file-without-split")
 def test_files_without_a_split_are_not_left_out_silently(mine):
     folder = mine / "corpus"
     folder.mkdir()

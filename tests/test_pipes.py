@@ -82,6 +82,7 @@ def texts(count: int = SENTENCES) -> str:
 INPUTS = {"column": columns, "jsonl": rows, "text": texts}
 
 
+@pytest.mark.failure_mode("pipe")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("named", [True, False], ids=["format", "guessed"])
@@ -106,6 +107,7 @@ def test_what_is_read_once_anyway_is_not_copied(tmp_path, tagger, pipe, monkeypa
     assert counts.sentences == 20
 
 
+@pytest.mark.failure_mode("pipe")
 @pytest.mark.parametrize("kind", KINDS)
 def test_evaluate_predictions(tmp_path, pipe, kind):
     content = "".join(f"word{i} O O\nLisbon B-LOC {'B-LOC' if i % 2 else 'O'}\n\n" for i in range(SENTENCES))
@@ -113,6 +115,7 @@ def test_evaluate_predictions(tmp_path, pipe, kind):
     assert (figures["words"], figures["recall"]) == (2 * SENTENCES, 0.5)
 
 
+@pytest.mark.failure_mode("pipe")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("format", ["column", "jsonl"])
 @pytest.mark.parametrize("flag", ["train_file", "name_or_path"])
@@ -135,6 +138,7 @@ def test_cache_knows_a_pipe_by_its_content(tmp_path, pipe):
     assert first.cache_files == again.cache_files != other.cache_files
 
 
+@pytest.mark.failure_mode("pipe")
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_readers(tmp_path, pipe, kind):
     pytest.importorskip("gensim")
@@ -145,6 +149,7 @@ def test_other_readers(tmp_path, pipe, kind):
     assert parse_arguments("ner", ["--config", config]).training.seed == 7
 
 
+@pytest.mark.failure_mode("empty-pipe")
 @pytest.mark.parametrize("kind", KINDS)
 def test_empty_pipes_end_in_a_message(tmp_path, tagger, pipe, kind):
     with pytest.raises(DataError, match="the file is empty") as told:
@@ -170,6 +175,7 @@ def test_copies_go_with_the_reading(tmp_path, pipe, monkeypatch):
     assert not any((tmp_path / "temporary").iterdir())
 
 
+@pytest.mark.failure_mode("pipe-disk-full")
 def test_a_full_disk_is_named(tmp_path, pipe, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     path = pipe("fifo", columns(5))
@@ -183,6 +189,7 @@ def test_a_full_disk_is_named(tmp_path, pipe, monkeypatch):
         spool.file(path)
 
 
+@pytest.mark.failure_mode("input-device")
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/urandom"])
 def test_devices_are_refused_at_once(tmp_path, tagger, device):
     began = time.monotonic()
@@ -210,6 +217,7 @@ def test_predict_refuses_a_device_before_the_model(capsys):
     assert "/dev/zero is a device, not a file" in capsys.readouterr().err
 
 
+@pytest.mark.failure_mode("shared-pipe")
 def test_several_processes_do_not_share_a_pipe(tmp_path, pipe, monkeypatch):
     path = tmp_path / "train.conll"
     os.mkfifo(path)
@@ -223,11 +231,13 @@ def test_several_processes_do_not_share_a_pipe(tmp_path, pipe, monkeypatch):
         compose_yaml(path, flag="--config")
 
 
+@pytest.mark.failure_mode("shared-pipe")
 def test_a_substitution_of_another_process(tmp_path):
     with pytest.raises(DataError, match=r"/dev/fd/987 is not open here: a process substitution does not reach"):
         load_tagging_dataset(train_file="/dev/fd/987", task="ner")
 
 
+@pytest.mark.failure_mode("shared-pipe")
 def test_one_pipe_is_no_two_splits(tmp_path, pipe):
     path = pipe("fifo", columns(5))
     with pytest.raises(DataError, match="is given twice and can be read once"):

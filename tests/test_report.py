@@ -277,6 +277,7 @@ def test_a_report_that_fails_takes_nothing_along(trained, tmp_path):
     assert write_report(out).is_file()
 
 
+@pytest.mark.failure_mode("report-fails")
 @pytest.mark.slow
 def test_a_bug_in_the_report_neither_fails_a_finished_run_nor_skips_its_push(trained, tmp_path, monkeypatch, caplog):
     def breaks(*args, **options):

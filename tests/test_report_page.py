@@ -90,6 +90,7 @@ def test_the_top_names_the_worst_tag_the_commonest_error_and_three_examples() ->
     assert "wrong boundary: gold MISC “Festival of Small Boats”, predicted MISC “Boats”" in top
 
 
+@pytest.mark.failure_mode("merged-entity")
 def test_what_was_split_or_merged_is_neither_missed_nor_where_the_data_has_none() -> None:
     text = text_of(report_page(club_and_person()))
 
@@ -609,6 +610,7 @@ def test_keyboards_and_screen_readers_find_their_way(opened: Any) -> None:
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.failure_mode("wide-matrix")
 def test_tables_show_every_column_on_a_phone(opened: Any) -> None:
     """Each value stands beside its name, within the screen; only the matrix is wider, and says so."""
     for make in (ner_analysis, pos_analysis):
@@ -627,6 +629,7 @@ def test_tables_show_every_column_on_a_phone(opened: Any) -> None:
         assert page.locator("#tags .sideways, #kinds .sideways, #groups .sideways, #suspects .sideways").count() == 0
 
 
+@pytest.mark.failure_mode("wide-matrix")
 def test_every_column_of_the_matrix_can_be_seen_and_reached(opened: Any) -> None:
     wide = opened(pos_analysis(), viewport={"width": 1366, "height": 768}).page
     assert wide.locator(".scroll:has(.matrix)").evaluate("one => one.scrollWidth <= one.clientWidth")

@@ -174,6 +174,7 @@ def test_early_stopping_is_remembered_by_a_resumed_run(model, tmp_path, when):
     assert all(torch.equal(weight, expected[name]) for name, weight in weights(out).items())
 
 
+@pytest.mark.failure_mode("killed")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "batches"),

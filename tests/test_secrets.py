@@ -36,6 +36,7 @@ def recipe(tmp_path):
     return path, lambda: json.loads(told.read_text())
 
 
+@pytest.mark.failure_mode("token-pickled")
 def test_no_file_of_a_run_holds_it(tmp_path):
     folder = tmp_path / "run"
     few = ("--dataset", "sample", "--max_train_samples", 8, "--max_eval_samples", 4, "--num_train_epochs", 1)
@@ -49,6 +50,7 @@ def test_no_file_of_a_run_holds_it(tmp_path):
     assert (kept.hub_token, kept.num_train_epochs) == (None, 1)
 
 
+@pytest.mark.failure_mode("token-in-ps")
 def test_a_comparison_hands_it_on_by_the_environment(recipe, tmp_path, capfd):
     path, told = recipe
     plan = tmp_path / "plan.yaml"
@@ -66,6 +68,7 @@ def test_a_comparison_hands_it_on_by_the_environment(recipe, tmp_path, capfd):
     assert SECRET not in (tmp_path / "out" / "a" / "seed-1.log").read_text() + "".join(capfd.readouterr())
 
 
+@pytest.mark.failure_mode("token-in-ps")
 def test_train_hands_it_on_by_the_environment(recipe, tmp_path, capfd, monkeypatch):
     path, told = recipe
     monkeypatch.setenv("HF_TOKEN", "of the environment")  # put back afterwards

@@ -90,6 +90,7 @@ def check_alike(one: Path, other: Path) -> None:
             torch.testing.assert_close(theirs[name], weight, atol=3e-6, rtol=1e-5, msg=f"{other.name}: {name}")
 
 
+@pytest.mark.failure_mode("uneven-steps")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHARED)
 def test_two_processes_are_one(trained, name):

@@ -90,6 +90,7 @@ def is_gone(process):
         return True
 
 
+@pytest.mark.failure_mode("ctrl-c")
 @pytest.mark.parametrize("number", ALL, ids=lambda number: number.name)
 @pytest.mark.parametrize("group", [False, True], ids=["one", "group"])
 def test_signals_go_to_the_recipe_and_its_code_comes_back(begin, number, group):
@@ -102,6 +103,7 @@ def test_signals_go_to_the_recipe_and_its_code_comes_back(begin, number, group):
     assert is_gone(recipe)
 
 
+@pytest.mark.failure_mode("sighup")
 @pytest.mark.parametrize("number", WHILE_TRAINING, ids=lambda number: number.name)
 def test_training_ends_by_itself(begin, tmp_path, number):
     process, _ = begin("hf-tagging", "train")
@@ -111,6 +113,7 @@ def test_training_ends_by_itself(begin, tmp_path, number):
     assert (tmp_path / "place").read_text() == "saved"
 
 
+@pytest.mark.failure_mode("second-signal")
 def test_a_second_signal_ends_at_once(begin):
     process, _ = begin("python", "stuck")
     process.send_signal(signal.SIGTERM)
@@ -121,6 +124,7 @@ def test_a_second_signal_ends_at_once(begin):
     assert (process.returncode, errors) == (143, f"\nEnded by SIGTERM. {GO_ON}\n")
 
 
+@pytest.mark.failure_mode("launcher-killed")
 @pytest.mark.parametrize("launcher", ["hf-tagging", "accelerate"])
 @pytest.mark.parametrize("how", ["wait", "train"])
 def test_a_recipe_does_not_outlive_its_launcher(begin, tmp_path, launcher, how):
@@ -130,6 +134,7 @@ def test_a_recipe_does_not_outlive_its_launcher(begin, tmp_path, launcher, how):
     assert how == "wait" or (tmp_path / "place").read_text() == "saved"  # as after SIGTERM
 
 
+@pytest.mark.failure_mode("shell-ends")
 def test_what_no_launcher_has_started_goes_on(tmp_path):
     """As with nohup: the process that has started it ends, and it does not."""
     place, script = tmp_path / "place", tmp_path / "pos_mine.py"
@@ -143,6 +148,7 @@ def test_what_no_launcher_has_started_goes_on(tmp_path):
     recipe.kill()
 
 
+@pytest.mark.failure_mode("bad-input-accelerate")
 def test_no_parent_is_ended(tmp_path):
     """Not even one whose command line reads like a launcher's."""
     script = tmp_path / "pos_mine.py"
@@ -153,6 +159,7 @@ def test_no_parent_is_ended(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended with 1\n", "\nbad input\n")
 
 
+@pytest.mark.failure_mode("bad-input-accelerate")
 def test_under_accelerate_the_message_stands_above_its_traceback(tmp_path):
     """Its exit code is 1 in any case; with `hf-tagging train` there is no traceback, and the code is the recipe's."""
     script = tmp_path / "pos_mine.py"
@@ -164,6 +171,7 @@ def test_under_accelerate_the_message_stands_above_its_traceback(tmp_path):
     assert 0 <= done.stderr.index("\nbad input\n") < done.stderr.index("CalledProcessError")
 
 
+@pytest.mark.failure_mode("compare-threads")
 @pytest.mark.parametrize(("users", "threads"), [("1", "1"), (None, "all")])
 def test_a_users_number_of_threads_is_obeyed(users, threads):
     """A launcher sets it to 1 where nobody has: that is for processes that feed a GPU."""
@@ -212,6 +220,7 @@ def ended_in_the_middle(out, command, number, *, only=None):
     return process.returncode, int(last.name.rpartition("-")[2])
 
 
+@pytest.mark.failure_mode("sigterm")
 @pytest.mark.slow
 def test_a_run_that_was_asked_to_end_goes_on_bit_for_bit(model, tmp_path):
     flags = ("--model", model, *SMALL, "--num_train_epochs", 6)
@@ -236,6 +245,7 @@ def test_a_run_that_was_asked_to_end_goes_on_bit_for_bit(model, tmp_path):
         assert {k: v for k, v in ours.items() if k not in times} == {k: v for k, v in theirs.items() if k not in times}
 
 
+@pytest.mark.failure_mode("one-rank-asked")
 @pytest.mark.slow
 def test_all_processes_end_after_the_same_step_though_one_alone_was_asked(model, tmp_path):
     out = tmp_path / "run"
