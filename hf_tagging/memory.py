@@ -1,4 +1,4 @@
-"""Want of memory: told apart from a broken file or model, and what to type about it."""
+"""Out of memory: told apart from a broken file or model, with what to type about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS = ("MemoryError", "OutOfMemoryError", "ArrowMemoryError")
 _WORDS = re.compile(
     r"out of memory|can't allocate memory|not enough memory|Cannot allocate memory|std::bad_alloc", re.I
 )
-LOADING = "Free some memory, or give a smaller model or less data (--max_train_samples)."
+LOADING = "Free some memory, or give a smaller model or less data."
 TRAINING = (
     "Type a smaller --tokens_per_batch or --per_device_train_batch_size, --gradient_accumulation_steps 2 (the same "
     "training, in half as much memory a step), a smaller --max_length, --lora true, or a smaller --model."

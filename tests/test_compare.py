@@ -532,6 +532,7 @@ def test_runs_are_carried_out_and_never_repeated(plan, runs, tmp_path, capsys):
     ]  # fmt: skip
 
 
+@pytest.mark.failure_mode("compare-other-arguments")
 def test_a_run_that_was_asked_something_else_stops_everything(plan, runs, tmp_path):
     made = plan(("hmm", 1, 0, runs["hmm"][0]), ("lstm", 1, 0, runs["lstm"][0]))
     make_run(tmp_path / "out" / "lstm" / "seed-1", seed=1, learning_rate=0.1, output_dir="elsewhere")
@@ -550,7 +551,7 @@ def test_runs_that_cannot_be_compared_stop_the_rest(plan, runs, tmp_path):
     assert not (tmp_path / "out" / "c").exists()
 
 
-@pytest.mark.failure_mode("compare-other-arguments")
+@pytest.mark.failure_mode("compare-other-data")
 def test_what_is_wrong_with_a_comparison_ends_no_other_run(plan, runs, tmp_path, capsys):
     """Runs at work go on to their end; where a run cannot be compared, no further one is started."""
     other = make_run(tmp_path / "other", words=WORDS[:2], gold=GOLD[:2])

@@ -60,7 +60,7 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def another(request):
+def another():
     """Lets another process hold a folder; gives that process."""
     started = []
 

@@ -338,7 +338,11 @@ class TestRecipe:
         [
             (["--input", "nowhere.conll"], 1, "nowhere.conll does not exist"),
             (["--input", "in.conll", "--output", "in.conll"], 1, "in.conll is there already"),
-            (["--input", "in.conll", "--model", "./nowhere"], 1, "\n./nowhere: there is no such folder. Give the output folder of a run"),
+            (
+                ["--input", "in.conll", "--model", "./nowhere"],
+                1,
+                "\n./nowhere: there is no such folder. Give the output folder of a run",
+            ),
             (["--input", "in.conll", "--batch_subwords", "0"], 2, "batch_subwords: 0"),
             (["--input", "in.conll", "--dtype", "float33"], 2, "argument --dtype: invalid choice: 'float33'"),
             (["--input", "in.conll", "--device", "cuda:99"], 2, "device: 'cuda:99'"),

@@ -20,8 +20,8 @@ _START = """a first run, without a hub:
   hf-tagging predict runs/quickstart-pos --text "Jordan will book a table in May."
   hf-tagging COMMAND --help
 
-exit codes: 0; 1 for input that cannot be used; 2 for wrong usage; 130 after Ctrl-C,
-143 after SIGTERM, 129 after SIGHUP
+exit codes: 0; 1 for input that cannot be used, a full disk, NaN or too little memory;
+2 for wrong usage; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP
 tab completion: hf-tagging completion --help"""
 
 
