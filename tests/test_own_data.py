@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hf_tagging.data import load_tagging_dataset
-from hf_tagging.errors import DataError
+from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.evaluation.experiments import read_plan
 from hf_tagging.training import parse_arguments
 from hf_tagging.training.flags import _say_once
@@ -42,6 +42,16 @@ def test_a_data_flag_replaces_all_data_of_the_file(mine, caplog):
         assert place in caplog.text
 
 
+@pytest.mark.parametrize(("key", "flag"), [("test-file", "--train_file"), ("test_file", "--train-file")])
+def test_names_with_a_dash_are_the_same_names(mine, key, flag):
+    path = config(mine, f"{key}: {mine}/other.conll")
+    loading = parse_arguments("ner", ["--config", path, flag, f"{mine}/mine.conll"]).loading()
+    assert (loading["train_file"], loading["test_file"]) == ([f"{mine}/mine.conll"], None)
+    path = config(mine, "test-file: a", "test_file: b")
+    with pytest.raises(ConfigError, match="line 3: test_file: stands there twice"):
+        parse_arguments("ner", ["--config", path])
+
+
 def test_a_data_set_by_flag_replaces_the_files_of_the_file(mine):
     path = config(mine, f"train_file: {mine}/mine.conll", f"validation_file: {mine}/other.conll")
     loading = parse_arguments("ner", ["--config", path, "--dataset=sample"]).loading()
@@ -70,21 +80,48 @@ def test_text_by_flag_replaces_tagging_data(mine):
     assert arguments.data.text_file == [f"{mine}/mine.conll"]
 
 
-def test_comparisons_know_the_rule(mine):
+def comparison(folder: Path, common: str, **runs: str) -> Path:
     recipe = Path(__file__).parent.parent / "recipes/ner_baseline.py"
-    path = mine / "compare.yaml"
-    path.write_text(
-        f"output_dir: {mine}/out\narguments: {{dataset: sample, encoder: lstm}}\nruns:\n"
-        f"  a: {{recipe: {recipe}}}\n  b: {{recipe: {recipe}, train_file: {mine}/mine.conll, "
-        f"test_file: {mine}/mine.conll}}\n"
-    )
+    lines = [f"  {name}: {{recipe: {recipe}{own}}}" for name, own in runs.items()]
+    path = folder / "compare.yaml"
+    common = f"arguments: {{encoder: lstm, {common}}}"
+    path.write_text("\n".join([f"output_dir: {folder}/out", common, "runs:", *lines]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("dash", ["_", "-"])
+def test_comparisons_know_the_rule(mine, dash):
+    own = f", train{dash}file: {mine}/mine.conll, test{dash}file: {mine}/mine.conll"
+    path = comparison(mine, "dataset: sample", a="", b=own)
     jobs = {job.name: job.command for job in read_plan(path).jobs}
     assert "--dataset" in jobs["a"]
     assert "--dataset" not in jobs["b"]
-    flags = ["--train_file", f"{mine}/other.conll", "--test_file", f"{mine}/mine.conll"]
+    flags = [f"--train{dash}file", f"{mine}/other.conll", "--test_file", f"{mine}/mine.conll"]
     for job in read_plan(path, flags=flags).jobs:
         assert "--dataset" not in job.command
         assert job.arguments["train_file"] == [f"{mine}/other.conll"]
+
+
+def test_a_run_of_a_comparison_loses_no_data_silently(mine):
+    files = {name: f"{mine}/{name}.conll" for name in ("mine", "other")}
+    common = f"train_file: {files['mine']}, validation-file: {files['mine']}, test_file: {files['mine']}"
+    for job in read_plan(comparison(mine, common, a=", validation_file: null")).jobs:
+        assert "--validation_file" not in job.command
+        assert (job.arguments["train_file"], job.arguments["test_file"]) == ([files["mine"]], [files["mine"]])
+    message = "runs.a: test_file: all data is what is said there, so train_file, validation_file of `arguments` would"
+    with pytest.raises(ConfigError, match=message):
+        read_plan(comparison(mine, common, a=f", test_file: {files['other']}"))
+    with pytest.raises(ConfigError, match=message):
+        read_plan(comparison(mine, common, a=""), flags=["--test-file", files["other"]])
+    with pytest.raises(ConfigError, match="arguments: train-file: stands there twice, with a dash and without"):
+        read_plan(comparison(mine, f"{common}, train-file: x", a=""))
+
+
+def test_what_a_comparison_sets_is_refused_with_a_dash_too(mine):
+    with pytest.raises(ConfigError) as told:
+        read_plan(comparison(mine, "dataset: sample, output-dir: x", a=""), flags=["--resume-from-checkpoint", "y"])
+    assert "arguments: output_dir is set for every run; give output_dir beside runs" in str(told.value)
+    assert "the command line: resume_from_checkpoint is set for every run" in str(told.value)
 
 
 @pytest.mark.failure_mode("file-without-split")

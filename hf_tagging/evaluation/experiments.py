@@ -23,7 +23,7 @@ from hf_tagging.atomic import json_text
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError
 from hf_tagging.secrets import by_environment
-from hf_tagging.training.flags import did_you_mean, read_flags, replaced_data
+from hf_tagging.training.flags import OF_DATA, did_you_mean, plain_name, read_flags, replaced_data
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.parsing import RunArguments, parse_arguments
 from hf_tagging.training.run import FREE_ARGUMENTS
@@ -195,16 +195,14 @@ class _Reader:
         place = f"runs.{name}"
         if not _NAME.fullmatch(name):
             self.problems.append(f"{place}: names a folder: begin with a letter or digit, go on with those, _ . + -")
-        own = _mapping(place, run, self.problems)
+        own = _arguments(place, run, self.problems)
         recipe, seeds = own.pop("recipe", None), own.pop("seeds", None)
         self._refuse(place, own)
         seeds = self.seeds if seeds is None else _whole_numbers(f"{place}.seeds", seeds, self.problems)
         kind = self._kind(place, recipe)
         if kind is None:
             return []
-        merged = replaced_data(self.common, own) | own
-        merged = replaced_data(merged, self.extra) | self.extra
-        arguments = {k: v for k, v in merged.items() if v is not None}
+        arguments = self._merge(place, own)
         flags = [word for key, value in arguments.items() for word in (f"--{key}", *_words(value))]
         parsed = self._parse(place, kind, flags)
         if parsed is None:
@@ -215,6 +213,21 @@ class _Reader:
             parsed = self._parse(place, kind, flags) or parsed
         self.parsed[name] = parsed
         return [self._job(name, recipe, seed, fold, flags, parsed) for seed in seeds for fold in self._folds]
+
+    def _merge(self, place: str, own: dict[str, Any]) -> dict[str, Any]:
+        """Return what a run is given: the common arguments, its own over them, those of the command line over all."""
+        given = [name for name, value in own.items() if value is not None]  # a null takes away its own name alone
+        merged = replaced_data(self.common, given) | own
+        merged = replaced_data(merged, self.extra) | self.extra
+        arguments = {name: value for name, value in merged.items() if value is not None}
+        files = sorted(arguments.keys() & {"validation_file", "test_file"})
+        lost = sorted(OF_DATA & self.common.keys() - merged.keys())
+        if files and lost and not arguments.keys() & {"train_file", "dataset"}:
+            self.problems.append(
+                f"{place}: {', '.join(files)}: all data is what is said there, so {', '.join(lost)} of `arguments` "
+                "would be left out; give train_file beside it"
+            )
+        return arguments
 
     @property
     def _folds(self) -> list[int | None]:
@@ -267,7 +280,7 @@ def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[st
         given = plain_value(node)
     except ConfigError as error:
         raise ConfigError(f"--config {path}, {error}") from error
-    return given, _mapping("arguments", given.get("arguments"), problems)
+    return given, _arguments("arguments", given.get("arguments"), problems)
 
 
 def _find_twins(node: yaml.Node, path: Path, problems: list[str]) -> None:
@@ -286,6 +299,16 @@ def _mapping(place: str, value: Any, problems: list[str]) -> dict[str, Any]:
         return dict(value or {})
     problems.append(f"{place}: expected lines of `name: value`, got {value!r}")
     return {}
+
+
+def _arguments(place: str, value: Any, problems: list[str]) -> dict[str, Any]:
+    """A mapping of arguments by the names that the rules know: train-file is train_file."""
+    given = _mapping(place, value, problems)
+    named = {plain_name(name): content for name, content in given.items()}
+    if len(named) < len(given):
+        twice = [name for name in given if plain_name(name) != name and plain_name(name) in given]
+        problems.append(f"{place}: {', '.join(twice)}: stands there twice, with a dash and without")
+    return named
 
 
 def _text(given: dict[str, Any], name: str, default: str, problems: list[str]) -> str:

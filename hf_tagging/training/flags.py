@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 # What names data: by a flag, it is all the data that is meant. And what belongs to a name given beside it.
 _DATA = frozenset({"dataset", "train_file", "validation_file", "test_file", "text_file"})
-_OF_DATA = _DATA | {"dataset_config", "dataset_revision"}
+OF_DATA = _DATA | {"dataset_config", "dataset_revision"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Given:
 
     Args:
         where: ``--seed``, or ``run.yaml, line 3: seed``.
-        name: ``--seed``, or ``seed``.
+        name: ``--seed``, or ``seed``; see `plain_name`.
         values: What follows it.
         is_list: Whether YAML wrote them as a list.
     """
@@ -124,7 +124,7 @@ def read_values(parser: HfArgumentParser, argv: Sequence[str] | None) -> tuple[d
             settings += read
             problems += found
     flags = [flag for flag in flags if flag.name != "--config"]
-    names = {flag.name.lstrip("-").replace("-", "_") for flag in flags}
+    names = {flag.name.lstrip("-") for flag in flags}
     kept = replaced_data({setting.name: setting for setting in settings}, names)
     if left_out := [setting.where for setting in settings if setting.name not in kept]:
         _say_once(f"{' '.join(f'--{name}' for name in sorted(names & _DATA))}: all data is what the flags say; left "
@@ -145,7 +145,7 @@ def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, 
         settings: By name.
         given: Names of what wins over them.
     """
-    left_out = _OF_DATA if _DATA & set(given) else frozenset()
+    left_out = OF_DATA if _DATA & set(given) else frozenset()
     return {name: value for name, value in settings.items() if name not in left_out}
 
 
@@ -163,6 +163,12 @@ def refuse(problems: Sequence[str]) -> None:
         raise ConfigError(f"{count} with the arguments:\n  " + "\n  ".join(problems) + "\nAll arguments: --help")
 
 
+def plain_name(name: str) -> str:
+    """Return an argument's name as it is compared: ``--train-file`` is ``--train_file``, as the parser takes both."""
+    words = name.lstrip("-")
+    return name.removesuffix(words) + words.replace("-", "_")
+
+
 def read_flags(argv: list[str]) -> tuple[list[Given], list[str]]:
     """Groups ``--name value ...``; a word in front of the first flag is a mistake."""
     flags: list[Given] = []
@@ -170,7 +176,7 @@ def read_flags(argv: list[str]) -> tuple[list[Given], list[str]]:
     for word in argv:
         if re.match(r"--[A-Za-z]|-h$", word):
             name, equals, value = word.partition("=")
-            flags.append(Given(name, name, [value] if equals else []))
+            flags.append(Given(name, plain_name(name), [value] if equals else []))
         elif flags:
             flags[-1].values.append(word)
         else:
@@ -199,9 +205,10 @@ def _read_yaml(paths: list[str]) -> tuple[list[Given], list[str]]:
         if not isinstance(key, yaml.ScalarNode):
             problems.append(f"{place}: expected `name: value`")
             continue
-        if key.value in seen:
+        name = plain_name(key.value)
+        if name in seen:
             problems.append(f"{place}: {key.value}: stands there twice")
-        seen.add(key.value)
+        seen.add(name)
         try:
             content = plain_value(value)
         except ConfigError as error:
@@ -210,7 +217,7 @@ def _read_yaml(paths: list[str]) -> tuple[list[Given], list[str]]:
         if content is not None:
             items = content if isinstance(content, list) else [content]
             texts = [item if isinstance(item, str) else json.dumps(item) for item in items]
-            settings.append(Given(f"{place}: {key.value}", key.value, texts, isinstance(content, list)))
+            settings.append(Given(f"{place}: {key.value}", name, texts, isinstance(content, list)))
     return settings, problems
 
 
@@ -221,7 +228,7 @@ def _convert(parser: HfArgumentParser, given: Given, values: dict[str, Any]) -> 
     action = actions.get(given.name if by_flag else f"--{given.name}")
     if action is None or action.dest in ("help", "config") or (not by_flag and action.nargs == 0):
         known = sorted(name for name in actions if name.startswith("--") and "-" not in name[2:])
-        near = difflib.get_close_matches(given.name.lstrip("-").replace("-", "_"), [n[2:] for n in known], 1, 0.6)
+        near = difflib.get_close_matches(given.name.lstrip("-"), [n[2:] for n in known], 1, 0.6)
         mark = "--" if by_flag else ""
         return f"{given.where}: there is no such argument" + (f"; did you mean {mark}{near[0]}?" if near else "")
     if action.nargs == 0:  # --no_x
