@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hf_tagging.disk import refusal, why_full
-from hf_tagging.errors import ConfigError, OutputError, TaggingError, printable
+from hf_tagging.errors import ConfigError, ModelError, OutputError, TaggingError, printable
 from hf_tagging.memory import LOADING, out_of_memory
 from hf_tagging.processes import exit_code, follow_parent, heard, stop_listening
 
@@ -32,7 +32,8 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
         interrupted: What to say after Ctrl-C, SIGTERM and SIGHUP, or where a disk was full.
 
     Exit codes: 2 for wrong usage (`ConfigError`), 1 for anything else that the user can mend, 130 for Ctrl-C, 143 for
-    SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all.
+    SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all; of want of memory, a full disk
+    and models, which may end one process alone, each speaks for itself.
     """
     with heard():
         try:
@@ -41,11 +42,13 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
         except ConfigError as error:
             _end(str(error), 2)
         except OutputError as error:
-            _end(str(error), 1)
+            _end(str(error), 1, on_any=bool(why_full(error)))
         except TaggingError as error:
             if (said := out_of_memory(error)) and said not in str(error):  # its cause, of which it makes a broken file
-                _end(f"Out of memory ({said}). {LOADING}", 1)
-            _end(f"{refusal(error)} {interrupted}".rstrip() if why_full(error) else str(error), 1)
+                _end(f"Out of memory ({said}). {LOADING}", 1, on_any=True)
+            if why_full(error):
+                _end(f"{refusal(error)} {interrupted}".rstrip(), 1, on_any=True)
+            _end(str(error), 1, on_any=isinstance(error, ModelError) or bool(said))
         except KeyboardInterrupt as error:
             stop_listening()
             code = exit_code(error)
@@ -53,10 +56,10 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
             _end(f"{how}. {interrupted}".rstrip(), code)
         except Exception as error:
             if said := out_of_memory(error):
-                _end(f"Out of memory ({said}). {LOADING}", 1)
+                _end(f"Out of memory ({said}). {LOADING}", 1, on_any=True)
             if not (told := refusal(error)):
                 raise
-            _end(f"{told} {interrupted}".rstrip(), 1)
+            _end(f"{told} {interrupted}".rstrip(), 1, on_any=True)
 
 
 @contextlib.contextmanager
@@ -149,7 +152,9 @@ def _reader_is_gone() -> bool:
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
-def _end(message: str, code: int) -> None:
-    if int(os.environ.get("LOCAL_RANK", "0")) <= 0:
-        print(f"\n{message}", file=sys.stderr, flush=True)
+def _end(message: str, code: int, *, on_any: bool = False) -> None:
+    """End with a message, said by the first process, or by any that it is about."""
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if rank <= 0 or on_any:
+        print(f"\nprocess {rank}: {message}" if rank > 0 else f"\n{message}", file=sys.stderr, flush=True)
     raise SystemExit(code)

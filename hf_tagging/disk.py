@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hf_tagging.errors import OutputError
+from hf_tagging.errors import OutputError, TaggingError
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -118,6 +118,8 @@ def _number(error: BaseException, places: Iterable[str | Path]) -> int | None:
     """Return which of `_FULL` an error is."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return error.errno
+    if isinstance(error, TaggingError):  # it quotes data; what it was raised from is looked at by itself
+        return None
     text = str(error)
     found = next((n for n, words in _WORDS.items() if re.search(words, text, re.IGNORECASE)), None)
     if found is None and isinstance(error, RuntimeError) and _TORCH.search(text) and "Reader" not in text:

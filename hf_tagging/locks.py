@@ -51,7 +51,7 @@ _guard = threading.RLock()
 
 
 class FolderLock:
-    """The right to write into a folder, for this process alone, until it is released or the process ends.
+    """Keep a folder for this process alone to write into, until it is released or the process ends.
 
     Where the file system or the operating system has no such locks, a warning says so and nothing is held.
 
@@ -94,7 +94,7 @@ def _take(shown: Path, folder: Path, advice: str) -> _Held:
     for _ in range(_TRIES):
         made += _make(folder)
         try:
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | _NOFOLLOW, 0o666)
+            descriptor = _opened(folder / LOCK)
         except FileNotFoundError:  # who had made the folder has just removed it
             continue
         if not _flock(descriptor, shown):
@@ -102,13 +102,22 @@ def _take(shown: Path, folder: Path, advice: str) -> _Held:
             os.close(descriptor)
             raise OutputError(said)
         if _is_there(folder, descriptor):
-            _sign(descriptor)
+            with suppress(OSError):  # a full disk, or another user's file: who holds it is only for messages
+                _sign(descriptor)
             return _Held(descriptor, made)
         os.close(descriptor)
     raise OutputError(f"{shown}: its lock file {LOCK} comes and goes. Type the command again.")
 
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+def _opened(file: Path) -> int:
+    """Open a lock's file, made if needed; one that another user has left, to be read alone, which locks as well."""
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | _NOFOLLOW, 0o666)
+    except PermissionError:
+        return os.open(file, os.O_RDONLY | os.O_NONBLOCK | _NOFOLLOW)
 
 
 def _make(folder: Path) -> list[Path]:

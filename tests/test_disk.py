@@ -20,7 +20,7 @@ from hf_tagging.atomic import place, whole_folder, whole_path
 from hf_tagging.cli import main
 from hf_tagging.console import plain_errors
 from hf_tagging.disk import check_writable, refusal, writing_to
-from hf_tagging.errors import DataError, OutputError
+from hf_tagging.errors import DataError, ModelError, OutputError
 from hf_tagging.evaluation.experiments import read_plan
 from hf_tagging.evaluation.runner import carry_out
 
@@ -299,3 +299,32 @@ def test_files_move_across_disks_and_keep_links(disk, tmp_path):
     assert shutil.disk_usage(other).total == 2**20
     with pytest.raises(OutputError, match="a device"), whole_path("/dev/null"):
         pass
+
+
+def test_words_in_data_are_no_full_disk(capsys):
+    """A message of ours quotes data; what it was raised from counts."""
+    said = 'line 3: "No space left on device" is no JSON object'
+    with pytest.raises(SystemExit, match="1"), plain_errors():
+        raise DataError(said)
+    assert capsys.readouterr().err == f"\n{said}\n"
+    with pytest.raises(SystemExit, match="1"), plain_errors():
+        raise DataError("cannot be read") from OSError(errno.ENOSPC, "No space left on device")
+    assert "The disk is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA error: out of memory"), "process 1: Out of memory (CUDA error: out of memory). "),
+        (OSError(errno.ENOSPC, "No space left on device"), "process 1: The disk is full; "),
+        (ModelError("The loss is nan."), "process 1: The loss is nan."),
+        (OutputError("x: cannot be written."), ""),  # all processes raise it alike, and the first one speaks
+        (DataError("x, line 1: no columns"), ""),
+    ],
+)
+def test_what_ends_one_process_alone_is_said_by_it(error, said, monkeypatch, capsys):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SystemExit, match="1"), plain_errors():
+        raise error
+    told = capsys.readouterr().err.strip()
+    assert told.startswith(said) if said else told == ""

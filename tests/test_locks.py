@@ -2,9 +2,11 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -240,3 +242,32 @@ def test_all_processes_of_a_run_are_refused(model, tmp_path, another):
 def test_seeds_side_by_side_have_folders_of_their_own(flags, folder):
     args = parse_arguments("pos", ["--model", "minilm", "--dataset", "sample", *flags])
     assert args.training.output_dir == folder
+
+
+def test_a_lock_that_cannot_be_signed_is_held_all_the_same(tmp_path, another):
+    """Its file says who holds it; on a full disk it stays empty, and the lock was never released."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        lock = FolderLock(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / LOCK).read_text() == ""
+    lock.release()
+    FolderLock(tmp_path).release()
+    assert another(tmp_path).said == ["held"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave a file of another user")
+def test_what_another_user_has_left_is_no_obstacle():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / LOCK).write_text("{}")
+        (folder / LOCK).chmod(0o644)
+        folder.chmod(0o777)
+        os.seteuid(65534)
+        try:
+            FolderLock(folder).release()
+            assert list(folder.iterdir()) == []
+        finally:
+            os.seteuid(0)

@@ -1,5 +1,6 @@
 """A tagger that is trained further for other tags keeps what it has learned of those that are shared."""
 
+import json
 import logging
 
 import pytest
@@ -125,3 +126,17 @@ def test_a_model_of_bioes_tags_says_in_its_card_what_the_pipeline_makes_of_them(
         told = "with an `aggregation_strategy` it cuts entities at E- and S- tags" in " ".join(card.split())
         assert told is (scheme == "BIOES")
     assert record(tmp_path / "BIOES")["scheme"]["target"] == "BIOES"
+
+
+def test_rows_go_by_ids_in_whatever_order_a_file_lists_them(tmp_path):
+    """Other tools sort the keys of a config as words: 0, 1, 10, 11, 2."""
+    schema = TagSchema(("O", *(f"{mark}-{kind}" for kind in "ABCDEF" for mark in "BI")), "IOB2")
+    old = save(tmp_path / "saved", *load_encoder(str(tiny_bert(tmp_path)), schema))
+    file = tmp_path / "saved" / "config.json"
+    config = json.loads(file.read_text())
+    config["id2label"] = dict(sorted(config["id2label"].items()))
+    file.write_text(json.dumps(config))
+    more = TagSchema((*schema.tags, "B-X", "I-X"), "IOB2")
+    new = loaded("encoder", tmp_path, more)
+    assert list(config["id2label"])[:4] == ["0", "1", "10", "11"]
+    assert torch.equal(new.classifier.weight[: len(schema.tags)], old.classifier.weight)

@@ -143,7 +143,7 @@ def _check_head(name: str, config: Any, schema: TagSchema, head: Head) -> None:
         ModelError: If it is one for other tags, or of another kind.
     """
     if config.id2label != schema.id2label:
-        found = ", ".join(map(str, list(config.id2label.values())[:6]))
+        found = ", ".join(map(str, [tag for _, tag in sorted(config.id2label.items())][:6]))
         raise ModelError(
             f"--model {name}: its tag head is not one for the tags of this dataset in {schema.scheme}: it has "
             f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... Leave out --do_train false, or give the "

@@ -125,7 +125,7 @@ def _dropout(model: PreTrainedModel) -> float:
 
 @dataclass(frozen=True)
 class SavedHead:
-    """What a tagger has learned of its tags.
+    """Hold what a tagger has learned of its tags.
 
     Args:
         tags: In the order of its label ids.
@@ -144,8 +144,9 @@ def is_tagger(config: PreTrainedConfig) -> bool:
 def saved_head(model: PreTrainedModel) -> SavedHead:
     """Return a copy of the tag head of a model that is loaded with its own tags."""
     beside = (named for named in model.named_parameters() if not named[0].startswith(f"{model.base_model_prefix}."))
-    tags: Any = model.config.id2label
-    return SavedHead(list(tags.values()), {name: weight.detach().clone() for name, weight in beside})
+    named: Any = model.config.id2label  # in the order of the file, which may be that of the ids as words: 1, 10, 2
+    tags = [named[label] for label in range(len(named))]
+    return SavedHead(tags, {name: weight.detach().clone() for name, weight in beside})
 
 
 @torch.no_grad()
