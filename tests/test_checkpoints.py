@@ -12,10 +12,21 @@ import pytest
 import torch
 from recipe_runs import record, run_here, weights
 from safetensors.torch import load_file, save_file
-from tiny_models import tiny_bert
+from tiny_models import tiny_bert, tiny_nomic_bert
+from torch import nn
+from transformers import AutoModelForTokenClassification
 
 from hf_tagging.errors import OutputError
-from hf_tagging.training.checkpoints import damage, mark_complete
+from hf_tagging.training import checkpoints
+from hf_tagging.training.checkpoints import (
+    check_checkpoint,
+    damage,
+    loading,
+    mark_complete,
+    newest_checkpoint,
+    rotate,
+    unusable,
+)
 
 FLAGS = ("--dataset", "sample", "--max_train_samples", 60, "--max_eval_samples", 20, "--max_steps", 6, "--seed", 3,
          "--eval_strategy", "steps", "--eval_steps", 2, "--save_strategy", "steps", "--save_steps", 2,
@@ -68,7 +79,10 @@ DAMAGE = {
     "zeroed": (lambda c: zero(c / "optimizer.pt"), r"optimizer\.pt is damaged \(its hash differs\)"),
     "short": (lambda c: (c / "trainer_state.json").write_text("{"), r"trainer_state\.json is damaged \(it has 1 bytes"),
     "missing": (lambda c: (c / "scheduler.pt").unlink(), r"scheduler\.pt is missing"),
-    "unmarked": (lambda c: (c / "complete.json").unlink(), r"was not written to its end"),
+    "unmarked": (
+        lambda c: (c / "complete.json").unlink(),
+        r"has no complete\.json: it was not written to its end, or not by",
+    ),
 }
 
 
@@ -207,7 +221,8 @@ def test_a_resumed_run_may_log_and_keep_otherwise(killed, model):
 @pytest.mark.failure_mode("half-written-files")
 @pytest.mark.slow
 def test_files_can_be_read_as_the_umask_says_and_what_a_kill_left_is_removed(killed, model):
-    left = [killed / ".run.json.a1b2c3.partial", killed / "predictions" / ".validation.conll.77.partial"]
+    names = (".run.json", ".model-00001-of-00002.safetensors", ".modeling_baseline.py", "predictions/.test.conll")
+    left = [killed / f"{name}.0a1b2c3d4e5f.partial" for name in names]
     mine = killed / ".notes.txt.1.partial"
     for path in (*left, mine):
         path.write_text("half")
@@ -244,3 +259,108 @@ def test_a_run_that_was_stopped_early_and_is_taken_up_saves_the_same_config(mode
         (out / name).unlink()
     run_here("ner_bert", *flags, "--resume")
     assert {name: (out / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.failure_mode("killed-after-early-stopping")
+@pytest.mark.slow
+def test_a_run_that_was_moved_ends_as_if_it_had_not_been(model, tmp_path):
+    """Taken up, it was freshly drawn weights; gone on with, its best checkpoint was forgotten and deleted."""
+    out, moved = tmp_path / "old", tmp_path / "new"
+    flags = ("--model", model, *FLAGS, "--load_best_model_at_end", "true")
+    stopping = (*flags, "--max_steps", 40, "--early_stopping_patience", 1, "--early_stopping_threshold", 9)
+    best_is_first = (*flags, "--metric_for_best_model", "loss", "--greater_is_better", "true")
+    for more, removed in ((stopping, ()), (best_is_first, ("checkpoint-6",))):
+        run_here("ner_bert", "--output_dir", out, *more)
+        before = (out / "model.safetensors").read_bytes()
+        (out / "model.safetensors").unlink()
+        for name in removed:
+            shutil.rmtree(out / name)
+        out.rename(moved)
+        run_here("ner_bert", "--output_dir", moved, *more, "--resume", "--save_total_limit", 1)
+        assert (moved / "model.safetensors").read_bytes() == before
+        shutil.rmtree(moved)
+
+
+@pytest.mark.slow
+def test_weights_that_are_saved_under_other_names_are_loaded_from_checkpoints(tmp_path):
+    """Transformers renames those of some encoders: none was resumed, and of the best one most weights stayed behind."""
+    model, out = tiny_nomic_bert(tmp_path), tmp_path / "run"
+    flags = ("--model", model, "--output_dir", out, *FLAGS, "--load_best_model_at_end", "true",
+             "--metric_for_best_model", "loss", "--greater_is_better", "true")  # fmt: skip
+    run_here("ner_bert", *flags)
+    before = weights(out)
+    ours = AutoModelForTokenClassification.from_pretrained(out).state_dict()
+    best = weights(out / "checkpoint-2")
+    assert ours.keys() == best.keys()
+    assert all(torch.equal(weight, best[name]) for name, weight in ours.items())
+    assert before.keys() != best.keys()  # the model itself is saved as its first release was
+    shutil.rmtree(out / "checkpoint-6")
+    (out / "model.safetensors").unlink()
+    run_here("ner_bert", *flags, "--resume")
+    assert record(out)["resumed_from"] == "checkpoint-4"
+    assert all(torch.equal(weight, before[name]) for name, weight in weights(out).items())
+
+
+def _bare(folder, *steps, marked=True):
+    """Checkpoints that hold no more than their state and a file of weights."""
+    for step in steps:
+        checkpoint = folder / f"checkpoint-{step}"
+        checkpoint.mkdir()
+        state = {"global_step": step, "log_history": []}
+        (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+        save_file({"weight": torch.zeros(1, 1)}, checkpoint / "model.safetensors")
+        if marked:
+            mark_complete(checkpoint)
+    return sorted(folder.iterdir())
+
+
+def test_what_was_just_written_is_not_deleted_for_an_older_run_with_more_steps(tmp_path):
+    _bare(tmp_path, 10, 20, 40, 300)
+    rotate(tmp_path / "checkpoint-40", 2, str(tmp_path / "checkpoint-20"))
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-20", "checkpoint-40", "checkpoint-300"}
+    rotate(tmp_path / "checkpoint-40", None, None)
+    rotate(tmp_path / "checkpoint-40", 1, None)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-40", "checkpoint-300"}
+
+
+@pytest.mark.failure_mode("no-checkpoint-left")
+def test_checkpoints_whose_marks_were_lost_are_not_deleted(tmp_path, caplog):
+    first, second = _bare(tmp_path, 2, 4, marked=False)
+    for look in (lambda: newest_checkpoint(tmp_path, nn.Linear(1, 1), with_best=False), lambda: unusable(tmp_path)):
+        with pytest.raises(OutputError, match=r"checkpoint-2, checkpoint-4 hold weights and state, but no complete\.j"):
+            look()
+    (second / "model.safetensors").unlink()  # as a kill leaves them
+    found = newest_checkpoint(tmp_path, nn.Linear(1, 1), with_best=False)
+    assert (found.checkpoint, found.damaged) == (None, [first, second])
+    assert "checkpoint-2: has no complete.json: it was not written to its end, or not by hf-tagging; training starts " \
+        "from the first step" in caplog.messages  # fmt: skip
+    assert unusable(tmp_path, but=second) == [first]
+
+
+@pytest.mark.failure_mode("named-checkpoint-damaged")
+def test_a_checkpoint_that_was_asked_for_by_name_holds_all_that_training_needs(tmp_path):
+    """Without the optimizer's state training went on, from another state, and nothing was said."""
+    (checkpoint,) = _bare(tmp_path, 2)
+    with pytest.raises(OutputError, match="has no optimizer and no learning rate schedule and no random state"):
+        check_checkpoint(checkpoint, nn.Linear(1, 1, bias=False), with_best=False)
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({}, checkpoint / name)
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state | {"best_model_checkpoint": "x/checkpoint-1"}))
+    mark_complete(checkpoint)
+    check_checkpoint(checkpoint, nn.Linear(1, 1, bias=False), with_best=False)
+    with pytest.raises(OutputError, match="refers to the best one, checkpoint-1: has no complete"):
+        check_checkpoint(checkpoint, nn.Linear(1, 1, bias=False), with_best=True)
+
+
+def test_want_of_memory_is_no_fault_of_a_checkpoint():
+    with pytest.raises(RuntimeError, match="allocate"), loading("checkpoint-2"):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+
+def test_the_folder_that_lists_a_checkpoint_is_on_disk_too(tmp_path, monkeypatch):
+    synced = []
+    real = checkpoints.sync
+    monkeypatch.setattr(checkpoints, "sync", lambda path: (synced.append(path), real(path)))
+    _bare(tmp_path, 2)
+    assert tmp_path in synced

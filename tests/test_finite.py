@@ -4,6 +4,7 @@ import json
 import math
 import re
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from hf_tagging.errors import ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.memory import out_of_memory
 from hf_tagging.training import TaggingTrainer
-from hf_tagging.training.checkpoints import damage
+from hf_tagging.training.checkpoints import damage, mark_complete
+from hf_tagging.training.finite import FiniteTraining
 
 FLAGS = ("--dataset", "sample", "--max_train_samples", 40, "--max_eval_samples", 20, "--num_train_epochs", 2,
          "--use_cpu", "--bf16", "false", "--warmup_steps", 0)  # fmt: skip
@@ -161,3 +163,14 @@ def test_want_of_memory_is_no_broken_file():
         torch.empty(2**50)
     assert out_of_memory(raised.value)
     assert out_of_memory(ValueError("broken")) is None
+
+
+@pytest.mark.failure_mode("not-a-number")
+def test_the_last_good_checkpoint_is_a_whole_one(tmp_path):
+    for step in (2, 4):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    mark_complete(tmp_path / "checkpoint-2")
+    args, state = SimpleNamespace(output_dir=tmp_path), SimpleNamespace(global_step=6)
+    with pytest.raises(ModelError, match=r"The last good checkpoint, .*checkpoint-2, is kept"):
+        FiniteTraining(None).on_evaluate(args, state, None, {"eval_loss": math.nan})

@@ -1,5 +1,6 @@
 """A run's folder: what it leaves, what it refuses, what survives a kill."""
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,10 @@ from transformers import pipeline
 
 from hf_tagging import Tagger
 from hf_tagging.errors import OutputError
-from hf_tagging.training.folder import RunFolder, is_complete
+from hf_tagging.processes import Terminated
+from hf_tagging.training import TaggingTrainer
+from hf_tagging.training.checkpoints import is_complete
+from hf_tagging.training.folder import RunFolder
 
 SMALL = ("--dataset", "sample", "--max_train_samples", 80, "--max_eval_samples", 40, "--num_train_epochs", 2,
          "--learning_rate", 1e-2, "--logging_steps", 2, "--use_cpu")  # fmt: skip
@@ -228,6 +232,58 @@ def test_only_complete_checkpoints_count(tmp_path):
     (tmp_path / "checkpoint-20" / "a.bin").unlink()
     assert not is_complete(tmp_path / "checkpoint-20")
     assert RunFolder(tmp_path / "nowhere").last_checkpoint() is None
+
+
+RECORD = {"task": "ner", "status": "running", "arguments": {}, "files": []}
+
+
+@pytest.mark.parametrize("part", [{"hardware": {"processes": "1"}}, {"hardware": 1}, {"versions": []}, {"dataset": []},
+                                  {"dataset": {"splits": 1}}, {"tokens_per_batch": "9"}])  # fmt: skip
+def test_a_record_with_a_part_of_another_kind_is_damaged(tmp_path, part):
+    (tmp_path / "run.json").write_text(json.dumps(RECORD))
+    assert RunFolder(tmp_path).damage() == ""
+    (tmp_path / "run.json").write_text(json.dumps(RECORD | part))
+    assert RunFolder(tmp_path).damage() == "is damaged, or of another version"
+
+
+def test_a_record_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "run.json")
+    with pytest.raises(OutputError, match=r"run\.json: is not a file, so it is not known"):
+        RunFolder(tmp_path).check(resume=True, overwrite=False)
+
+
+@pytest.mark.slow
+def test_a_record_without_versions_and_hardware_is_resumed(model, tmp_path):
+    flags = ("--model", model, "--output_dir", tmp_path, *SMALL, "--max_steps", 2, "--do_predict", "false")
+    run_here("pos_bert", *flags)
+    kept = {name: value for name, value in record(tmp_path).items() if name not in ("versions", "hardware", "dataset")}
+    (tmp_path / "run.json").write_text(json.dumps(kept))
+    run_here("pos_bert", *flags, "--resume")
+    assert record(tmp_path)["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_whatever_ends_a_run_is_noted_and_told_as_it_is(model, tmp_path, monkeypatch):
+    """A full disk left "running" behind, and a signal on a full disk another exit code."""
+    flags = ("--model", model, *SMALL, "--do_predict", "false")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "x"))
+
+    monkeypatch.setattr(TaggingTrainer, "training_step", full)
+    with pytest.raises(OSError, match="No space"):
+        run_here("pos_bert", *flags, "--output_dir", tmp_path / "full")
+    assert record(tmp_path / "full")["status"] == "failed"
+    assert record(tmp_path / "full")["reason"].startswith("The disk is full; ")
+
+    def asked(*_, **__):
+        (tmp_path / "asked" / "run.json").unlink()
+        (tmp_path / "asked" / "run.json").mkdir()
+        raise Terminated(signal.SIGTERM)
+
+    monkeypatch.setattr(TaggingTrainer, "training_step", asked)
+    with pytest.raises(Terminated):
+        run_here("pos_bert", *flags, "--output_dir", tmp_path / "asked")
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ from transformers import (
     BertForTokenClassification,
     ModernBertConfig,
     ModernBertForTokenClassification,
+    NomicBertConfig,
+    NomicBertForTokenClassification,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -61,6 +63,13 @@ def tiny_modernbert(
     sizes = _sizes(tokenizer.get_vocab(), max_length, pad=0)
     config = ModernBertConfig(cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3, **sizes)
     return _save(folder / "modernbert", ModernBertForTokenClassification, config, tokenizer, tags, seed)
+
+
+def tiny_nomic_bert(folder: Path, *, tags: Sequence[str] = TAGS, max_length: int = 64, seed: int = 0) -> Path:
+    """A Nomic BERT, whose weights Transformers saves under other names than it has them in memory."""
+    tokenizer = _byte_level(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), add_prefix_space=True)
+    config = NomicBertConfig(**_sizes(tokenizer.get_vocab(), max_length, pad=0))
+    return _save(folder / "nomic_bert", NomicBertForTokenClassification, config, tokenizer, tags, seed)
 
 
 def _sizes(vocabulary: dict[str, int], positions: int, *, pad: int) -> dict[str, int | float]:

@@ -32,7 +32,7 @@ _LEAST_STEPS = 100  # of an epoch: what a batch gains in speed beyond that, it l
 
 
 def training_loader(trainer: TaggingTrainer, budget: int | None) -> DataLoader:
-    """The loader of training: steps of `budget` subwords, or of a number of windows, shared over the processes.
+    """Return the loader of training: steps of `budget` subwords, or of a number of windows, shared over the processes.
 
     Neither the Trainer nor accelerate has batches of subwords, and both repeat windows where a step is too small for
     all processes (transformers 5.23, accelerate 1.15).
@@ -66,7 +66,7 @@ def training_loader(trainer: TaggingTrainer, budget: int | None) -> DataLoader:
 
 
 def _steps(trainer: TaggingTrainer, lengths: np.ndarray, budget: int | None) -> tuple[Any, Any]:
-    """The steps of an epoch, and what makes tensors of the windows of a share.
+    """Return the steps of an epoch, and what makes tensors of the windows of a share.
 
     Args:
         trainer: The trainer.
@@ -97,7 +97,7 @@ def _rows(longest: int, budget: int) -> dict[str, int]:
 
 
 def shares_of_a_step(args: TrainingArguments) -> int:
-    """Returns into how many batches a step is cut: for every process those that it accumulates."""
+    """Return into how many batches a step is cut: for every process those that it accumulates."""
     return args.world_size * args.gradient_accumulation_steps
 
 

@@ -17,11 +17,10 @@ from accelerate import PartialState
 from torch import distributed
 from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import rotate_checkpoints
 
 from hf_tagging.atomic import write_json
 from hf_tagging.processes import ASKING, Terminated, asked
-from hf_tagging.training.checkpoints import loading, mark_complete
+from hf_tagging.training.checkpoints import loading, mark_complete, read_state, rotate
 
 logger = logging.getLogger("hf_tagging")
 
@@ -132,16 +131,15 @@ class CompleteCheckpoints(TrainerCallback):
         """Runs after the Trainer has written everything, on every process."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
-            folder = str(args.output_dir)
-            checkpoint = Path(folder) / f"checkpoint-{state.global_step}"
+            checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
             written = checkpoint / "trainer_state.json"
             write_json(written, json.loads(written.read_text(encoding="utf-8")))  # the Trainer's own may hold NaN
             mark_complete(checkpoint)
-            rotate_checkpoints(folder, self.keep, best_model_checkpoint=state.best_model_checkpoint)
+            rotate(checkpoint, self.keep, state.best_model_checkpoint)
 
 
 class EndWhenAsked(TrainerCallback):
-    """Saves a checkpoint and ends the training when SIGTERM or SIGHUP has come, on all processes after the same step.
+    """Save a checkpoint and end the training when SIGTERM or SIGHUP has come, on all processes after the same step.
 
     At the end of an epoch only after its evaluation: a run that goes on from the checkpoint has had it. To be added
     after `CompleteCheckpoints`, and to train within `put_off`.
@@ -157,7 +155,7 @@ class EndWhenAsked(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Joins the processes in a group on the CPU: asking there does not wait for what a GPU still computes.
+        """Join the processes in a group on the CPU: asking there does not wait for what a GPU still computes.
 
         Schedulers send signals to all processes, those that feed the training among them: these are to go on.
         """
@@ -168,7 +166,7 @@ class EndWhenAsked(TrainerCallback):
             self._group = distributed.new_group(backend="gloo")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Asks for a checkpoint, if the epoch goes on."""
+        """Ask for a checkpoint, if the epoch goes on."""
         ends = control.should_training_stop or control.should_epoch_stop or float(state.epoch or 0).is_integer()
         if self._agreed() and not ends:
             control.should_save = True
@@ -176,18 +174,18 @@ class EndWhenAsked(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Asks for a checkpoint, whatever `save_strategy` says."""
+        """Ask for a checkpoint, whatever `save_strategy` says."""
         if self._agreed():
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Ends the training."""
+        """End the training."""
         if self._agreed():
             logger.info("checkpoint-%d is saved", state.global_step)
             raise Terminated(self._number)
 
     def _agreed(self) -> int:
-        """The signal that any of the processes has noted, or 0."""
+        """Return the signal that any of the processes has noted, or 0."""
         if self._group is None:
             self._number = asked()
         else:
@@ -206,14 +204,14 @@ def _undeterred(worker: int, *, first: Callable[[int], None] | None) -> None:
 
 
 def stopped_early(checkpoint: Path) -> bool:
-    """Whether early stopping had ended the run that wrote this checkpoint.
+    """Return whether early stopping had ended the run that wrote this checkpoint.
 
     The Trainer restores how long the callback has been patient, but not that its patience had run out: resumed, it
     would train on until the next evaluation.
     """
     with loading(checkpoint):
-        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        stopping = state.get("stateful_callbacks", {}).get("EarlyStoppingCallback")
+        kept: Any = read_state(checkpoint).stateful_callbacks
+        stopping = kept.get("EarlyStoppingCallback")
         if not stopping:
             return False
         waited: int = stopping["attributes"]["early_stopping_patience_counter"]

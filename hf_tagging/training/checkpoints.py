@@ -6,21 +6,23 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import TrainerState
+from transformers import PreTrainedModel, TrainerState
 
 from hf_tagging.atomic import PARTIAL, give_usual_mode, inside, sync, write_json
 from hf_tagging.errors import OutputError, TaggingError
 from hf_tagging.hub import first_line
+from hf_tagging.memory import out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,30 @@ _PICKLES = (".pt", ".pth")  # which PyTorch writes as ZIP archives, with checksu
 def checkpoints_of(folder: Path) -> list[Path]:
     """Return the checkpoints in a run's folder, the oldest first."""
     found = [path for path in folder.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+    return sorted(found, key=_number)
+
+
+def _number(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def rotate(newest: Path, keep: int | None, best: str | None) -> None:
+    """Remove the oldest checkpoints of a run, but never the newest or the best.
+
+    Those of a higher number do not count: an earlier attempt has left them, and what is written now is not old.
+
+    Args:
+        newest: The one that was just written.
+        keep: How many stay; None: all.
+        best: The best one.
+    """
+    if not keep:
+        return
+    there = [path for path in checkpoints_of(newest.parent) if _number(path) <= _number(newest)]
+    protected = {path for path in there if path == newest or (best and path.resolve() == Path(best).resolve())}
+    others = [path for path in there if path not in protected]
+    for checkpoint in others[: max(0, len(others) + len(protected) - keep)]:
+        shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def mark_complete(checkpoint: Path) -> None:
@@ -56,7 +81,7 @@ def mark_complete(checkpoint: Path) -> None:
             give_usual_mode(path)
             sync(path)
             files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-    for folder in {path.parent for path in checkpoint.rglob("*")} | {checkpoint}:
+    for folder in {path.parent for path in checkpoint.rglob("*")} | {checkpoint, checkpoint.parent}:
         sync(folder)
     write_json(checkpoint / MARK, files)
 
@@ -75,7 +100,7 @@ def damage(checkpoint: Path) -> str | None:
     try:
         listed = _listed(checkpoint)
         if listed is None:
-            return "was not written to its end"
+            return f"has no {MARK}: it was not written to its end, or not by hf-tagging"
         for entry in checkpoint.rglob("*"):
             if entry.suffix in _FILES and not entry.is_file():
                 return f"{entry.name} is no file"
@@ -148,10 +173,10 @@ def loading(checkpoint: str | Path | None) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError, TaggingError):
+    except TaggingError:
         raise
     except Exception as error:
-        if checkpoint is None:
+        if checkpoint is None or out_of_memory(error):
             raise
         raise OutputError(
             f"{checkpoint}: training cannot go on from it ({type(error).__name__}: {first_line(error)}). Remove that "
@@ -161,7 +186,7 @@ def loading(checkpoint: str | Path | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Found:
-    """What a run can go on from.
+    """A checkpoint that a run can go on from.
 
     Args:
         checkpoint: The newest one that is whole and fits; None: there is nothing to go on from.
@@ -184,7 +209,7 @@ def newest_checkpoint(folder: Path, model: nn.Module, *, with_best: bool) -> Fou
         OutputError: If there were whole checkpoints once, and there is none that can be used.
     """
     there = checkpoints_of(folder)
-    damaged = [checkpoint for checkpoint in there if not (checkpoint / MARK).exists()]
+    damaged = _unmarked(there)
     refused: list[str] = []
     for checkpoint in reversed(there):
         reason = damage(checkpoint)
@@ -194,7 +219,7 @@ def newest_checkpoint(folder: Path, model: nn.Module, *, with_best: bool) -> Fou
             reason
             or _lacking(checkpoint)
             or misfit(checkpoint, model)
-            or (_lost_best(checkpoint) if with_best else None)
+            or (lost_best(checkpoint) if with_best else None)
         )
         if reason is None:
             for line in refused:
@@ -209,7 +234,44 @@ def newest_checkpoint(folder: Path, model: nn.Module, *, with_best: bool) -> Fou
             f"{folder}: training cannot go on from any of its checkpoints:{lines}\nNothing was changed. Remove these "
             "folders and type --resume to start from the first step, or --overwrite to replace the whole run."
         )
+    for line in refused:
+        logger.warning("%s; training starts from the first step", line)
     return Found(None, damaged)
+
+
+def unusable(folder: Path, *, but: Path | None = None) -> list[Path]:
+    """Return the checkpoints that are not whole, where a run does not go on from the newest one; each is logged.
+
+    Args:
+        folder: Folder of the run.
+        but: One that is not looked at.
+
+    Raises:
+        OutputError: If only their marks seem to be lost.
+    """
+    there = [path for path in checkpoints_of(folder) if but is None or path.resolve() != but.resolve()]
+    _unmarked(there)
+    found = {path: reason for path in there if (reason := damage(path))}
+    for path, reason in found.items():
+        logger.warning("%s: %s; it is removed", path.name, reason)
+    return list(found)
+
+
+def _unmarked(there: list[Path]) -> list[Path]:
+    """Return the checkpoints without a mark, which are to be removed.
+
+    Raises:
+        OutputError: If none has one, though more than one seems to be whole: a kill leaves one such at most.
+    """
+    unmarked = [path for path in there if not (path / MARK).exists()]
+    full = [path for path in unmarked if (path / _STATE).is_file() and any(any(path.glob(w)) for w in _WEIGHTS)]
+    if len(full) > 1 and len(unmarked) == len(there):
+        raise OutputError(
+            f"{there[0].parent}: {', '.join(path.name for path in full)} hold weights and state, but no {MARK}, which "
+            "may have been lost in a copy. Nothing was changed. Copy these files too, remove the folders to start "
+            "from the first step, or type --overwrite to replace the whole run."
+        )
+    return unmarked
 
 
 def _lacking(checkpoint: Path) -> str | None:
@@ -218,27 +280,63 @@ def _lacking(checkpoint: Path) -> str | None:
     return f"has no {' and no '.join(missing)}" if missing else None
 
 
-def _lost_best(checkpoint: Path) -> str | None:
-    """Return what is wrong with the best checkpoint that a newer one refers to, the end of a sentence."""
-    best = TrainerState.load_from_json(str(checkpoint / _STATE)).best_model_checkpoint
-    if not isinstance(best, str) or Path(best).name == checkpoint.name:
+def read_state(checkpoint: Path) -> TrainerState:
+    """Return the Trainer's state in a checkpoint, the path of the best one as it is now.
+
+    The state names the best checkpoint by a path from where the run was started: the folder may have been moved since,
+    or be given by another path. It lies beside the one that refers to it.
+
+    Raises:
+        ValueError: If it cannot be used, with the end of a sentence.
+    """
+    file = checkpoint / _STATE
+    if not file.is_file():
+        raise ValueError(f"{_STATE} is missing")
+    damaged = f"{_STATE} is damaged"
+    try:
+        state = TrainerState.load_from_json(str(file))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(damaged) from error
+    if type(state.global_step) is not int or state.global_step < 1 or not isinstance(state.log_history, list):
+        raise ValueError(damaged)
+    best = state.best_model_checkpoint
+    if not isinstance(best, str | None):
+        raise ValueError(damaged)
+    if best is not None:
+        name = Path(best).name
+        own = name in (checkpoint.name, f"checkpoint-{state.global_step}")  # the folder may have another name now
+        state.best_model_checkpoint = str(checkpoint if own else checkpoint.parent / name)
+    return state
+
+
+def lost_best(checkpoint: Path) -> str | None:
+    """Return what is wrong with the best checkpoint that a newer one refers to, the end of a sentence.
+
+    Args:
+        checkpoint: One whose state can be read.
+    """
+    best = read_state(checkpoint).best_model_checkpoint
+    if best is None or Path(best) == checkpoint:
         return None
-    reason = damage(checkpoint.parent / Path(best).name)
+    reason = damage(Path(best))
     return reason and f"refers to the best one, {Path(best).name}: {reason}"
 
 
-def check_checkpoint(checkpoint: str | Path, model: nn.Module) -> None:
+def check_checkpoint(checkpoint: str | Path, model: nn.Module, *, with_best: bool) -> None:
     """Make sure that training can go on from a checkpoint that was asked for by name.
 
     Args:
         checkpoint: Its folder.
         model: What is to be trained further, not yet wrapped for several processes.
+        with_best: See `newest_checkpoint`.
 
     Raises:
-        OutputError: If it is damaged, or one of another model.
+        OutputError: If it is damaged, lacks the state of training, or is one of another model.
     """
     folder = Path(checkpoint)
-    if reason := damage(folder) or misfit(folder, model):
+    if reason := (
+        damage(folder) or _lacking(folder) or misfit(folder, model) or (lost_best(folder) if with_best else None)
+    ):
         raise OutputError(
             f"--resume_from_checkpoint {checkpoint}: {reason}. Nothing was changed. Give another checkpoint, or leave "
             "it out and type --resume: the newest one that is whole is found by itself."
@@ -252,14 +350,10 @@ def misfit(checkpoint: Path, model: nn.Module) -> str | None:
         checkpoint: A whole one.
         model: Not yet wrapped for several processes. Weights that FSDP or DeepSpeed wrote are not looked at.
     """
-    if not (checkpoint / _STATE).is_file():
-        return f"{_STATE} is missing"
     try:
-        state = TrainerState.load_from_json(str(checkpoint / _STATE))
-        if type(state.global_step) is not int or state.global_step < 1 or not isinstance(state.log_history, list):
-            return f"{_STATE} is damaged"
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        return f"{_STATE} is damaged"
+        read_state(checkpoint)
+    except ValueError as error:
+        return str(error)
     try:
         return _other_tags(checkpoint, model) or next(_other_weights(checkpoint, model), None)
     except (OSError, ValueError, SafetensorError, AttributeError) as error:
@@ -305,3 +399,23 @@ def _saved_weights(model: nn.Module) -> dict[str, Tensor]:
 
     saved: dict[str, Tensor] = get_peft_model_state_dict(model)
     return saved
+
+
+@contextmanager
+def as_trained(model: Any) -> Iterator[None]:
+    """Let a model be saved under the names that its weights have in memory.
+
+    Of some architectures Transformers saves weights under the names of their first release, and its Trainer, which
+    knows memory's names alone, would leave the model's weights as they are where it loads them (transformers 5.23).
+
+    Args:
+        model: Not wrapped for several processes. Other than Transformers' own are saved as they are in any case.
+    """
+    if not isinstance(model, PreTrainedModel):
+        yield
+        return
+    model.save_pretrained = partial(model.save_pretrained, save_original_format=False)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del model.save_pretrained

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_tagging.errors import ModelError
-from hf_tagging.training.checkpoints import checkpoints_of
+from hf_tagging.training.folder import RunFolder
 
 _BATCHES = 1000  # that are remembered between two looks
 _SENTENCES, _LENGTH = 3, 60  # of a batch that are named, and their characters
@@ -124,8 +123,8 @@ class FiniteTraining(TrainerCallback):
 
 def _end(args: TrainingArguments) -> str:
     """Return what is kept, and what to type."""
-    kept = checkpoints_of(Path(str(args.output_dir)))
-    what = f"The last good checkpoint, {kept[-1]}, is kept" if kept else "There was no checkpoint yet"
+    kept = RunFolder(str(args.output_dir)).last_checkpoint()
+    what = f"The last good checkpoint, {kept}, is kept" if kept else "There was no checkpoint yet"
     return (
         f"Training has stopped: {what}, no model was written. Type a lower --learning_rate with --overwrite, or look "
         "at these sentences."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ _WRITTEN = (
     "vocab.json", "merges.txt", "added_tokens.json", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
     "predictions/validation.conll", "predictions/test.conll", "predictions/seen.json", "report.html",
 )  # fmt: skip
-# What a file of the run is called while it is being written begins with one of these.
-_STEMS = {Path(name).name.split(".")[0].rstrip("*") for name in (RECORD, *_WRITTEN)}
+# What `atomic.whole_path` calls a file while it is being written.
+_HALF_WRITTEN = re.compile(rf"\..+\.[0-9a-f]{{12}}{re.escape(PARTIAL)}")
 
 
 class RunFolder:
@@ -47,6 +48,8 @@ class RunFolder:
         file = self.path / RECORD
         if not file.exists():
             return None, ""
+        if not file.is_file():  # a pipe would be waited for
+            return None, "is not a file"
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -59,7 +62,7 @@ class RunFolder:
         return record, ""
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
-        """Makes sure that a run may write here.
+        """Make sure that a run may write here.
 
         Raises:
             OutputError: If there is a run and neither flag is set, or files that are not a run's would be lost, or the
@@ -91,7 +94,7 @@ class RunFolder:
         return sorted(set(found) - own)
 
     def remove_run(self) -> None:
-        """Removes what the run here has written, and nothing that a person may have put beside it."""
+        """Remove what the run here has written, and nothing that a person may have put beside it."""
         record = self.record()
         if record is None:
             return
@@ -108,19 +111,19 @@ class RunFolder:
     def remove_left_behind(self) -> None:
         """Remove the files that a killed run was writing: nobody else may be writing here."""
         for file in (*self.path.glob(f".*{PARTIAL}"), *self.path.glob(f"predictions/.*{PARTIAL}")):
-            if file.name[1:].split(".")[0] in _STEMS:
-                file.unlink(missing_ok=True)
+            if _HALF_WRITTEN.fullmatch(file.name):
+                remove(file)
 
     def checkpoints(self) -> list[Path]:
-        """The checkpoints, the oldest first."""
+        """Return the checkpoints, the oldest first."""
         return checkpoints_of(self.path)
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was written to its end and is unchanged, or None."""
+        """Return the newest checkpoint that was written to its end and is unchanged, or None."""
         return next((path for path in reversed(self.checkpoints()) if is_complete(path)), None)
 
     def write(self, name: str, content: Any) -> None:
-        """Writes a JSON file, whole."""
+        """Write a JSON file, whole."""
         write_json(self.path / name, content)
 
     def take(self, files: Iterable[Path]) -> None:
@@ -133,4 +136,13 @@ def _is_record(content: Any) -> bool:
     if not isinstance(content, dict) or not {"task", "status", "arguments", "files"} <= content.keys():
         return False
     files = content["files"]
-    return isinstance(content["arguments"], dict) and isinstance(files, list) and all(isinstance(f, str) for f in files)
+    if not (isinstance(files, list) and all(isinstance(name, str) for name in files)):
+        return False
+    hardware, dataset = content.get("hardware", {}), content.get("dataset", {})
+    parts = (content["arguments"], content.get("versions", {}), hardware, dataset)
+    return (
+        all(isinstance(part, dict) for part in parts)
+        and isinstance(dataset.get("splits", {}), dict)
+        and type(hardware.get("processes", 1)) is int
+        and type(content.get("tokens_per_batch")) in (int, type(None))
+    )

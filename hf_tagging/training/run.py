@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,9 @@ from hf_tagging.console import log_to_terminal
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
+from hf_tagging.disk import refusal
 from hf_tagging.errors import ConfigError, DataError, OutputError, TaggingError, printable
+from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
 from hf_tagging.memory import EVALUATING, TRAINING, enough_memory
 from hf_tagging.models.baseline import parts_of
@@ -38,7 +40,7 @@ from hf_tagging.models.hmm import HmmConfig
 from hf_tagging.processes import put_off
 from hf_tagging.secrets import masked
 from hf_tagging.training.callbacks import EndWhenAsked, stopped_early
-from hf_tagging.training.checkpoints import Found, check_checkpoint, newest_checkpoint
+from hf_tagging.training.checkpoints import Found, check_checkpoint, newest_checkpoint, unusable
 from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.environment import (
     describe_split,
@@ -145,7 +147,7 @@ class TaggingRun:
             return
         self._before = before
         now = json.loads(json_text(self.record["arguments"], default=str))
-        old = before["arguments"] | {"processes": before["hardware"]["processes"]}
+        old = before["arguments"] | {k: v for k, v in before.get("hardware", {}).items() if k == "processes"}
         now["processes"] = self.record["hardware"]["processes"]
         changed = [name for name in now if name not in FREE_ARGUMENTS and name in old and old[name] != now[name]]
         if changed:
@@ -155,7 +157,7 @@ class TaggingRun:
                 + "\n  ".join(lines)
                 + "\nGive the old values, or type --overwrite to start again."
             )
-        versions_then = {k: v for k, v in before["versions"].items() if self.record["versions"].get(k) != v}
+        versions_then = {k: v for k, v in before.get("versions", {}).items() if self.record["versions"].get(k) != v}
         if versions_then:
             logger.warning("The run was started with other versions (%s): its weights may differ", versions_then)
 
@@ -284,13 +286,15 @@ class TaggingRun:
         except KeyboardInterrupt:
             self._note_end({"status": "interrupted"})
             raise
-        except TaggingError as error:
-            self._note_end({"status": "failed", "reason": str(error)})
+        except Exception as error:
+            reason = str(error) if isinstance(error, TaggingError) else refusal(error) or first_line(error)
+            self._note_end({"status": "failed", "reason": reason})
             raise
 
     def _note_end(self, end: dict[str, str]) -> None:
         if self.state.is_main_process:
-            self.folder.write(RECORD, self.record | end)
+            with suppress(OSError, OutputError):  # of a full disk; what ends the run is to be told, and not this
+                self.folder.write(RECORD, self.record | end)
 
     def _train_and_save(self, trainer: TaggingTrainer, found: Found) -> None:
         if self.arguments.training.do_train:
@@ -347,15 +351,16 @@ class TaggingRun:
             OutputError: If there are checkpoints, and none of them is whole and fits.
         """
         training = self.arguments.training
+        with_best = bool(training.load_best_model_at_end)
         if training.resume_from_checkpoint:
-            check_checkpoint(training.resume_from_checkpoint, model)
-            return Found(Path(training.resume_from_checkpoint), [])
+            named = Path(training.resume_from_checkpoint)
+            check_checkpoint(named, model, with_best=with_best)
+            return Found(named, unusable(self.folder.path, but=named) if training.resume else [])
         if not training.resume:
             return Found(None, [])
         if training.save_only_model:
             logger.warning("save_only_model: the checkpoints hold no optimizer; the run starts again")
-            return Found(None, [])
-        with_best = bool(training.load_best_model_at_end)
+            return Found(None, unusable(self.folder.path))
         found = newest_checkpoint(self.folder.path, model, with_best=with_best)
         if found.checkpoint:
             logger.info("Going on from %s", found.checkpoint)

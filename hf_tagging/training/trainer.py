@@ -22,7 +22,6 @@ from transformers import (
     IntervalStrategy,
     PreTrainedTokenizerBase,
     Trainer,
-    TrainerState,
 )
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput, align_special_tokens
@@ -30,14 +29,14 @@ from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOu
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.errors import ConfigError, ModelError
+from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
 from hf_tagging.models.precision import check_mixed_precision, exact
 from hf_tagging.training.arguments import TaggingArguments
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import find_budget, training_loader
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
-from hf_tagging.training.checkpoints import loading
+from hf_tagging.training.checkpoints import as_trained, loading, lost_best, read_state
 from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.rates import parameter_groups, unwrapped
@@ -161,7 +160,7 @@ class TaggingTrainer(Trainer):
         self._choose_callbacks(args, keep)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **options: Any) -> torch.Tensor:
-        """Trains on a batch, see `Trainer.training_step`, and remembers it for the case that its loss is no number."""
+        """Train on a batch, see `Trainer.training_step`, and remembers it for the case that its loss is no number."""
         loss = super().training_step(model, inputs, *args, **options)
         self._finite.note(self.state.global_step + 1, self._get_learning_rate(), loss, inputs["input_ids"])
         return loss
@@ -257,7 +256,7 @@ class TaggingTrainer(Trainer):
     def predict(
         self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
-        """Tags and scores an `AlignedSplit`; see `Trainer.predict`. Predictions are of windows, the longest first.
+        """Tag and score an `AlignedSplit`; see `Trainer.predict`. Predictions are of windows, the longest first.
 
         `predict_words` gives tags of words, in the order of the split.
 
@@ -289,7 +288,8 @@ class TaggingTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self._finite.look(self.args, self.state, model)
-        super()._save_checkpoint(model, trial)
+        with as_trained(self.accelerator.unwrap_model(self.model, keep_torch_compile=False)):
+            super()._save_checkpoint(model, trial)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
@@ -318,7 +318,11 @@ class TaggingTrainer(Trainer):
     def _init_training_state(self, *args: Any) -> tuple[int, int]:
         checkpoint: str | None = args[3]
         with loading(checkpoint):
-            return super()._init_training_state(*args)
+            done = super()._init_training_state(*args)
+            if checkpoint is not None:  # the Trainer forgets the best one where the folder was moved
+                best = read_state(Path(checkpoint)).best_model_checkpoint
+                self.state.best_model_checkpoint = best if best and Path(best).is_dir() else None
+            return done
 
     def _finalize_training(self, *args: Any, **options: Any) -> TrainOutput:
         if self._average is not None:
@@ -330,12 +334,17 @@ class TaggingTrainer(Trainer):
 
         Args:
             checkpoint: Folder of the last checkpoint.
+
+        Raises:
+            OutputError: If it, or the best one where that is to be loaded, cannot be used.
         """
         assert self.model is not None
         align_special_tokens(self.model, self.processing_class)  # as `train` does, so that the saved config is the same
         with loading(checkpoint):
-            self.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
+            self.state = read_state(Path(checkpoint))
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
+            if lost := lost_best(Path(checkpoint)):  # the Trainer would go on with the weights that it has
+                raise OutputError(f"{checkpoint}: {lost}. Nothing was changed.")
             self._load_best_model()
         else:
             self._load_from_checkpoint(checkpoint)
