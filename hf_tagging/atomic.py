@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import math
@@ -39,11 +38,14 @@ def whole_path(path: str | Path) -> Iterator[Path]:
     """
     target = destination(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}{PARTIAL}")
-    _create(partial, like=target)
+    partial = target.with_name(f"{_beside(target)}{PARTIAL}")
+    mode = _mode(target)
+    _create(partial, mode)
     try:
         yield partial
         sync(partial)
+        if mode is not None:
+            os.chmod(partial, mode)
         os.replace(partial, target)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -108,7 +110,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    name = f".{target.name[:200]}.{secrets.token_hex(6)}"
+    name = _beside(target)
     staging, old = target.with_name(f"{name}{PARTIAL}"), target.with_name(f"{name}.old")
     staging.mkdir()
     try:
@@ -205,18 +207,27 @@ def inside(folder: str | Path, name: str) -> Path | None:
     if not parts or "\0" in name or ".." in {*parts, *windows.parts} or parts[0] == "/" or windows.anchor:
         return None
     root, path = Path(folder), Path(folder, *parts)
-    return path if path.parent.resolve().is_relative_to(root.resolve()) else None
+    end = Path(os.path.realpath(path.parent))
+    if not end.is_relative_to(os.path.realpath(root)) or any(map(os.path.islink, (end, *end.parents))):
+        return None  # a link is left where links lead in a circle
+    return path
 
 
 def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of files, is on disk.
 
     Raises:
-        OSError: If the disk is full or failing. A file system that has no such call is not waited for.
+        OSError: If the disk is full or failing. A file system that has no such call is not waited for, nor is a folder
+            that may be written and not listed.
     """
     if path.is_dir() and os.name == "nt":  # which opens no folders
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if path.is_dir():
+            return
+        raise
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -241,11 +252,25 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 )
 
 
-def _create(path: Path, *, like: Path) -> None:
-    """Create an empty file that was not there, with the permissions of another one if that exists."""
+def _beside(target: Path) -> str:
+    """Return a new name, without its end, for what is to replace a file or folder."""
+    begin = os.fsencode(target.name)[:200].decode("utf-8", "ignore")  # a limit of bytes, which may cut a character
+    return f".{begin}.{secrets.token_hex(6)}"
+
+
+def _mode(path: Path) -> int | None:
+    """Return the permissions of a file; None where there is none."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _create(path: Path, mode: int | None) -> None:
+    """Create an empty file that was not there, which its owner can fill whatever the permissions are to be."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    with contextlib.suppress(FileNotFoundError):
-        os.chmod(path, stat.S_IMODE(like.stat().st_mode))
+    if mode is not None:
+        os.chmod(path, mode | 0o600)
 
 
 def _finite(content: Any) -> Any:

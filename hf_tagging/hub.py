@@ -110,7 +110,7 @@ def model_errors(name: str, *, advice: str = WITHOUT_HUB) -> Iterator[None]:
         ) from error
     except Exception as error:  # of a damaged file any: the tokenizers' is a plain Exception
         if said := out_of_memory(error):
-            raise ModelError(f"--model {name}: out of memory while it was loaded ({said}). {LOADING}") from error
+            raise ModelError(f"{name}: out of memory while it was loaded ({said}). {LOADING}") from error
         if "trust_remote_code" in str(error):
             advice = "It comes with code of its own: read that, and give --trust_remote_code to run it."
         elif Path(name).expanduser().is_dir():

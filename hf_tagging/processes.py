@@ -1,4 +1,4 @@
-"""What has started this process, and what asks it to end.
+"""The process that has started this one, and the signals that ask this one to end.
 
 A program that is asked to end by SIGINT (Ctrl-C), SIGTERM or SIGHUP gets a `Terminated` in its main thread, so that it
 can say how to go on. While it trains, SIGTERM and SIGHUP, which schedulers send, are noted instead: the training saves
@@ -33,13 +33,15 @@ PATIENCE = 60.0  # seconds that a process without its launcher gets to end by it
 # A terminal, a scheduler and a launcher may each hand on one and the same signal.
 _ECHO = 1.0  # seconds
 _MARKS = ("LOCAL_RANK", "ACCELERATE_MIXED_PRECISION")  # what torchrun and accelerate set for the processes they start
+# Of two that they set together a shell may have exported one, which a launcher is not told by.
+_PAIRS = (("LOCAL_RANK", "TORCHELASTIC_RUN_ID"), ("ACCELERATE_MIXED_PRECISION", "ACCELERATE_DYNAMO_BACKEND"))
 _STARTED = os.getpid(), os.getppid()
 
 logger = logging.getLogger("hf_tagging")
 
 
 class Terminated(KeyboardInterrupt):
-    """The program was asked to end.
+    """Raised where the program is asked to end.
 
     Attributes:
         number: The signal's.
@@ -167,7 +169,7 @@ def follow_parent() -> None:
     """
     named, parent = os.environ.pop(PARENT, ""), os.getppid()
     watched = {parent, int(named)} if named.isdecimal() else {parent}
-    if not named and not any(map(set_by_launcher, _MARKS)):
+    if not named and not any(all(map(set_by_launcher, pair)) for pair in _PAIRS):
         return
     is_left = os.getpid() == _STARTED[0] and parent != _STARTED[1]  # since this module was imported
     if is_left or not all(map(psutil.pid_exists, watched)):

@@ -34,7 +34,8 @@ def by_environment(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
     Returns:
         The flags, an empty ``--hub_token=`` in the place of one with a value: it wins over a token in a YAML file, and
-        means the token of the environment. And the variables to start the process with.
+        means the token of the environment. One whose value was forgotten stays as it is, for the recipe to refuse. And
+        the variables to start the process with.
     """
     words: list[str] = []
     token, follows = "", False
@@ -42,9 +43,10 @@ def by_environment(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         name, equals, value = word.partition("=")
         if name.startswith("--") and name.replace("-", "_") == "__hub_token":
             token, follows = value, not equals
-            words.append("--hub_token=")
+            words.append("--hub_token=" if equals else word)
         elif follows and not word.startswith("--"):
             token, follows = word, False
+            words[-1] = "--hub_token="
         else:
             words.append(word)
             follows = False

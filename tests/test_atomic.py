@@ -5,13 +5,14 @@ import math
 import os
 import re
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 from recipe_runs import ROOT
 
 import hf_tagging
-from hf_tagging.atomic import inside, json_text, whole_file, whole_path, write_json
+from hf_tagging.atomic import inside, json_text, whole_file, whole_folder, whole_path, write_json
 from hf_tagging.errors import OutputError
 
 
@@ -99,6 +100,51 @@ def test_permissions_follow_the_umask_or_the_file_that_was_there(tmp_path):
     assert stat.S_IMODE((tmp_path / "own.txt").stat().st_mode) == 0o640
 
 
+@pytest.fixture
+def mine():
+    """A folder of somebody who is not root, whom permissions do not bind; as that person."""
+    with tempfile.TemporaryDirectory() as name:
+        root = os.geteuid() == 0
+        os.chown(name, 65534 if root else -1, -1)
+        os.seteuid(65534 if root else os.geteuid())
+        try:
+            yield Path(name)
+        finally:
+            Path(name).chmod(0o700)
+            os.seteuid(0 if root else os.geteuid())
+
+
+@pytest.mark.parametrize(("mode", "meanwhile"), [(0o444, 0o644), (0o600, 0o600), (0o000, 0o600)])
+def test_a_file_that_may_not_be_written_is_replaced(mine, mode, meanwhile):
+    """As `mv` does: the folder may be written. What nobody else may read is not open to all while it is written."""
+    (mine / "a.txt").write_text("old")
+    (mine / "a.txt").chmod(mode)
+    with whole_path(mine / "a.txt") as partial:
+        assert stat.S_IMODE(partial.stat().st_mode) == meanwhile
+        partial.write_text("new")
+    assert stat.S_IMODE((mine / "a.txt").stat().st_mode) == mode
+    (mine / "a.txt").chmod(0o600)
+    assert (mine / "a.txt").read_text() == "new"
+
+
+def test_a_folder_that_may_be_written_and_not_listed(mine):
+    mine.chmod(0o300)
+    write_json(mine / "a.json", {})
+    assert (mine / "a.json").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("name", ["д" * 127, "a" + "д" * 127, "n" * 255, "a\udcff" * 127])
+def test_names_are_as_long_as_the_system_allows(tmp_path, name):
+    """Its limit counts bytes, not characters."""
+    write_json(tmp_path / name, {})
+    assert os.listdir(tmp_path) == [name]
+    (tmp_path / name).unlink()
+    for content in ("old", "new"):
+        with whole_folder(tmp_path / name) as staging:
+            (staging / "a").write_text(content)
+    assert os.listdir(tmp_path) == [name]
+
+
 def test_json_is_strict():
     text = json_text({"loss": float("nan"), "rates": (float("inf"), 0.5), "é": [None, True, "NaN"]}, indent=None)
     assert text == '{"loss": null, "rates": [null, 0.5], "é": [null, true, "NaN"]}'
@@ -119,12 +165,13 @@ def test_names_inside(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../x", "a/../../x", "/etc/passwd", "out/x", "C:\\x", "..\\x", "\\x", "a\0b"]
+    "name", ["", ".", "..", "../x", "a/../../x", "/etc/passwd", "out/x", "C:\\x", "..\\x", "\\x", "a\0b", "loop/x"]
 )
 def test_names_outside(tmp_path, name):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "out").symlink_to(tmp_path)
+    (folder / "loop").symlink_to(folder / "loop")
     assert inside(folder, name) is None
 
 

@@ -1,5 +1,6 @@
 """Damaged and hostile input ends in one message that names the file; content, not time, tells a changed file."""
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from fuzz import files, yamls
@@ -17,7 +20,7 @@ from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
 from hf_tagging.data import load_tagging_dataset
-from hf_tagging.data.plain_text import load_text
+from hf_tagging.data.plain_text import load_text, read_table
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.evaluation.experiments import read_plan
@@ -240,4 +243,30 @@ def test_offsets_of_a_saved_dataset_that_lead_out_of_the_file(tmp_path):
     assert offsets in file.read_bytes()
     file.write_bytes(file.read_bytes().replace(offsets, struct.pack("<4i", 0, 1, 2, 1 << 30)))
     with pytest.raises(DataError, match=r"saved: a damaged dataset of save_to_disk: .*larger than values array"):
+        load(tmp_path / "saved", tmp_path / "cache")
+
+
+@pytest.mark.failure_mode("damaged-data")
+def test_parquet_whose_text_is_no_utf8(tmp_path):
+    """Words for vectors and language models are read of it, too."""
+    array = pa.StringArray.from_buffers(2, pa.py_buffer(struct.pack("<3i", 0, 1, 2)), pa.py_buffer(b"a\xff"))
+    pq.write_table(pa.table({"text": array}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"train.parquet: cannot be read as Parquet: .*UTF8"):
+        read_table([tmp_path / "train.parquet"])
+
+
+def test_a_saved_dataset_on_a_machine_without_room(tmp_path, monkeypatch):
+    datasets.Dataset.from_list([json.loads(ROW)]).save_to_disk(tmp_path / "saved")
+
+    def fails(error):
+        def _fail(*args):
+            raise error
+
+        monkeypatch.setattr(datasets, "load_from_disk", _fail)
+
+    fails(pa.ArrowMemoryError("malloc of size 64 failed"))
+    with pytest.raises(DataError, match=r"saved: reading it as a dataset takes more memory than there is \(malloc"):
+        load(tmp_path / "saved", tmp_path / "cache")
+    fails(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(OSError, match="No space left"):
         load(tmp_path / "saved", tmp_path / "cache")

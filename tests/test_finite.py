@@ -154,7 +154,7 @@ def test_want_of_memory_in_a_training_is_called_that(model, tmp_path, monkeypatc
 @pytest.mark.failure_mode("memory-loading")
 def test_want_of_memory_is_no_broken_file():
     for error in (torch.OutOfMemoryError("CUDA out of memory."), MemoryError(), OSError(12, "Cannot allocate memory")):
-        said = r"--model m: out of memory while it was loaded \(.*\)\. Free some memory"
+        said = r"^m: out of memory while it was loaded \(.*\)\. Free some memory"
         with pytest.raises(ModelError, match=said), model_errors("m"):
             raise error
     with pytest.raises(ModelError, match=r"cannot be loaded \(size mismatch\)"), model_errors("m"):

@@ -160,3 +160,41 @@ def test_what_looks_like_data_is_refused_and_other_files_are_told(mine, caplog, 
     with caplog.at_level(logging.WARNING):
         assert list(load_tagging_dataset(folder, task="ner", cache_dir=mine / "cache")) == ["train"]
     assert f"{name}: not read, since its name speaks of no split" in caplog.text
+
+
+@pytest.mark.failure_mode("file-without-split")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("extra", "a B-PER\nb O\nc O\n"),
+        ("more.dat", "a B-PER\nb O\nc O\n"),
+        ("more", '{"tokens": ["a"], "tags": ["O"]}\n'),
+        ("rows.jsonl", '\n\n{"tokens": ["a"], "tags": ["O"]}\n'),
+        ("rows.jsonl", '\ufeff{"tokens": ["a"], "tags": ["O"]}\n'),
+        ("rows.jsonl", '\n{"tokens": ["' + "a" * 5000 + '"], "tags": ["O"]}\n'),
+        ("column.txt", "\ufeff# a remark\na B-PER\nb O\nc O\n"),
+    ],
+)
+def test_whatever_it_is_called_and_however_it_begins(tmp_path, name, content):
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.conll").write_text("a B-PER\n\n")
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"/{name}: no split in the name"):
+        load_tagging_dataset(tmp_path, task="ner")
+
+
+def test_other_files_are_told_of(tmp_path, caplog):
+    (tmp_path / "train.conll").write_text("a B-PER\n\n")
+    (tmp_path / "stats.xml").write_text("<a>\n")
+    load_tagging_dataset(tmp_path, task="ner", cache_dir=tmp_path / "cache")
+    assert "stats.xml: not read, since its name speaks of no split" in caplog.text
+
+
+def test_what_is_said_of_a_file_colours_no_terminal(mine, caplog):
+    """Also where nobody has set up the printing of messages, as in a notebook."""
+    file = mine / "\x1b[31mrun.yaml"
+    file.write_text("train_file: other.conll\n")
+    parse_arguments("ner", ["--config", str(file), "--dataset", "sample"])
+    assert "left out: " in caplog.text
+    assert "\\x1b[31mrun.yaml" in caplog.text
+    assert "\x1b" not in caplog.text

@@ -249,3 +249,13 @@ def test_a_redirected_file_stays_where_it_is(tmp_path):
     file.write_text(rows(3))
     with open(file) as stream, Spool() as spool:
         assert spool.file(f"/dev/fd/{stream.fileno()}") == file
+
+
+@pytest.mark.failure_mode("shared-pipe")
+def test_one_pipe_under_two_names(pipe):
+    path = pipe("stdin", columns(5))
+    with Spool() as spool:
+        spool.file(path)
+        told = "/dev/fd/0 is given twice, also as /dev/stdin, and can be read once"
+        with pytest.raises(DataError, match=told):
+            spool.file("/dev/fd/0")

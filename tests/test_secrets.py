@@ -9,6 +9,7 @@ from recipe_runs import run_here
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
+from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.experiments import read_plan
 from hf_tagging.evaluation.runner import carry_out, describe_plan
 from hf_tagging.secrets import by_environment, masked
@@ -95,9 +96,16 @@ def test_a_command_that_has_no_such_flag_does_not_print_it(capsys):
     assert SECRET not in said
 
 
+def test_a_value_that_was_forgotten_is_told():
+    words, variables = by_environment(["--dataset", "sample", "--hub_token", "--model", "m", "--output_dir", "out"])
+    assert variables == {}
+    with pytest.raises(ConfigError, match="--hub_token: expected one value, got none"):
+        parse_arguments("pos", words)
+
+
 def test_command_lines():
     assert by_environment(["--a", "b"]) == (["--a", "b"], {})
     for words in (["--hub_token", "x"], ["--hub-token", "x"], ["--hub_token=x"], ["--hub-token=x"]):
         assert by_environment([*words, "--seed", "1"]) == (["--hub_token=", "--seed", "1"], {"HF_TOKEN": "x"})
         assert "x" not in masked(words)
-    assert by_environment(["--hub_token", "--seed", "1"]) == (["--hub_token=", "--seed", "1"], {})
+    assert by_environment(["--hub_token", "--seed", "1"]) == (["--hub_token", "--seed", "1"], {})  # refused

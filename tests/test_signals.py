@@ -12,6 +12,7 @@ import torch
 from recipe_runs import ROOT, environment, recipe_command, record, run_here, weights
 from tiny_models import tiny_bert
 
+from hf_tagging.processes import follow_parent
 from hf_tagging.training.folder import RunFolder
 
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
@@ -146,6 +147,20 @@ def test_what_no_launcher_has_started_goes_on(tmp_path):
     time.sleep(0.5)
     assert not is_gone(recipe)
     recipe.kill()
+
+
+@pytest.mark.failure_mode("shell-ends")
+@pytest.mark.parametrize("name", ["ACCELERATE_MIXED_PRECISION", "LOCAL_RANK"])
+def test_a_shell_is_no_launcher_whatever_it_exports(monkeypatch, name):
+    """It was not there when the shell was started, as with a launcher, which sets another one beside it."""
+    begun = []
+    monkeypatch.setattr("threading.Thread.start", lambda thread: begun.append(thread))
+    monkeypatch.setenv(name, "0")
+    follow_parent()
+    assert begun == []
+    monkeypatch.setenv({"LOCAL_RANK": "TORCHELASTIC_RUN_ID"}.get(name, "ACCELERATE_DYNAMO_BACKEND"), "NO")
+    follow_parent()
+    assert [thread.name for thread in begun] == ["launcher"]
 
 
 @pytest.mark.failure_mode("bad-input-accelerate")

@@ -22,7 +22,7 @@ _REAL_SHARE = 0.955  # of a planned batch; what is drawn into it is a little sho
 
 
 class Steps(Sampler[list[int]]):
-    """The steps of an epoch, each cut into shares: one for every process and every batch that is accumulated.
+    """Cut each step of an epoch into shares: one for every process and every batch that is accumulated.
 
     The steps are drawn first, and know nothing of processes: the windows of a step, and so the weights after it, are
     the same whether one process takes them at once, accumulates over them or shares them with others. The shares of a
@@ -44,7 +44,7 @@ class Steps(Sampler[list[int]]):
         return self.count() * self.shares
 
     def set_epoch(self, epoch: int) -> None:
-        """Draws another order for every epoch, the same one whenever it is asked for."""
+        """Draw another order for every epoch, the same one whenever it is asked for."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -52,20 +52,20 @@ class Steps(Sampler[list[int]]):
             yield from (share.tolist() for share in self.cut(step))
 
     def count(self) -> int:
-        """Returns how many steps an epoch has, the same in every one."""
+        """Return how many steps an epoch has, the same in every one."""
         raise NotImplementedError
 
     def draw(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
-        """Gives the windows of each step of an epoch."""
+        """Yield the windows of each step of an epoch."""
         raise NotImplementedError
 
     def cut(self, step: np.ndarray) -> list[np.ndarray]:
-        """Returns the shares of a step, each of as many windows, or one more."""
+        """Return the shares of a step, each of as many windows, or one more."""
         return [step[share :: self.shares] for share in range(self.shares)]
 
 
 class CountedWindows(Steps):
-    """Steps of a number of windows.
+    """Fill each step with a number of windows.
 
     Args:
         lengths: Subwords of each window. (windows,)
@@ -91,12 +91,12 @@ class CountedWindows(Steps):
         self.windows, self.order, self.drop_last = windows, order, drop_last
 
     def count(self) -> int:
-        """Returns how many steps an epoch has."""
+        """Return how many steps an epoch has."""
         whole, rest = divmod(len(self.lengths), self.windows)
         return whole + (rest > 0 and not self.drop_last)
 
     def draw(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
-        """Gives the windows of each step of an epoch."""
+        """Yield the windows of each step of an epoch."""
         order = np.arange(len(self.lengths))
         if self.order != "sequential":
             order = generator.permutation(order)
@@ -109,7 +109,7 @@ class CountedWindows(Steps):
 
 
 class TokenBudgetBatches(Steps):
-    """Steps of a budget of subwords, padding counted, in the place of a number of windows.
+    """Fill each step with a budget of subwords, padding counted, in the place of a number of windows.
 
     The windows, sorted by length, are dealt like cards: every run of `blocks` neighbours in that order gives one window
     to each of `blocks` blocks, at random, and each block is cut from its longest to its shortest window. As the longest
@@ -139,18 +139,18 @@ class TokenBudgetBatches(Steps):
         self.blocks, self._cuts = _plan(np.sort(self.lengths)[::-1], tokens_per_batch)
 
     def count(self) -> int:
-        """Returns how many steps an epoch has."""
+        """Return how many steps an epoch has."""
         last = self._cuts[-2] * self.blocks  # the first window of the blocks' last batches
         return (len(self._cuts) - 2) * self.blocks + min(self.blocks, len(self.lengths) - last)
 
     def draw(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
-        """Gives the windows of each step of an epoch, from the longest to the shortest."""
+        """Yield the windows of each step of an epoch, from the longest to the shortest."""
         steps = self._batches(generator)
         for step in generator.permutation(len(steps)):
             yield steps[step]
 
     def cut(self, step: np.ndarray) -> list[np.ndarray]:
-        """Returns the shares of a step: windows of like length, and the largest share as small as can be."""
+        """Return the shares of a step: windows of like length, and the largest share as small as can be."""
         if self.shares == 1:
             return [step]
         lengths = self.lengths[step]  # the longest first

@@ -47,9 +47,10 @@ _COLUMN_SUFFIXES = frozenset(
 )
 _DATA_SUFFIXES = _JSON_SUFFIXES | _PARQUET_SUFFIXES | _COLUMN_SUFFIXES
 _NO_DATA = re.compile(r"(readme|licen[sc]e|notice|citation|changelog|contributing)\b", re.IGNORECASE)
-# `save_to_disk` leaves one of these; both are JSON, and neither is data.
 _PARQUET_MARK = b"PAR1"
+_BOM = b"\xef\xbb\xbf"
 _PROBED = 1 << 12  # bytes that tell what a file is
+# `save_to_disk` leaves one of these; both are JSON, and neither is data.
 _SAVED_DATASET_FILES = ("dataset_dict.json", "state.json")
 
 
@@ -147,7 +148,8 @@ def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
             "validation, test); say which is which: --test_file FILE, and in training --train_file and "
             "--validation_file"
         )
-    _refuse_unnamed([file for file in data if file not in named] if named else [], named)
+    if named:
+        _refuse_unnamed([file for file in candidates if file not in named], named)
     named = named or {data[0]: "train"}
     found = {split: [file for file in named if named[file] == split] for split in SPLITS}
     for split, files in found.items():
@@ -158,7 +160,7 @@ def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
 
 
 def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
-    """Refuses files of data that no split would get, and tells of others (a list of labels, settings) that none gets.
+    """Refuse files of data that no split would get, and tell of others (a list of labels, settings) that none gets.
 
     Raises:
         DataError: For the first ones.
@@ -176,20 +178,21 @@ def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
 
 
 def _holds_rows(file: Path) -> bool:
-    """Whether a file looks like words and tags: rows of JSON or Parquet, or at least two columns in its first lines."""
-    beginning = _beginning(file)
+    """Tell by its first lines if a file looks like words and tags: rows of JSON or Parquet, or two columns and more."""
+    beginning = _beginning(file).removeprefix(_BOM)
     lines = beginning.split(b"\n")[: -1 if len(beginning) == _PROBED else None]
     if _kind(file) == "parquet":
         return beginning.startswith(_PARQUET_MARK)
     if _kind(file) == "json":
-        return begins_like_json(file) and (beginning.lstrip().startswith(b"[") or not lines or _is_row(lines[0]))
+        first = next((line for line in lines if line.strip()), None)  # None: it is longer than what was read
+        return begins_like_json(file) and (beginning.lstrip().startswith(b"[") or first is None or _is_row(first))
     words = [line for line in lines if line.strip() and not line.startswith((b"#", b"-DOCSTART-"))]
     counts = {len(line.split()) for line in words}
     return len(words) > 2 and len(counts) == 1 and counts.pop() > 1
 
 
 def _is_row(line: bytes) -> bool:
-    """Whether a line is a JSON object with a list in it; settings, printed over several lines, are not."""
+    """Return whether a line is a JSON object with a list in it; settings, printed over several lines, are not."""
     try:
         return any(isinstance(value, list) for value in json.loads(line).values())
     except (ValueError, AttributeError, RecursionError):
@@ -299,7 +302,7 @@ def _kind(path: Path) -> str:
 
 def begins_like_json(path: Path) -> bool:
     """Return whether a file begins with a JSON object on a line of its own, or with an array of objects."""
-    first = _beginning(path).removeprefix(b"\xef\xbb\xbf").lstrip()
+    first = _beginning(path).removeprefix(_BOM).lstrip()
     if first.startswith(b"["):
         return first[1:].lstrip()[:1] == b"{"
     # A column file may begin with a brace as well, as a word; a quoted key follows none there.

@@ -57,7 +57,7 @@ def check_rows(path: Path) -> None:
 
 
 def _is_whole(line: bytes) -> bool:
-    """Whether a line was meant to be a row of its own."""
+    """Return whether a line was meant to be a row of its own."""
     try:
         json.loads(line)
     except RecursionError:

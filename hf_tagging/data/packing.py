@@ -69,7 +69,6 @@ class PackedRows(Sampler[list[int]]):
                 f"that, or type --max_length {row_length}."
             )
         self._batches = self._fewest_batches()
-
         if self._batches > len(self.lengths):
             raise ConfigError(
                 f"packing: {len(self.lengths)} windows are too few for a batch. Give more sentences, or leave "

@@ -90,9 +90,10 @@ def _read_rows(builder_class: type[DatasetBuilder], files: Sequence[str | Path],
     with Spool() as spool, BuilderCache() as builders:
         found = split_files(paths, spool, kind="text")
         with reading_files(found, builder_class.__name__):
-            return builders.prepare(
-                builder_class, found, "train", check=check_rows if builder_class is Json else None, **options
-            )
+            check = check_rows if builder_class is Json else None
+            dataset = builders.prepare(builder_class, found, "train", check=check, **options)
+            dataset.data.validate(full=True)  # Parquet and JSON may hold bytes that are not UTF-8
+            return dataset
 
 
 def _split_lines(batch: dict[str, Any], split_words: Splitter) -> dict[str, Any]:

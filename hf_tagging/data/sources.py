@@ -170,6 +170,9 @@ def read_saved(folder: Path) -> dict[str, datasets.Dataset]:
         for part in loaded.values() if isinstance(loaded, dict) else [loaded]:
             part.data.validate(full=True)  # Arrow reads what offsets point to, be it outside of the file
     except Exception as error:  # whatever the libraries stumble over in damaged files
+        if why_full(error):
+            raise
+        _refuse_for_memory(error, str(folder), "a dataset")
         raise DataError(f"{folder}: a damaged dataset of save_to_disk: {innermost_cause(error)}") from error
     if isinstance(loaded, datasets.Dataset):
         loaded = {str(loaded.split or "train"): loaded}
@@ -227,7 +230,7 @@ def _class_names(features: datasets.Features) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def reading_files(files: SplitFiles, kind: str) -> Iterator[None]:
-    """Ends in one message where the libraries stumble over a damaged file; they do so with any kind of error.
+    """End in one message where the libraries stumble over a damaged file; they do so with any kind of error.
 
     Raises:
         DataError: For every error but our own and those of a full disk, which is not the files' fault.
@@ -239,12 +242,17 @@ def reading_files(files: SplitFiles, kind: str) -> Iterator[None]:
     except Exception as error:
         if why_full(error):
             raise
-        if said := out_of_memory(error):
-            raise DataError(
-                f"{files.place}: reading it as {kind} takes more memory than there is ({said}). It is damaged, or too "
-                "large for this machine."
-            ) from error
+        _refuse_for_memory(error, files.place, kind)
         raise DataError(f"{files.place}: cannot be read as {kind}: {innermost_cause(error)}") from error
+
+
+def _refuse_for_memory(error: Exception, place: str, kind: str) -> None:
+    """Say what files take more memory than there is, if that is what an error says: they need not be damaged."""
+    if said := out_of_memory(error):
+        raise DataError(
+            f"{place}: reading it as {kind} takes more memory than there is ({said}). It is damaged, or too large for "
+            "this machine."
+        ) from error
 
 
 class _Files(DataFilesList):
@@ -259,7 +267,7 @@ class _Files(DataFilesList):
 
 
 def content_hash(path: Path) -> str:
-    """Return what tells a file's content, whatever its time and size say: 8 GB are read in a second."""
+    """Return what tells a file's content, whatever its time and size say."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()
 

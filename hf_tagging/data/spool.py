@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 STANDARD_INPUT = "/dev/stdin"
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
-"""The path of an open file of this process, such as a process substitution of a shell."""
+"""Matches the path of an open file of this process, such as a process substitution of a shell."""
 _KINDS = ((stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"), (stat.S_ISSOCK, "a socket"))
 
 
@@ -33,6 +33,7 @@ class Spool:
     def __init__(self) -> None:
         self._folders: list[Path] = []
         self._given: dict[Path, Path] = {}  # what was given, by its copy
+        self._seen: dict[tuple[int, int], Path] = {}  # the same, by device and number: a pipe may have several names
 
     def __enter__(self) -> Spool:
         return self
@@ -62,8 +63,11 @@ class Spool:
         path = Path(path).expanduser()
         if not is_pipe(path):
             return _behind_descriptor(path)
-        if path in self._given.values():
-            raise DataError(f"{path} is given twice and can be read once; write it to a file first.")
+        status = path.stat()
+        first = self._seen.setdefault((status.st_dev, status.st_ino), path)
+        if path in self._given.values() or first != path:
+            same = f", also as {first}," if first != path else ""
+            raise DataError(f"{path} is given twice{same} and can be read once; write it to a file first.")
         check_input(path)
         logger.info("%s can be read once: it is copied into a temporary file", path)
         folder = Path(tempfile.mkdtemp(prefix="hf-tagging-"))
@@ -122,12 +126,12 @@ def input_problem(name: str | Path) -> str | None:
 
 
 def _own(path: Path) -> str:
-    """The path of an open file of this process as `/dev/fd/N`; any other as it is."""
+    """Return the path of an open file of this process as `/dev/fd/N`; any other as it is."""
     return "/dev/fd/0" if str(path) == STANDARD_INPUT else str(path)
 
 
 def _behind_descriptor(path: Path) -> Path:
-    """The file that `/dev/stdin` or `/dev/fd/N` was redirected from: worker processes have other descriptors."""
+    """Return the file that `/dev/stdin` or `/dev/fd/N` was redirected from: worker processes have other descriptors."""
     if not DESCRIPTOR.fullmatch(_own(path)):
         return path
     real = Path(os.path.realpath(path))

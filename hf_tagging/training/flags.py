@@ -27,7 +27,7 @@ from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
 from hf_tagging.data.files import nearest_path
-from hf_tagging.errors import ConfigError
+from hf_tagging.errors import ConfigError, printable
 from hf_tagging.training.yaml_files import compose_yaml, plain_value
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, 
 def _say_once(message: str) -> None:
     """Logs in the first process alone, and once where a comparison reads the same file for many runs."""
     if int(os.environ.get("RANK", "0")) == 0:
-        logger.warning(message)
+        logger.warning(printable(message))  # it quotes a file, and is said outside the command line, too
 
 
 def refuse(problems: Sequence[str]) -> None:
