@@ -137,6 +137,17 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def read_json(path: Path) -> Any | None:
+    """Return what a JSON file holds; None where there is none, or nothing that can be read: not text, nested too deep.
+
+    For files that a program has written and that can be done without; a file of a person's wants a message.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def write_json(path: str | Path, content: Any, *, default: Callable[[Any], Any] | None = str) -> None:
     """Write strict JSON, whole; see `json_text` and `whole_file`."""
     text = json_text(content, default=default)  # before the file is opened: what cannot be written leaves no trace

@@ -97,4 +97,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 def is_finite(value: Any) -> TypeGuard[float]:
     """Whether a value is a number, and neither infinite nor undefined."""
-    return is_number(value) and math.isfinite(value)
+    try:
+        return is_number(value) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False

@@ -1,6 +1,7 @@
 """Comparisons of runs: of folders made by hand, of processes that take no time, and once of real recipes."""
 
 import json
+import math
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from recipe_runs import ROOT, environment
 from tiny_models import tiny_bert
 
+from hf_tagging.atomic import read_json
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation import write_predictions
 from hf_tagging.evaluation.comparison import compare_runs
@@ -23,6 +25,10 @@ from hf_tagging.evaluation.experiments import Job, Plan, read_plan
 from hf_tagging.evaluation.figures import draw_figures
 from hf_tagging.evaluation.runner import carry_out, describe_plan, why_it_failed
 from hf_tagging.evaluation.runs import find_runs, name_of, read_predictions
+from hf_tagging.evaluation.seen import read_seen
+from hf_tagging.inference.evaluating import _predictions_of_before
+from hf_tagging.inference.onnx_model import MANIFEST, read_record
+from hf_tagging.publishing.report import analyse_run
 from hf_tagging.training.environment import cores
 
 CONFIGS = sorted(ROOT.glob("recipes/configs/compare/*.yaml"))
@@ -226,6 +232,83 @@ def test_runs_without_figures_have_a_row_that_says_why(runs, tmp_path):
     assert " not finished " in shown["torn"]
 
 
+BAD = [
+    ({"task": "zzz"}, "task is 'zzz'; expected one of pos, ner"),
+    ({"task": None}, "task is of type NoneType"),
+    ({"task": ["pos"]}, "task is of type list"),
+    ({"results": 5}, "results.test is of type int; expected an object"),
+    ({"results": {"test": [1]}}, "results.test is of type list; expected an object"),
+    ({"results": {"test": {"words_per_second": "fast"}}}, "results.test.words_per_second is of type str"),
+    ({"seconds": [1]}, "seconds is of type list; expected an object"),
+    ({"seconds": {"training": 10**400}}, "seconds.training is of type int; expected a finite number"),
+    ({"hardware": "x86"}, "hardware is of type str; expected an object"),
+    ({"hardware": {"gpus": 2}}, "hardware.gpus is of type int; expected a list"),
+    ({"hardware": {"processes": 1.5}}, "hardware.processes is of type float; expected a whole number"),
+    ({"parameters": {"all": math.nan}}, "parameters.all is of type float; expected a finite number"),
+    ({"memory": 5}, "memory is of type int; expected an object"),
+    ({"model_bytes": {}}, "model_bytes is of type dict"),
+    ({"history": 5}, "history is of type int; expected a list of objects"),
+    ({"history": [5]}, "history is of type list; expected a list of objects"),
+    ({"scheme": 5}, "scheme is of type int; expected an object"),
+    ({"arguments": {}}, "it says no seed"),
+    ({"arguments": {"seed": [1]}}, "arguments.seed is of type list; expected a whole number"),
+    ({"arguments": {"seed": 1, "folds": "2"}}, "arguments.folds is of type str"),
+]
+
+
+@pytest.mark.parametrize(("damage", "why"), BAD, ids=lambda value: str(value)[:40])
+def test_a_damaged_record_is_a_row_that_says_why(runs, tmp_path, damage, why):
+    runs["odd"] = [make_run(tmp_path / "odd")]
+    change(runs["odd"][0], **damage)
+    comparison = compare_runs(runs, resamples=9)
+    assert [row.failed for row in comparison.rows] == [False, False, True]
+    assert f"odd: run.json is damaged: {why}" in comparison.rows[2].problems[0]
+    write_comparison(comparison, tmp_path / "out", draw_figures(comparison, tmp_path / "out"))
+    assert "run.json is damaged" in plain_table(comparison)
+    assert find_runs([tmp_path])
+    if "seed" not in why:
+        with pytest.raises(ConfigError, match=r"odd: run\.json is damaged: .*Give the output folder of a run"):
+            analyse_run(runs["odd"][0])
+
+
+def test_curves_of_anything_are_drawn_as_far_as_they_can(runs, tmp_path):
+    change(runs["hmm"][0], history=[{"epoch": "1", "accuracy": 1}, {"epoch": 1, "accuracy": [1]}, {"epoch": math.nan}])
+    assert "figures/learning_curves.png" in draw_figures(compare_runs(runs, resamples=9), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"caf\xe9 NN NN\n", b"a b\n"])
+def test_damaged_predictions_stop_no_comparison(plan, runs, tmp_path, capsys, content):
+    """Neither where the run was finished before, nor where others are still to be run."""
+    odd = make_run(tmp_path / "odd")
+    (odd / "predictions" / "test.conll").write_bytes(content)
+    jobs = [("odd", 1, 0, odd), ("a", 1, 0, runs["hmm"][0]), ("b", 1, 0, runs["hmm"][0])]
+    for _ in range(2):
+        comparison = carry_out(plan(*jobs, parallel=1))
+        assert [row.failed for row in comparison.rows] == [True, False, False]
+        assert "odd, seed 1: " in capsys.readouterr().out
+        assert f"{Path('predictions', 'test.conll')}" in comparison.rows[0].problems[0]
+
+
+DEEP = "[" * 100_000
+
+
+def test_json_that_is_nested_too_deep_is_none_that_can_be_read(runs, tmp_path):
+    folder = runs["hmm"][0]
+    assert compare_runs(runs, resamples=9).rows[0].score == pytest.approx(5 / 9)
+    for name in ("predictions/.test.counts.json", "predictions/seen.json", "space.json", "results.json", "config.json"):
+        (folder / name).write_text(DEEP)
+    assert compare_runs(runs, resamples=9).rows[0].score == pytest.approx(5 / 9)
+    assert read_seen(folder, "test") is None
+    assert read_json(folder / "config.json") is None
+    for manifest in (DEEP, "[]", '{"hf_tagging": []}'):
+        (folder / MANIFEST).write_text(manifest)
+        assert read_record(folder) == {}
+    assert _predictions_of_before(folder) == []
+    for config in (DEEP, "[]"):
+        (folder / "config.json").write_text(config)
+        assert "could not be loaded" in analyse_run(folder, device="cpu")["calibration"]["missing"]
+
+
 def test_nothing_is_finished(tmp_path):
     comparison = compare_runs({"a": [tmp_path / "a"], "b": [tmp_path / "b"]})
     assert (comparison.task, [row.score for row in comparison.rows]) == (None, [None, None])
@@ -304,6 +387,13 @@ def test_seeds_in_default_folders_are_one_run(tmp_path):
         "pos-gru-x": ["pos-gru-x-seed-1"], "pos-lstm-x": ["pos-lstm-x-seed-1", "pos-lstm-x-seed-2"],
     }  # fmt: skip
     assert find_runs([tmp_path / "pos-lstm-x-seed-2"]) == {"pos-lstm-x": [tmp_path / "pos-lstm-x-seed-2"]}
+
+
+def test_runs_that_differ_in_more_than_the_seed_of_their_names(tmp_path):
+    for seed in (1, 2):
+        make_run(tmp_path / f"a-seed-{seed}", seed=seed, encoder=f"encoder-{seed}")
+    found = find_runs([tmp_path])
+    assert found == {str(folder): [folder] for folder in (tmp_path / "a-seed-1", tmp_path / "a-seed-2")}
 
 
 def test_runs_that_differ_are_rows_of_their_own(tmp_path):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hf_tagging.atomic import whole_path
 from hf_tagging.evaluation.comparison import Comparison, Row
 from hf_tagging.evaluation.comparison_page import NAMES, short
+from hf_tagging.markdown import is_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,7 +151,7 @@ def _curves(axes: Axes, comparison: Comparison) -> bool:
     for i, row in enumerate(comparison.rows):
         at: dict[float, list[float]] = defaultdict(list)
         for entry in chain.from_iterable(row.curves):
-            if entry.get(comparison.metric) is not None and entry.get("epoch") is not None:
+            if is_finite(entry.get(comparison.metric)) and is_finite(entry.get("epoch")):
                 at[round(entry["epoch"], 2)].append(entry[comparison.metric])
         epochs = [epoch for epoch in sorted(at) if len(at[epoch]) == max(map(len, at.values()))]
         if epochs:

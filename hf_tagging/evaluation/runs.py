@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,12 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from hf_tagging.atomic import json_text, whole_file
+from hf_tagging.atomic import json_text, read_json, whole_file
+from hf_tagging.console import read_text
+from hf_tagging.data.column_layout import shortened
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.metrics import Tags, get_entities
 from hf_tagging.evaluation.statistics import COLUMNS, SentenceCounts, count_sentences
+from hf_tagging.hub import first_line
+from hf_tagging.markdown import is_finite
 from hf_tagging.training.folder import RECORD, RunFolder
 from hf_tagging.training.run import FREE_ARGUMENTS
 
@@ -77,21 +81,24 @@ def find_runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
     Raises:
         ConfigError: For a folder that is not there, or without a run.
     """
-    groups: dict[str, list[Path]] = defaultdict(list)
+    by_arguments: dict[str, list[Path]] = defaultdict(list)
     for folder in dict.fromkeys(path for given in folders for path in _runs_below(given)):
         arguments = (RunFolder(folder).record() or {}).get("arguments", {"damaged": str(folder)})
         asked = {k: v for k, v in arguments.items() if k not in FREE_ARGUMENTS | {"seed", "fold"}}
-        groups[json.dumps(asked, sort_keys=True)].append(folder)
-    kinds = Counter(parent for runs in groups.values() for parent in {run.parent for run in runs})
-    named: dict[str, list[Path]] = {}
-    for runs in groups.values():
-        first = runs[0].resolve()
-        together = kinds[runs[0].parent] == 1 and len({run.parent for run in runs}) == 1
-        of_many = together and (len(runs) > 1 or ONE_OF_MANY.fullmatch(first.name))
-        chosen = ONE_OF_MANY.fullmatch(first.name)
-        name = (chosen and chosen["run"]) or (first.parent.name if of_many else first.name)
-        named[name if name not in named else str(runs[0])] = runs
-    return named
+        by_arguments[json.dumps(asked, sort_keys=True)].append(folder)
+    groups = list(by_arguments.values())
+    kinds = Counter(parent for runs in groups for parent in {run.parent for run in runs})
+    names = [_short_name(runs, alone=kinds[runs[0].parent] == 1) for runs in groups]
+    shared = {name for name, count in Counter(names).items() if count > 1}
+    return {str(runs[0]) if name in shared else name: runs for name, runs in zip(names, groups, strict=True)}
+
+
+def _short_name(runs: Sequence[Path], *, alone: bool) -> str:
+    """The name of seeds of one run; `alone`: the folder that the first lies in holds no other run."""
+    first = runs[0].resolve()
+    seed = ONE_OF_MANY.fullmatch(first.name)
+    of_many = alone and len({run.parent for run in runs}) == 1 and (len(runs) > 1 or seed)
+    return (seed and seed["run"]) or (first.parent.name if of_many else first.name)
 
 
 def name_of(folder: Path, runs: Mapping[str, Sequence[Path]]) -> str:
@@ -141,9 +148,59 @@ def read_run(folder: Path, split: str, problem: str | None = None) -> Run:
         return Run(folder, {}, problem=problem or (f"{RECORD} {damage}" if damage else "not started"))
     if record["status"] != "finished":
         return Run(folder, record, problem=problem or "not finished")
+    wrong = wrong_value(record) or ("" if "seed" in record["arguments"] else "is damaged: it says no seed")
+    if wrong:
+        return Run(folder, record, problem=f"{RECORD} {wrong}")
     if not (path := _predictions(folder, split)).is_file():
         return Run(folder, record, problem=f"has no predictions/{path.name}")
-    return Run(folder, record, *_count(path, record["task"]))
+    try:
+        return Run(folder, record, *_count(path, record["task"]))
+    except (DataError, OSError) as error:
+        return Run(folder, record, problem=first_line(error))
+
+
+def wrong_value(record: dict[str, Any]) -> str:
+    """Return what is wrong with the values that comparisons and reports read of a `run.json`, or nothing.
+
+    Such a file comes with somebody's model as well, and may hold anything.
+
+    Args:
+        record: As `RunFolder.record` gives it.
+    """
+    task = record["task"]
+    if not isinstance(task, str) or task not in COLUMNS:
+        shown = shortened(task) if isinstance(task, str) else f"of type {type(task).__name__}"
+        return f"is damaged: task is {shown}; expected one of {', '.join(COLUMNS)}"
+    for fits, kind, places in _VALUES:
+        for place in places.split():
+            value: Any = record
+            *above, last = place.split(".")
+            for key in above:
+                value = {} if value is None else value.get(key) if isinstance(value, dict) else value
+            if value is None:
+                continue
+            if not isinstance(value, dict):
+                return f"is damaged: {'.'.join(above)} is of type {type(value).__name__}; expected an object"
+            if (found := value.get(last)) is not None and not fits(found):
+                return f"is damaged: {place} is of type {type(found).__name__}; expected {kind}"
+    return ""
+
+
+def _is_history(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+
+
+# What comparisons and reports read of `run.json`. All of it may be missing or null.
+_VALUES: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
+    (lambda value: type(value) is int, "a whole number",
+     "arguments.seed arguments.fold arguments.folds hardware.processes hardware.threads"),
+    (is_finite, "a finite number",
+     "parameters.all model_bytes seconds.training memory.process memory.gpu "
+     "results.test.words_per_second results.validation.words_per_second"),
+    (lambda value: isinstance(value, str), "a string", "arguments.hub_model_id scheme.target"),
+    (lambda value: isinstance(value, list), "a list", "hardware.gpus"),
+    (_is_history, "a list of objects", "history"),
+)  # fmt: skip
 
 
 def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
@@ -156,10 +213,11 @@ def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
         Words, gold and predicted tags, (sentences, words) each.
 
     Raises:
-        DataError: For a line that has not three columns.
+        DataError: For a line that has not three columns, or a file that is not in UTF-8.
     """
+    text = read_text(path, DataError, advice="Evaluate the run again.")
     rows: list[list[list[str]]] = [[]]  # (sentences, words, 3)
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line:
             rows.append([])
             continue
@@ -178,8 +236,8 @@ def _count(path: Path, task: str) -> tuple[SentenceCounts, str]:
     """Counts predictions, or takes the counts from the cache if they are of this very file."""
     mark = {"version": _CACHE_VERSION, "task": task, "sha256": sha256(path.read_bytes()).hexdigest()}
     cache = path.with_name(f".{path.stem}.counts.json")
-    with suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or a damaged one: counted anew
-        kept = json.loads(cache.read_text(encoding="utf-8"))
+    with suppress(ValueError, KeyError, TypeError, OverflowError):  # none yet, or a damaged one: counted anew
+        kept = read_json(cache) or {}
         if {name: kept[name] for name in mark} == mark:
             values = np.array(kept["counts"], np.int64).reshape(-1, len(COLUMNS[task]))
             return SentenceCounts(task, values), str(kept["data"])

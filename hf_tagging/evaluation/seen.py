@@ -5,14 +5,13 @@ Only words and entities of the split itself are noted, which its predictions sho
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
 
-from hf_tagging.atomic import json_text, whole_file
+from hf_tagging.atomic import json_text, read_json, whole_file
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.rows import arrow_batches, flat_lists
 from hf_tagging.data.schema import TagSchema
@@ -70,9 +69,9 @@ def read_seen(folder: Path, split: str) -> Seen | None:
         split: Its name.
     """
     try:
-        found = json.loads((folder / SEEN).read_text(encoding="utf-8"))[split]
+        found = (read_json(folder / SEEN) or {})[split]
         return Seen(frozenset(found["words"]), frozenset(found["entities"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 

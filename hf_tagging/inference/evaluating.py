@@ -10,7 +10,6 @@ spelled as the metrics spell them.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from hf_tagging.atomic import inside, write_json
+from hf_tagging.atomic import inside, read_json, write_json
 from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.loading import load_tagging_dataset
@@ -255,10 +254,7 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: b
 
 def _predictions_of_before(folder: Path) -> list[Path]:
     """The files of predictions that the results in a folder are of; nobody else's."""
-    try:
-        splits = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # none, or not ours
-        return []
+    splits = read_json(folder / RESULTS)  # maybe none, or not ours
     there = (path for path in (folder / PREDICTIONS).glob("*.conll") if inside(folder, f"{PREDICTIONS}/{path.name}"))
     return [path for path in there if isinstance(splits, dict) and path.stem in splits]
 

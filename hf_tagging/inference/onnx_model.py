@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.modeling_outputs import TokenClassifierOutput
 
+from hf_tagging.atomic import read_json
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import first_line
 
@@ -85,10 +85,8 @@ class OnnxModel:
 
 def read_record(folder: Path) -> dict[str, Any]:
     """What `export_tagger` says of a folder that it wrote; empty where it has not."""
-    try:
-        record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))[RECORD]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    manifest = read_json(folder / MANIFEST)
+    record = manifest.get(RECORD) if isinstance(manifest, dict) else None
     return record if isinstance(record, dict) else {}
 
 

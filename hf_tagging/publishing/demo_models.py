@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_tagging.atomic import read_json
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ConfigError
 from hf_tagging.markdown import is_number, visible
@@ -90,8 +90,8 @@ def _results(model: str) -> Any:
     try:
         is_local = Path(model).is_dir() or looks_like_path(model)
         file = Path(model) / _RESULTS if is_local else Path(hf_hub_download(model, _RESULTS))
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, EntryNotFoundError, HfHubHTTPError, HTTPError):
+        return read_json(file)
+    except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError, HTTPError):
         return None  # a tagger needs no figures; a demo without one says nothing of them
 
 

@@ -7,7 +7,6 @@ the model that was scored, and what would rest on it is left out.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from itertools import chain, pairwise
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import read_json, whole_file
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.evaluation.analysis import analyse
@@ -25,7 +24,7 @@ from hf_tagging.evaluation.groups import Casings
 from hf_tagging.evaluation.metrics import Array
 from hf_tagging.evaluation.report import spelled
 from hf_tagging.evaluation.rereading import Rereading, reread
-from hf_tagging.evaluation.runs import read_predictions
+from hf_tagging.evaluation.runs import read_predictions, wrong_value
 from hf_tagging.evaluation.seen import read_seen
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
@@ -125,8 +124,8 @@ def write_page(folder: Path, analysis: dict[str, Any]) -> Path:
 
 def _record(folder: Path) -> dict[str, Any]:
     record = RunFolder(folder).record()
-    if record is None:
-        damage = RunFolder(folder).damage()
+    damage = RunFolder(folder).damage() if record is None else wrong_value(record)
+    if record is None or damage:
         what = f"{RECORD} {damage}" if damage else f"holds no run (no {RECORD})"
         raise ConfigError(f"{folder}: {what}. Give the output folder of a run.")
     return record
@@ -186,7 +185,8 @@ def _tagger(folder: Path, device: Any, trust_remote_code: bool) -> Tagger | str:
     # At the end of a run under ZeRO 3, loading would share the weights out and wait for processes that take no part.
     unset_hf_deepspeed_config()
     try:
-        if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("word_features"):
+        config = read_json(folder / "config.json")
+        if isinstance(config, dict) and config.get("word_features"):
             return _COLUMNS
         return Tagger.from_pretrained(str(folder), device=device, trust_remote_code=trust_remote_code)
     except (ModelError, OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_tagging.markdown import is_number
+from hf_tagging.markdown import is_finite
 
 WIDTH, HEIGHT = 460, 230  # of a chart, in SVG units, axes included
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 44
@@ -96,7 +96,7 @@ def shade(count: int, total: int) -> int:
 
 def finite(value: Any) -> bool:
     """Whether a value can be drawn."""
-    return is_number(value) and math.isfinite(value)
+    return is_finite(value)
 
 
 def _chart(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ from huggingface_hub import RepoCard
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from hf_tagging.atomic import inside, whole_path, write_json
+from hf_tagging.atomic import inside, read_json, whole_path, write_json
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
@@ -248,8 +247,5 @@ def _put(content: Content, target: Path) -> None:
 
 def _json(file: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    found = read_json(file)
     return found if isinstance(found, dict) else {}

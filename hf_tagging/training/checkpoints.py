@@ -356,7 +356,7 @@ def misfit(checkpoint: Path, model: nn.Module) -> str | None:
         return str(error)
     try:
         return _other_tags(checkpoint, model) or next(_other_weights(checkpoint, model), None)
-    except (OSError, ValueError, SafetensorError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError, AttributeError) as error:
         return f"its model cannot be read ({error})"
 
 
