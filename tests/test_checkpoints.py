@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from hf_tagging.training.checkpoints import (
     damage,
     loading,
     mark_complete,
+    misfit,
     newest_checkpoint,
     rotate,
     unusable,
@@ -351,6 +353,17 @@ def test_a_checkpoint_that_was_asked_for_by_name_holds_all_that_training_needs(t
     check_checkpoint(checkpoint, nn.Linear(1, 1, bias=False), with_best=False)
     with pytest.raises(OutputError, match="refers to the best one, checkpoint-1: has no complete"):
         check_checkpoint(checkpoint, nn.Linear(1, 1, bias=False), with_best=True)
+
+
+def test_tags_go_by_their_ids_whatever_the_order_of_the_file(tmp_path):
+    (checkpoint,) = _bare(tmp_path, 2)
+    tags = {i: f"T{i}" for i in range(12)}
+    model = nn.Linear(1, 1, bias=False)
+    model.config = SimpleNamespace(id2label=tags)
+    (checkpoint / "config.json").write_text(json.dumps({"id2label": {str(i): tags[i] for i in sorted(tags, key=str)}}))
+    assert misfit(checkpoint, model) is None
+    (checkpoint / "config.json").write_text(json.dumps({"id2label": {str(11 - i): tag for i, tag in tags.items()}}))
+    assert misfit(checkpoint, model).startswith("is of a model for 12 other tags (T0, T1, T2")
 
 
 def test_want_of_memory_is_no_fault_of_a_checkpoint():

@@ -366,7 +366,10 @@ def _other_tags(checkpoint: Path, model: Any) -> str | None:
     if not file.is_file() or not ours:
         return None
     theirs = json.loads(file.read_text(encoding="utf-8")).get("id2label")
-    if theirs is None or list(theirs.values()) == list(ours.values()):
+    if theirs is None:
+        return None
+    theirs = {int(label): tag for label, tag in theirs.items()}  # in whatever order the file has them
+    if theirs == {int(label): tag for label, tag in ours.items()}:
         return None
     return f"is of a model for {len(theirs)} other tags ({', '.join(map(str, list(theirs.values())[:6]))}, ...)"
 
