@@ -184,11 +184,12 @@ def _row(
     problems = [f"{run.folder.name}: {run.problem}" for run in runs if run.problem]
     short = sorted({run.arguments["seed"] for run in finished} - seeds.keys())
     problems += [f"seed {seed}: not all folds are there" for seed in short]
+    ended = [run for run in runs if run.problem and (run.is_damaged or run.record.get("status") == "finished")]
     return Row(
         name=name,
         seeds=tuple(seeds),
         problems=tuple(problems),
-        failed=any(run.folder in failures or (run.problem and run.record.get("status") == "finished") for run in runs),
+        failed=bool(ended) or any(run.folder in failures for run in runs),
         scores=scores,
         score=fmean(scores) if scores else None,
         deviation=stdev(scores) if len(scores) > 1 else None,

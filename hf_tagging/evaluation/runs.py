@@ -43,6 +43,7 @@ class Run:
         counts: Of the split's sentences; None where the run is not finished.
         data: Fingerprint of the split's words and gold tags.
         problem: Why there are no counts.
+        is_damaged: Whether there is a `run.json` that cannot be used.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Run:
     counts: SentenceCounts | None = None
     data: str = ""
     problem: str = ""
+    is_damaged: bool = False
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -145,7 +147,8 @@ def read_run(folder: Path, split: str, problem: str | None = None) -> Run:
     record = RunFolder(folder).record()
     if record is None:
         damage = RunFolder(folder).damage()
-        return Run(folder, {}, problem=problem or (f"{RECORD} {damage}" if damage else "not started"))
+        why = problem or (f"{RECORD} {damage}" if damage else "not started")
+        return Run(folder, {}, problem=why, is_damaged=bool(damage))
     if record["status"] != "finished":
         return Run(folder, record, problem=problem or "not finished")
     wrong = wrong_value(record) or ("" if "seed" in record["arguments"] else "is damaged: it says no seed")
