@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -18,6 +19,7 @@ from typing import Any, TextIO
 from hf_tagging.errors import OutputError
 
 PARTIAL = ".partial"  # the end of the name of a file that is being written
+_OLD = ".old"  # and of a folder that is being replaced
 
 
 @contextmanager
@@ -111,7 +113,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     name = _beside(target)
-    staging, old = target.with_name(f"{name}{PARTIAL}"), target.with_name(f"{name}.old")
+    staging, old = target.with_name(f"{name}{PARTIAL}"), target.with_name(f"{name}{_OLD}")
     staging.mkdir()
     try:
         yield staging
@@ -127,6 +129,35 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             os.rename(old, target)
         for leftover in (staging, old):
             remove(leftover)
+
+
+def remove_left_behind(*paths: str | Path) -> None:
+    """Remove what a writer that was killed has left beside files or folders; give back a folder that it had moved away.
+
+    Nobody else may be writing them: ask for the lock of the folder before.
+
+    Args:
+        paths: What `whole_path` or `whole_folder` was called with.
+
+    Raises:
+        OSError: As the system raises it.
+    """
+    for target in (Path(os.path.realpath(path)) for path in paths):
+        pattern = re.compile(re.escape(_begin(target)) + rf"[0-9a-f]{{12}}({re.escape(PARTIAL)}|{_OLD})")
+        beside = target.parent.iterdir() if target.parent.is_dir() else ()
+        left = {path for path in beside if pattern.fullmatch(path.name)}
+        for old in (path for path in left if path.suffix == _OLD and path.with_suffix(PARTIAL) in left):
+            _give_back(old, target)  # the new folder is there still: it had not taken its place
+        for path in left:
+            remove(path)
+
+
+def _give_back(old: Path, target: Path) -> None:
+    """Move what is in a folder back to where it was; there may be the file of a lock by now."""
+    target.mkdir(exist_ok=True)
+    for path in old.iterdir():
+        if not os.path.lexists(target / path.name):
+            os.rename(path, target / path.name)
 
 
 def remove(path: Path) -> None:
@@ -265,8 +296,13 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 def _beside(target: Path) -> str:
     """Return a new name, without its end, for what is to replace a file or folder."""
+    return f"{_begin(target)}{secrets.token_hex(6)}"
+
+
+def _begin(target: Path) -> str:
+    """Return what the names of all that is to replace a file or folder begin with."""
     begin = os.fsencode(target.name)[:200].decode("utf-8", "ignore")  # a limit of bytes, which may cut a character
-    return f".{begin}.{secrets.token_hex(6)}"
+    return f".{begin}."
 
 
 def _mode(path: Path) -> int | None:

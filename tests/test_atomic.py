@@ -12,7 +12,7 @@ import pytest
 from recipe_runs import ROOT
 
 import hf_tagging
-from hf_tagging.atomic import inside, json_text, whole_file, whole_folder, whole_path, write_json
+from hf_tagging.atomic import inside, json_text, remove_left_behind, whole_file, whole_folder, whole_path, write_json
 from hf_tagging.errors import OutputError
 
 
@@ -50,6 +50,38 @@ def test_a_link_to_what_is_not_there_yet_is_filled(tmp_path):
     write_json(link, {"a": 1})
     assert link.is_symlink()
     assert json.loads((tmp_path / "real.txt").read_text()) == {"a": 1}
+
+
+def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path):
+    others = [".a.txt.0123456789ab.partial.mine", ".a.txt.123.partial", ".b.txt.0123456789ab.partial", "a.txt"]
+    for name in (*others, ".a.txt.0123456789ab.partial"):
+        (tmp_path / name).write_text("")
+    (tmp_path / ".a.txt.ba9876543210.partial").mkdir()
+    remove_left_behind(tmp_path / "a.txt", tmp_path / "missing" / "b")
+    assert sorted(os.listdir(tmp_path)) == others
+
+
+@pytest.mark.parametrize("there", [None, "lock"])
+def test_a_folder_that_was_moved_away_is_given_back(tmp_path, there):
+    old, new, target = (tmp_path / name for name in (".x.0123456789ab.old", ".x.0123456789ab.partial", "x"))
+    for folder, name in ((old, "a"), (old, "lock"), (new, "b")):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text("")
+    if there:
+        target.mkdir()
+        (target / there).write_text("held")
+    remove_left_behind(target)
+    assert os.listdir(tmp_path) == ["x"]
+    assert sorted(os.listdir(target)) == ["a", "lock"]
+    assert (target / "lock").read_text() == ("held" if there else "")
+
+
+def test_a_folder_that_was_replaced_stays_so(tmp_path):
+    for folder, name in ((".x.0123456789ab.old", "a"), ("x", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("")
+    remove_left_behind(tmp_path / "x")
+    assert (os.listdir(tmp_path), os.listdir(tmp_path / "x")) == (["x"], ["b"])
 
 
 @pytest.mark.failure_mode("planted-link")

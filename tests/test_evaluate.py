@@ -5,6 +5,7 @@ import json
 import conlleval
 import numpy as np
 import pytest
+from datasets import DatasetDict
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB1, IOB2, IOBES
 from tiny_models import tiny_bert
@@ -291,6 +292,16 @@ class TestModel:
         with pytest.raises(ConfigError, match="--split test: the data has none of this name; it has train"):
             evaluate_model(tagger, {"name_or_path": source}, split="test")
 
+    def test_a_split_that_is_no_file_name_is_refused_before_it_is_tagged(self, tmp_path, model, monkeypatch):
+        source = str(conll(tmp_path / "mine.conll", WORDS, GOLD))
+        odd = DatasetDict({"../odd": load_tagging_dataset(source, task="ner")["train"]})
+        monkeypatch.setattr("hf_tagging.inference.evaluating.load_tagging_dataset", lambda **data: odd)
+        tagger = Tagger.from_pretrained(model, device="cpu")
+        assert evaluate_model(tagger, {}).split == "../odd"
+        monkeypatch.setattr(tagger, "label_stream", None)
+        with pytest.raises(OutputError, match=r"'\.\./odd': a split of this name has no file in"):
+            evaluate_model(tagger, {}, output=tmp_path / "out")
+
     @pytest.mark.parametrize(
         ("data", "message"),
         [
@@ -428,6 +439,14 @@ class TestCommand:
         (out / "results.json").write_text("[1]")  # nobody's
         write_evaluation(first, out, overwrite=True)
         assert sorted(path.name for path in (out / "predictions").iterdir()) == ["a.conll", "b.conll", "mine.conll"]
+
+    def test_what_a_killed_evaluation_left_goes(self, tmp_path):
+        found = evaluate_predictions(columns(tmp_path / "p.conll", GOLD, GOLD))
+        (tmp_path / "out" / "predictions").mkdir(parents=True)
+        for name in (".results.json.0123456789ab.partial", "predictions/.p.conll.0123456789ab.partial"):
+            (tmp_path / "out" / name).write_text("half")
+        write_evaluation(found, tmp_path / "out")
+        assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["p.conll", "predictions", "results.json"]
 
     def test_a_file_that_cannot_be_written_is_told(self, tmp_path):
         found = evaluate_predictions(columns(tmp_path / "p.conll", GOLD, GOLD))

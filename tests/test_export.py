@@ -24,7 +24,7 @@ from hf_tagging import EntityMetric, Tagger, TagSchema, load_encoder, load_taggi
 from hf_tagging.cli import main
 from hf_tagging.errors import ConfigError, DataError, ModelError, OutputError
 from hf_tagging.evaluation.report import write_predictions
-from hf_tagging.inference.export import LEAST_EQUAL, export_tagger
+from hf_tagging.inference.export import LEAST_EQUAL, check_target, export_tagger
 from hf_tagging.inference.parity import compare, examples_file, read_examples
 from hf_tagging.inference.quantizing import quantize, rounding_ratios
 from hf_tagging.models import build_baseline
@@ -195,6 +195,24 @@ class TestFolder:
         export_tagger(str(run), to="int8", output=copy, overwrite=True)
         assert [path.name for path in copy.parent.iterdir()] == ["copy"]
         assert json.loads((copy / "export.json").read_text())["hf_tagging"]["to"] == "int8"
+
+    def test_that_was_moved_away_by_a_killed_one_is_given_back(self, run, copy):
+        old, new = (copy.with_name(f".{copy.name}.0123456789ab.{end}") for end in ("old", "partial"))
+        copy.rename(old)
+        new.mkdir()
+        with pytest.raises(OutputError, match="holds an export already"):
+            export_tagger(str(run), to="int8", output=copy)
+        assert sorted(path.name for path in copy.iterdir()) == FILES
+        assert not old.exists()
+        assert not new.exists()
+
+    def test_by_a_link_is_made_beside_what_the_link_leads_to(self, copy, tmp_path, monkeypatch):
+        (tmp_path / "links").mkdir()
+        (tmp_path / "links" / "out").symlink_to(copy)
+        asked = []
+        monkeypatch.setattr("hf_tagging.inference.export.check_writable", asked.append)
+        check_target(tmp_path / "links" / "out", overwrite=True)
+        assert asked == [tmp_path / "links" / "out", copy.resolve().parent]
 
     def test_of_somebody_else_is_left_alone(self, run, copy, tmp_path):
         (copy / "notes.txt").write_text("mine")

@@ -102,6 +102,7 @@ def _evaluate(args: argparse.Namespace) -> Answer:
                 task=args.task,
                 scheme=args.scheme,
                 trust_remote_code=args.trust_remote_code,
+                output=args.output,
                 **{name: getattr(args, name) for name in _LOADING},
             )
         if args.output:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from hf_tagging.atomic import whole_file, write_json
+from hf_tagging.atomic import remove_left_behind, whole_file, write_json
 from hf_tagging.evaluation.comparison import Comparison, Cost, Interval, Row
 from hf_tagging.markdown import duration, text, visible
 
@@ -46,16 +46,18 @@ def markdown_page(comparison: Comparison, figures: Iterable[str] = ()) -> str:
 
 
 def write_comparison(comparison: Comparison, folder: Path, figures: Iterable[str] = ()) -> None:
-    """Writes `comparison.md` and `comparison.json`, each whole.
+    """Writes `comparison.md` and `comparison.json`, each whole; who calls it holds the folder's lock.
 
     Args:
         comparison: Of any number of runs.
         folder: Where to.
         figures: Paths of images in it.
     """
-    with whole_file(folder / "comparison.md") as file:
+    page, data = folder / "comparison.md", folder / "comparison.json"
+    remove_left_behind(page, data)
+    with whole_file(page) as file:
         file.write(markdown_page(comparison, figures))
-    write_json(folder / "comparison.json", asdict(comparison) | {"metric": comparison.metric}, default=None)
+    write_json(data, asdict(comparison) | {"metric": comparison.metric}, default=None)
 
 
 def _cells(comparison: Comparison) -> list[list[str]]:

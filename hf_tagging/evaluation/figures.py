@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from hf_tagging.atomic import whole_path
+from hf_tagging.atomic import remove_left_behind, whole_path
 from hf_tagging.evaluation.comparison import Comparison, Row
 from hf_tagging.evaluation.comparison_page import NAMES, short
 from hf_tagging.markdown import is_finite
@@ -60,6 +60,7 @@ def draw_figures(comparison: Comparison, folder: Path) -> list[str]:
     written = []
     for name, draw in drawings.items():
         path = folder / "figures" / f"{name}.png"
+        remove_left_behind(path)
         if _figure(path, lambda axes, draw=draw: draw(axes, comparison)):  # type: ignore[misc]
             written.append(path.relative_to(folder).as_posix())
         else:

@@ -20,7 +20,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from hf_tagging.atomic import inside, read_json, write_json
+from hf_tagging.atomic import inside, read_json, remove_left_behind, write_json
 from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.loading import load_tagging_dataset
@@ -97,6 +97,7 @@ def evaluate_model(
     device: str | None = None,
     dtype: str | None = None,
     batch_subwords: int | None = None,
+    output: str | Path | None = None,
 ) -> Evaluation:
     """Tags data that has tags already, and scores the one by the other.
 
@@ -112,11 +113,13 @@ def evaluate_model(
         device: See `Tagger`.
         dtype: See `Tagger.from_pretrained`.
         batch_subwords: See `Tagger`.
+        output: The folder that `write_evaluation` is to write into, if it is: what it would refuse is refused early.
 
     Raises:
         ConfigError: For a split that is not there, or a scheme that nothing is written in.
         DataError: If the data cannot be read, or model and data have no tag in common.
         ModelError: If there is no such model.
+        OutputError: For a split whose name cannot be that of a file in `output`.
     """
     tagger = model
     if not isinstance(tagger, Tagger):
@@ -132,6 +135,8 @@ def evaluate_model(
     _check_scheme(task, scheme)
     dataset = load_tagging_dataset(**data, task=task)
     split = _existing_split(dataset, split)
+    if output is not None:
+        _file_of(split, Path(output))
     # Entity types without prefixes cannot be told from parts of speech by themselves; the task tells.
     own = tagger.schema
     if task == "ner" and own.scheme not in SCHEMES:
@@ -241,15 +246,26 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: b
     """
     folder = Path(folder)
     check_evaluation_folder(folder, overwrite=overwrite)
-    file = folder / PREDICTIONS / f"{evaluation.split}.conll"
-    if inside(folder / PREDICTIONS, file.name) != file:  # data may name its splits as it likes
-        raise OutputError(f"{evaluation.split!r}: a split of this name has no file in {folder}. Rename it.")
+    file = _file_of(evaluation.split, folder)
     with FolderLock(folder), writing_to(folder):
+        remove_left_behind(file, folder / RESULTS)
         write_predictions(file, evaluation.words, evaluation.gold, evaluation.predicted)
         for old in _predictions_of_before(folder):  # as long as results.json names them
             if old != file:
                 old.unlink(missing_ok=True)
         write_json(folder / RESULTS, evaluation.results, default=None)
+
+
+def _file_of(split: str, folder: Path) -> Path:
+    """Return where the predictions of a split are written.
+
+    Raises:
+        OutputError: If its name is none of a file; data may name its splits as it likes.
+    """
+    file = folder / PREDICTIONS / f"{split}.conll"
+    if inside(folder / PREDICTIONS, file.name) != file:
+        raise OutputError(f"{split!r}: a split of this name has no file in {folder}. Rename it.")
+    return file
 
 
 def _predictions_of_before(folder: Path) -> list[Path]:

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from hf_tagging.atomic import whole_folder, write_json
+from hf_tagging.atomic import remove_left_behind, whole_folder, write_json
 from hf_tagging.data.spool import Spool
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
@@ -86,6 +86,8 @@ def export_tagger(
     target = _target(model, to, output)
     check_target(target, overwrite=overwrite)  # before it is locked: what is refused is not touched
     with FolderLock(target, advice="give another --output") as lock:
+        with writing_to(target):
+            remove_left_behind(target)
         check_target(target, overwrite=overwrite)
         return target, _export(model, to, target, lock, data, trust_remote_code)
 
@@ -122,7 +124,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if os.path.isfile(target):
         raise OutputError(f"{target}: is no folder. Give another --output.")
     check_writable(target)
-    check_writable(target.parent)  # where it is made, and renamed
+    check_writable(Path(os.path.realpath(target)).parent)  # where it is made, and renamed
     if not target.exists() and not target.is_symlink():
         return
     inside = {path.name for path in target.iterdir()} - {LOCK}
