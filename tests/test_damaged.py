@@ -27,6 +27,7 @@ from hf_tagging.evaluation.experiments import read_plan
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text import split_words
 from hf_tagging.models import load_encoder
+from hf_tagging.publishing.space import write_space
 from hf_tagging.training import parse_arguments
 
 ROW = '{"tokens": ["a"], "tags": ["O"]}\n'
@@ -145,13 +146,44 @@ def test_hostile_yaml_ends_at_once(tmp_path, content, message):
     assert time.monotonic() - began < 5
 
 
-def test_accelerate_config_of_many_brackets(tmp_path, capsys):
+MERGED = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{one}'] * 8)}]}}\n" for one, name in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: " + "[" * 600 + "]" * 600, "not YAML (more than 20 levels in one another"),
+        (MERGED, "not YAML (an alias (*name); write the value itself there"),
+        ("{[a]: 1}", "is not YAML (while constructing a mapping"),
+        ("a: 2024-99-99", "is not YAML (month must be in 1..12"),
+        ("- a", "expected lines of `name: value`"),
+        ("", "expected lines of `name: value`"),
+    ],
+)
+def test_accelerate_config_that_is_none(tmp_path, capsys, content, message):
     path = tmp_path / "accelerate.yaml"
-    path.write_text("a: " + "[" * 600 + "]" * 600)
+    path.write_text(content)
+    began = time.monotonic()
     with pytest.raises(SystemExit) as end:
         main(["train", "ner/quickstart", "--accelerate_config", str(path), "--dry_run"])
     assert end.value.code == 2
-    assert f"{path}: is not YAML" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{path}: {message}" in told
+    assert told.count("expected lines of `name: value`, as in: hf-tagging copy cpu") == 1
+    assert time.monotonic() - began < 5
+
+
+def test_card_of_many_merges_tells_no_licence(tmp_path):
+    pytest.importorskip("gradio")
+    model = tiny_bert(tmp_path)
+    for head, license in (("license: mit\n", "license: mit"), (f"license: mit\n{MERGED}", None)):
+        (model / "README.md").write_text(f"---\n{head}---\n\n# A model\n")
+        began = time.monotonic()
+        card = write_space([str(model)], tmp_path / str(len(head)))[0].read_text()
+        assert ("license: mit" in card) == (license is not None)
+        assert time.monotonic() - began < 5
 
 
 @pytest.mark.failure_mode("pickle")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
@@ -486,10 +487,33 @@ def test_a_card_in_another_encoding_ends_in_a_message(tiny):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_a_file_that_fails_to_be_read_ends_in_a_message(tiny):
+def test_a_file_that_fails_to_be_read_ends_in_a_message(tiny, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/proc/self")  # where links may lead
     (tiny / "vocab.txt").symlink_to("/proc/self/mem")
     with pytest.raises(ModelError, match=r"vocab.txt: cannot be read \(Input/output error\)"):
         push_folder(tiny, "user/x", dry_run=True)
+
+
+@pytest.mark.parametrize("of_a_run", [True, False], ids=["run", "model"])
+def test_links_out_of_the_folder_are_not_handed_on(tiny, tmp_path, of_a_run):
+    (tmp_path / "diary").write_text("Dear diary")
+    (tiny / "vocab.txt").unlink(missing_ok=True)
+    (tiny / "vocab.txt").symlink_to(tmp_path / "diary")
+    if of_a_run:
+        finished(tiny, "vocab.txt")
+    with pytest.raises(OutputError, match=r"vocab.txt: is a link to .*diary, outside of the folder"):
+        bundle(tiny, "user/x")
+    (tiny / "vocab.txt").unlink()
+    (tiny / "vocab.txt").symlink_to("tokenizer.json")
+    assert "vocab.txt" in bundle(tiny, "user/x")
+
+
+def test_links_into_the_cache_of_the_hub_are_handed_on(tiny):
+    blob = Path(huggingface_hub.constants.HF_HUB_CACHE, "models--user--x", "blobs", "1f")
+    blob.parent.mkdir(parents=True)
+    (tiny / "tokenizer.json").rename(blob)
+    (tiny / "tokenizer.json").symlink_to(blob)
+    assert "tokenizer.json" in bundle(tiny, "user/x")
 
 
 @pytest.mark.parametrize("odd", [{"files": "config.json"}, {"files": ["a", 1]}, {"files": None}, {"arguments": []}])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from hf_tagging.training.parsing import missing_paths
 from hf_tagging.training.yaml_files import compose_yaml
 
 SENTENCES = 2_000  # more than a pipe holds: a reader that opens it twice loses what the first one has buffered
-KINDS = ("fifo", "substitution", "stdin")
+KINDS = ("fifo", "substitution", "stdin", "socket")
 
 
 @pytest.fixture
@@ -39,10 +40,10 @@ def pipe(tmp_path: Path) -> Iterator[Callable[..., str]]:
             os.mkfifo(path)
             writer: int | Path = path
         else:
-            reader, writer = os.pipe()
+            reader, writer = os.pipe() if kind != "socket" else (end.detach() for end in socket.socketpair())
             opened.append(reader)
-            path = Path("/dev/stdin" if kind == "stdin" else f"/dev/fd/{reader}")
-            if kind == "stdin":
+            path = Path(f"/dev/fd/{reader}" if kind == "substitution" else "/dev/stdin")
+            if kind != "substitution":
                 os.dup2(reader, 0)
 
         def write() -> None:
@@ -93,6 +94,12 @@ def test_predict_loses_no_word(tmp_path, tagger, pipe, kind, format, named):
     counts = tag_file(tagger, pipe(kind, content), tmp_path / "of_pipe", format=format if named else None)
     assert (tmp_path / "of_pipe").read_text() == (tmp_path / "of_file").read_text()
     assert counts.sentences == 400
+
+
+@pytest.mark.parametrize("name", ["tmp.Ab12Cd", "rows.txt"])
+def test_a_pipe_of_rows_is_known_by_its_content(tmp_path, tagger, pipe, name):
+    tag_file(tagger, pipe("fifo", rows(5), name), tmp_path / "tagged")
+    assert json.loads((tmp_path / "tagged").read_text().splitlines()[4])["tokens"] == ["word4", "Lisbon"]
 
 
 def test_minus_is_standard_input(tmp_path, tagger, pipe):

@@ -211,11 +211,19 @@ def _train(args: argparse.Namespace) -> None:
 def _check_accelerate(path: Path) -> None:
     """Refuses a file that accelerate would end at with a traceback; what stands in it, accelerate checks itself."""
     import yaml
+    from yaml.constructor import SafeConstructor
+
+    from hf_tagging.training.yaml_files import compose_yaml
 
     expected = "expected lines of `name: value`, as in: hf-tagging copy cpu"
-    text = read_settings(path)
     try:
-        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        if path.suffix == ".json":
+            found = json.loads(read_settings(path))
+        else:  # what is made of nodes within bounds is small; accelerate reads the same file without any
+            root = compose_yaml(path, flag="--accelerate_config")
+            found = root and SafeConstructor().construct_document(root)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; {expected}") from error
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         kind = "JSON" if path.suffix == ".json" else "YAML"
         raise ConfigError(f"{path}: is not {kind} ({' '.join(str(error).split())}); {expected}") from error

@@ -140,7 +140,7 @@ def _behind_descriptor(path: Path) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        stream = _opened(source)
+        stream = open_input(source)
     except OSError as error:
         raise DataError(f"{source}: cannot be read ({error.strerror}).") from error
     try:
@@ -155,7 +155,11 @@ def _copy(source: Path, target: Path) -> None:
         raise DataError(f"{source}: cannot be read ({error.strerror}).") from error
 
 
-def _opened(source: Path) -> BinaryIO:
+def open_input(source: Path) -> BinaryIO:
+    """Open a file or pipe; a descriptor of this process is read itself, as a socket cannot be opened by its path.
+
+    Raises:
+        OSError: As the system raises it.
+    """
     found = DESCRIPTOR.fullmatch(_own(source))
-    # A descriptor of this process is read itself: to open a socket by its path is an error.
     return os.fdopen(os.dup(int(found[1])), "rb") if found else open(source, "rb")

@@ -14,7 +14,7 @@ from typing import TextIO
 from hf_tagging.atomic import destination, whole_file
 from hf_tagging.data.column_layout import DOCUMENT_MARK, is_blank
 from hf_tagging.data.files import begins_like_json, missing_path
-from hf_tagging.data.spool import STANDARD_INPUT, Spool, is_pipe
+from hf_tagging.data.spool import STANDARD_INPUT, Spool, check_input
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError, printable
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
@@ -76,8 +76,11 @@ def tag_file(
     """
     check_paths(source, target, overwrite=overwrite)
     with Spool() as spool:
-        # Rows of JSON and lines of text are read once: tagged as they come, however long a pipe goes on.
-        path = _source(source) if format in ("jsonl", "text") else spool.file(_source(source))
+        path = _source(source)
+        # Rows of JSON and lines of text are read once: tagged as they come, however long a pipe goes on. A socket
+        # cannot be opened by its path.
+        if format not in ("jsonl", "text") or path.is_socket():
+            path = spool.file(path)
         format = format or _format_of(path)
         records = read_records(path, format, tokens_column=tokens_column, separator=separator)
         with _output(target) as output:
@@ -111,7 +114,7 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
     if path is not None and path.is_dir():
         raise DataError(f"{path} is a folder; expected a file.")
     if path is not None:
-        is_pipe(path)  # refuses devices
+        check_input(path)
     if target is None or str(target) == STDOUT:
         return
     check_writable(Path(target).parent)
@@ -144,9 +147,10 @@ def read_records(
 
 def _format_of(path: Path) -> str:
     """One of `FORMATS`, by the suffix of a file, or by its lines."""
-    if not path.suffix and begins_like_json(path):  # a pipe, mostly
+    known = _FORMAT_OF_SUFFIX.get(path.suffix.lower())
+    if not known and begins_like_json(path):  # a pipe, mostly, of whatever name
         return "jsonl"
-    return _FORMAT_OF_SUFFIX.get(path.suffix.lower()) or _format_of_lines(path)
+    return known or _format_of_lines(path)
 
 
 def _format_of_lines(path: Path) -> str:

@@ -14,7 +14,7 @@ from hf_tagging.data.column_names import ColumnRequest
 from hf_tagging.data.conll import read_sentences
 from hf_tagging.data.files import missing_path
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.data.spool import is_pipe
+from hf_tagging.data.spool import check_input
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
 from hf_tagging.evaluation.runs import read_predictions
@@ -118,7 +118,7 @@ def examples_file(model: str | Path, data: str | Path | None) -> Path:
         raise missing_path(path)
     if path.is_dir():
         raise DataError(f"--data {path} is a folder; expected a file.")
-    is_pipe(path)  # refuses devices
+    check_input(path)
     return path
 
 

@@ -14,6 +14,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import constants
+
 from hf_tagging.atomic import json_text
 from hf_tagging.console import read_text
 from hf_tagging.data.files import looks_like_path
@@ -61,6 +63,7 @@ def bundle(folder: Path, repository: str) -> dict[str, Content]:
     names = _of_run(folder) if (folder / RECORD).exists() else _by_name(folder)
     if not any(is_kind(name, _WEIGHTS) for name in names):
         raise ModelError(f"{folder}: there are no weights in it (safetensors or {GRAPH}); pickles are not handed on.")
+    _refuse_links(folder, names)
     return {name: _clean(folder, name, repository) for name in sorted(names)}
 
 
@@ -84,6 +87,22 @@ def _of_run(folder: Path) -> set[str]:
     if lost := [name for name in missing if is_kind(name, (*MODEL_FILES, "*.py"))]:
         raise ModelError(f"{folder}: {', '.join(lost[:4])} is missing, which its run has written. Train it again.")
     return names - set(missing)
+
+
+def _refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files that are links out of the folder: whoever made it has chosen the names, and what they lead to.
+
+    Raises:
+        OutputError: For the first of them. The Hub's own cache is made of such links.
+    """
+    roots = [Path(root).resolve() for root in (folder, constants.HF_HUB_CACHE)]
+    for name in sorted(names):
+        path = (folder / name).resolve()
+        if not any(path.is_relative_to(root) for root in roots):
+            raise OutputError(
+                f"{folder / name}: is a link to {path}, outside of the folder, which is not handed on. Put a copy of "
+                "the file in its place if it is the model's."
+            )
 
 
 def _by_name(folder: Path) -> set[str]:

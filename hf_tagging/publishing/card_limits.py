@@ -105,7 +105,7 @@ def _tags(record: Record) -> Iterator[str]:
 
 
 def _scheme(record: Record) -> Iterator[str]:
-    """What the pipeline of Transformers makes of a scheme that it does not know."""
+    """Say what the pipeline of Transformers makes of a scheme that it does not know."""
     if (record.get("scheme") or {}).get("target") == "BIOES":
         yield (
             "Its tags are BIOES, and the pipeline of Transformers knows the prefixes B- and I- alone: with an "

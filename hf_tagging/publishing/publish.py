@@ -45,13 +45,13 @@ def publish_run(
         if analysis:
             logger.info("Where it is right and wrong: %s", folder / REPORT)
     except Exception as error:
-        of_ours = not isinstance(error, TaggingError)
+        is_bug = not isinstance(error, TaggingError)
         logger.error(
             "The run in %s is finished, but its report could not be made (%s). Type: hf-tagging report %s",
             folder,
             first_line(error),
             folder,
-            exc_info=error if of_ours else None,
+            exc_info=error if is_bug else None,
         )
     push_finished(run)
 

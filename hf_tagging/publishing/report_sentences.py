@@ -129,7 +129,7 @@ def _tags(error: dict[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _reach(error: dict[str, Any]) -> tuple[int, int]:
-    """The first word of an error, and the one after its last."""
+    """Return the first word of an error, and the one after its last."""
     sides = [side for side in (error["gold"], error["predicted"]) if side]
     return min(side[0] for side in sides), max(side[1] for side in sides)
 

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
-from huggingface_hub import RepoCard
 from huggingface_hub.errors import HFValidationError
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from huggingface_hub.utils import validate_repo_id
 
-from hf_tagging.atomic import inside, read_json, whole_path, write_json
+from hf_tagging.atomic import inside, read_json, remove_left_behind, whole_path, write_json
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
@@ -27,6 +27,7 @@ from hf_tagging.publishing.demo_models import name_models
 from hf_tagging.publishing.leaks import refuse_leaks
 from hf_tagging.publishing.provenance import slug
 from hf_tagging.training.folder import RECORD
+from hf_tagging.training.yaml_files import compose_text, plain_value
 
 MANIFEST = "space.json"  # lists what was written here: anything else is somebody else's
 # What of a model's files a demo has no use for; they may quote the data.
@@ -84,7 +85,9 @@ def write_space(models: Sequence[str], folder: Path, *, overwrite: bool = False)
     written = {name: content.encode() for name, content in ours.items()} | of_models
     _checked_folder(folder, written, overwrite=overwrite)  # before it is locked: what is refused is not touched
     with FolderLock(folder), writing_to(folder):
-        _write(folder, written, _checked_folder(folder, written, overwrite=overwrite))
+        before = _checked_folder(folder, written, overwrite=overwrite)
+        remove_left_behind(*(folder / name for name in {*written, *before, MANIFEST}))
+        _write(folder, written, before)
     return [folder / name for name in (*written, MANIFEST)]
 
 
@@ -163,9 +166,12 @@ def _license(models: Iterable[str]) -> str | None:
     for model in models:
         card = Path(model) / "README.md"
         try:
-            stated.add(RepoCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.get("license"))
-        except (OSError, ValueError, yaml.YAMLError):
+            head = REGEX_YAML_BLOCK.search(card.read_text(encoding="utf-8"))
+            settings = plain_value(compose_text(head[2])) if head else None  # anybody's: read within bounds
+        except (OSError, ValueError, yaml.YAMLError, ConfigError):
             return None
+        license = settings.get("license") if isinstance(settings, dict) else None
+        stated.add(license if isinstance(license, str) else None)
     return stated.pop() if len(stated) == 1 else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from hf_tagging.data.files import nearest_path
-from hf_tagging.data.spool import check_input
+from hf_tagging.data.spool import check_input, open_input
 from hf_tagging.errors import ConfigError, DataError
 
 _MOST_BYTES = 1_000_000
@@ -50,11 +50,11 @@ def compose_yaml(path: Path, *, flag: str = "") -> yaml.Node | None:
     place = f"{flag} {path}".lstrip()
     try:
         check_input(path)
-        with open(path, "rb") as stream:
+        with open_input(path) as stream:
             raw = stream.read(_MOST_BYTES + 1)
         if len(raw) > _MOST_BYTES:
             raise ConfigError(f"{place}: has more than {_MOST_BYTES:,} bytes; expected a file of settings")
-        return yaml.compose(raw.decode("utf-8"), Loader=_Loader)
+        return compose_text(raw.decode("utf-8"))
     except DataError as error:
         raise ConfigError(f"{flag} {error}".lstrip()) from error
     except OSError as error:
@@ -63,6 +63,18 @@ def compose_yaml(path: Path, *, flag: str = "") -> yaml.Node | None:
         raise ConfigError(f"{place}: {error.strerror}{hint}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{place}: not YAML ({' '.join(str(error).split())})") from error
+
+
+def compose_text(text: str) -> yaml.Node | None:
+    """Read YAML that stands in another file, such as the head of a card.
+
+    Returns:
+        Its root; None of an empty text.
+
+    Raises:
+        yaml.YAMLError: It is not YAML, or has aliases or too many levels.
+    """
+    return yaml.compose(text, Loader=_Loader)
 
 
 def plain_value(node: Any) -> Any:
