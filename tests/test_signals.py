@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -12,7 +13,8 @@ import torch
 from recipe_runs import ROOT, environment, recipe_command, record, run_here, weights
 from tiny_models import tiny_bert
 
-from hf_tagging.processes import follow_parent
+from hf_tagging.cli import launching
+from hf_tagging.processes import Terminated, follow_parent
 from hf_tagging.training.folder import RunFolder
 
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
@@ -233,6 +235,17 @@ def ended_in_the_middle(out, command, number, *, only=None):
     last = RunFolder(out).last_checkpoint()
     assert f"{last.name} is saved" in errors
     return process.returncode, int(last.name.rpartition("-")[2])
+
+
+def test_a_signal_before_the_recipe_is_started_is_not_lost(tmp_path, monkeypatch):
+    """Accelerate runs other programs first, and takes no notice of how they end."""
+    monkeypatch.setattr("accelerate.commands.launch.launch_command", lambda args: subprocess.run(["sleep", "5"]))
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    with pytest.raises(Terminated) as end:
+        launching.launch([str(tmp_path / "recipe.py")])
+    timer.join()
+    assert end.value.number == signal.SIGTERM
 
 
 @pytest.mark.failure_mode("sigterm")

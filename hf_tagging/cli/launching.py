@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 
 import psutil
@@ -38,7 +39,7 @@ def launch(words: Sequence[str]) -> int:
     logging.getLogger(launcher.__name__).setLevel(logging.ERROR)  # it lists the defaults that it took
     args = launcher.launch_command_parser().parse_args(list(words))
     try:
-        with _signals_go_to_the_recipe():
+        with _signals_go_to(args.training_script):
             launcher.launch_command(args)
     except subprocess.CalledProcessError as error:
         return _shell_code(error.returncode)
@@ -53,13 +54,13 @@ def launch(words: Sequence[str]) -> int:
 
 def run_script(words: Sequence[str]) -> int:
     """Run a Python script as it is, and return its exit code."""
-    with _signals_go_to_the_recipe(), subprocess.Popen([sys.executable, *words]) as process:
+    with _signals_go_to(words[0]), subprocess.Popen([sys.executable, *words]) as process:
         return _shell_code(process.wait())
 
 
 @contextmanager
-def _signals_go_to_the_recipe() -> Iterator[None]:
-    """Hand signals on to the recipe, which says how to go on, while this process waits; the recipe ends with it.
+def _signals_go_to(recipe: str) -> Iterator[None]:
+    """Hand signals on to a recipe, which says how to go on, while this process waits; the recipe ends with it.
 
     A signal that is ignored here is ignored by the recipe, too. Several processes are started by torch, which has
     handlers of its own for as long as they run.
@@ -69,7 +70,7 @@ def _signals_go_to_the_recipe() -> Iterator[None]:
     try:
         for number in ASKING:
             if before[number] is not signal.SIG_IGN:
-                signal.signal(number, _hand_on)
+                signal.signal(number, partial(_hand_on, recipe))
         yield
     finally:
         del os.environ[PARENT]
@@ -77,12 +78,17 @@ def _signals_go_to_the_recipe() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _hand_on(number: int, frame: FrameType | None) -> None:
-    started = psutil.Process().children()
-    for process in started:
-        with suppress(psutil.NoSuchProcess):
+def _hand_on(recipe: str, number: int, frame: FrameType | None) -> None:
+    """Send a signal to what this process has started, and end where the recipe is not among it.
+
+    Before it starts the recipe, accelerate asks other programs about the machine, and goes on when they are ended.
+    """
+    is_started = False
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):  # it is gone
+            is_started |= recipe in process.cmdline()
             process.send_signal(number)
-    if not started:
+    if not is_started:
         raise Terminated(number)
 
 

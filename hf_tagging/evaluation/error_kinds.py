@@ -56,12 +56,12 @@ class Pairs:
 
     @property
     def counts_gold(self) -> Array:
-        """Whether a pair is the one that counts its gold entity: once for each of them. (pairs,) bool"""
+        """Tell whether a pair is the one that counts its gold entity: once for each of them. (pairs,) bool"""
         return (self.gold >= 0) & (self.kind != "split")
 
     @property
     def counts_predicted(self) -> Array:
-        """Whether a pair is the one that counts its predicted entity: once for each of them. (pairs,) bool"""
+        """Tell whether a pair is the one that counts its predicted entity: once for each of them. (pairs,) bool"""
         return (self.predicted >= 0) & (self.kind != "merged")
 
 
@@ -120,7 +120,7 @@ def error_rows(pairs: Pairs | None, wrong_words: int = 0) -> list[dict[str, Any]
 
 
 def _overlapping(gold: Spans, predicted: Spans, bounds: Array) -> tuple[Array, Array]:
-    """The numbers of the entities of each pair that shares words, the best pair first. (pairs,) each"""
+    """Return the numbers of the entities of each pair that shares words, the best pair first. (pairs,) each"""
     ours, theirs = gold.owners(bounds), predicted.owners(bounds)  # (words,)
     both = (ours >= 0) & (theirs >= 0)
     codes, shared = np.unique(ours[both] * max(len(predicted), 1) + theirs[both], return_counts=True)

@@ -86,7 +86,7 @@ def _wrong_entities(answers: Answers, pairs: Pairs) -> list[Sentence]:
 
 
 def _spans_of(answers: Answers, spans: Spans) -> tuple[list[int], list[list[Any]]]:
-    """The sentence of each entity, and the entity as ``[start, end, type]``."""
+    """Return the sentence of each entity, and the entity as ``[start, end, type]``."""
     return spans.sentence.tolist(), [[start, end, answers.names[name]] for _, start, end, name in spans.rows.tolist()]
 
 
