@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 from recipe_runs import record, run_here
-from tiny_models import TAGS, tiny_bert
+from tiny_models import TAGS, tiny_bert, tiny_modernbert
 
 from hf_tagging.data import TagSchema
 from hf_tagging.errors import ConfigError
@@ -140,3 +140,44 @@ def test_rows_go_by_ids_in_whatever_order_a_file_lists_them(tmp_path):
     new = loaded("encoder", tmp_path, more)
     assert list(config["id2label"])[:4] == ["0", "1", "10", "11"]
     assert torch.equal(new.classifier.weight[: len(schema.tags)], old.classifier.weight)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "baseline"])
+@pytest.mark.parametrize(
+    ("before", "after", "schema", "said"),
+    [
+        ("linear", "crf", SCHEMA, "kept 5 tags of the saved head; the CRF's transitions start from zero"),
+        ("crf", "linear", SCHEMA, "kept 5 tags of the saved head; its CRF is dropped"),
+        (
+            "linear",
+            "crf",
+            MORE,
+            "kept 5 tags of the saved head, 2 new: B-X, I-X; the CRF's transitions start from zero",
+        ),
+    ],
+)
+def test_the_rows_of_a_head_pass_to_one_of_the_other_kind(tmp_path, caplog, kind, before, after, schema, said):
+    """`--head crf` over a trained tagger drew everything anew without a word."""
+    old = {"encoder": saved_encoder, "baseline": saved_baseline}[kind](tmp_path, before)
+    folder = str(tmp_path / "saved")
+    with caplog.at_level(logging.INFO, "hf_tagging"):
+        if kind == "encoder":
+            new = load_encoder(folder, schema, head=after)[0]
+        else:
+            new = build_baseline(dataset(schema), schema, model=folder, parts={"head": after}, given=["head"])[0]
+    assert [entry.getMessage() for entry in caplog.records if "kept" in entry.getMessage()] == [f"{folder}: {said}"]
+    ours = [schema.tags.index(tag) for tag in TAGS]
+    assert torch.equal(new.classifier.weight[ours], old.classifier.weight)
+    assert torch.equal(new.classifier.bias[ours], old.classifier.bias)
+    steps = dict(new.named_parameters()).get("crf.transitions")
+    assert (steps is None) is (after == "linear")
+    assert steps is None or not steps.any()
+
+
+def test_a_head_with_layers_of_its_own_is_not_taken_for_emissions(tmp_path, caplog):
+    """ModernBERT has a dense layer between its encoder and the tags, which a CRF head lacks."""
+    folder = tiny_modernbert(tmp_path)
+    with caplog.at_level(logging.INFO, "hf_tagging"):
+        load_encoder(str(folder), SCHEMA, head="crf")
+    assert f"{folder}: its head is of another kind, with layers of its own, so a new one is trained" in caplog.messages
+    assert "kept" not in caplog.text

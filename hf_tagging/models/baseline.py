@@ -200,6 +200,7 @@ def _continued(
         )
     if isinstance(config, HmmConfig) and not keep_head:
         raise ModelError(f"--model {name}: an hmm counts everything anew; leave --model out, or type --do_train false.")
+    saved_as = getattr(config, "head", None)
     adopt_parts(config, asked, name=name, free=_FREE - _OF_WEIGHTS if keep_head else _FREE)
     same_tags = config.id2label == schema.id2label
     if keep_head and not same_tags:
@@ -210,7 +211,7 @@ def _continued(
     if pretrained and config.separate_directions and config.num_layers > 1 and "layer_mix" not in asked:
         config.layer_mix = True  # what language-model pretraining is for (Peters et al. 2018)
     learned = None
-    if is_tagger(config) and not same_tags and not pretrained:
+    if is_tagger(config) and not (same_tags and saved_as == getattr(config, "head", None)) and not pretrained:
         with model_errors(name), quiet():
             learned = saved_head(kind.from_pretrained(source, dtype=torch.float32, **hub))
     for field, value in _tags(schema).items():

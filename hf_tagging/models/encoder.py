@@ -79,8 +79,8 @@ def load_encoder(
 ) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Loads an encoder, in float32, with a tag head for the schema, and its tokenizer.
 
-    The head of a model that is not a tagger yet is drawn: set the seed before. Of a tagger for other tags, what it has
-    learned of those that are shared is kept, and the log says which are new.
+    The head of a model that is not a tagger yet is drawn: set the seed before. Of a tagger for other tags or with a head
+    of the other kind, what it has learned of the tags that are shared is kept, and the log says which are new.
 
     Args:
         name: A folder, a name on the Hub, or ``minilm`` (the packaged all-MiniLM-L6-v2).
@@ -113,7 +113,7 @@ def load_encoder(
         same_tags = config.id2label == schema.id2label
         options = {**model_options(hub), "dtype": torch.float32}
         learned = None
-        if is_tagger(config) and not same_tags and head == head_of(config):
+        if is_tagger(config) and not (same_tags and head == head_of(config)):
             learned = saved_head(AutoModelForTokenClassification.from_pretrained(source, **options))
         set_schema(config, schema)
         model = AutoModelForTokenClassification.from_pretrained(

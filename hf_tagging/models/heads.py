@@ -52,7 +52,8 @@ def with_head(
 
     Args:
         model: As loaded, with a config for these tags.
-        head: ``"linear"`` or ``"crf"``. A head of the other kind is dropped, and the new one drawn.
+        head: ``"linear"`` or ``"crf"``. In the place of a head of the other kind a new one is drawn; `keep_shared_tags`
+            then puts in what was learned.
         schema: The tags.
         tokenizer: Of the model; says which subwords start a word.
         same_tags: Whether the model was a tagger for these tags, so that what its CRF has learned still holds.
@@ -154,18 +155,23 @@ def keep_shared_tags(model: PreTrainedModel, saved: SavedHead, schema: TagSchema
     """Put what a saved head has learned of tags into a head with other ones; the rest stays as it was drawn.
 
     Args:
-        model: With a head for the schema, of the kind that was saved.
+        model: With a head for the schema. Between a linear map and a CRF over it the map's rows pass in both
+            directions, where nothing else lies between encoder and tags.
         saved: The head that was saved.
         schema: The tags.
         name: What `--model` was given, for the log.
     """
     shared = [tag for tag in schema.tags if tag in saved.tags]
+    weights = _fitting(saved_head(model).weights, saved.weights)
+    if weights is None:
+        logger.info("%s: its head is of another kind, with layers of its own, so a new one is trained", name)
+        return
     ours = torch.tensor([schema.tags.index(tag) for tag in shared], dtype=torch.long)
     theirs = torch.tensor([saved.tags.index(tag) for tag in shared], dtype=torch.long)
     if len(saved.tags) == len(schema.tags):  # no shape differed, so that rows of other tags were loaded
-        _draw_anew(model, saved)
+        _draw_anew(model, SavedHead(saved.tags, weights))
     for key, weight in model.named_parameters():
-        old = saved.weights.get(key)
+        old = weights.get(key)
         if old is None or old.shape[:1] != (len(saved.tags),) or weight.shape[:1] != (len(schema.tags),):
             continue
         if key.endswith("transitions"):  # from tag to tag
@@ -178,7 +184,20 @@ def keep_shared_tags(model: PreTrainedModel, saved: SavedHead, schema: TagSchema
     new, left = ([tag for tag in tags if tag not in shared] for tags in (schema.tags, saved.tags))
     told = [f"kept {len(shared)} tags of the saved head"]
     told += [f"{len(tags)} {what}: {listed(tags)}" for what, tags in (("new", new), ("left out", left)) if tags]
-    logger.info("%s: %s", name, ", ".join(told))
+    crf = [any(key.startswith("crf.") for key in keys) for keys in (saved.weights, dict(model.named_parameters()))]
+    change = {(False, True): "; the CRF's transitions start from zero", (True, False): "; its CRF is dropped"}
+    logger.info("%s: %s%s", name, ", ".join(told), change.get((crf[0], crf[1]), ""))
+
+
+def _fitting(ours: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
+    """Return the saved weights under the names of a head, or None where the scores of tags are not computed alike."""
+    here, there = ({k.rpartition(".")[0] for k in named if not k.startswith("crf.")} for named in (ours, saved))
+    if here == there:
+        return saved
+    if len(here) != 1 or len(there) != 1:
+        return None
+    (new,), (old,) = here, there
+    return {k if k.startswith("crf.") else new + k.removeprefix(old): weight for k, weight in saved.items()}
 
 
 def _draw_anew(model: PreTrainedModel, saved: SavedHead) -> None:
