@@ -377,3 +377,12 @@ def test_the_folder_that_lists_a_checkpoint_is_on_disk_too(tmp_path, monkeypatch
     monkeypatch.setattr(checkpoints, "sync", lambda path: (synced.append(path), real(path)))
     _bare(tmp_path, 2)
     assert tmp_path in synced
+
+
+def test_a_pickle_among_the_files_of_training_is_named_without_torchs_advice(tmp_path):
+    """It said that `weights_only` set to False "will likely succeed", which would run what is in the file."""
+    file = tmp_path / "optimizer.pt"
+    torch.save({"state": tmp_path}, file)
+    with pytest.raises(OutputError, match=r"was not written by training: .* could run code") as told, loading(tmp_path):
+        torch.load(file, weights_only=True)
+    assert "weights_only" not in str(told.value)

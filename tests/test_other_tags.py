@@ -10,7 +10,7 @@ from recipe_runs import record, run_here
 from tiny_models import TAGS, tiny_bert, tiny_modernbert
 
 from hf_tagging.data import TagSchema
-from hf_tagging.errors import ConfigError
+from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import build_baseline, load_encoder
 
 MORE = TagSchema(("B-X", "O", "B-PER", "I-PER", "I-X", "B-LOC", "I-LOC"), "IOB2")
@@ -181,3 +181,12 @@ def test_a_head_with_layers_of_its_own_is_not_taken_for_emissions(tmp_path, capl
         load_encoder(str(folder), SCHEMA, head="crf")
     assert f"{folder}: its head is of another kind, with layers of its own, so a new one is trained" in caplog.messages
     assert "kept" not in caplog.text
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, MORE], ids=["same tags", "more"])
+def test_a_model_with_adapters_beside_it_is_not_trained_further(tmp_path, schema):
+    """With the same tags it ended without a config.json or weights, with others in a traceback."""
+    folder = str(tiny_bert(tmp_path))
+    load_encoder(folder, SCHEMA, lora={})[0].save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"--model .*bert: has adapters that are not merged .* --lora_merge true"):
+        load_encoder(folder, schema)

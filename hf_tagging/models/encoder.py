@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
 from hf_tagging.data.schema import TagSchema
@@ -79,8 +80,8 @@ def load_encoder(
 ) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Loads an encoder, in float32, with a tag head for the schema, and its tokenizer.
 
-    The head of a model that is not a tagger yet is drawn: set the seed before. Of a tagger for other tags or with a head
-    of the other kind, what it has learned of the tags that are shared is kept, and the log says which are new.
+    The head of a model that is not a tagger yet is drawn: set the seed before. Of a tagger for other tags, or with a
+    head of the other kind, what it has learned of the tags that are shared is kept, and the log says which are new.
 
     Args:
         name: A folder, a name on the Hub, or ``minilm`` (the packaged all-MiniLM-L6-v2).
@@ -109,6 +110,8 @@ def load_encoder(
         head = head or head_of(config)
         if keep_head:
             _check_head(name, config, schema, head)
+        else:
+            _refuse_adapter(name, source, hub)
         tokenizer = load_tokenizer(source, hub)
         same_tags = config.id2label == schema.id2label
         options = {**model_options(hub), "dtype": torch.float32}
@@ -134,6 +137,20 @@ def load_encoder(
     if freeze_layers is not None:
         freeze(model, freeze_layers)
     return (model if lora is None else add_lora(model, **lora)), tokenizer
+
+
+def _refuse_adapter(name: str, source: str, hub: dict[str, Any]) -> None:
+    """Refuses to train a model whose adapters are not merged: what would be saved is neither it nor a whole model.
+
+    Raises:
+        ModelError: If there is an adapter in its folder.
+    """
+    if find_adapter_config_file(source, **{key: hub[key] for key in ("revision", "local_files_only")}) is None:
+        return
+    raise ModelError(
+        f"--model {name}: has adapters that are not merged into it (adapter_config.json), and cannot be trained "
+        "further. Give a model that was trained with --lora_merge true, or the base model with --lora."
+    )
 
 
 def _check_head(name: str, config: Any, schema: TagSchema, head: Head) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,8 @@ CPU_TOKENS, ACCELERATOR_TOKENS = 768, 2048
 PACKED_ROW = 128
 
 LORA_LEARNING_RATE = 5e-4  # low-rank updates start from zero and want about ten times a full fine-tuning's rate
+
+_Range = tuple[Callable[[float], bool], str]  # whether a number lies in it, and what is said of one that does not
 
 CRF_LEARNING_RATE = 1e-3  # transitions start from zero, and at an encoder's rate they would stay near it
 
@@ -167,7 +170,7 @@ class ModelArguments:
     )
 
     def __post_init__(self) -> None:
-        problems = [_at_least(self, "freeze_layers", -1), _at_least(self, "lora_rank", 1)]
+        problems = [_at_least(self, "freeze_layers", -1), *_out_of_range(self)]
         if self.lora and self.freeze_layers is not None:
             problems.append("freeze_layers: LoRA freezes the whole encoder already; give one of the two")
         _raise(problems)
@@ -216,7 +219,7 @@ class TaggingArguments(TrainingArguments):
         default=0,
         metadata={
             "help": "Windows per device and accumulated batch, in the place of tokens_per_batch: 8 are 4 accumulated "
-            "twice are 4 on each of two processes."
+            "twice are 4 on each of two processes. 0: batches of tokens_per_batch."
         },
     )
     bf16: bool | None = field(  # type: ignore[assignment]  # TrainingArguments knows no "where it pays"
@@ -276,29 +279,23 @@ class TaggingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        problems = [_at_least(self, "early_stopping_patience", 1)]
-        problems += [_at_least(self, name, 1) for name in _COUNTS]
-        if not 0 < self.layerwise_lr_decay <= 1:
-            problems.append(f"layerwise_lr_decay: {self.layerwise_lr_decay} is not above 0 and at most 1")
-        if not 0 <= self.ema_decay < 1:
-            problems.append(f"ema_decay: {self.ema_decay} is not from 0 up to below 1")
+        problems: list[str | None] = [*_out_of_range(self), *_backend_problems(self.torch_compile_backend)]
         if self.ema_decay and "schedule_free" in str(getattr(self.optim, "value", self.optim)):
             problems.append("ema_decay, optim: a schedule-free optimizer averages by itself; give ema_decay 0 with it")
-        if not 0 <= self.label_smoothing_factor < 1:
-            problems.append(f"label_smoothing_factor: {self.label_smoothing_factor} is not from 0 up to below 1")
         if self.enable_jit_checkpoint:
             problems.append("enable_jit_checkpoint: SIGTERM and SIGHUP save a checkpoint in any case; leave it out")
         if self.resume and self.overwrite:
             problems.append("resume, overwrite: give one of the two")
-        for name in ("learning_rate", "head_learning_rate"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                problems.append(f"{name}: {getattr(self, name)} is not above 0")
         if self.early_stopping_patience is not None and str(self.eval_strategy) in ("no", "IntervalStrategy.NO"):
             problems.append("early_stopping_patience: needs evaluations; eval_strategy is no")
-        if self.output_dir and Path(self.output_dir).expanduser().is_file():
+        if self.output_dir is not None and not self.output_dir.strip():
+            problems.append("output_dir: is empty; give a folder, or leave it out")
+        elif self.output_dir and Path(self.output_dir).expanduser().is_file():
             problems.append(f"output_dir: {self.output_dir} is a file; give a folder")
         if self.max_steps <= 0 and not self.num_train_epochs > 0:
             problems.append(f"num_train_epochs: {self.num_train_epochs} is not above 0")
+        if self.num_train_epochs == math.inf:
+            problems.append("num_train_epochs: inf is not finite")
         problems += [*self._batching_problems(), *_tracker_problems(self.report_to)]
         _raise(problems)
         self.hub_token = self.hub_token or None  # an empty one is that of the environment
@@ -359,7 +356,47 @@ class TaggingArguments(TrainingArguments):
             self.save_strategy = SaveStrategy.EPOCH
 
 
-_COUNTS = ("per_device_eval_batch_size", "gradient_accumulation_steps")
+_FROM_0: _Range = (lambda value: value >= 0, "is not 0 or more")
+_FROM_1: _Range = (lambda value: value >= 1, "is below 1")
+_ABOVE_0: _Range = (lambda value: value > 0, "is not above 0")
+_SHARE: _Range = (lambda value: 0 <= value < 1, "is not from 0 up to below 1")
+_SEED: _Range = (lambda value: 0 <= value < 2**32, f"is not from 0 to {2**32 - 1}")  # what NumPy takes
+_RANGES: dict[str, _Range] = {
+    **dict.fromkeys(("learning_rate", "head_learning_rate"), _ABOVE_0),
+    **dict.fromkeys(("ema_decay", "label_smoothing_factor", "head_dropout", "lora_dropout"), _SHARE),
+    **dict.fromkeys(("adam_beta1", "adam_beta2"), _SHARE),
+    **dict.fromkeys(("weight_decay", "max_grad_norm", "adam_epsilon", "warmup_steps", "eval_delay"), _FROM_0),
+    **dict.fromkeys(("dataloader_num_workers", "neftune_noise_alpha"), _FROM_0),
+    **dict.fromkeys(("per_device_eval_batch_size", "gradient_accumulation_steps", "early_stopping_patience"), _FROM_1),
+    **dict.fromkeys(("save_total_limit", "eval_accumulation_steps", "lora_rank", "lora_alpha"), _FROM_1),
+    **dict.fromkeys(("dataloader_prefetch_factor", "ddp_timeout", "ddp_bucket_cap_mb"), _FROM_1),
+    **dict.fromkeys(("seed", "data_seed"), _SEED),
+    "layerwise_lr_decay": (lambda value: 0 < value <= 1, "is not above 0 and at most 1"),
+}
+
+
+def _out_of_range(arguments: Any) -> Iterator[str]:
+    """Numbers that are outside of what they can be, in the order of the arguments."""
+    for argument in fields(arguments):
+        value = getattr(arguments, argument.name)
+        if argument.name not in _RANGES or not isinstance(value, int | float):
+            continue
+        holds, told = _RANGES[argument.name]
+        if not holds(value):
+            yield f"{argument.name}: {value} {told}"
+        elif value == math.inf:
+            yield f"{argument.name}: {value} is not finite"
+
+
+def _backend_problems(backend: str | None) -> Iterator[str]:
+    """A backend of `torch.compile` that torch does not know; it says so in the first step."""
+    if backend is None:
+        return
+    known = torch.compiler.list_backends(exclude_tags=())
+    if backend not in known:
+        near = difflib.get_close_matches(backend, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield f"torch_compile_backend: {backend!r} is not one of {', '.join(known)}{hint}"
 
 
 def _tracker_problems(report_to: str | list[str] | None) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import pickle
 import re
 import shutil
 import zipfile
@@ -178,6 +179,12 @@ def loading(checkpoint: str | Path | None) -> Iterator[None]:
     except Exception as error:
         if checkpoint is None or out_of_memory(error):
             raise
+        if isinstance(error, pickle.UnpicklingError):  # of `weights_only`, whose text advises to leave it out
+            raise OutputError(
+                f"{checkpoint}: one of its .pt or .pth files was not written by training: it is a pickle with more "
+                "than tensors and numbers in it, which could run code when it is loaded. Remove that folder; --resume "
+                "then goes on from an older one."
+            ) from error
         raise OutputError(
             f"{checkpoint}: training cannot go on from it ({type(error).__name__}: {first_line(error)}). Remove that "
             "folder; --resume then goes on from an older one."
