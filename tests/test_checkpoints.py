@@ -263,7 +263,7 @@ def test_a_run_that_was_stopped_early_and_is_taken_up_saves_the_same_config(mode
     assert {name: (out / name).read_bytes() for name in before} == before
 
 
-@pytest.mark.failure_mode("killed-after-early-stopping")
+@pytest.mark.failure_mode("moved-run", "killed-after-early-stopping")
 @pytest.mark.slow
 def test_a_run_that_was_moved_ends_as_if_it_had_not_been(model, tmp_path):
     """Taken up, it was freshly drawn weights; gone on with, its best checkpoint was forgotten and deleted."""
@@ -325,7 +325,7 @@ def test_what_was_just_written_is_not_deleted_for_an_older_run_with_more_steps(t
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-40", "checkpoint-300"}
 
 
-@pytest.mark.failure_mode("no-checkpoint-left")
+@pytest.mark.failure_mode("marks-lost", "no-checkpoint-left")
 def test_checkpoints_whose_marks_were_lost_are_not_deleted(tmp_path, caplog):
     first, second = _bare(tmp_path, 2, 4, marked=False)
     for look in (lambda: newest_checkpoint(tmp_path, nn.Linear(1, 1), with_best=False), lambda: unusable(tmp_path)):

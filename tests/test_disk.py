@@ -323,6 +323,7 @@ def test_words_in_data_are_no_full_disk(capsys):
     assert "The disk is full" in capsys.readouterr().err
 
 
+@pytest.mark.failure_mode("one-process-alone")
 @pytest.mark.parametrize(
     ("error", "said"),
     [
