@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hf_tagging.disk import refusal, why_full
-from hf_tagging.errors import ConfigError, ModelError, OutputError, TaggingError, printable
+from hf_tagging.errors import ConfigError, OutputError, TaggingError, printable
 from hf_tagging.memory import LOADING, out_of_memory
 from hf_tagging.processes import exit_code, follow_parent, heard, stop_listening
 
@@ -32,8 +32,8 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
         interrupted: What to say after Ctrl-C, SIGTERM and SIGHUP, or where a disk was full.
 
     Exit codes: 2 for wrong usage (`ConfigError`), 1 for anything else that the user can mend, 130 for Ctrl-C, 143 for
-    SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all; of want of memory, a full disk
-    and models, which may end one process alone, each speaks for itself.
+    SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all; each speaks for itself when it is
+    out of memory or its disk is full, which may end one process alone.
     """
     with heard():
         try:
@@ -48,7 +48,7 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
                 _end(f"Out of memory ({said}). {LOADING}", 1, on_any=True)
             if why_full(error):
                 _end(f"{refusal(error)} {interrupted}".rstrip(), 1, on_any=True)
-            _end(str(error), 1, on_any=isinstance(error, ModelError) or bool(said))
+            _end(str(error), 1, on_any=bool(said))
         except KeyboardInterrupt as error:
             stop_listening()
             code = exit_code(error)

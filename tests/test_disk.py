@@ -323,13 +323,19 @@ def test_words_in_data_are_no_full_disk(capsys):
     assert "The disk is full" in capsys.readouterr().err
 
 
+def _caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.failure_mode("one-process-alone")
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (RuntimeError("CUDA error: out of memory"), "process 1: Out of memory (CUDA error: out of memory). "),
         (OSError(errno.ENOSPC, "No space left on device"), "process 1: The disk is full; "),
-        (ModelError("The loss is nan."), "process 1: The loss is nan."),
+        (_caused(ModelError("No memory: out of memory."), MemoryError("out of memory")), "process 1: No memory: "),
+        (ModelError("The loss is nan."), ""),
         (OutputError("x: cannot be written."), ""),  # all processes raise it alike, and the first one speaks
         (DataError("x, line 1: no columns"), ""),
     ],
