@@ -32,8 +32,8 @@ def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
         interrupted: What to say after Ctrl-C, SIGTERM and SIGHUP, or where a disk was full.
 
     Exit codes: 2 for wrong usage (`ConfigError`), 1 for anything else that the user can mend, 130 for Ctrl-C, 143 for
-    SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all; each speaks for itself when it is
-    out of memory or its disk is full, which may end one process alone.
+    SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all; each speaks for itself
+    when it is out of memory or its disk is full, which may end one process alone.
     """
     with heard():
         try:
