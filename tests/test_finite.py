@@ -10,6 +10,7 @@ import pytest
 import torch
 from recipe_runs import ROOT, environment, recipe_command, record, run_here
 from tiny_models import tiny_bert
+from transformers import AutoTokenizer, TrainerControl, TrainerState, TrainingArguments
 
 from hf_tagging.errors import ModelError
 from hf_tagging.hub import model_errors
@@ -55,7 +56,7 @@ def test_a_rate_of_a_thousand_million_fails(model, tmp_path, flags):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert re.search(r"The loss is nan at step \d+ \(learning rate [\d.]+e\+\d\d; its batch begins with '", done.stderr)
-    assert "There was no checkpoint yet, no model was written. Type a lower --learning_rate" in done.stderr
+    assert "there was no checkpoint yet, no model was written. Type a lower --learning_rate" in done.stderr
     check_failed(tmp_path, "The loss is ")
 
 
@@ -76,7 +77,7 @@ def test_the_step_the_rate_and_the_sentences_are_named_and_the_last_good_checkpo
         run_here("pos_bert", "--model", model, "--output_dir", tmp_path, *flags)
     said = str(raised.value)
     assert "The loss is nan at step 5 (learning rate 0.001; its batch begins with '" in said
-    assert f"The last good checkpoint, {tmp_path / 'checkpoint-4'}, is kept" in said
+    assert f"the last good checkpoint, {tmp_path / 'checkpoint-4'}, is kept" in said
     assert [path.name for path in sorted(tmp_path.glob("checkpoint-*"))] == ["checkpoint-2", "checkpoint-4"]
     assert damage(tmp_path / "checkpoint-4") is None
     check_failed(tmp_path, "The loss is nan at step 5")
@@ -126,6 +127,21 @@ def test_both_of_two_processes_stop_where_one_has_no_number(model, tmp_path):
     check_failed(tmp_path / "out", "The loss is nan at step 3")
 
 
+def test_a_validation_loss_that_is_no_number_names_rate_and_sentences(model, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    callback = FiniteTraining(tokenizer)
+    args, state = TrainingArguments(output_dir=str(tmp_path), use_cpu=True), TrainerState(global_step=3)
+    callback.note(3, 0.5, torch.tensor(1.0), torch.tensor([tokenizer("the house")["input_ids"]]))
+    callback.look(args, state, torch.nn.Linear(1, 1))
+    begins = repr(tokenizer.decode(tokenizer("the house")["input_ids"], skip_special_tokens=True))
+    with pytest.raises(ModelError) as raised:
+        callback.on_evaluate(args, state, TrainerControl(), metrics={"eval_loss": math.nan})
+    assert str(raised.value).startswith(
+        f"The loss of the validation split is nan after step 3 (learning rate 0.5; its batch begins with {begins}). "
+        "Training has stopped: there was no checkpoint yet, "
+    )
+
+
 @pytest.mark.slow
 def test_a_gradient_that_overflows_leaves_strict_json(model, tmp_path, monkeypatch):
     """In half precision it does at times, and the step is skipped."""
@@ -172,5 +188,5 @@ def test_the_last_good_checkpoint_is_a_whole_one(tmp_path):
         (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
     mark_complete(tmp_path / "checkpoint-2")
     args, state = SimpleNamespace(output_dir=tmp_path), SimpleNamespace(global_step=6)
-    with pytest.raises(ModelError, match=r"The last good checkpoint, .*checkpoint-2, is kept"):
+    with pytest.raises(ModelError, match=r"the last good checkpoint, .*checkpoint-2, is kept"):
         FiniteTraining(None).on_evaluate(args, state, None, {"eval_loss": math.nan})

@@ -10,6 +10,7 @@ from hf_tagging.cli import main
 from hf_tagging.errors import OutputError
 from hf_tagging.evaluation.runs import read_run
 from hf_tagging.inference.evaluating import Evaluation, write_evaluation
+from hf_tagging.publishing.report import write_report
 from hf_tagging.publishing.space import write_space
 from hf_tagging.training.folder import RunFolder
 
@@ -69,6 +70,45 @@ def test_overwrite_removes_links_and_leaves_what_they_lead_to(run, tmp_path):
     assert (tmp_path / "victim").read_text() == "precious"
     assert (tmp_path / "elsewhere" / "kept").read_text() == "kept"
     assert sorted(path.name for path in folder.iterdir()) == ["link", "notes.txt"]
+
+
+@pytest.mark.failure_mode("links-in-a-run")
+@pytest.mark.parametrize("name", ["README.md", "config.json", "results.json", "run.json", "predictions", "report.html"])
+def test_nothing_is_written_through_a_link_to_the_outside(run, name, tmp_path):
+    folder = run("predictions/test.conll", "report.html", "README.md", "results.json")
+    (folder / "predictions").rmdir()
+    target = tmp_path / "victim"
+    if name == "predictions":
+        target = tmp_path / "elsewhere"
+        target.mkdir()
+    elif name == "run.json":
+        target.write_text((folder / name).read_text())
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(target)
+    before = [(path, path.is_file() and path.read_text()) for path in (target, *target.glob("*"))]
+    told = "is a link that leads out of the folder|which is not a file of this folder"
+    model = tiny_bert(tmp_path)
+    with pytest.raises(OutputError, match=told):
+        run_here("pos_bert", "--model", model, "--output_dir", folder, *FEW, "--resume")
+    if name in ("run.json", "report.html"):
+        with pytest.raises(OutputError, match=told):
+            write_report(folder)
+    assert [(path, path.is_file() and path.read_text()) for path in (target, *target.glob("*"))] == before
+    if name != "predictions":  # links are removed first; what they lead to is not
+        RunFolder(folder).check(resume=False, overwrite=True)
+
+
+def test_links_that_stay_inside_or_are_nobodys_are_fine(run, tmp_path):
+    folder = run("README.md")
+    (folder / "kept.md").write_text("x")
+    (folder / "README.md").symlink_to("kept.md")
+    (tmp_path / "shortcut").symlink_to(folder)
+    RunFolder(tmp_path / "shortcut").check(resume=True, overwrite=False)  # "link" leads out, and is not written
+    dangling = tmp_path / "fresh"
+    dangling.mkdir()
+    (dangling / "vocab.txt").symlink_to(tmp_path / "not-there")
+    with pytest.raises(OutputError, match=r"vocab\.txt: is a link that leads out of the folder"):
+        RunFolder(dangling).check(resume=False, overwrite=False)
 
 
 @pytest.mark.failure_mode("planted-link")

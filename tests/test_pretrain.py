@@ -388,6 +388,12 @@ def test_all_mistakes_at_once():
         parse_pretraining(["--masked_share", "0.2"])
 
 
+def test_a_device_is_not_its_own_nearest_name():
+    with pytest.raises(ConfigError) as error:
+        parse_pretraining(["--text_file=/dev/zero"])
+    assert "text_file: /dev/zero is a device, not a file; give a file or a pipe\n" in str(error.value)
+
+
 def test_defaults_follow_from_what_is_trained():
     new, old = parse_pretraining([]), parse_pretraining(["--model", "google-bert/bert-base-cased"])
     assert (new.training.learning_rate, old.training.learning_rate) == (2e-3, 5e-5)

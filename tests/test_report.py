@@ -1,5 +1,6 @@
 """The report of real runs: what it is made of, what it leaves out and why, and that it takes nothing else along."""
 
+import errno
 import json
 import random
 import re
@@ -295,4 +296,17 @@ def test_a_bug_in_the_report_neither_fails_a_finished_run_nor_skips_its_push(tra
     assert f"Type: hf-tagging report {out}" in told[0].message
     assert pushed == ["finished"]
     assert (out / "README.md").exists()
+    assert record(out)["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_report_that_becomes_too_large_is_no_bug(trained, tmp_path, monkeypatch, caplog):
+    def too_large(*args, **options):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr("hf_tagging.publishing.publish.write_page", too_large)
+    out = tmp_path / "run"
+    run_here("ner_bert", "--model", trained, "--do_train", "false", "--output_dir", out, *SMALL)
+    told = [entry for entry in caplog.records if "could not be made (A file became larger" in entry.message]
+    assert [entry.exc_info for entry in told] == [None]
     assert record(out)["status"] == "finished"

@@ -121,7 +121,7 @@ def input_problem(name: str | Path) -> str | None:
     try:
         check_input(path)
     except DataError as error:
-        return str(error)
+        return str(error).removesuffix(".")  # a clause may follow
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.disk import refusal
 from hf_tagging.errors import TaggingError
 from hf_tagging.evaluation.seen import seen_in, write_seen
 from hf_tagging.hub import first_line
@@ -45,11 +46,12 @@ def publish_run(
         if analysis:
             logger.info("Where it is right and wrong: %s", folder / REPORT)
     except Exception as error:
-        is_bug = not isinstance(error, TaggingError)
+        refused = refusal(error)  # by disk or folder
+        is_bug = not (refused or isinstance(error, TaggingError))
         logger.error(
             "The run in %s is finished, but its report could not be made (%s). Type: hf-tagging report %s",
             folder,
-            first_line(error),
+            refused.removesuffix(".") or first_line(error),
             folder,
             exc_info=error if is_bug else None,
         )

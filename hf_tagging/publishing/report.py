@@ -64,8 +64,8 @@ def write_report(
     Raises:
         ConfigError: If the folder holds no run, or no predictions for the split, or there is no such device.
         DataError: If the predictions cannot be read.
-        OutputError: If there is a ``report.html`` that the run has not written, or another process writes into the
-            folder.
+        OutputError: If there is a ``report.html`` that the run has not written, or that is a link to the outside, or
+            another process writes into the folder.
     """
     path = Path(folder)
     _record(path)  # before it is locked: a folder that holds no run is not touched
@@ -132,6 +132,7 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def _refuse_foreign(folder: Path, record: dict[str, Any]) -> None:
+    RunFolder(folder).refuse_links(REPORT, RECORD)
     if (folder / REPORT).exists() and REPORT not in record["files"]:
         raise OutputError(
             f"{folder / REPORT}: was not written by the run. Nothing was changed. Move it away and type the command "

@@ -41,6 +41,7 @@ class FiniteTraining(TrainerCallback):
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
         self.tokenizer = tokenizer
         self._batches: deque[_Batch] = deque(maxlen=_BATCHES)
+        self._last: _Batch | None = None
 
     def note(self, step: int, rate: float, loss: torch.Tensor, input_ids: torch.Tensor) -> None:
         """Remember a batch until the next look.
@@ -51,7 +52,8 @@ class FiniteTraining(TrainerCallback):
             loss: Its loss, on whatever device. ()
             input_ids: Its subwords. (batch, subwords)
         """
-        self._batches.append(_Batch(step, rate, loss, input_ids))
+        self._last = _Batch(step, rate, loss, input_ids)
+        self._batches.append(self._last)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
@@ -77,7 +79,10 @@ class FiniteTraining(TrainerCallback):
         """Stop where the loss of an evaluation is no number, though the weights are."""
         loss = (metrics or {}).get("eval_loss", 0.0)
         if not math.isfinite(loss):
-            raise ModelError(f"The loss of the validation split is {loss} after step {state.global_step}. {_end(args)}")
+            where = f" ({self._place(self._last)})" if self._last else ""
+            raise ModelError(
+                f"The loss of the validation split is {loss} after step {state.global_step}{where}. {_end(args)}"
+            )
 
     def look(self, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
         """Make sure that the weights, and the losses since the last look, are finite, on all processes.
@@ -113,18 +118,21 @@ class FiniteTraining(TrainerCallback):
     def _tell(self, batch: _Batch | None, what: str) -> str | None:
         if batch is None:
             return None
+        verb = f"loss is {batch.loss.item()}" if what == "loss" else "weights are no numbers any more"
+        return f"The {verb} at step {batch.step} ({self._place(batch)})."
+
+    def _place(self, batch: _Batch) -> str:
+        """Return the rate of a batch and how it begins."""
         rows = batch.input_ids[:_SENTENCES].tolist()
         texts = [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip()[:_LENGTH] for row in rows]
-        verb = f"loss is {batch.loss.item()}" if what == "loss" else "weights are no numbers any more"
-        named = ", ".join(map(repr, texts))
         more = ", ..." if len(batch.input_ids) > _SENTENCES else ""
-        return f"The {verb} at step {batch.step} (learning rate {batch.rate:.3g}; its batch begins with {named}{more})."
+        return f"learning rate {batch.rate:.3g}; its batch begins with {', '.join(map(repr, texts))}{more}"
 
 
 def _end(args: TrainingArguments) -> str:
     """Return what is kept, and what to type."""
     kept = RunFolder(str(args.output_dir)).last_checkpoint()
-    what = f"The last good checkpoint, {kept}, is kept" if kept else "There was no checkpoint yet"
+    what = f"the last good checkpoint, {kept}, is kept" if kept else "there was no checkpoint yet"
     return (
         f"Training has stopped: {what}, no model was written. Type a lower --learning_rate with --overwrite, or look "
         "at these sentences."

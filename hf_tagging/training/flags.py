@@ -273,7 +273,7 @@ def _expected(action: argparse.Action, text: str) -> str:
 
 def did_you_mean(path: Path) -> str:
     """The end of a message about a path that is not there: what is there and has a name like it."""
-    near = nearest_path(path.expanduser())
+    near = None if path.expanduser().exists() else nearest_path(path.expanduser())
     return f"; did you mean {near}?" if near else ""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +67,14 @@ class RunFolder:
         """Make sure that a run may write here.
 
         Raises:
-            OutputError: If there is a run and neither flag is set, or files that are not a run's would be lost, or the
-                folder cannot be written.
+            OutputError: If there is a run and neither flag is set, or files that are not a run's would be lost or
+                written through a link, or the folder cannot be written.
         """
         check_writable(self.path)
         record, damage = self._read()
+        own = {*record["files"], RECORD} if record else set()
+        removed = own | {path.name for path in self.checkpoints()} if overwrite and record else set()
+        self.refuse_links(RECORD, "predictions", "checkpoint-*", *_WRITTEN, *own, removed=removed)
         if damage:
             raise OutputError(
                 f"{self.path / RECORD}: {damage}, so it is not known which files here are the run's. Nothing was "
@@ -92,6 +97,31 @@ class RunFolder:
         found = [p.relative_to(self.path).as_posix() for kind in _WRITTEN for p in self.path.glob(kind)]
         found += [path.name for path in self.checkpoints()] if record is None else []
         return sorted(set(found) - own)
+
+    def refuse_links(self, *kinds: str, removed: Iterable[str] = ()) -> None:
+        """Make sure that nothing is written through links to the outside: a folder may come from anybody.
+
+        Args:
+            kinds: What is written, names with ``*``.
+            removed: Names of those that are removed first, as links.
+
+        Raises:
+            OutputError: If a link of such a name leads out of the folder.
+        """
+        root = Path(os.path.realpath(self.path))
+        there = {
+            path.relative_to(self.path).as_posix(): Path(os.path.realpath(path))
+            for path in (*self.path.glob("*"), *self.path.glob("predictions/*"))
+        }
+        if outside := sorted(
+            name
+            for name, real in there.items()
+            if name not in set(removed) and not real.is_relative_to(root) and any(fnmatchcase(name, k) for k in kinds)
+        ):
+            raise OutputError(
+                f"{self.path / outside[0]}: is a link that leads out of the folder, to {there[outside[0]]}, and would "
+                "be written through. Nothing was changed. Remove it, or put the file itself there."
+            )
 
     def remove_run(self) -> None:
         """Remove what the run here has written, and nothing that a person may have put beside it."""
@@ -128,6 +158,8 @@ class RunFolder:
 
     def take(self, files: Iterable[Path]) -> None:
         """Move files into the folder, each at once."""
+        files = list(files)
+        self.refuse_links(*(file.name for file in files))
         for file in files:
             place(file, self.path / file.name)
 
