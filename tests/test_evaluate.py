@@ -451,7 +451,7 @@ class TestCommand:
     def test_a_file_that_cannot_be_written_is_told(self, tmp_path):
         found = evaluate_predictions(columns(tmp_path / "p.conll", GOLD, GOLD))
         (tmp_path / "out" / "results.json").mkdir(parents=True)
-        with pytest.raises(OutputError, match=r"out: cannot be written \(Is a directory\)"):
+        with pytest.raises(OutputError, match=r"out/results\.json: is a folder, not a file, and is left as it is"):
             write_evaluation(found, tmp_path / "out", overwrite=True)
         (tmp_path / "flat").mkdir()
         (tmp_path / "flat" / "predictions").write_text("")
