@@ -382,7 +382,7 @@ class TestTrain:
         [
             ("a.yaml", "", "a.yaml: expected lines of `name: value`, as in: hf-tagging copy cpu"),
             ("a.yaml", "- multi_gpu\n", "a.yaml: expected lines of `name: value`"),
-            ("a.yaml", "num_processes: [\n", "a.yaml: is not YAML (while parsing a flow node"),
+            ("a.yaml", "num_processes: [\n", "a.yaml: not YAML (while parsing a flow node"),
             ("a.json", "{'num_processes': 1}", "a.json: is not JSON (Expecting property name"),
         ],
     )
