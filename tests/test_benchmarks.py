@@ -41,7 +41,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    """One whose tags have no names: a tagger would keep the rows of tags that it knows, the stock Trainer's would not."""
+    """An encoder: of a tagger, ours would keep the rows of shared tags, and the stock Trainer would not."""
     return tiny_bert(tmp_path_factory.mktemp("encoder"), max_length=128, tags=("LABEL_0", "LABEL_1"))
 
 
