@@ -230,8 +230,8 @@ def test_several_processes_do_not_share_a_pipe(tmp_path, pipe, monkeypatch):
     os.mkfifo(path)
     monkeypatch.setenv("WORLD_SIZE", "2")
     told = "is a pipe, which only one of the 2 processes could read; write it to a file first"
-    assert missing_paths({"train_file": [str(path)]}) == [f"train_file: {path} {told}."]
-    assert missing_paths({"dataset": str(path)}) == [f"dataset: {path} {told}."]
+    assert missing_paths({"train_file": [str(path)]}) == [f"train_file: {path} {told}"]
+    assert missing_paths({"dataset": str(path)}) == [f"dataset: {path} {told}"]
     with pytest.raises(DataError, match=told):
         load_tagging_dataset(train_file=path, task="ner")
     with pytest.raises(ConfigError, match=told):
