@@ -52,6 +52,25 @@ def test_names_with_a_dash_are_the_same_names(mine, key, flag):
         parse_arguments("ner", ["--config", path])
 
 
+def test_a_file_for_a_split_replaces_what_would_draw_it(mine, caplog):
+    path = config(mine, f"train_file: {mine}/mine.conll", "test_share: 0.1", "split_seed: 5")
+    files = ("--train_file", f"{mine}/mine.conll", "--test_file", f"{mine}/other.conll")
+    with caplog.at_level(logging.WARNING):
+        data = parse_arguments("ner", ["--config", path, *files]).data
+    assert (data.test_file, data.test_share, data.split_seed) == ([f"{mine}/other.conll"], None, None)
+    assert "line 3: test_share" in caplog.text
+    typed = parse_arguments("ner", ["--config", path, *files, "--test_share", "0.2"]).data
+    assert typed.test_share == 0.2  # what was typed stays, and is refused with the data
+    data = parse_arguments("ner", ["--config", path, *files[:2]]).data  # of another corpus a share is drawn as well
+    assert (data.test_share, data.split_seed) == (0.1, 5)
+
+
+def test_a_file_that_is_no_config_is_not_listed_whole(mine):
+    path = config(mine, *(f"key_{number}: 1" for number in range(20_000)))
+    with pytest.raises(ConfigError, match=r"51 problems[\s\S]*line 51: key_49[\s\S]*\.\.\. and perhaps more\n"):
+        parse_arguments("ner", ["--config", path])
+
+
 def test_a_data_set_by_flag_replaces_the_files_of_the_file(mine):
     path = config(mine, f"train_file: {mine}/mine.conll", f"validation_file: {mine}/other.conll")
     loading = parse_arguments("ner", ["--config", path, "--dataset=sample"]).loading()

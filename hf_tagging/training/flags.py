@@ -27,6 +27,7 @@ from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
 from hf_tagging.data.files import nearest_path
+from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, printable
 from hf_tagging.training.yaml_files import compose_yaml, plain_value
 
@@ -36,6 +37,9 @@ logger = logging.getLogger(__name__)
 # What names data: by a flag, it is all the data that is meant. And what belongs to a name given beside it.
 _DATA = frozenset({"dataset", "train_file", "validation_file", "test_file", "text_file"})
 OF_DATA = _DATA | {"dataset_config", "dataset_revision"}
+# What draws a split from the training data, which a file for that split makes idle.
+_DRAWN = {"validation_file": {"validation_share"}, "test_file": {"test_share", "folds", "fold"}}
+_MOST_PROBLEMS = 50  # more are of a file that is no config
 
 
 @dataclass(frozen=True)
@@ -131,21 +135,30 @@ def read_values(parser: HfArgumentParser, argv: Sequence[str] | None) -> tuple[d
                   f"out: {', '.join(left_out)}")  # fmt: skip
     values: dict[str, Any] = {}
     for setting in [*(setting for setting in settings if setting.name in kept), *flags]:
+        if len(problems) == _MOST_PROBLEMS:
+            problems.append("... and perhaps more")
+            break
         problem = _convert(parser, setting, values)
         problems += [problem] if problem else []
     return values, problems
 
 
 def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, T]:
-    """Return settings without their data where data is given that wins over them: half of each is nobody's wish.
+    """Return settings without their data where data is given that wins over them.
 
-    Own files of a YAML file's data set would be trained on, and scored on somebody else's validation and test.
+    Otherwise own files would be trained on, and scored on validation and test of the data set that a YAML file names. A
+    file for a split also replaces the share or the folds that would draw it, and `split_seed` if nothing is drawn then.
 
     Args:
         settings: By name.
         given: Names of what wins over them.
     """
-    left_out = OF_DATA if _DATA & set(given) else frozenset()
+    wins = set(given)
+    left_out = set(OF_DATA) if _DATA & wins else set()
+    drawn = settings.keys() & {name for split, names in _DRAWN.items() if split in wins for name in names}
+    left_out |= drawn
+    if drawn and not (settings.keys() - left_out | wins) & set(CUTS):
+        left_out.add("split_seed")
     return {name: value for name, value in settings.items() if name not in left_out}
 
 
