@@ -16,10 +16,10 @@ import argparse
 import os
 from pathlib import Path
 
+from hf_tagging.comparison.plan import read_plan
+from hf_tagging.comparison.runner import GO_ON, carry_out, check_folders, describe_plan
 from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
-from hf_tagging.evaluation.experiments import read_plan
-from hf_tagging.evaluation.runner import GO_ON, carry_out, check_folders, describe_plan
 
 
 def main() -> None:

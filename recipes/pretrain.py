@@ -21,8 +21,8 @@ from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.language_model import build_language_model
 from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
-from hf_tagging.publishing.hub import push_finished
-from hf_tagging.publishing.language_model_card import language_model_card
+from hf_tagging.publishing.card.language_model import language_model_card
+from hf_tagging.publishing.hub.push import push_finished
 from hf_tagging.training import TaggingRun
 from hf_tagging.training.pretraining import PretrainingTrainer, parse_pretraining
 

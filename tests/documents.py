@@ -12,7 +12,7 @@ from unittest import mock
 from recipe_runs import ROOT
 
 from hf_tagging import cli
-from hf_tagging.evaluation.experiments import read_plan
+from hf_tagging.comparison.plan import read_plan
 from hf_tagging.training import parse_arguments
 from hf_tagging.training.pretraining import parse_pretraining
 

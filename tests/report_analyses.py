@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hf_tagging.evaluation.error_kinds import KINDS
+from hf_tagging.analysis.error_kinds import KINDS
 
 TYPES = ("MISC", "ORG", "LOC", "PER")
 

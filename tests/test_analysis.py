@@ -9,18 +9,18 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hf_tagging.analysis.analyse import analyse
+from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.calibration import UNDEFINED, calibration
+from hf_tagging.analysis.error_kinds import pair_entities
+from hf_tagging.analysis.examples import fitting, wrong_sentences
+from hf_tagging.analysis.rereading import reread
+from hf_tagging.analysis.seen import Seen, read_seen, seen_in, write_seen
+from hf_tagging.analysis.suspects import MISSING
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation import EntityMetric, WordMetric, bootstrap_interval, count_sentences
-from hf_tagging.evaluation.analysis import analyse
-from hf_tagging.evaluation.answers import Answers
-from hf_tagging.evaluation.calibration import UNDEFINED, calibration
-from hf_tagging.evaluation.error_kinds import pair_entities
-from hf_tagging.evaluation.examples import fitting, wrong_sentences
-from hf_tagging.evaluation.rereading import reread
-from hf_tagging.evaluation.seen import Seen, read_seen, seen_in, write_seen
 from hf_tagging.evaluation.statistics import SentenceCounts
-from hf_tagging.evaluation.suspects import MISSING
 
 HOSTILE = ["<script>alert(1)</script>", "a_b", "\u202e", '"', "x" * 3000]
 

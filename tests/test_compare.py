@@ -16,19 +16,20 @@ from matplotlib.figure import Figure
 from recipe_runs import ROOT, environment
 from tiny_models import tiny_bert
 
+from hf_tagging.analysis.seen import read_seen
 from hf_tagging.atomic import read_json
+from hf_tagging.comparison.compare import compare_runs
+from hf_tagging.comparison.page import markdown_page, plain_table, write_comparison
+from hf_tagging.comparison.plan import Job, Plan, read_plan
+from hf_tagging.comparison.plots import draw_figures
+from hf_tagging.comparison.runner import carry_out, describe_plan, why_it_failed
+from hf_tagging.comparison.runs import find_runs, name_of
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation import write_predictions
-from hf_tagging.evaluation.comparison import compare_runs
-from hf_tagging.evaluation.comparison_page import markdown_page, plain_table, write_comparison
-from hf_tagging.evaluation.experiments import Job, Plan, read_plan
-from hf_tagging.evaluation.figures import draw_figures
-from hf_tagging.evaluation.runner import carry_out, describe_plan, why_it_failed
-from hf_tagging.evaluation.runs import find_runs, name_of, read_predictions
-from hf_tagging.evaluation.seen import read_seen
+from hf_tagging.evaluation.predictions import read_predictions
 from hf_tagging.inference.evaluating import _predictions_of_before
 from hf_tagging.inference.onnx_model import MANIFEST, read_record
-from hf_tagging.publishing.report import analyse_run
+from hf_tagging.publishing.report.write import analyse_run
 from hf_tagging.training.environment import cores
 
 CONFIGS = sorted(ROOT.glob("recipes/configs/compare/*.yaml"))
@@ -709,8 +710,8 @@ import sys
 sys.path[:0] = [{str(ROOT / "tests")!r}]
 from pathlib import Path
 from hf_tagging.console import plain_errors
-from hf_tagging.evaluation.experiments import Job, Plan
-from hf_tagging.evaluation.runner import GO_ON, carry_out
+from hf_tagging.comparison.plan import Job, Plan
+from hf_tagging.comparison.runner import GO_ON, carry_out
 folder = Path(sys.argv[1])
 job = Job("a", 1, None, folder / "a" / "seed-1", tuple(sys.argv[2:]), {{}})
 with plain_errors(interrupted=GO_ON):

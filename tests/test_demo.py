@@ -22,10 +22,10 @@ from tiny_models import tiny_bert, tiny_roberta
 
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.inference import Tagger, tag_file
-from hf_tagging.publishing.demo import launch_demo
-from hf_tagging.publishing.demo_actions import MOST_BYTES, MOST_CHARACTERS, DemoActions
-from hf_tagging.publishing.demo_models import known_figures, name_models
-from hf_tagging.publishing.space import write_space
+from hf_tagging.publishing.demo.actions import MOST_BYTES, MOST_CHARACTERS, DemoActions
+from hf_tagging.publishing.demo.app import launch_demo
+from hf_tagging.publishing.demo.models import known_figures, name_models
+from hf_tagging.publishing.demo.space import write_space
 
 TEXT = "Jordan sailed past Porto; nobody on the pier waved."
 POS = ("NN", "VB", "DT", "IN", ".")
@@ -69,7 +69,7 @@ def stay_here(event, args):
         os._exit(99)
 
 sys.addaudithook(stay_here)
-from hf_tagging.publishing.demo import launch_demo
+from hf_tagging.publishing.demo.app import launch_demo
 
 launch_demo(sys.argv[1:], device="cpu", open_browser=False)
 """
@@ -483,9 +483,9 @@ def test_a_space_names_models_of_the_hub(tmp_path, monkeypatch):
     assert settings["models"] == ["user/ner", "user/pos"]
     assert "license" not in settings
     assert not (tmp_path / "space" / "models").exists()
-    monkeypatch.setattr("hf_tagging.publishing.demo.load_taggers", dict)
-    monkeypatch.setattr("hf_tagging.publishing.demo.known_figures", dict)
-    monkeypatch.setattr("hf_tagging.publishing.demo.build_demo", lambda taggers, figures: None)
+    monkeypatch.setattr("hf_tagging.publishing.demo.app.load_taggers", dict)
+    monkeypatch.setattr("hf_tagging.publishing.demo.app.known_figures", dict)
+    monkeypatch.setattr("hf_tagging.publishing.demo.app.build_demo", lambda taggers, figures: None)
     app = runpy.run_path(str(tmp_path / "space" / "app.py"))
     assert app["MODELS"] == {"user/ner": "user/ner", "user/pos": "user/pos"}
 

@@ -18,11 +18,11 @@ from tiny_models import tiny_bert
 
 from hf_tagging.atomic import place, whole_folder, whole_path
 from hf_tagging.cli import main
+from hf_tagging.comparison.plan import read_plan
+from hf_tagging.comparison.runner import carry_out
 from hf_tagging.console import plain_errors
 from hf_tagging.disk import check_writable, refusal, writing_to
 from hf_tagging.errors import DataError, ModelError, OutputError
-from hf_tagging.evaluation.experiments import read_plan
-from hf_tagging.evaluation.runner import carry_out
 
 FEW = ("--dataset", "sample", "--max_train_samples", 8, "--max_eval_samples", 4, "--num_train_epochs", 1, "--use_cpu")
 

@@ -23,7 +23,7 @@ from transformers.exporters import ExportedModel
 from hf_tagging import EntityMetric, Tagger, TagSchema, load_encoder, load_tagging_dataset
 from hf_tagging.cli import main
 from hf_tagging.errors import ConfigError, DataError, ModelError, OutputError
-from hf_tagging.evaluation.report import write_predictions
+from hf_tagging.evaluation.predictions import write_predictions
 from hf_tagging.inference.export import LEAST_EQUAL, check_target, export_tagger
 from hf_tagging.inference.parity import compare, examples_file, read_examples
 from hf_tagging.inference.quantizing import quantize, rounding_ratios

@@ -22,8 +22,8 @@ from tiny_models import tiny_bert
 from hf_tagging import Tagger
 from hf_tagging.errors import ConfigError, ModelError, OutputError, TaggingError
 from hf_tagging.inference.export import export_tagger
-from hf_tagging.publishing.bundle import bundle, portable, without_paths
-from hf_tagging.publishing.hub import push_folder
+from hf_tagging.publishing.hub.bundle import bundle, portable, without_paths
+from hf_tagging.publishing.hub.push import push_folder
 from hf_tagging.training import parse_arguments
 from hf_tagging.training.pretraining import parse_pretraining
 

@@ -7,11 +7,11 @@ from recipe_runs import run_here
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
+from hf_tagging.comparison.runs import read_run
 from hf_tagging.errors import OutputError
-from hf_tagging.evaluation.runs import read_run
 from hf_tagging.inference.evaluating import Evaluation, write_evaluation
-from hf_tagging.publishing.report import write_report
-from hf_tagging.publishing.space import write_space
+from hf_tagging.publishing.demo.space import write_space
+from hf_tagging.publishing.report.write import write_report
 from hf_tagging.training.folder import RunFolder
 
 FEW = ("--dataset", "sample", "--max_train_samples", 4, "--num_train_epochs", 1, "--use_cpu")

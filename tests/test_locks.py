@@ -16,9 +16,9 @@ from test_compare import make_run
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
+from hf_tagging.comparison.plan import Job, Plan
+from hf_tagging.comparison.runner import carry_out
 from hf_tagging.errors import OutputError
-from hf_tagging.evaluation.experiments import Job, Plan
-from hf_tagging.evaluation.runner import carry_out
 from hf_tagging.locks import LOCK, FolderLock
 from hf_tagging.training import parse_arguments
 from hf_tagging.training.folder import RunFolder

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hf_tagging.comparison.plan import read_plan
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.evaluation.experiments import read_plan
 from hf_tagging.training import parse_arguments
 from hf_tagging.training.flags import _say_once
 from hf_tagging.training.pretraining import parse_pretraining

@@ -17,9 +17,9 @@ from transformers.integrations.deepspeed import set_hf_deepspeed_config
 
 from hf_tagging import Tagger, TagSchema, load_encoder
 from hf_tagging.errors import ConfigError, DataError, OutputError
-from hf_tagging.evaluation.report import write_predictions
-from hf_tagging.publishing import report
-from hf_tagging.publishing.report import analyse_run, write_page, write_report
+from hf_tagging.evaluation.predictions import write_predictions
+from hf_tagging.publishing.report import write as report
+from hf_tagging.publishing.report.write import analyse_run, write_page, write_report
 
 SMALL = ("--dataset", "sample", "--max_train_samples", 40, "--max_eval_samples", 30, "--use_cpu")
 TRAINING = ("--max_steps", 4, "--learning_rate", 1e-2, "--eval_strategy", "no", "--save_strategy", "no")

@@ -17,10 +17,10 @@ from browser import browser  # noqa: F401
 from playwright.sync_api import Browser, Page
 from report_analyses import SENTENCES, flawless_analysis, ner_analysis, pos_analysis, sentence, tag_row
 
-from hf_tagging.evaluation.analysis import analyse
-from hf_tagging.evaluation.answers import Answers
-from hf_tagging.publishing.report_figures import curve, reliability, shade, ticks
-from hf_tagging.publishing.report_page import MOST_BYTES, MOST_ROWS, report_page
+from hf_tagging.analysis.analyse import analyse
+from hf_tagging.analysis.answers import Answers
+from hf_tagging.publishing.report.geometry import curve, reliability, shade, ticks
+from hf_tagging.publishing.report.page import MOST_BYTES, MOST_ROWS, report_page
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

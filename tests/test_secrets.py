@@ -9,9 +9,9 @@ from recipe_runs import run_here
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
+from hf_tagging.comparison.plan import read_plan
+from hf_tagging.comparison.runner import carry_out, describe_plan
 from hf_tagging.errors import ConfigError
-from hf_tagging.evaluation.experiments import read_plan
-from hf_tagging.evaluation.runner import carry_out, describe_plan
 from hf_tagging.secrets import by_environment, masked
 from hf_tagging.training.parsing import parse_arguments
 

@@ -20,7 +20,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(args: argparse.Namespace) -> Answer:
-    from hf_tagging.publishing.report import write_report
+    from hf_tagging.publishing.report.write import write_report
 
     quiet_libraries()
     with working("Writing the report"):
@@ -38,7 +38,7 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
 
 
 def _push(args: argparse.Namespace) -> Answer:
-    from hf_tagging.publishing.hub import push_folder
+    from hf_tagging.publishing.hub.push import push_folder
 
     with working("Looking through the folder" if args.dry_run else f"Pushing to {args.name}"):
         pushed = push_folder(
@@ -79,14 +79,14 @@ def _demo(args: argparse.Namespace) -> None:
         idle = [n for n in ("host", "port", "share", "no_browser", "device", "trust_remote_code") if getattr(args, n)]
         if idle:
             raise ConfigError(f"--{', --'.join(idle)}: of no use with --space, which starts nothing. Leave out.")
-        from hf_tagging.publishing.space import write_space
+        from hf_tagging.publishing.demo.space import write_space
 
         written = write_space(args.models, args.space, overwrite=args.overwrite)
         print(f"Wrote {len(written)} files to {args.space}")
         return
     if args.overwrite:
         raise ConfigError("--overwrite: goes with --space. Leave it out.")
-    from hf_tagging.publishing.demo import launch_demo
+    from hf_tagging.publishing.demo.app import launch_demo
 
     quiet_libraries()
     launch_demo(

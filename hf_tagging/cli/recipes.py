@@ -114,7 +114,7 @@ def _validate(args: argparse.Namespace) -> Answer:
 
 def _checked(recipe: str, config: Path, flags: list[str]) -> dict[str, Any]:
     """What a recipe makes of a config; all that is wrong with it ends in one error."""
-    from hf_tagging.evaluation.experiments import read_plan, recipe_kind
+    from hf_tagging.comparison.plan import read_plan, recipe_kind
     from hf_tagging.training.parsing import RunArguments, parse_arguments
     from hf_tagging.training.pretraining import parse_pretraining
 

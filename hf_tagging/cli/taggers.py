@@ -145,10 +145,10 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(args: argparse.Namespace) -> Answer:
-    from hf_tagging.evaluation.comparison import compare_runs
-    from hf_tagging.evaluation.comparison_page import plain_table, write_comparison
-    from hf_tagging.evaluation.figures import MISSING, can_draw, draw_figures
-    from hf_tagging.evaluation.runs import find_runs, name_of
+    from hf_tagging.comparison.compare import compare_runs
+    from hf_tagging.comparison.page import plain_table, write_comparison
+    from hf_tagging.comparison.plots import MISSING, can_draw, draw_figures
+    from hf_tagging.comparison.runs import find_runs, name_of
 
     written = ""
     with _alone_in(args.output):

@@ -1,10 +1,7 @@
-"""Figures over words and entities, never over subwords; how sure they are.
-
-The comparison of runs is in `comparison`, and is not imported from here: it takes the training stage along.
-"""
+"""Figures over words and entities, never over subwords; how sure they are."""
 
 from hf_tagging.evaluation.metrics import EntityMetric, WordMetric
-from hf_tagging.evaluation.report import results_table, score_entities, score_words, write_predictions
+from hf_tagging.evaluation.predictions import results_table, score_entities, score_words, write_predictions
 from hf_tagging.evaluation.statistics import (
     SentenceCounts,
     approximate_randomization,

@@ -29,7 +29,7 @@ from hf_tagging.data.spool import Spool
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
-from hf_tagging.evaluation.report import results_table, write_predictions
+from hf_tagging.evaluation.predictions import results_table, write_predictions
 from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, may_be_in, rewritten, spelling
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger

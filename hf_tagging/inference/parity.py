@@ -17,7 +17,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import check_input
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
-from hf_tagging.evaluation.runs import read_predictions
+from hf_tagging.evaluation.predictions import read_predictions
 from hf_tagging.inference.records import TRY_TEXT, read_columns
 from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.tagger import Tagger

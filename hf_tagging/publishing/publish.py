@@ -6,16 +6,16 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from hf_tagging.analysis.seen import seen_in, write_seen
 from hf_tagging.atomic import whole_file
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.disk import refusal
 from hf_tagging.errors import TaggingError
-from hf_tagging.evaluation.seen import seen_in, write_seen
 from hf_tagging.hub import first_line
-from hf_tagging.publishing.card import model_card, seed_results
-from hf_tagging.publishing.hub import push_finished
-from hf_tagging.publishing.report import REPORT, analyse_run, write_page
+from hf_tagging.publishing.card.model_card import model_card, seed_results
+from hf_tagging.publishing.hub.push import push_finished
+from hf_tagging.publishing.report.write import REPORT, analyse_run, write_page
 from hf_tagging.training.run import TaggingRun
 
 logger = logging.getLogger(__name__)

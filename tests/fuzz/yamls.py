@@ -9,7 +9,7 @@ from pathlib import Path
 from fuzz.damage import damaged
 from fuzz.forked import run_forked
 from hf_tagging.cli.recipes import _check_accelerate
-from hf_tagging.evaluation.experiments import read_plan
+from hf_tagging.comparison.plan import read_plan
 from hf_tagging.training import parse_arguments
 from hf_tagging.training.pretraining import parse_pretraining
 

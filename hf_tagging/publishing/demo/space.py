@@ -22,9 +22,9 @@ from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH
 from hf_tagging.locks import FolderLock
 from hf_tagging.markdown import text
-from hf_tagging.publishing.bundle import CARD, REPORT, Content, bundle
-from hf_tagging.publishing.demo_models import name_models
-from hf_tagging.publishing.leaks import refuse_leaks
+from hf_tagging.publishing.demo.models import name_models
+from hf_tagging.publishing.hub.bundle import CARD, REPORT, Content, bundle
+from hf_tagging.publishing.hub.leaks import refuse_leaks
 from hf_tagging.publishing.provenance import slug
 from hf_tagging.training.folder import RECORD
 from hf_tagging.training.yaml_files import compose_text, plain_value
@@ -38,7 +38,7 @@ _APP = '''"""A demo of taggers, made by `hf-tagging demo --space`. Here: python 
 
 from pathlib import Path
 
-from hf_tagging.publishing.demo import build_demo, known_figures, launch_options, load_taggers
+from hf_tagging.publishing.demo.app import build_demo, known_figures, launch_options, load_taggers
 
 HERE = Path(__file__).resolve().parent
 MODELS = {{

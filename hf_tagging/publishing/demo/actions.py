@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hf_tagging.errors import ConfigError, DataError, TaggingError
 from hf_tagging.inference.files import FORMATS, tag_file
 from hf_tagging.inference.results import TaggedText
-from hf_tagging.publishing.demo_page import Answer, answers_page, error_note, file_note, hues_of
+from hf_tagging.publishing.demo.page import Answer, answers_page, error_note, file_note, hues_of
 
 if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger

@@ -3,8 +3,8 @@
 Written from `run.json`, the figures and the report's analysis alone. What they do not hold, the card does not say.
 Whatever comes from data or from the user is escaped, and of a local path only the last part is shown.
 
-Its rooms: `card_index` (metadata), `card_results` (figures), `card_limits`, `card_making` (data, settings, cost) and
-`card_citation`.
+Its rooms: `metadata`, `results` (figures), `limits`, `making` (data, settings, cost) and
+`citation`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from huggingface_hub import ModelCard
 from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.markdown import is_finite, listed, spread, text
 from hf_tagging.publishing import provenance
-from hf_tagging.publishing.card_citation import citation_section
-from hf_tagging.publishing.card_index import metadata, over_seeds
-from hf_tagging.publishing.card_limits import limits_section
-from hf_tagging.publishing.card_making import (
+from hf_tagging.publishing.card.citation import citation_section
+from hf_tagging.publishing.card.limits import limits_section
+from hf_tagging.publishing.card.making import (
     cost_section,
     data_section,
     environment_section,
     settings_section,
     tags_section,
 )
-from hf_tagging.publishing.card_results import HEADLINE, history_section, results_section
+from hf_tagging.publishing.card.metadata import metadata, over_seeds
+from hf_tagging.publishing.card.results import HEADLINE, history_section, results_section
 from hf_tagging.publishing.provenance import Record, Results
 
 _KINDS = {"pos": "A part-of-speech tagger", "ner": "A named-entity recogniser"}
@@ -91,7 +91,7 @@ def seed_results(folder: Path) -> list[Results]:
     Returns:
         Theirs without its own, one for each seed; none where the folders beside it are other runs.
     """
-    from hf_tagging.evaluation.runs import ONE_OF_MANY, find_runs  # takes the training stage along
+    from hf_tagging.comparison.runs import ONE_OF_MANY, find_runs  # takes the training stage along
     from hf_tagging.training.folder import RunFolder
 
     own = RunFolder(folder).record() if ONE_OF_MANY.fullmatch(folder.name) else None

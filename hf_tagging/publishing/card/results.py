@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hf_tagging.markdown import Markup, is_finite, is_number, setting, sparkline, spread, table, text
-from hf_tagging.publishing.card_index import SeedSpread, over_seeds
+from hf_tagging.publishing.card.metadata import SeedSpread, over_seeds
 from hf_tagging.publishing.provenance import Record, Results
 
 HEADLINE = {"pos": ("accuracy", "Accuracy"), "ner": ("f1", "Entity F1")}

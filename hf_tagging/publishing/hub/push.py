@@ -23,8 +23,8 @@ from huggingface_hub.utils import validate_repo_id
 from hf_tagging.errors import ConfigError
 from hf_tagging.hub import hub_errors, insist
 from hf_tagging.locks import FolderLock
-from hf_tagging.publishing.bundle import MODEL_FILES, REPORT, Content, bundle, is_kind
-from hf_tagging.publishing.leaks import refuse_leaks
+from hf_tagging.publishing.hub.bundle import MODEL_FILES, REPORT, Content, bundle, is_kind
+from hf_tagging.publishing.hub.leaks import refuse_leaks
 from hf_tagging.training.folder import RECORD
 from hf_tagging.training.pushing import is_private, repository_name
 

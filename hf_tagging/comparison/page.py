@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hf_tagging.atomic import remove_left_behind, whole_file, write_json
-from hf_tagging.evaluation.comparison import Comparison, Cost, Interval, Row
+from hf_tagging.comparison.compare import Comparison, Cost, Interval, Row
 from hf_tagging.markdown import duration, text, visible
 
 NAMES = {"accuracy": "accuracy", "f1": "F1", "score": "score"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_tagging.evaluation.answers import Answers, Spans
-from hf_tagging.evaluation.error_kinds import RIGHT, Pairs
+from hf_tagging.analysis.answers import Answers, Spans
+from hf_tagging.analysis.error_kinds import RIGHT, Pairs
 
 BUDGET = 2_000_000  # bytes of JSON
 _ESCAPED = "<>&"  # a page spells each of them with six bytes

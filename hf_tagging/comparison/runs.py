@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from hf_tagging.atomic import json_text, read_json, whole_file
-from hf_tagging.console import read_text
 from hf_tagging.data.column_layout import shortened
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, DataError, OutputError
-from hf_tagging.evaluation.metrics import Tags, get_entities
+from hf_tagging.evaluation.metrics import get_entities
+from hf_tagging.evaluation.predictions import read_predictions
 from hf_tagging.evaluation.statistics import COLUMNS, SentenceCounts, count_sentences
 from hf_tagging.hub import first_line
 from hf_tagging.markdown import is_finite
@@ -204,31 +204,6 @@ _VALUES: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (lambda value: isinstance(value, list), "a list", "hardware.gpus"),
     (_is_history, "a list of objects", "history"),
 )  # fmt: skip
-
-
-def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
-    """Reads what `write_predictions` wrote.
-
-    Args:
-        path: Lines of ``word gold predicted``, a blank line after each sentence.
-
-    Returns:
-        Words, gold and predicted tags, (sentences, words) each.
-
-    Raises:
-        DataError: For a line that has not three columns, or a file that is not in UTF-8.
-    """
-    text = read_text(path, DataError, advice="Evaluate the run again.")
-    rows: list[list[list[str]]] = [[]]  # (sentences, words, 3)
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line:
-            rows.append([])
-            continue
-        rows[-1].append(line.split(" "))
-        if len(rows[-1][-1]) != 3:
-            raise DataError(f"{path}, line {number}: expected `word gold predicted`, found {line!r}.")
-    words, gold, predicted = ([[row[i] for row in sentence] for sentence in rows if sentence] for i in range(3))
-    return words, gold, predicted
 
 
 def _predictions(folder: Path, split: str) -> Path:

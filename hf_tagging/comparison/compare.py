@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from hf_tagging.comparison.runs import Run, check_same_data, read_run
 from hf_tagging.errors import ConfigError
-from hf_tagging.evaluation.runs import Run, check_same_data, read_run
 from hf_tagging.evaluation.statistics import (
     METRIC,
     RESAMPLES,

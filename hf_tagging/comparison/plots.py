@@ -13,8 +13,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hf_tagging.atomic import remove_left_behind, whole_path
-from hf_tagging.evaluation.comparison import Comparison, Row
-from hf_tagging.evaluation.comparison_page import NAMES, short
+from hf_tagging.comparison.compare import Comparison, Row
+from hf_tagging.comparison.page import NAMES, short
 from hf_tagging.markdown import is_finite
 
 if TYPE_CHECKING:

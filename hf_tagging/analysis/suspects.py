@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_tagging.evaluation.answers import Answers
-from hf_tagging.evaluation.rereading import Rereading
+from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.rereading import Rereading
 
 MOST = 50
 MISSING = "This needs cleanlab. Type: pip install 'hf-tagging[report]'"

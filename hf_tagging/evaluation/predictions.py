@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_tagging.atomic import whole_file
+from hf_tagging.console import read_text
 from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.errors import DataError
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
 from hf_tagging.markdown import visible
 
@@ -67,6 +69,31 @@ def write_predictions(
             for word, *tags in zip(*sentence, strict=True):
                 file.write(" ".join(map(spelled, (word, *tags))) + "\n")
             file.write("\n")
+
+
+def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
+    """Reads what `write_predictions` wrote.
+
+    Args:
+        path: Lines of ``word gold predicted``, a blank line after each sentence.
+
+    Returns:
+        Words, gold and predicted tags, (sentences, words) each.
+
+    Raises:
+        DataError: For a line that has not three columns, or a file that is not in UTF-8.
+    """
+    text = read_text(path, DataError, advice="Evaluate the run again.")
+    rows: list[list[list[str]]] = [[]]  # (sentences, words, 3)
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line:
+            rows.append([])
+            continue
+        rows[-1].append(line.split(" "))
+        if len(rows[-1][-1]) != 3:
+            raise DataError(f"{path}, line {number}: expected `word gold predicted`, found {line!r}.")
+    words, gold, predicted = ([[row[i] for row in sentence] for sentence in rows if sentence] for i in range(3))
+    return words, gold, predicted
 
 
 def spelled(text: str) -> str:

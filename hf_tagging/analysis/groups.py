@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hf_tagging.evaluation.answers import Answers
+from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.seen import Seen
 from hf_tagging.evaluation.metrics import Array, Tags
-from hf_tagging.evaluation.seen import Seen
 from hf_tagging.evaluation.statistics import SentenceCounts, bootstrap_scores, interval
 
 METRIC_NAME = {"pos": "accuracy", "ner": "F1"}

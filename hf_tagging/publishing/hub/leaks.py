@@ -14,7 +14,7 @@ from huggingface_hub import get_token
 from hf_tagging.errors import ModelError, OutputError
 
 if TYPE_CHECKING:
-    from hf_tagging.publishing.bundle import Content
+    from hf_tagging.publishing.hub.bundle import Content
 
 # Shapes by which keys are known; each is long enough that no word of a corpus is one by chance.
 _KEYS = {

@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from hf_tagging.evaluation.answers import Answers
+from hf_tagging.analysis.answers import Answers
 from hf_tagging.evaluation.metrics import Array, Tags
 
 MOST_CHANGED = 0.005  # of the words: what rounding and windows cut elsewhere explain

@@ -11,11 +11,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from hf_tagging.analysis.examples import fitting
 from hf_tagging.atomic import json_text
-from hf_tagging.evaluation.examples import fitting
 from hf_tagging.markdown import is_number
-from hf_tagging.publishing.report_figures import curve, finite, reliability, shade
-from hf_tagging.publishing.report_sentences import excerpts, legible, listed_sentences
+from hf_tagging.publishing.report.geometry import curve, finite, reliability, shade
+from hf_tagging.publishing.report.sentences import excerpts, legible, listed_sentences
 
 Analysis = dict[str, Any]
 
@@ -34,7 +34,7 @@ def report_page(analysis: Analysis) -> str:
     own. All but the browser of wrong sentences works without JavaScript.
 
     Args:
-        analysis: What `hf_tagging.evaluation.analysis.analyse` returns.
+        analysis: What `hf_tagging.analysis.analyse.analyse` returns.
 
     Returns:
         HTML of at most 3,000,000 bytes as UTF-8, unless words and tags alone are endless; wrong sentences that would
@@ -119,7 +119,7 @@ def _hash(text: str) -> str:
 @functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hf_tagging.publishing"),
+        loader=jinja2.PackageLoader("hf_tagging.publishing.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_tagging.evaluation.answers import Answers, Spans
+from hf_tagging.analysis.answers import Answers, Spans
 from hf_tagging.evaluation.metrics import Array
 
 RIGHT = "right"

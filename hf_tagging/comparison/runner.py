@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hf_tagging.comparison.compare import Comparison, compare_runs
+from hf_tagging.comparison.page import plain_table, write_comparison
+from hf_tagging.comparison.plan import Job, Plan
+from hf_tagging.comparison.plots import MISSING, can_draw, draw_figures
+from hf_tagging.comparison.runs import read_run
 from hf_tagging.disk import check_writable
 from hf_tagging.errors import DataError, OutputError
-from hf_tagging.evaluation.comparison import Comparison, compare_runs
-from hf_tagging.evaluation.comparison_page import plain_table, write_comparison
-from hf_tagging.evaluation.experiments import Job, Plan
-from hf_tagging.evaluation.figures import MISSING, can_draw, draw_figures
-from hf_tagging.evaluation.runs import read_run
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
 from hf_tagging.processes import ASKING, Terminated, is_echo

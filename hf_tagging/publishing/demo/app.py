@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from hf_tagging.errors import ConfigError
 from hf_tagging.hub import first_line
-from hf_tagging.publishing.demo_models import known_figures, load_taggers, name_models
+from hf_tagging.publishing.demo.models import known_figures, load_taggers, name_models
 
 if TYPE_CHECKING:
     from gradio import Blocks
 
     from hf_tagging.inference.tagger import Tagger
-    from hf_tagging.publishing.demo_actions import DemoActions
+    from hf_tagging.publishing.demo.actions import DemoActions
 
 __all__ = ["build_demo", "known_figures", "launch_demo", "launch_options", "load_taggers"]
 
@@ -128,8 +128,8 @@ def build_demo(taggers: Mapping[str, Tagger], figures: Mapping[str, str] | None 
         ConfigError: If gradio is not installed, or there is no tagger.
     """
     gradio = load_gradio()
-    from hf_tagging.publishing.demo_actions import DemoActions
-    from hf_tagging.publishing.demo_page import escaped, models_note
+    from hf_tagging.publishing.demo.actions import DemoActions
+    from hf_tagging.publishing.demo.page import escaped, models_note
 
     actions = DemoActions(taggers)
     names = list(taggers)
@@ -148,8 +148,8 @@ def build_demo(taggers: Mapping[str, Tagger], figures: Mapping[str, str] | None 
 
 def launch_options() -> dict[str, Any]:
     """How the page is served: our looks, files up to a size, and none of what gradio would report or remember."""
-    from hf_tagging.publishing.demo_actions import MOST_BYTES
-    from hf_tagging.publishing.demo_page import STYLE
+    from hf_tagging.publishing.demo.actions import MOST_BYTES
+    from hf_tagging.publishing.demo.page import STYLE
 
     themes = load_gradio().themes
     # Fonts that come with gradio. Its semi-bold has no Latin letters (gradio 6.31), so bold stands in for it.

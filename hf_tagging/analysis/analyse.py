@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from hf_tagging.evaluation.answers import Answers
-from hf_tagging.evaluation.calibration import calibration
-from hf_tagging.evaluation.error_kinds import Pairs, error_rows, pair_entities
-from hf_tagging.evaluation.examples import wrong_sentences
-from hf_tagging.evaluation.groups import Casings, groups_of, intervals_of
+from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.calibration import calibration
+from hf_tagging.analysis.error_kinds import Pairs, error_rows, pair_entities
+from hf_tagging.analysis.examples import wrong_sentences
+from hf_tagging.analysis.groups import Casings, groups_of, intervals_of
+from hf_tagging.analysis.rereading import Rereading
+from hf_tagging.analysis.seen import Seen
+from hf_tagging.analysis.suspects import find_suspects
 from hf_tagging.evaluation.metrics import Array, _mean, _scores
-from hf_tagging.evaluation.rereading import Rereading
-from hf_tagging.evaluation.seen import Seen
 from hf_tagging.evaluation.statistics import RESAMPLES
-from hf_tagging.evaluation.suspects import find_suspects
 
 NO_ENTITY = "O"
 MOST_TAGS = 25  # in the confusion matrix

@@ -15,7 +15,7 @@ from hf_tagging.atomic import json_text, read_json, whole_file
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.rows import arrow_batches, flat_lists
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.evaluation.report import spelled
+from hf_tagging.evaluation.predictions import spelled
 
 SEEN = "predictions/seen.json"
 _BATCH = 10_000  # sentences

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_tagging.analysis.analyse import analyse
+from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.groups import Casings
+from hf_tagging.analysis.rereading import Rereading, reread
+from hf_tagging.analysis.seen import read_seen
 from hf_tagging.atomic import read_json, whole_file
+from hf_tagging.comparison.runs import wrong_value
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
-from hf_tagging.evaluation.analysis import analyse
-from hf_tagging.evaluation.answers import Answers
-from hf_tagging.evaluation.groups import Casings
 from hf_tagging.evaluation.metrics import Array
-from hf_tagging.evaluation.report import spelled
-from hf_tagging.evaluation.rereading import Rereading, reread
-from hf_tagging.evaluation.runs import read_predictions, wrong_value
-from hf_tagging.evaluation.seen import read_seen
+from hf_tagging.evaluation.predictions import read_predictions, spelled
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
 from hf_tagging.publishing import provenance
@@ -79,7 +79,7 @@ def write_report(
 def analyse_run(
     folder: Path, *, split: str | None = None, device: Any = None, trust_remote_code: bool = False
 ) -> dict[str, Any]:
-    """Analyses the predictions in a run's folder; see `write_report` and `hf_tagging.evaluation.analysis.analyse`."""
+    """Analyses the predictions in a run's folder; see `write_report` and `hf_tagging.analysis.analyse.analyse`."""
     record = _record(folder)
     split = _split(folder, split)
     answers = Answers(record["task"], *read_predictions(_predictions(folder, split)))
@@ -110,7 +110,7 @@ def write_page(folder: Path, analysis: dict[str, Any]) -> Path:
         ConfigError: If the folder holds no run.
         OutputError: If there is a ``report.html`` that the run has not written.
     """
-    from hf_tagging.publishing.report_page import report_page
+    from hf_tagging.publishing.report.page import report_page
 
     record = _record(folder)
     _refuse_foreign(folder, record)

@@ -23,7 +23,7 @@ def limits_section(record: Record, results: Results, analysis: dict[str, Any] | 
     Args:
         record: Of the run, with `task` and `arguments`.
         results: Per split, every figure.
-        analysis: Of the model's predictions, as `hf_tagging.evaluation.analysis` makes it.
+        analysis: Of the model's predictions, as `hf_tagging.analysis.analyse` makes it.
     """
     points = [*_partial(record), *_alignment(record, results), *_features(record), *_tags(record)]
     points += _scheme(record)

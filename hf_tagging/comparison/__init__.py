@@ -1,0 +1,1 @@
+"""Comparison of runs: plan them, run them, read them and test their differences."""

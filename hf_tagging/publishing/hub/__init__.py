@@ -1,0 +1,1 @@
+"""Push a model to the Hub."""
