@@ -20,10 +20,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from transformers import TrainingArguments
 
 from hf_tagging.atomic import whole_file
-from hf_tagging.training import DataArguments, ModelArguments, TaggingArguments
-from hf_tagging.training.baseline_arguments import _GOES_WITH, BaselineArguments
+from hf_tagging.training import DataConfig, EncoderConfig, TaggingConfig
+from hf_tagging.training.baseline_arguments import _GOES_WITH, ScratchConfig
 from hf_tagging.training.parsing import FROM_SCRATCH, IN_BETWEEN
-from hf_tagging.training.pretraining import PretrainedArguments, TextArguments
+from hf_tagging.training.pretraining import StartConfig, TextConfig
 
 PAGE = Path(__file__).parent / "arguments.md"
 _OF_TRANSFORMERS = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments"
@@ -45,13 +45,13 @@ A switch may stand alone: `--lora` is `--lora true`. Of several values, the flag
 """
 # Title, who takes them, the dataclass, and the one whose arguments are left out because they stand above.
 _SECTIONS: tuple[tuple[str, str, type, type | None], ...] = (
-    ("Data", "All recipes that train.", DataArguments, None),
-    ("Encoders", "`pos_bert.py` and `ner_bert.py`.", ModelArguments, None),
+    ("Data", "All recipes that train.", DataConfig, None),
+    ("Encoders", "`pos_bert.py` and `ner_bert.py`.", EncoderConfig, None),
     (
         "Taggers from scratch",
         "`pos_baseline.py` and `ner_baseline.py`. What goes with some values of another argument alone says so, and is "
         "refused beside others.",
-        BaselineArguments,
+        ScratchConfig,
         None,
     ),
     (
@@ -60,20 +60,20 @@ _SECTIONS: tuple[tuple[str, str, type, type | None], ...] = (
         "scratch have other defaults: "
         + ", ".join(f"`--{name} {value:g}`" for name, value in FROM_SCRATCH.items())
         + ".",
-        TaggingArguments,
+        TaggingConfig,
         TrainingArguments,
     ),
     (
         "Pretraining: data",
         "`pretrain.py`, beside those under [Data](#data).",
-        TextArguments,
-        DataArguments,
+        TextConfig,
+        DataConfig,
     ),
     (
         "Pretraining: model",
         "`pretrain.py`, beside those under [Taggers from scratch](#taggers-from-scratch).",
-        PretrainedArguments,
-        BaselineArguments,
+        StartConfig,
+        ScratchConfig,
     ),
 )
 
@@ -141,7 +141,7 @@ def _default(field: Field[Any]) -> str:
 
 def _of_transformers() -> str:
     inherited = [field.name for field in fields(TrainingArguments) if field.init]
-    shown = set(inherited) - TaggingArguments.__annotations__.keys() - set(IN_BETWEEN)
+    shown = set(inherited) - TaggingConfig.__annotations__.keys() - set(IN_BETWEEN)
     names = ", ".join(f"`--{name}`" for name in sorted(shown))
     return (
         "## Transformers' own\n\n"

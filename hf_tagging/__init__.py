@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hf_tagging.evaluation import EntityMetric, WordMetric
     from hf_tagging.inference import Tagger
     from hf_tagging.models import load_encoder
-    from hf_tagging.training import TaggingArguments, TaggingRun, TaggingTrainer, parse_arguments
+    from hf_tagging.training import TaggingConfig, TaggingRun, TaggingTrainer, parse_arguments
 
 _WHERE = {
     "data": ("AlignedSplit", "Aligner", "TagSchema", "align_dataset", "convert_tags", "load_tagging_dataset"),
@@ -19,7 +19,7 @@ _WHERE = {
     "evaluation": ("EntityMetric", "WordMetric"),
     "inference": ("Tagger",),
     "models": ("load_encoder",),
-    "training": ("TaggingArguments", "TaggingRun", "TaggingTrainer", "parse_arguments"),
+    "training": ("TaggingConfig", "TaggingRun", "TaggingTrainer", "parse_arguments"),
 }
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "OutputError",
     "TagSchema",
     "Tagger",
-    "TaggingArguments",
+    "TaggingConfig",
     "TaggingError",
     "TaggingRun",
     "TaggingTrainer",

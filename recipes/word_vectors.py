@@ -29,7 +29,7 @@ from hf_tagging.training.flags import read_arguments
 
 
 @dataclass
-class VectorArguments:
+class VectorConfig:
     """What to train word vectors on, and how."""
 
     output: str = field(default="", metadata={"help": "File to write: .txt, .vec (text) or .bin (binary)."})
@@ -68,7 +68,7 @@ class VectorArguments:
 
 
 def main() -> None:
-    args = read_arguments(VectorArguments, description=__doc__)
+    args = read_arguments(VectorConfig, description=__doc__)
     check_gensim()
     check_output(args.output, overwrite=args.overwrite)
 
@@ -86,7 +86,7 @@ def main() -> None:
         print(printable(f"  {word}: {', '.join(near)}"))
 
 
-def read_words(args: VectorArguments) -> Iterator[list[str]]:
+def read_words(args: VectorConfig) -> Iterator[list[str]]:
     if not args.text_file and not args.text_column:
         yield from load_tagging_dataset(args.dataset, task="pos", train_file=args.train_file)["train"]["tokens"]
         return
@@ -103,7 +103,7 @@ def read_lines(files: list[str]) -> Iterator[str]:
                 yield from file
 
 
-def read_column(args: VectorArguments) -> Iterator[str | list[str]]:
+def read_column(args: VectorConfig) -> Iterator[str | list[str]]:
     name, path = str(args.dataset), Path(str(args.dataset)).expanduser()
     files = args.train_file or ([name] if path.exists() and not path.is_dir() else None)
     try:

@@ -20,7 +20,7 @@ from hf_tagging.data import (
 )
 from hf_tagging.errors import DataError
 from hf_tagging.training import TaggingTrainer
-from hf_tagging.training.arguments import TaggingArguments
+from hf_tagging.training.arguments import TaggingConfig
 
 FOUR = "Ada NNP B-NP I-PER\nsleeps VBZ B-VP O\n\nRome NNP B-NP I-LOC\n"
 
@@ -270,7 +270,7 @@ def test_the_trainer_gives_them_to_a_model_that_takes_them(bert, tmp_path, kind)
     splits = align_dataset(dataset, tokenizer, schema, word_features=VALUES)
     trainer = TaggingTrainer(
         model=kind.from_pretrained(bert),
-        args=TaggingArguments(output_dir=str(tmp_path / "run"), use_cpu=True),
+        args=TaggingConfig(output_dir=str(tmp_path / "run"), use_cpu=True),
         schema=schema,
         tokenizer=tokenizer,
         splits=splits,

@@ -115,7 +115,7 @@ def _validate(args: argparse.Namespace) -> Answer:
 def _checked(recipe: str, config: Path, flags: list[str]) -> dict[str, Any]:
     """What a recipe makes of a config; all that is wrong with it ends in one error."""
     from hf_tagging.comparison.plan import read_plan, recipe_kind
-    from hf_tagging.training.parsing import RunArguments, parse_arguments
+    from hf_tagging.training.parsing import RunConfig, parse_arguments
     from hf_tagging.training.pretraining import parse_pretraining
 
     if recipe == _COMPARE:
@@ -127,7 +127,7 @@ def _checked(recipe: str, config: Path, flags: list[str]) -> dict[str, Any]:
             "per_run": Counter(job.name for job in plan.jobs),
             "output_dir": str(plan.output_dir),
         }
-    parsed: RunArguments
+    parsed: RunConfig
     if recipe == "pretrain":
         parsed = parse_pretraining(["--config", str(config), *flags])
     elif kind := recipe_kind(recipe):

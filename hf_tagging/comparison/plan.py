@@ -25,7 +25,7 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.secrets import by_environment
 from hf_tagging.training.flags import OF_DATA, did_you_mean, plain_name, read_flags, replaced_data
 from hf_tagging.training.folder import RunFolder
-from hf_tagging.training.parsing import RunArguments, parse_arguments
+from hf_tagging.training.parsing import RunConfig, parse_arguments
 from hf_tagging.training.run import FREE_ARGUMENTS
 from hf_tagging.training.yaml_files import compose_yaml, plain_value
 
@@ -177,7 +177,7 @@ class _Reader:
     extra: dict[str, list[str]]
 
     def __post_init__(self) -> None:
-        self.parsed: dict[str, RunArguments] = {}  # of every run that could be read
+        self.parsed: dict[str, RunConfig] = {}  # of every run that could be read
 
     def jobs(self, runs: Any) -> list[Job]:
         if not runs:
@@ -245,7 +245,7 @@ class _Reader:
             self.problems.append(f"{place}.recipe: {recipe}: name it pos_... or ner_..., as the task is read from it")
         return kind
 
-    def _parse(self, place: str, kind: tuple[str, str], flags: list[str]) -> RunArguments | None:
+    def _parse(self, place: str, kind: tuple[str, str], flags: list[str]) -> RunConfig | None:
         folds = [] if self.folds is None else ["--folds", str(self.folds), "--fold", "0"]
         try:
             return parse_arguments(kind[0], [*flags, *folds, "--resume"], family=kind[1])
@@ -253,9 +253,7 @@ class _Reader:
             self.problems += [f"{place}: {line.strip()}" for line in str(error).splitlines() if line.startswith("  ")]
             return None
 
-    def _job(
-        self, name: str, recipe: str, seed: int, fold: int | None, flags: Sequence[str], parsed: RunArguments
-    ) -> Job:
+    def _job(self, name: str, recipe: str, seed: int, fold: int | None, flags: Sequence[str], parsed: RunConfig) -> Job:
         folder = self.output_dir / name / (f"seed-{seed}" + ("" if fold is None else f"-fold-{fold}"))
         cut = [] if fold is None else ["--folds", str(self.folds), "--fold", str(fold)]
         ours = ["--seed", str(seed), *cut, "--output_dir", str(folder), "--resume"]
@@ -358,7 +356,7 @@ def _words(value: Any) -> list[str]:
     return [v if isinstance(v, str) else json.dumps(v) for v in (value if isinstance(value, list) else [value])]
 
 
-def _unscored(split: str, parsed: dict[str, RunArguments]) -> list[str]:
+def _unscored(split: str, parsed: dict[str, RunConfig]) -> list[str]:
     """Runs that would write no predictions of the split that is compared."""
     flag = {"test": "do_predict", "validation": "do_eval"}.get(split, "do_predict")
     off = [name for name, arguments in parsed.items() if not getattr(arguments.training, flag)]

@@ -33,7 +33,7 @@ CRF_LEARNING_RATE = 1e-3  # transitions start from zero, and at an encoder's rat
 
 
 @dataclass
-class DataArguments:
+class DataConfig:
     """Where words and tags come from, and how they become windows."""
 
     dataset: str = field(
@@ -125,7 +125,7 @@ class DataArguments:
 
 
 @dataclass
-class ModelArguments:
+class EncoderConfig:
     """The encoder and what of it is trained."""
 
     model: str = field(
@@ -182,7 +182,7 @@ class ModelArguments:
 
 
 @dataclass
-class TaggingArguments(TrainingArguments):
+class TaggingConfig(TrainingArguments):
     """Transformers' `TrainingArguments` with the defaults of a careful fine-tuning of a BERT-family encoder.
 
     Three epochs with a linear schedule after a tenth of warm-up, the checkpoint of the best epoch kept (Devlin et al.

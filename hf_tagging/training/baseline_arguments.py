@@ -40,7 +40,7 @@ _COUNTED = ("encoder", "words", "model", "min_count", "max_words", "lowercase", 
 
 
 @dataclass
-class BaselineArguments:
+class ScratchConfig:
     """What a tagger from scratch is put together from."""
 
     encoder: str = field(
@@ -148,7 +148,7 @@ class BaselineArguments:
 
 PARTS = tuple(
     f.name
-    for f in fields(BaselineArguments)
+    for f in fields(ScratchConfig)
     if f.name not in ("model", "words", "model_revision", "trust_remote_code", "min_count", "max_words", "lowercase",
                       "fold_digits", "fold_tweets", "word_vectors", "word_features")
 )  # fmt: skip
@@ -173,7 +173,7 @@ def useless(values: dict[str, Any]) -> Iterable[str]:
         yield from (f"{n}: an hmm is counted, not trained; leave it out" for n in _OF_GRADIENTS if n in values)
     elif "feature_size" in values and not (values.get("word_shape") or values.get("word_features")):
         yield "feature_size: needs --word_shape true or --word_features COLUMN"
-    for name in (f.name for f in fields(BaselineArguments) if f.name in values):
+    for name in (f.name for f in fields(ScratchConfig) if f.name in values):
         if encoder == "hmm":
             if name not in _COUNTED:
                 yield f"{name}: an hmm has no use for it; it counts words, tags and endings of words. Leave it out"
@@ -188,7 +188,7 @@ def useless(values: dict[str, Any]) -> Iterable[str]:
 
 
 def _default(name: str) -> Any:
-    return next(f.default for f in fields(BaselineArguments) if f.name == name)
+    return next(f.default for f in fields(ScratchConfig) if f.name == name)
 
 
 def _below(arguments: object, name: str, least: int) -> str | None:

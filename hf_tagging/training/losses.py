@@ -12,7 +12,7 @@ from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
-from hf_tagging.training.arguments import TaggingArguments
+from hf_tagging.training.arguments import TaggingConfig
 
 
 def word_loss(
@@ -67,7 +67,7 @@ def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> t
     return torch.tensor(inverse * counts.sum() / (inverse * counts).sum(), dtype=torch.float32)
 
 
-def refuse_changes_of_loss(args: TaggingArguments) -> None:
+def refuse_changes_of_loss(args: TaggingConfig) -> None:
     """Make sure that nobody asks to weigh the words of a loss that is no sum over words.
 
     Raises:

@@ -17,11 +17,11 @@ from hf_tagging.secrets import is_secret
 from hf_tagging.training.arguments import (
     CRF_LEARNING_RATE,
     LORA_LEARNING_RATE,
-    DataArguments,
-    ModelArguments,
-    TaggingArguments,
+    DataConfig,
+    EncoderConfig,
+    TaggingConfig,
 )
-from hf_tagging.training.baseline_arguments import PARTS, BaselineArguments, useless
+from hf_tagging.training.baseline_arguments import PARTS, ScratchConfig, useless
 from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
 
 _LOADING = (
@@ -29,8 +29,8 @@ _LOADING = (
     "tag_names", "validation_share", "test_share", "folds", "fold", "num_proc",
 )  # fmt: skip
 _PARTS: dict[str, tuple[Any, ...]] = {
-    "encoder": (DataArguments, ModelArguments, TaggingArguments),
-    "baseline": (DataArguments, BaselineArguments, TaggingArguments),
+    "encoder": (DataConfig, EncoderConfig, TaggingConfig),
+    "baseline": (DataConfig, ScratchConfig, TaggingConfig),
 }
 # Arguments of Transformers that say when to push during training.
 IN_BETWEEN = ("hub_strategy", "hub_always_push")
@@ -65,7 +65,7 @@ _METRICS = {
 
 
 @dataclass(frozen=True)
-class RunArguments:
+class RunConfig:
     """All arguments of one run.
 
     Args:
@@ -77,9 +77,9 @@ class RunArguments:
     """
 
     task: str
-    data: DataArguments
-    model: ModelArguments | BaselineArguments
-    training: TaggingArguments
+    data: DataConfig
+    model: EncoderConfig | ScratchConfig
+    training: TaggingConfig
     given: frozenset[str]
 
     @property
@@ -130,7 +130,7 @@ class RunArguments:
     def encoder(self) -> dict[str, Any]:
         """What `load_encoder` is to be called with, beside the schema."""
         model = self.model
-        assert isinstance(model, ModelArguments)
+        assert isinstance(model, EncoderConfig)
         lora = {name: getattr(model, f"lora_{name}") for name in ("rank", "alpha", "dropout", "target_modules")}
         return self.source() | {
             "max_length": self.data.max_length,
@@ -145,7 +145,7 @@ class RunArguments:
     def baseline(self) -> dict[str, Any]:
         """What `build_baseline` is to be called with, beside dataset and schema."""
         model = self.model
-        assert isinstance(model, BaselineArguments)
+        assert isinstance(model, ScratchConfig)
         names = ("min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")
         return {
             "words": model.words,
@@ -188,7 +188,7 @@ class RunArguments:
 
 def parse_arguments(
     task: str, argv: Sequence[str] | None = None, *, family: str = "encoder", description: str | None = None
-) -> RunArguments:
+) -> RunConfig:
     """Reads flags and, with ``--config FILE.yaml``, a YAML file.
 
     Args:
@@ -212,7 +212,7 @@ def parse_arguments(
     parts = [build(part, parser, values, problems) for part in _PARTS[family]]
     refuse(problems)
     data, model, training = parts
-    return name_output(RunArguments(task, data, model, training, given))
+    return name_output(RunConfig(task, data, model, training, given))
 
 
 def reconcile(family: str, values: dict[str, Any]) -> None:
@@ -299,7 +299,7 @@ def _without_suffix(name: str) -> str:
     return Path(name).stem if looks_like_path(name) or Path(name).is_file() else name
 
 
-def name_output(arguments: RunArguments) -> RunArguments:
+def name_output(arguments: RunConfig) -> RunConfig:
     """Chooses the folder of a run that was given none, from what it trains and on what, with which seed and fold.
 
     Seeds and folds of one run stand side by side, and can be trained side by side.

@@ -30,13 +30,13 @@ from hf_tagging.data.spool import input_problem
 from hf_tagging.errors import ConfigError
 from hf_tagging.models.language_model import find_objective
 from hf_tagging.models.precision import exact
-from hf_tagging.training.arguments import DataArguments, TaggingArguments
-from hf_tagging.training.baseline_arguments import BaselineArguments, useless
+from hf_tagging.training.arguments import DataConfig, TaggingConfig
+from hf_tagging.training.baseline_arguments import ScratchConfig, useless
 from hf_tagging.training.flags import build, did_you_mean, make_parser, read_values, refuse
 from hf_tagging.training.losses import word_loss
 from hf_tagging.training.parsing import (
     FROM_SCRATCH,
-    RunArguments,
+    RunConfig,
     missing_paths,
     name_output,
     pushes_in_between,
@@ -60,7 +60,7 @@ _OF_DATASETS = (
 
 
 @dataclass
-class TextArguments(DataArguments):
+class TextConfig(DataConfig):
     """Where words come from, and what of them is predicted."""
 
     text_file: list[str] | None = field(
@@ -88,7 +88,7 @@ class TextArguments(DataArguments):
 
 
 @dataclass
-class PretrainedArguments(BaselineArguments):
+class StartConfig(ScratchConfig):
     """What is pretrained."""
 
     model: str | None = field(
@@ -104,11 +104,11 @@ class PretrainedArguments(BaselineArguments):
 
 
 @dataclass(frozen=True)
-class PretrainingArguments(RunArguments):
+class PretrainingConfig(RunConfig):
     """All arguments of one pretraining."""
 
-    data: TextArguments
-    model: PretrainedArguments
+    data: TextConfig
+    model: StartConfig
 
     @property
     def dataset_name(self) -> str:
@@ -135,7 +135,7 @@ class PretrainingArguments(RunArguments):
         return super().alignment() | {"label_strategy": "all"}
 
 
-def parse_pretraining(argv: Sequence[str] | None = None, *, description: str | None = None) -> PretrainingArguments:
+def parse_pretraining(argv: Sequence[str] | None = None, *, description: str | None = None) -> PretrainingConfig:
     """Reads flags and, with ``--config FILE.yaml``, a YAML file, as `parse_arguments` does.
 
     Args:
@@ -145,7 +145,7 @@ def parse_pretraining(argv: Sequence[str] | None = None, *, description: str | N
     Raises:
         ConfigError: Listing every mistake.
     """
-    parts: tuple[Any, ...] = (TextArguments, PretrainedArguments, TaggingArguments)
+    parts: tuple[Any, ...] = (TextConfig, StartConfig, TaggingConfig)
     parser = make_parser(parts, description, metric_for_best_model="loss")
     values, problems = read_values(parser, argv)
     given = frozenset(values)
@@ -155,7 +155,7 @@ def parse_pretraining(argv: Sequence[str] | None = None, *, description: str | N
         values = FROM_SCRATCH | values
     data, model, training = (build(part, parser, values, problems) for part in parts)
     refuse(problems)
-    arguments = PretrainingArguments(TASK, data, model, training, given)
+    arguments = PretrainingConfig(TASK, data, model, training, given)
     name_output(arguments)
     return arguments
 
@@ -202,7 +202,7 @@ class PretrainingTrainer(TaggingTrainer):
         self,
         *,
         model: nn.Module,
-        args: TaggingArguments,
+        args: TaggingConfig,
         tokenizer: PreTrainedTokenizerBase,
         splits: dict[str, AlignedSplit],
         collator: LanguageModelCollator,

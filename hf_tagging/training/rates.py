@@ -7,10 +7,10 @@ from typing import Any
 from torch import nn
 
 from hf_tagging.models.encoder import parameter_depths
-from hf_tagging.training.arguments import TaggingArguments
+from hf_tagging.training.arguments import TaggingConfig
 
 
-def parameter_groups(model: Any, decayed: set[str], args: TaggingArguments) -> list[dict[str, Any]]:
+def parameter_groups(model: Any, decayed: set[str], args: TaggingConfig) -> list[dict[str, Any]]:
     """Parameter groups with rates of their own.
 
     The learning rate falls from the tag head down, layer by layer (Howard and Ruder 2018), and `head_learning_rate` is
@@ -36,7 +36,7 @@ def parameter_groups(model: Any, decayed: set[str], args: TaggingArguments) -> l
     ]
 
 
-def _layer_rates(model: Any, args: TaggingArguments) -> dict[int, float]:
+def _layer_rates(model: Any, args: TaggingConfig) -> dict[int, float]:
     """The learning rate of each parameter, by its identity."""
     if args.layerwise_lr_decay == 1:
         return dict.fromkeys(map(id, model.parameters()), args.learning_rate)

@@ -53,7 +53,7 @@ from hf_tagging.training.environment import (
     versions,
 )
 from hf_tagging.training.folder import RECORD, RunFolder
-from hf_tagging.training.parsing import RunArguments
+from hf_tagging.training.parsing import RunConfig
 from hf_tagging.training.pushing import prepare_repository
 from hf_tagging.training.trainer import TaggingTrainer
 
@@ -83,7 +83,7 @@ class TaggingRun:
         ConfigError: If the run to be resumed had other arguments.
     """
 
-    def __init__(self, arguments: RunArguments):
+    def __init__(self, arguments: RunConfig):
         self.arguments = arguments
         self.folder = RunFolder(str(arguments.training.output_dir))
         self._before: dict[str, Any] = {}  # the record of the run that is resumed

@@ -32,7 +32,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
 from hf_tagging.models.precision import check_mixed_precision, exact
-from hf_tagging.training.arguments import TaggingArguments
+from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import find_budget, training_loader
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
@@ -92,13 +92,13 @@ class TaggingTrainer(Trainer):
             precision, and computes in float32 alone.
     """
 
-    args: TaggingArguments
+    args: TaggingConfig
 
     def __init__(
         self,
         *,
         model: nn.Module,
-        args: TaggingArguments,
+        args: TaggingConfig,
         schema: TagSchema,
         tokenizer: PreTrainedTokenizerBase,
         splits: dict[str, AlignedSplit],
@@ -165,7 +165,7 @@ class TaggingTrainer(Trainer):
         self._finite.note(self.state.global_step + 1, self._get_learning_rate(), loss, inputs["input_ids"])
         return loss
 
-    def _choose_callbacks(self, args: TaggingArguments, keep: int | None) -> None:
+    def _choose_callbacks(self, args: TaggingConfig, keep: int | None) -> None:
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
         if self._average is not None:
@@ -435,7 +435,7 @@ class TaggingTrainer(Trainer):
         return split.per_sentence(names[predicted]), split.per_sentence(names[np.maximum(gold, -1)])
 
 
-def _packing_pays(args: TaggingArguments, model: nn.Module) -> bool:
+def _packing_pays(args: TaggingConfig, model: nn.Module) -> bool:
     """Whether to pack what nobody has asked to be packed."""
     if args.per_device_train_batch_size or args.tokens_per_batch == "auto" or not PACKING_PAYS.get(args.device.type):
         return False
