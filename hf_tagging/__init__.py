@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hf_tagging.evaluation import EntityMetric, WordMetric
     from hf_tagging.inference import Tagger
     from hf_tagging.models import load_encoder
+    from hf_tagging.tasks import Task, register_task
     from hf_tagging.training import TaggingConfig, TaggingRun, TaggingTrainer, parse_arguments
 
 _WHERE = {
@@ -19,6 +20,7 @@ _WHERE = {
     "evaluation": ("EntityMetric", "WordMetric"),
     "inference": ("Tagger",),
     "models": ("load_encoder",),
+    "tasks": ("Task", "register_task"),
     "training": ("TaggingConfig", "TaggingRun", "TaggingTrainer", "parse_arguments"),
 }
 
@@ -36,12 +38,14 @@ __all__ = [
     "TaggingError",
     "TaggingRun",
     "TaggingTrainer",
+    "Task",
     "WordMetric",
     "align_dataset",
     "convert_tags",
     "load_encoder",
     "load_tagging_dataset",
     "parse_arguments",
+    "register_task",
 ]
 
 
