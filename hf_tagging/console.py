@@ -15,6 +15,7 @@ from typing import TypeVar
 from hf_tagging.disk import refusal, why_full
 from hf_tagging.errors import ConfigError, OutputError, TaggingError, printable
 from hf_tagging.memory import LOADING, out_of_memory
+from hf_tagging.problems import FLAGS, Spelling, spelled
 from hf_tagging.processes import exit_code, follow_parent, heard, stop_listening
 
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
@@ -23,19 +24,20 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def plain_errors(*, interrupted: str = GO_ON) -> Iterator[None]:
+def plain_errors(*, interrupted: str = GO_ON, spelling: Spelling = FLAGS) -> Iterator[None]:
     """End the program with a message alone where a `TaggingError`, a full disk or a signal reaches it.
 
     Below `accelerate launch` or torchrun, the program also ends when these do.
 
     Args:
         interrupted: What to say after Ctrl-C, SIGTERM and SIGHUP, or where a disk was full.
+        spelling: Of the names of arguments in messages: flags, unless some of them are positional.
 
     Exit codes: 2 for wrong usage (`ConfigError`), 1 for anything else that the user can mend, 130 for Ctrl-C, 143 for
     SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all; each speaks for itself
     when it is out of memory or its disk is full, which may end one process alone.
     """
-    with heard():
+    with heard(), spelled(spelling, in_all_threads=True):
         try:
             follow_parent()
             yield

@@ -1,4 +1,12 @@
-"""What can go wrong by the user's hand, in four kinds. Each message names the value, the place, and what to do."""
+"""Errors that a user can mend, in four kinds. Each message names the value, the place, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hf_tagging.problems import Problem, counted, lines
+
+__all__ = ["ConfigError", "DataError", "ModelError", "OutputError", "Problem", "TaggingError", "printable"]
 
 
 def printable(text: str, *, line_ends: bool = False) -> str:
@@ -25,7 +33,26 @@ class TaggingError(Exception):
 
 
 class ConfigError(TaggingError):
-    """Flags or YAML keys that are unknown, of the wrong type or contradictory; all of them in one message."""
+    """Arguments that are unknown, of the wrong type or contradictory, all of them in one error.
+
+    Args:
+        problems: A message, or what is wrong as data; see `hf_tagging.problems` for how its arguments are spelled.
+        where: Begin the message with the number of problems in this, as ``the arguments``.
+        advice: Last line of the message.
+
+    Attributes:
+        problems: What is wrong; of a plain message, one problem without an argument.
+    """
+
+    problems: tuple[Problem, ...]
+
+    def __init__(self, problems: str | Iterable[Problem], *, where: str = "", advice: str = ""):
+        if isinstance(problems, str):
+            self.problems, text = (Problem("", None, problems),), problems
+        else:
+            self.problems = tuple(problems)
+            text = counted(self.problems, where) if where else "\n".join(lines(self.problems))
+        super().__init__("\n".join(filter(None, (text, advice))))
 
 
 class DataError(TaggingError):

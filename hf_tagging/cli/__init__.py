@@ -6,11 +6,13 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hf_tagging.cli import about, handing_on, recipes, taggers
 from hf_tagging.cli.answers import print_json
 from hf_tagging.cli.command import Command
 from hf_tagging.console import plain_errors, quiet_end_of_pipe
+from hf_tagging.problems import FLAGS
 from hf_tagging.secrets import masked
 
 COMMANDS: tuple[Command, ...] = (*recipes.COMMANDS, *taggers.COMMANDS, *handing_on.COMMANDS, *about.COMMANDS)
@@ -33,9 +35,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags and not command.takes_flags:
         args.parser.error(f"unrecognized arguments: {' '.join(masked(flags))}")
     args.flags = flags
-    with plain_errors(interrupted=command.interrupted), quiet_end_of_pipe():
+    spelling = replace(FLAGS, positional=_positional(args.parser))
+    with plain_errors(interrupted=command.interrupted, spelling=spelling), quiet_end_of_pipe():
         _answer(command, args)
         sys.stdout.flush()
+
+
+def _positional(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Return the arguments of a command that are no flags, each with the placeholder that its usage shows."""
+    return {a.dest: str(a.metavar or a.dest) for a in parser._actions if not a.option_strings}
 
 
 def make_parser() -> argparse.ArgumentParser:

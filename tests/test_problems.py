@@ -1,0 +1,62 @@
+"""Problems are data, and the arguments in a message are spelled as its reader types them."""
+
+import pickle
+import threading
+
+import pytest
+
+from hf_tagging.console import plain_errors
+from hf_tagging.errors import ConfigError, Problem
+from hf_tagging.problems import ARGUMENTS, FLAGS, KEYS, Spelling, argument, labels, spelled
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name", "given", "line"),
+    [
+        (FLAGS, "--test_share", "--tag_names O B-X", "--folds, --test_share: give one of the two; leave the other out"),
+        (KEYS, "test_share", 'tag_names: ["O", "B-X"]', "folds, test_share: give one of the two; leave the other out"),
+        (ARGUMENTS, "test_share", "tag_names=['O', 'B-X']", "folds, test_share: give one of the two; leave the other "
+         "out"),
+        (labels({"test_share": "Share for the test"}), "Share for the test", "tag_names O B-X",
+         "folds, Share for the test: give one of the two; leave the other out"),
+    ],
+    ids=["flags", "keys", "arguments", "labels"],
+)  # fmt: skip
+def test_arguments_are_spelled_as_the_reader_types_them(spelling, name, given, line):
+    with spelled(spelling):
+        assert argument("test_share") == name
+        shown = argument("tag_names", ["O", "B-X"])
+        told = str(ConfigError([Problem("folds, test_share", 0.2, "give one of the two", "leave the other out")]))
+    assert shown.split() == given.split()
+    assert told == line
+
+
+def test_a_problem_read_from_a_file_says_where():
+    problem = Problem("seed", -1, "-1 is below 0").at({"seed": "run.yaml, line 3"})
+    with spelled(FLAGS):
+        assert str(problem) == "run.yaml, line 3: seed: -1 is below 0"
+        assert str(Problem("seed", -1, "-1 is below 0").at({"fold": "run.yaml, line 3"})) == "--seed: -1 is below 0"
+
+
+def test_an_error_keeps_its_problems_and_survives_a_pipe_between_processes():
+    problems = (Problem("seed", -1, "-1 is below 0"), Problem("", None, "nothing fits"))
+    error = pickle.loads(pickle.dumps(ConfigError(problems, where="the arguments", advice="All arguments: --help")))
+    assert str(error) == "2 problems with the arguments:\n  seed: -1 is below 0\n  nothing fits\nAll arguments: --help"
+    assert error.problems == problems
+    assert ConfigError("a message").problems == (Problem("", None, "a message"),)
+
+
+def test_a_positional_argument_is_no_flag():
+    spelling = Spelling("--", " ", positional={"model": "DIR"})
+    with spelled(spelling):
+        assert f"{argument('model', 'nope')}: is not there; give {argument('model')}" == "nope: is not there; give DIR"
+
+
+def test_a_command_spells_flags_in_all_of_its_threads():
+    found = []
+    with plain_errors():
+        thread = threading.Thread(target=lambda: found.append(argument("seed")))
+        thread.start()
+        thread.join()
+    assert found == ["--seed"]
+    assert argument("seed") == "seed"
