@@ -22,8 +22,8 @@ class AveragedWeights(TrainerCallback):
     After each step ``average = d * average + (1 - d) * weights``. After n steps d is ``(1 + n) / (10 + n)``, `decay` at
     most, so that the untrained beginning is soon forgotten (TensorFlow's ``ExponentialMovingAverage`` does the same).
 
-    While it trains, the model holds the weights of the step, and callbacks see them; inside `in_place` and after
-    `finish` it holds the average. Buffers are as the last step left them.
+    While it trains, the model holds the weights of the step, and callbacks see them; inside `in_place` and once
+    training has ended it holds the average. Buffers are as the last step left them.
 
     Args:
         decay: Above 0 and below 1: 0.98 averages over about the last 50 steps, once there have been 440.
@@ -66,9 +66,13 @@ class AveragedWeights(TrainerCallback):
         finally:
             self._exchange()
 
-    def finish(self) -> None:
-        """Leaves the average in the model and forgets the weights of the step."""
-        self._exchange()
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave the average in the model, unless the best checkpoint's weights, an average too, are there by now."""
+        best = state.best_model_checkpoint if args.load_best_model_at_end else None
+        if best is None or not Path(best).is_dir():
+            self._exchange()
         self._weights, self._average = [], []
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from torch.utils.data import DataLoader
@@ -46,7 +47,7 @@ def training_loader(trainer: TaggingTrainer, budget: int | None) -> DataLoader:
     assert isinstance(features, Dataset)
     steps, collator = _steps(trainer, window_lengths(features), budget)
     by_table = isinstance(collator, WindowCollator | PackingCollator)  # others take rows
-    taken: Any = trainer._remove_unused_columns(features, description="Training")  # what the model's forward takes
+    taken: Any = trainer.model_columns(features, "Training")
     loader = DataLoader(
         WindowRows(taken) if by_table else WindowRows(taken, None, as_table=False),
         batch_sampler=steps,
@@ -78,7 +79,7 @@ def _steps(trainer: TaggingTrainer, lengths: np.ndarray, budget: int | None) -> 
     if budget is None:
         strategy = str(getattr(args.train_sampling_strategy, "value", args.train_sampling_strategy))
         order |= {"order": strategy, "drop_last": args.dataloader_drop_last}
-        return CountedWindows(lengths, trainer._train_batch_size * shares, **order), collator
+        return CountedWindows(lengths, args.train_batch_size * shares, **order), collator
     if not args.packing:
         return TokenBudgetBatches(lengths, budget, **order), collator
     shape = _rows(int(lengths.max()), budget // shares)
@@ -180,7 +181,7 @@ def _fits(trainer: TaggingTrainer, windows: list[dict[str, Any]]) -> bool:
         with torch.random.fork_rng(devices=_devices(trainer.args.device)):
             kept += [torch.empty_like(parameter) for parameter in trained for _ in range(copies)]
             model.train()
-            inputs = trainer._prepare_inputs(trainer.data_collator(windows))
+            inputs = send_to_device(trainer.data_collator(windows), trainer.args.device)
             with trainer.accelerator.autocast():
                 loss: Any = trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(len(windows)))
             loss.backward()

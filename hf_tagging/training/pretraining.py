@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate.utils import send_to_device
 from torch import nn
 from transformers import (
     EvalPrediction,
@@ -248,7 +249,7 @@ class PretrainingTrainer(TaggingTrainer):
         ignore_keys: list[str] | None = None,
     ) -> tuple[Any, Any, Any]:
         """Runs a batch; returns summed losses (batch,) and the number of predictions (batch,)."""
-        inputs = self._prepare_inputs(inputs)
+        inputs = send_to_device(inputs, self.args.device)
         with torch.no_grad(), exact(model), self.compute_loss_context_manager():
             if self._own_loss:
                 losses = model(**inputs).losses  # (batch, words, predictions)

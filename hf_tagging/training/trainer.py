@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
     IntervalStrategy,
     PreTrainedTokenizerBase,
-    Trainer,
 )
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput, align_special_tokens
@@ -30,6 +29,7 @@ from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, ModelError, OutputError
+from hf_tagging.foreign.trainer import TrainerHooks
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
 from hf_tagging.models.precision import check_mixed_precision, exact
 from hf_tagging.training.arguments import TaggingConfig
@@ -61,7 +61,7 @@ class WordPredictions:
     metrics: dict[str, Any]
 
 
-class TaggingTrainer(Trainer):
+class TaggingTrainer(TrainerHooks):
     """Fine-tunes a tagger on aligned splits.
 
     Where it differs from `Trainer`:
@@ -162,7 +162,9 @@ class TaggingTrainer(Trainer):
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **options: Any) -> torch.Tensor:
         """Train on a batch, see `Trainer.training_step`, and remembers it for the case that its loss is no number."""
         loss = super().training_step(model, inputs, *args, **options)
-        self._finite.note(self.state.global_step + 1, self._get_learning_rate(), loss, inputs["input_ids"])
+        assert self.optimizer is not None
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        self._finite.note(self.state.global_step + 1, rate, loss, inputs["input_ids"])
         return loss
 
     def _choose_callbacks(self, args: TaggingConfig, keep: int | None) -> None:
@@ -226,7 +228,7 @@ class TaggingTrainer(Trainer):
                 "python in the place of accelerate launch or torchrun."
             )
         began = time.monotonic()
-        loader = self._get_dataloader(self.train_dataset, "Training", self.args.eval_batch_size)
+        loader = self.get_test_dataloader(self.train_dataset)
         model.eval()
         model.fit(loader)
         seconds = time.monotonic() - began
@@ -283,51 +285,28 @@ class TaggingTrainer(Trainer):
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self._average is None else self._average.in_place()
 
-    # Transformers has no public hook for what a checkpoint holds beside the model, nor for the moment between the last
-    # step and the loading of the best checkpoint.
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        self._finite.look(self.args, self.state, model)
+    @contextmanager
+    def saving_checkpoint(self, checkpoint: Path) -> Iterator[None]:
+        """Refuse weights that are not finite, and save the step's weights beside their average."""
+        assert self.model is not None
+        self._finite.look(self.args, self.state, self.model)
         with as_trained(self.accelerator.unwrap_model(self.model, keep_torch_compile=False)):
-            super()._save_checkpoint(model, trial)
+            yield
+        if self._average is not None and self.args.should_save and not self.args.save_only_model:
+            save_step_weights(self.model, checkpoint)
 
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        super()._save_optimizer_and_scheduler(output_dir)
-        if self._average is not None and self.args.should_save:
-            assert self.model is not None
-            save_step_weights(self.model, output_dir)
+    def loading_checkpoint(self, checkpoint: str | Path) -> AbstractContextManager[None]:
+        """Report a checkpoint that cannot be read in one message."""
+        return loading(checkpoint)
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        with loading(checkpoint):
-            super()._load_optimizer_and_scheduler(checkpoint)
-            if checkpoint is None:
-                return
-            assert self.model is not None
-            if self._average is not None:
-                self._average.start(self.model)
-            load_step_weights(self.model, checkpoint)  # which may be there where no average is asked for any more
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        with loading(resume_from_checkpoint):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        with loading(checkpoint):
-            super()._load_rng_state(checkpoint)
-
-    def _init_training_state(self, *args: Any) -> tuple[int, int]:
-        checkpoint: str | None = args[3]
-        with loading(checkpoint):
-            done = super()._init_training_state(*args)
-            if checkpoint is not None:  # the Trainer forgets the best one where the folder was moved
-                best = read_state(Path(checkpoint)).best_model_checkpoint
-                self.state.best_model_checkpoint = best if best and Path(best).is_dir() else None
-            return done
-
-    def _finalize_training(self, *args: Any, **options: Any) -> TrainOutput:
+    def resumed(self, checkpoint: str | Path) -> None:
+        """Restore the average of the weights, the step's own weights, and the best checkpoint of a moved folder."""
+        assert self.model is not None
         if self._average is not None:
-            self._average.finish()
-        return super()._finalize_training(*args, **options)
+            self._average.start(self.model)
+        load_step_weights(self.model, checkpoint)  # which may be there where no average is asked for any more
+        best = read_state(Path(checkpoint)).best_model_checkpoint
+        self.state.best_model_checkpoint = best if best and Path(best).is_dir() else None
 
     def take_up(self, checkpoint: str) -> None:
         """Stands where a run stood that ended at this checkpoint: its state and its final weights, nothing trained.
@@ -345,9 +324,9 @@ class TaggingTrainer(Trainer):
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
             if lost := lost_best(Path(checkpoint)):  # the Trainer would go on with the weights that it has
                 raise OutputError(f"{checkpoint}: {lost}. Nothing was changed.")
-            self._load_best_model()
+            self.load_best_weights()
         else:
-            self._load_from_checkpoint(checkpoint)
+            self.load_weights(checkpoint)
 
     def predict_words(self, split: AlignedSplit, name: str = "test") -> WordPredictions:
         """Tags a split and scores it.
@@ -393,19 +372,6 @@ class TaggingTrainer(Trainer):
             return losses.sum() / (labels != IGNORED).sum().clamp(min=1), None, None
         # No loss of its own: the Trainer would average it over windows. `_score_windows` gives the mean over words.
         return None, (logits.argmax(-1).to(torch.int32), losses.sum(-1)), labels.to(torch.int32)
-
-    def _get_dataloader(self, *args: Any, **options: Any) -> DataLoader:
-        """The stock loader, but without `dataloader_drop_last` in evaluation: it would drop words from the figures."""
-        drop_last = self.args.dataloader_drop_last
-        self.args.dataloader_drop_last = drop_last and options.get("is_training", False)
-        try:
-            return super()._get_dataloader(*args, **options)
-        finally:
-            self.args.dataloader_drop_last = drop_last
-
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
-        # train_sampling_strategy=group_by_length would shuffle evaluation too, and with it whose words are whose.
-        return SequentialSampler(eval_dataset)  # type: ignore[arg-type]
 
     def _score_windows(self, outcome: EvalPrediction, compute_result: bool = True) -> dict[str, Any]:
         """Figures of an evaluation; with `batch_eval_metrics`, called per batch and asked for a result at the end."""
