@@ -33,9 +33,9 @@ from hf_tagging import align_dataset
 from hf_tagging.console import plain_errors
 from hf_tagging.data.batching import TokenBudgetBatches, WindowCollator
 from hf_tagging.data.packing import PackedRows, PackingCollator
+from hf_tagging.devices import computes_bfloat16
 from hf_tagging.models import load_encoder
 from hf_tagging.models.packing import first_position, pack_model
-from hf_tagging.training.environment import computes_bfloat16
 from hf_tagging.training.losses import word_loss
 
 ROWS = (128, 256, 512)  # subwords

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hf_tagging.data import AlignedSplit, Aligner, TagSchema, align_dataset, convert_tags, load_tagging_dataset
@@ -48,10 +49,4 @@ __all__ = [
     "register_task",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first asked for: torch and Transformers take seconds, `--help` must not."""
-    for module, names in _WHERE.items():
-        if name in names:
-            return getattr(import_module(f"hf_tagging.{module}"), name)
-    raise AttributeError(f"module 'hf_tagging' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, _WHERE)

@@ -20,12 +20,12 @@ from transformers import (
 )
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.devices import computes_bfloat16
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.evaluation import score_words
 from hf_tagging.inference import Tagger
 from hf_tagging.models import freeze, load_encoder, parameter_depths
 from hf_tagging.training import TaggingTrainer, parse_arguments
-from hf_tagging.training.environment import computes_bfloat16
 from hf_tagging.training.losses import class_weights, word_loss
 from hf_tagging.training.rates import parameter_groups
 

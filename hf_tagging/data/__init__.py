@@ -1,17 +1,37 @@
 """Words and tags in, aligned windows out."""
 
-from hf_tagging.data.alignment import (
-    AlignedSplit,
-    AlignmentCounts,
-    align_dataset,
-    align_split,
-    vocabulary,
-)
-from hf_tagging.data.batching import WindowCollator
-from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
-from hf_tagging.data.schema import TagSchema, convert_tags
-from hf_tagging.data.windows import Aligner
-from hf_tagging.data.word_features import feature_values
+from typing import TYPE_CHECKING
+
+from hf_tagging.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts, align_dataset, align_split, vocabulary
+    from hf_tagging.data.batching import WindowCollator
+    from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
+    from hf_tagging.data.schema import TagSchema, convert_tags
+    from hf_tagging.data.windows import Aligner
+    from hf_tagging.data.word_features import feature_values
+
+_WHERE = {
+    "alignment": (
+        "AlignedSplit",
+        "AlignmentCounts",
+        "align_dataset",
+        "align_split",
+        "vocabulary",
+    ),
+    "batching": ("WindowCollator",),
+    "loading": (
+        "load_tagging_dataset",
+        "unseen_tags",
+    ),
+    "schema": (
+        "TagSchema",
+        "convert_tags",
+    ),
+    "windows": ("Aligner",),
+    "word_features": ("feature_values",),
+}
 
 __all__ = [
     "AlignedSplit",
@@ -27,3 +47,5 @@ __all__ = [
     "unseen_tags",
     "vocabulary",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _WHERE)

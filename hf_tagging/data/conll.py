@@ -23,18 +23,11 @@ from hf_tagging.data.column_layout import (
     is_blank,
     shortened,
 )
+from hf_tagging.data.text_lines import BOM, numbered_lines
 from hf_tagging.errors import DataError
 
-_BOM = b"\xef\xbb\xbf"
 _DOCUMENT_LINE = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*-DOCSTART-(?!\w)|# newdoc\b)")
 _NEW_DOCUMENT = re.compile(r"# newdoc\b")
-# What a file that is not UTF-8 may be, by its first bytes.
-_OTHER_KINDS = {
-    b"\xff\xfe": "the file is UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`",
-    b"\xfe\xff": "the file is UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`",
-    b"\x1f\x8b": "the file is compressed by gzip: unpack it first",
-    b"PK\x03\x04": "the file is a zip archive: unpack it first",
-}
 
 
 @dataclass
@@ -173,7 +166,7 @@ def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> It
     Raises:
         DataError: The file is empty, is no UTF-8, has no sentence, or a line does not fit the first one.
     """
-    if not stream.read(len(_BOM) + 1).removeprefix(_BOM):
+    if not stream.read(len(BOM) + 1).removeprefix(BOM):
         raise DataError(f"{file}: the file is empty; expected one word and its tag per line")
     stream.seek(0)
     layout = find_layout(numbered_lines(stream, file), file=file, request=request)
@@ -192,29 +185,6 @@ def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> It
         yield Sentence(words, tags, features, document)
     if not found:
         raise DataError(f"{file}: no sentence in this file; expected one word and its tag per line")
-
-
-def numbered_lines(stream: Iterable[bytes], file: str) -> Iterator[tuple[int, str]]:
-    """Numbers and decodes lines. They end at a line feed alone: U+2028, U+0085 or a lone CR is data."""
-    for number, line in enumerate(stream, start=1):
-        if number == 1:
-            line = line.removeprefix(_BOM)
-        try:
-            yield number, line.decode("utf-8").removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise DataError(_undecodable(line, error.start, file=file, number=number)) from None
-
-
-def other_kind(line: bytes) -> str | None:
-    """Return what a file is and what to do about it, for a first line that is no text in UTF-8; None for any other."""
-    return next((hint for mark, hint in _OTHER_KINDS.items() if line.startswith(mark)), None)
-
-
-def _undecodable(line: bytes, start: int, *, file: str, number: int) -> str:
-    hint = other_kind(line) if number == 1 else None
-    hint = hint or "save the file as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`"
-    around = shortened(line[max(0, start - 20) : start + 20].decode("utf-8", "backslashreplace"))
-    return f"{file}, line {number}: byte 0x{line[start]:02x} in {around} is not UTF-8; {hint}"
 
 
 def _sentences(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_tagging.data.spool import DESCRIPTOR, Spool
+from hf_tagging.data.text_lines import BOM
 from hf_tagging.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,6 @@ _COLUMN_SUFFIXES = frozenset(
 _DATA_SUFFIXES = _JSON_SUFFIXES | _PARQUET_SUFFIXES | _COLUMN_SUFFIXES
 _NO_DATA = re.compile(r"(readme|licen[sc]e|notice|citation|changelog|contributing)\b", re.IGNORECASE)
 _PARQUET_MARK = b"PAR1"
-_BOM = b"\xef\xbb\xbf"
 _PROBED = 1 << 12  # bytes that tell what a file is
 # `save_to_disk` leaves one of these; both are JSON, and neither is data.
 _SAVED_DATASET_FILES = ("dataset_dict.json", "state.json")
@@ -179,7 +179,7 @@ def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
 
 def _holds_rows(file: Path) -> bool:
     """Tell by its first lines if a file looks like words and tags: rows of JSON or Parquet, or two columns and more."""
-    beginning = _beginning(file).removeprefix(_BOM)
+    beginning = _beginning(file).removeprefix(BOM)
     lines = beginning.split(b"\n")[: -1 if len(beginning) == _PROBED else None]
     if _kind(file) == "parquet":
         return beginning.startswith(_PARQUET_MARK)
@@ -302,7 +302,7 @@ def _kind(path: Path) -> str:
 
 def begins_like_json(path: Path) -> bool:
     """Return whether a file begins with a JSON object on a line of its own, or with an array of objects."""
-    first = _beginning(path).removeprefix(_BOM).lstrip()
+    first = _beginning(path).removeprefix(BOM).lstrip()
     if first.startswith(b"["):
         return first[1:].lstrip()[:1] == b"{"
     # A column file may begin with a brace as well, as a word; a quoted key follows none there.

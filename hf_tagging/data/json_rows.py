@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_tagging.data.column_layout import shortened
-from hf_tagging.data.conll import other_kind
+from hf_tagging.data.text_lines import BOM, other_kind
 from hf_tagging.errors import DataError
 
-_BOM = b"\xef\xbb\xbf"
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _DEEPEST = 32  # lists in lists; rows of words and tags have two
 _ROW = "expected a JSON object with tokens and tags"
@@ -31,7 +30,7 @@ def check_rows(path: Path) -> None:
         DataError: The first row that is none, with its line or its number.
     """
     with open(path, "rb") as stream:
-        first = next((line for line in stream if line.removeprefix(_BOM).strip()), b"").removeprefix(_BOM)
+        first = next((line for line in stream if line.removeprefix(BOM).strip()), b"").removeprefix(BOM)
     if not first:
         what = "no rows" if path.stat().st_size else "the file is empty"
         raise DataError(f"{path}: {what}; {_ROW} per line")
@@ -73,7 +72,7 @@ def _of_lines(path: Path) -> Iterator[tuple[str, Any, str]]:
         for number, raw in enumerate(stream, start=1):
             place = f"line {number}"
             try:
-                text = raw.removeprefix(_BOM if number == 1 else b"").decode("utf-8").strip(" \t\r\n")
+                text = raw.removeprefix(BOM if number == 1 else b"").decode("utf-8").strip(" \t\r\n")
                 if text:
                     yield place, json.loads(text), text
             except (ValueError, RecursionError) as error:
@@ -83,7 +82,7 @@ def _of_lines(path: Path) -> Iterator[tuple[str, Any, str]]:
 def _of_array(path: Path) -> Iterator[tuple[str, Any, str]]:
     raw = path.read_bytes()
     try:
-        rows = json.loads(raw.removeprefix(_BOM))
+        rows = json.loads(raw.removeprefix(BOM))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: an array that is not JSON: {_reason(error)}") from error
     if not rows:
@@ -95,7 +94,7 @@ def _of_array(path: Path) -> Iterator[tuple[str, Any, str]]:
 def _one_after_the_other(path: Path) -> Iterator[tuple[str, Any, str]]:
     """Yields objects that are written over several lines."""
     decoder = json.JSONDecoder()
-    raw = path.read_bytes().removeprefix(_BOM)
+    raw = path.read_bytes().removeprefix(BOM)
     try:
         text = raw.decode("utf-8").strip()
         end, number = 0, 0

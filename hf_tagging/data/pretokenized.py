@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from hf_tagging.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a subword is to words, see `subword_kinds`
 _SPACES = "\u0120\u2581"  # how byte-level BPE and SentencePiece write the space before a word

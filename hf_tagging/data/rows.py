@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset
-from datasets.table import MemoryMappedTable
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def arrow_batches(split: Dataset, *columns: str, size: int = 10_000) -> Iterator[pa.Table]:
@@ -23,6 +25,8 @@ def reopened(split: Dataset) -> Dataset:
     was read would count as this process's memory until the split is gone. The split itself is given back where a part
     of it is in memory, a function of somebody's formats it, or its files have been deleted meanwhile.
     """
+    from datasets.table import MemoryMappedTable  # here: a tagger needs the arithmetic below without datasets
+
     blocks = [block for row in getattr(split.data, "blocks", [[split.data]]) for block in row]
     if split.format["type"] == "custom" or not all(isinstance(block, MemoryMappedTable) for block in blocks):
         return split

@@ -23,14 +23,16 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import ClassLabel, Dataset, DatasetDict, List
 
 from hf_tagging.data.rows import arrow_batches, flat_lists, reopened
 from hf_tagging.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +166,7 @@ class TagSchema:
         if not repaired and target == self:  # a second copy on disk would be mapped beside the first
             return dataset, target, conversion
         converted = {n: _with_tags(s, target, _rewrite_batch, source=self, target=target) for n, s in dataset.items()}
-        return DatasetDict(converted), target, conversion
+        return type(dataset)(converted), target, conversion
 
     def adopt(self, dataset: DatasetDict, other: TagSchema | None) -> tuple[DatasetDict, TagSchema]:
         """Takes over the label ids of a model that is a tagger for all these tags already.
@@ -183,9 +185,8 @@ class TagSchema:
             return dataset, self
         adopted = TagSchema(other.tags, self.scheme)
         table = np.array([adopted.label2id[tag] for tag in self.tags])
-        return DatasetDict(
-            {n: _with_tags(s, adopted, _look_up_batch, table=table) for n, s in dataset.items()}
-        ), adopted
+        moved = {n: _with_tags(s, adopted, _look_up_batch, table=table) for n, s in dataset.items()}
+        return type(dataset)(moved), adopted
 
     def rewrite(self, ids: np.ndarray, offsets: np.ndarray, target: TagSchema) -> np.ndarray:
         """Reads entities from label ids of this schema and writes them as label ids of another.
@@ -380,6 +381,8 @@ def _batches(split: Dataset) -> Any:
 
 def _with_tags(split: Dataset, schema: TagSchema, change: Callable[..., pa.Table], **options: Any) -> Dataset:
     """A split whose column `tags` is made anew, in batches of Arrow, with the names of `schema`."""
+    from datasets import ClassLabel, List  # here: a tagger needs schemas without datasets
+
     features = split.features.copy()
     features["tags"] = List(ClassLabel(names=list(schema.tags)))
     changed = (

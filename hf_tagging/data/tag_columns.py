@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
-from hf_tagging.data.rows import arrow_batches
+from hf_tagging.data.rows import arrow_batches, row_starts
 from hf_tagging.data.source_columns import check_ids, item_kind
-from hf_tagging.data.word_features import RESERVED, as_strings
+from hf_tagging.data.word_features import RESERVED
 from hf_tagging.errors import DataError
 
 # B before I before E and S; M, L and U are what other schemes call I, E and S.
@@ -139,8 +139,22 @@ def _encode_batch(
         numbers = pc.add(pa.array(indices, pa.int64()), 1).cast(pa.string())
         documents = pc.binary_join_element_wise(split, numbers, ":")
     tokens = table.column("tokens").cast(schema.field("tokens").type)
-    features = [as_strings(table.column(name).combine_chunks(), item) for name, item in further.items()]
+    features = [_as_strings(table.column(name).combine_chunks(), item) for name, item in further.items()]
     return pa.table([tokens, ids, documents, *features], names=schema.names)
+
+
+def _as_strings(lists: pa.Array, item: Any) -> pa.ListArray:
+    """Return a further column as strings: the names of a ClassLabel, numbers as they are written.
+
+    Args:
+        lists: Its rows, without nulls. (sentences, words)
+        item: The feature of its items.
+    """
+    values = pc.list_flatten(lists)
+    if isinstance(item, datasets.ClassLabel):
+        values = pa.array(item.names, pa.string()).take(values)
+    offsets = row_starts(pc.list_value_length(lists).to_numpy(zero_copy_only=False))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.cast(pa.string()))
 
 
 def _declared_names(

@@ -14,13 +14,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from hf_tagging.data.pretokenized import prepare_tokenizer, special_tokens, unknown_token
 from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 DEFAULT_MAX_LENGTH = 512
 _BLOCK = 128  # words that the tokenizer is handed at once: its threads share the blocks

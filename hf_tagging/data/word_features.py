@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_tagging.data.rows import arrow_batches, row_starts
+from hf_tagging.data.rows import arrow_batches
 from hf_tagging.errors import DataError
+
+if TYPE_CHECKING:
+    import datasets
 
 MAX_VALUES = 10_000
 RESERVED = ("tokens", "tags", "document_id")
@@ -35,20 +37,6 @@ def check_feature_names(asked: Sequence[str]) -> None:
             )
         if name in asked[:index]:
             raise DataError(f"--word_features {' '.join(asked)}: {name!r} is there twice")
-
-
-def as_strings(lists: pa.Array, item: Any) -> pa.ListArray:
-    """A further column as strings: the names of a ClassLabel, numbers as they are written.
-
-    Args:
-        lists: Its rows, without nulls. (sentences, words)
-        item: The feature of its items.
-    """
-    values = pc.list_flatten(lists)
-    if isinstance(item, datasets.ClassLabel):
-        values = pa.array(item.names, pa.string()).take(values)
-    offsets = row_starts(pc.list_value_length(lists).to_numpy(zero_copy_only=False))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.cast(pa.string()))
 
 
 def feature_values(train: datasets.Dataset, columns: Sequence[str]) -> dict[str, list[str]]:

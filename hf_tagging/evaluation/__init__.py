@@ -1,13 +1,37 @@
 """Figures over words and entities, never over subwords; how sure they are."""
 
-from hf_tagging.evaluation.metrics import EntityMetric, WordMetric
-from hf_tagging.evaluation.predictions import results_table, score_entities, score_words, write_predictions
-from hf_tagging.evaluation.statistics import (
-    SentenceCounts,
-    approximate_randomization,
-    bootstrap_interval,
-    count_sentences,
-)
+from typing import TYPE_CHECKING
+
+from hf_tagging.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from hf_tagging.evaluation.metrics import EntityMetric, WordMetric
+    from hf_tagging.evaluation.predictions import results_table, score_entities, score_words, write_predictions
+    from hf_tagging.evaluation.statistics import (
+        SentenceCounts,
+        approximate_randomization,
+        bootstrap_interval,
+        count_sentences,
+    )
+
+_WHERE = {
+    "metrics": (
+        "EntityMetric",
+        "WordMetric",
+    ),
+    "predictions": (
+        "results_table",
+        "score_entities",
+        "score_words",
+        "write_predictions",
+    ),
+    "statistics": (
+        "SentenceCounts",
+        "approximate_randomization",
+        "bootstrap_interval",
+        "count_sentences",
+    ),
+}
 
 __all__ = [
     "EntityMetric",
@@ -21,3 +45,5 @@ __all__ = [
     "score_words",
     "write_predictions",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _WHERE)

@@ -17,11 +17,19 @@ from transformers import (
 from transformers.utils import cached_file, find_adapter_config_file
 
 from hf_tagging.data.files import looks_like_path
+from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.inference.onnx_model import GRAPH, MANIFEST, OnnxModel, is_exported
 from hf_tagging.inference.reading import TagModel
-from hf_tagging.models.encoder import hub_options, load_tokenizer, model_options, quiet, resolve_model
+from hf_tagging.models.encoder import (
+    hub_options,
+    load_tokenizer,
+    model_options,
+    quiet,
+    resolve_model,
+    window_length,
+)
 from hf_tagging.models.heads import crf_over, head_of
 
 _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
@@ -64,6 +72,16 @@ def load_tagger(
         if _needs_its_base(Path(source)):
             return _load_adapter(name, source, config, tokenizer, hub, dtype), tokenizer
         return _load_model(name, source, config, hub, dtype), tokenizer
+
+
+def longest_window(model: TagModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the subwords of the longest window: what the tokenizer says, or what the model takes if that is less."""
+    if isinstance(model, OnnxModel):
+        return min(tokenizer.model_max_length, model.max_length or DEFAULT_MAX_LENGTH)
+    try:
+        return window_length(model, tokenizer, tokenizer.model_max_length)
+    except ConfigError:
+        return window_length(model, tokenizer, None)
 
 
 def _existing(name: str) -> str:

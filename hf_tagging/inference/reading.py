@@ -12,18 +12,20 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from hf_tagging.data.rows import row_ranges
 from hf_tagging.data.windows import Windows
 from hf_tagging.inference.onnx_model import OnnxModel
 
-TagModel: TypeAlias = PreTrainedModel | OnnxModel
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TagModel: TypeAlias = "PreTrainedModel | OnnxModel"
 Labels: TypeAlias = tuple[np.ndarray, np.ndarray]  # ids (words,) int64 and their probabilities (words,) float32
 # A CPU is fastest where a batch's activations fit a core's cache: in two lanes, 256 or 512 subwords per batch give
 # 376 and 374 sentences a second, 768 give 365. Half the calls of Python let more lanes share its lock.
@@ -274,9 +276,9 @@ def runs_side_by_side(model: TagModel) -> bool:
         return True
     if not all(type(part).__module__.startswith(_KNOWN_CODE) for part in model.modules()):
         return False
-    configs: list[Any] = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
+    configs: list[Any] = [part.config for part in model.modules() if hasattr(part, "config")]
     positions = [repr(getattr(config, "rope_parameters", None)) for config in configs]
-    return _STATEFUL_MODELS.isdisjoint(config.model_type for config in configs) and not any(
+    return _STATEFUL_MODELS.isdisjoint(getattr(config, "model_type", None) for config in configs) and not any(
         kind in text for text in positions for kind in _STATEFUL_POSITIONS
     )
 

@@ -21,7 +21,7 @@ from hf_tagging.data.column_layout import (
     shortened,
     split_fields,
 )
-from hf_tagging.data.conll import numbered_lines
+from hf_tagging.data.text_lines import numbered_lines
 from hf_tagging.errors import DataError
 from hf_tagging.inference.results import WordLabels, tagged_text
 from hf_tagging.inference.tagger import Tagger

@@ -11,26 +11,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.data.windows import DEFAULT_MAX_LENGTH, Aligner, Windows
+from hf_tagging.data.windows import Aligner, Windows
+from hf_tagging.devices import computes_bfloat16, find_device
 from hf_tagging.errors import ConfigError, TaggingError
-from hf_tagging.hub import first_line
-from hf_tagging.inference.loading import load_tagger
 from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Labels, TagModel, WindowReader
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
 from hf_tagging.inference.sentences import as_sentences, blocks, check_words, checked_spans, encodable
 from hf_tagging.inference.text import split_words
-from hf_tagging.models.encoder import window_length
-from hf_tagging.models.precision import mixes_precision
-from hf_tagging.training.environment import computes_bfloat16
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -70,15 +68,18 @@ class Tagger:
         batch_subwords: int | None = None,
         half: bool | None = None,
     ):
+        # Imported here: `from hf_tagging import Tagger` need not wait for the modeling code of Transformers.
+        from hf_tagging.inference.loading import longest_window
+
         self.model: TagModel
         if isinstance(model, OnnxModel):
-            if half or (device is not None and _device(device) != model.device):
+            if half or (device is not None and find_device(device) != model.device):
                 raise ConfigError("half, device: an exported model stays as it was exported, on the device it is on.")
             self.device, self.model = model.device, model
         else:
-            if half and not mixes_precision(model):
+            if half and not _mixes_precision(model):
                 raise ConfigError(f"half: {type(model).__name__} computes in float32 alone. Leave it out.")
-            self.device = _device(device)
+            self.device = find_device(device)
             self.model = model.eval().to(self.device)
         if batch_subwords is None:
             batch_subwords = CPU_BATCH if self.device.type == "cpu" else ACCELERATOR_BATCH
@@ -93,7 +94,7 @@ class Tagger:
         self.tokenizer = tokenizer
         self.schema = TagSchema.from_config(model.config)
         self.batch_subwords = batch_subwords
-        self._aligner = Aligner(tokenizer, max_length=_window_length(model, tokenizer))
+        self._aligner = Aligner(tokenizer, max_length=longest_window(model, tokenizer))
         self._reader = WindowReader(
             self.model,
             device=self.device,
@@ -131,14 +132,16 @@ class Tagger:
             ModelError: If there is no such model, or it has no trained tag head.
             ConfigError: If there is no such device or dtype, or an exported model has it not.
         """
+        from hf_tagging.inference.loading import load_tagger  # here, as in __init__
+
         model, tokenizer = load_tagger(
             str(name_or_dir),
             revision=revision,
             trust_remote_code=trust_remote_code,
             dtype=_dtype(dtype),
-            device=None if device is None else _device(device),
+            device=None if device is None else find_device(device),
         )
-        half = None if dtype is None else dtype == "auto" and _can_halve(model, _device(device))
+        half = None if dtype is None else dtype == "auto" and _can_halve(model, find_device(device))
         return cls(model, tokenizer, device=device, batch_subwords=batch_subwords, half=half)
 
     @overload
@@ -291,37 +294,21 @@ def _per_sentence(labels: Labels, bounds: np.ndarray) -> list[WordLabels]:
     return [WordLabels(ids[a:b], scores[a:b]) for a, b in pairwise(bounds)]
 
 
-def _window_length(model: TagModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """What the tokenizer says, as our runs save it, where the model takes that; else what the model takes."""
-    if isinstance(model, OnnxModel):
-        return min(tokenizer.model_max_length, model.max_length or DEFAULT_MAX_LENGTH)
-    try:
-        return window_length(model, tokenizer, tokenizer.model_max_length)
-    except ConfigError:
-        return window_length(model, tokenizer, None)
-
-
 def _tags_in_half(model: TagModel, device: torch.device) -> bool:
     """Whether tags are read in bfloat16 unasked. A path through a CRF may turn where no two tags come out close."""
-    if not (isinstance(model, PreTrainedModel) and type(model).__module__.startswith("transformers.models.")):
+    if isinstance(model, OnnxModel) or not type(model).__module__.startswith("transformers.models."):
         return False
     return model.dtype == torch.float32 and _can_halve(model, device)
 
 
 def _can_halve(model: TagModel, device: torch.device) -> bool:
-    able = isinstance(model, PreTrainedModel) and mixes_precision(model)
-    return able and computes_bfloat16(device.type == "cpu")
+    return _mixes_precision(model) and computes_bfloat16(device.type == "cpu")
 
 
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # PyTorch asserts that it was built for the device
-        raise ConfigError(
-            f"device: {str(device)!r} cannot be used ({first_line(error)}). Leave it out, or give cpu."
-        ) from error
+def _mixes_precision(model: TagModel) -> bool:
+    from hf_tagging.models.precision import mixes_precision  # here, as in Tagger.__init__
+
+    return not isinstance(model, OnnxModel) and mixes_precision(model)
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

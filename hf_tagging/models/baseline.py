@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_tagging.data.pretokenized import subword_kinds
@@ -27,6 +26,9 @@ from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 from hf_tagging.models.word_embeddings import DIGIT, LOWER, OTHER, UPPER
 from hf_tagging.models.word_tokenizer import WordVocabulary, build_word_tokenizer, describe_tokenizer
 from hf_tagging.models.word_vectors import initial_vectors
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 logger = logging.getLogger(__name__)
 

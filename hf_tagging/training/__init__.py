@@ -1,9 +1,31 @@
 """A run: its arguments, its trainer, its folder."""
 
-from hf_tagging.training.arguments import DataConfig, EncoderConfig, TaggingConfig
-from hf_tagging.training.parsing import RunConfig, parse_arguments
-from hf_tagging.training.run import TaggingRun
-from hf_tagging.training.trainer import TaggingTrainer, WordPredictions
+from typing import TYPE_CHECKING
+
+from hf_tagging.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from hf_tagging.training.arguments import DataConfig, EncoderConfig, TaggingConfig
+    from hf_tagging.training.parsing import RunConfig, parse_arguments
+    from hf_tagging.training.run import TaggingRun
+    from hf_tagging.training.trainer import TaggingTrainer, WordPredictions
+
+_WHERE = {
+    "arguments": (
+        "DataConfig",
+        "EncoderConfig",
+        "TaggingConfig",
+    ),
+    "parsing": (
+        "RunConfig",
+        "parse_arguments",
+    ),
+    "run": ("TaggingRun",),
+    "trainer": (
+        "TaggingTrainer",
+        "WordPredictions",
+    ),
+}
 
 __all__ = [
     "DataConfig",
@@ -15,3 +37,5 @@ __all__ = [
     "WordPredictions",
     "parse_arguments",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _WHERE)

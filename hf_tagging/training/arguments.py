@@ -16,9 +16,9 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_utils import SaveStrategy
 
 from hf_tagging.data.splitting import CUTS, HoldOut
+from hf_tagging.devices import computes_bfloat16
 from hf_tagging.errors import ConfigError
 from hf_tagging.secrets import is_secret
-from hf_tagging.training.environment import computes_bfloat16
 
 # Subwords per batch. A CPU gains little by more (1,536 train a tenth faster in bfloat16, at half as many steps); an
 # accelerator wants more to do.

@@ -92,18 +92,6 @@ def give_back_memory() -> None:
     pa.default_memory_pool().release_unused()
 
 
-def computes_bfloat16(on_cpu: bool) -> bool:
-    """Whether the device multiplies matrices in bfloat16 by itself, and not by way of float32.
-
-    Args:
-        on_cpu: Whether a CPU is to be used, be there an accelerator or not.
-    """
-    if not on_cpu and torch.accelerator.is_available():
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-
-
 def peak_memory() -> dict[str, int]:
     """Bytes that this process has held at most and, where there is a GPU, that its tensors have held there."""
     peak = {"process": _peak_resident()}

@@ -1,0 +1,62 @@
+"""Importing what tags is quick: it takes torch and leaves the libraries that only training needs alone."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_models import tiny_bert
+
+import hf_tagging
+
+ROOT = Path(hf_tagging.__file__).parent
+LAZY = [
+    ROOT / "__init__.py",
+    *(ROOT / name / "__init__.py" for name in ("data", "evaluation", "inference", "training")),
+]
+ONLY_FOR_TRAINING = "accelerate datasets evaluate pandas peft scipy sklearn seqeval transformers.modeling_utils"
+
+
+def loaded_by(code):
+    """Return which of the slow libraries a fresh interpreter has loaded after some code."""
+    code += f"\nimport sys\nprint(*(name for name in {ONLY_FOR_TRAINING.split()} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("code", ["import hf_tagging.inference.tagger", "from hf_tagging import Tagger"])
+def test_the_tagger_is_imported_without_what_only_training_needs(code):
+    assert loaded_by(code) == []
+
+
+def test_tagging_does_not_load_what_only_training_needs(tmp_path):
+    folder = str(tiny_bert(tmp_path / "model"))
+    code = f"from hf_tagging import Tagger\nassert Tagger.from_pretrained({folder!r}, device='cpu').tag(['a'])"
+    # Transformers itself imports scipy, for losses, and accelerate.
+    assert {*loaded_by(code)} <= {"transformers.modeling_utils", "scipy", "accelerate"}
+
+
+@pytest.mark.parametrize("path", LAZY, ids=lambda path: path.parent.name)
+def test_the_lists_of_public_names_agree(path):
+    package = "hf_tagging" if path.parent == ROOT else f"hf_tagging.{path.parent.name}"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    values = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and hasattr(node.targets[0], "id")
+    }
+    public, where = (ast.literal_eval(values[name]) for name in ("__all__", "_WHERE"))
+    guarded = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {f"{node.module}:{alias.name}" for node in guarded.body for alias in node.names}
+    assert typed == {f"{package}.{module}:{name}" for module, names in where.items() for name in names}
+    assert sorted(public) == sorted(name for names in where.values() for name in names)
+
+
+def test_every_public_name_is_there():
+    assert len(hf_tagging.__all__) > 20
+    for name in hf_tagging.__all__:
+        assert getattr(hf_tagging, name).__module__.startswith("hf_tagging."), name
+    assert {*hf_tagging.__all__} <= {*dir(hf_tagging)}
+    with pytest.raises(AttributeError, match="no attribute 'Taggre'"):
+        hf_tagging.Taggre  # noqa: B018
