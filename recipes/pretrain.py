@@ -13,11 +13,10 @@ others, and BERT's family, predict hidden words. Perplexity is that of the valid
     accelerate launch recipes/pos_bert.py --model FOLDER        (of a BERT-family encoder)
 """
 
-from typing import Any
-
 from hf_tagging.console import plain_errors
 from hf_tagging.data import align_dataset, load_tagging_dataset
 from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.language_model import build_language_model
 from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
@@ -53,7 +52,7 @@ def main() -> None:
     push_finished(run)
 
 
-def summary(results: dict[str, dict[str, Any]]) -> str:
+def summary(results: Results) -> str:
     if not results:
         return "There was no validation split, so there is no perplexity; --validation_share 0.05 holds one out."
     figures = results["validation"]

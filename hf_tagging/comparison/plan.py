@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class Job:
         and this process need have neither.
         """
         record = RunFolder(self.folder).record() or {}
-        there = record.get("arguments", {})
+        there: Mapping[str, object] = record.get("arguments", {})
         given, before = self.arguments if self.given is None else self.given, record.get("given")
         before = before if isinstance(before, list) else []
         names = [n for n in self.arguments if n in there and n not in FREE_ARGUMENTS and there[n] != self.arguments[n]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from hf_tagging.atomic import json_text, read_json, whole_file
-from hf_tagging.data.column_layout import shortened
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, DataError, OutputError
@@ -24,8 +23,8 @@ from hf_tagging.evaluation.metrics import get_entities
 from hf_tagging.evaluation.predictions import read_predictions
 from hf_tagging.evaluation.statistics import COLUMNS, SentenceCounts, count_sentences
 from hf_tagging.hub import first_line
-from hf_tagging.markdown import is_finite
-from hf_tagging.training.folder import RECORD, RunFolder
+from hf_tagging.training.folder import RunFolder
+from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, wrong_value
 from hf_tagging.training.run import FREE_ARGUMENTS
 
 _CACHE_VERSION = 1
@@ -47,17 +46,16 @@ class Run:
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: RunRecord
     counts: SentenceCounts | None = None
     data: str = ""
     problem: str = ""
     is_damaged: bool = False
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        """As the run was given them, defaults included."""
-        arguments: dict[str, Any] = self.record.get("arguments", {})
-        return arguments
+    def arguments(self) -> ArgumentsRecord:
+        """The run's arguments, defaults included."""
+        return self.record.get("arguments", {})
 
     @property
     def seed(self) -> int | None:
@@ -160,50 +158,6 @@ def read_run(folder: Path, split: str, problem: str | None = None) -> Run:
         return Run(folder, record, *_count(path, record["task"]))
     except (DataError, OSError) as error:
         return Run(folder, record, problem=first_line(error))
-
-
-def wrong_value(record: dict[str, Any]) -> str:
-    """Return what is wrong with the values that comparisons and reports read of a `run.json`, or nothing.
-
-    Such a file comes with somebody's model as well, and may hold anything.
-
-    Args:
-        record: As `RunFolder.record` gives it.
-    """
-    task = record["task"]
-    if not isinstance(task, str) or task not in COLUMNS:
-        shown = shortened(task) if isinstance(task, str) else f"of type {type(task).__name__}"
-        return f"is damaged: task is {shown}; expected one of {', '.join(COLUMNS)}"
-    for fits, kind, places in _VALUES:
-        for place in places.split():
-            value: Any = record
-            *above, last = place.split(".")
-            for key in above:
-                value = {} if value is None else value.get(key) if isinstance(value, dict) else value
-            if value is None:
-                continue
-            if not isinstance(value, dict):
-                return f"is damaged: {'.'.join(above)} is of type {type(value).__name__}; expected an object"
-            if (found := value.get(last)) is not None and not fits(found):
-                return f"is damaged: {place} is of type {type(found).__name__}; expected {kind}"
-    return ""
-
-
-def _is_history(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
-
-
-# What comparisons and reports read of `run.json`. All of it may be missing or null.
-_VALUES: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
-    (lambda value: type(value) is int, "a whole number",
-     "arguments.seed arguments.fold arguments.folds hardware.processes hardware.threads"),
-    (is_finite, "a finite number",
-     "parameters.all model_bytes seconds.training memory.process memory.gpu "
-     "results.test.words_per_second results.validation.words_per_second"),
-    (lambda value: isinstance(value, str), "a string", "arguments.hub_model_id scheme.target"),
-    (lambda value: isinstance(value, list), "a list", "hardware.gpus"),
-    (_is_history, "a list of objects", "history"),
-)  # fmt: skip
 
 
 def _predictions(folder: Path, split: str) -> Path:

@@ -11,6 +11,7 @@ from hf_tagging.atomic import whole_file
 from hf_tagging.console import read_text
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.errors import DataError
+from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
 from hf_tagging.markdown import visible
 
@@ -101,7 +102,7 @@ def spelled(text: str) -> str:
     return _WHITE.sub("_", text) or "_"
 
 
-def results_table(task: str, results: dict[str, dict[str, Any]]) -> str:
+def results_table(task: str, results: Results) -> str:
     """The headline figures of each split and, for entities, of each type, as lines for a terminal.
 
     Args:
@@ -133,6 +134,6 @@ def _figure(value: Any) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _sizes(figures: dict[str, Any]) -> list[str]:
+def _sizes(figures: Figures) -> list[str]:
     speed = figures.get("words_per_second")
     return [f"{figures.get('words', 0):,}", "" if speed is None else f"{speed:,.0f}"]

@@ -28,6 +28,7 @@ from hf_tagging.data.schema import PLAIN, SCHEMES, TagSchema
 from hf_tagging.data.spool import Spool
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
 from hf_tagging.evaluation.predictions import results_table, write_predictions
 from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, may_be_in, rewritten, spelling
@@ -58,7 +59,7 @@ class Evaluation:
 
     task: str
     split: str
-    figures: dict[str, Any]
+    figures: Figures
     words: Tags
     gold: Tags
     predicted: Tags
@@ -66,7 +67,7 @@ class Evaluation:
     notes: tuple[str, ...]
 
     @property
-    def results(self) -> dict[str, dict[str, Any]]:
+    def results(self) -> Results:
         """The figures by split, as `results.json` of a run holds them."""
         return {self.split: self.figures}
 
@@ -331,7 +332,7 @@ def _score(
     scheme: str,
     words: Tags | None = None,
     known_words: frozenset[str] | None = None,
-) -> dict[str, Any]:
+) -> Figures:
     if task == "ner":
         return EntityMetric(scheme=scheme).compute(predictions=predicted, references=gold)
     unseen = {} if known_words is None else {"words": words, "known_words": known_words}
@@ -347,7 +348,7 @@ def _words_of_training(folder: Path, dataset: DatasetDict) -> frozenset[str] | N
     return vocabulary(dataset["train"])
 
 
-def _unknown(figures: dict[str, Any], own: TagSchema) -> dict[str, int]:
+def _unknown(figures: Figures, own: TagSchema) -> dict[str, int]:
     known = {*own.entity_types} if "per_type" in figures else {*own.tags}
     rows = figures.get("per_type") or figures.get("per_tag") or {}
     return {name: row["support"] for name, row in rows.items() if name not in known and row["support"]}

@@ -37,6 +37,7 @@ from hf_tagging.inference.tagger import Tagger
 from hf_tagging.locks import LOCK, FolderLock
 from hf_tagging.models.encoder import quiet
 from hf_tagging.training.environment import hardware, versions
+from hf_tagging.training.record import HardwareRecord
 
 if TYPE_CHECKING:
     from transformers.exporters import ExportedModel
@@ -259,7 +260,7 @@ def _versions() -> dict[str, str]:
     return versions() | {name: metadata.version(name) for name in _PACKAGES}
 
 
-def _machine() -> dict[str, Any]:
+def _machine() -> HardwareRecord:
     return hardware(1) | {"threads": torch.get_num_threads()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
@@ -15,8 +15,9 @@ from hf_tagging.data.hub_source import HUB_ALIASES
 from hf_tagging.markdown import text, visible
 from hf_tagging.models.encoder import PACKAGED_ENCODER, PACKAGED_ENCODER_ON_HUB
 
-Record = dict[str, Any]
-Results = dict[str, dict[str, Any]]
+if TYPE_CHECKING:
+    from hf_tagging.evaluation.figures import Results
+    from hf_tagging.training.record import ArgumentsRecord, RunRecord
 
 SAMPLE = "sample"
 
@@ -42,17 +43,17 @@ class Source(NamedTuple):
         return f"[{text(self.hub)}](https://huggingface.co/{kind}{self.hub})" if self.hub else text(self.name)
 
 
-def trained(record: Record) -> bool:
+def trained(record: RunRecord) -> bool:
     """Whether the run was to train; one that only evaluates claims nothing of a training."""
     return record["arguments"].get("do_train") is not False
 
 
-def splits(record: Record, results: Results) -> list[str]:
+def splits(record: RunRecord, results: Results) -> list[str]:
     """The splits that a card speaks of: those with figures and, after a training, that of the training."""
     return [*results, *(["train"] if trained(record) else [])]
 
 
-def limit(record: Record, key: str) -> int | None:
+def limit(record: RunRecord, key: Literal["max_train_samples", "max_eval_samples"]) -> int | None:
     """The limit on sentences, None where there is none, or where no split reaches it so that it cut nothing.
 
     Args:
@@ -66,7 +67,7 @@ def limit(record: Record, key: str) -> int | None:
     return None if whole else asked
 
 
-def model(record: Record) -> Source | None:
+def model(record: RunRecord) -> Source | None:
     """The model that the run started from."""
     name = record["arguments"].get("model")
     if not name:
@@ -77,13 +78,13 @@ def model(record: Record) -> Source | None:
     return Source(last_part(name))
 
 
-def source(record: Record, split: str) -> Source | None:
+def source(record: RunRecord, split: str) -> Source | None:
     """Where a split came from: its own file, the split it was held out of, or the data set."""
     arguments = record["arguments"]
     names = given(arguments, record, split)
     if not names:
         return None
-    if arguments.get(f"{'train' if held_out(arguments, split) else split}_file"):
+    if _files(arguments, "train" if held_out(arguments, split) else split):
         return Source(", ".join(map(last_part, names)))
     name = names[0]
     if name == SAMPLE:
@@ -92,26 +93,42 @@ def source(record: Record, split: str) -> Source | None:
     return Source(hub or last_part(name), hub)
 
 
-def given(arguments: dict[str, Any], record: Record, split: str) -> list[str]:
+def given(arguments: ArgumentsRecord, record: RunRecord, split: str) -> list[str]:
     """The names or paths of a split as the user gave them; a split's own files win over the data set."""
     if held_out(arguments, split):
         split = "train"
-    files = arguments.get(f"{split}_file")
-    if files:
+    if files := _files(arguments, split):
         return [files] if isinstance(files, str) else [str(file) for file in files]
     name = arguments.get("dataset") or (record.get("dataset") or {}).get("name")
     return [str(name)] if name else []
 
 
-def held_out(arguments: dict[str, Any], split: str) -> dict[str, Any]:
-    """How a split was cut from the training split: the arguments that decide it; empty where it was not."""
-    names = {"validation": ("validation_share",), "test": ("test_share", "folds", "fold")}.get(split, ())
-    cut = {name: arguments[name] for name in names if arguments.get(name) is not None}
-    seeds = (arguments.get(name) for name in ("split_seed", "data_seed", "seed"))
+def _files(arguments: ArgumentsRecord, split: str) -> str | list[str] | None:
+    files = {
+        "train": arguments.get("train_file"),
+        "validation": arguments.get("validation_file"),
+        "test": arguments.get("test_file"),
+    }
+    return files.get(split)
+
+
+def held_out(arguments: ArgumentsRecord, split: str) -> dict[str, float | None]:
+    """Return the arguments that cut a split from the training split; empty where it was not cut."""
+    given: dict[str, float | None] = {}
+    if split == "validation":
+        given = {"validation_share": arguments.get("validation_share")}
+    elif split == "test":
+        given = {
+            "test_share": arguments.get("test_share"),
+            "folds": arguments.get("folds"),
+            "fold": arguments.get("fold"),
+        }
+    cut = {name: value for name, value in given.items() if value is not None}
+    seeds = (arguments.get("split_seed"), arguments.get("data_seed"), arguments.get("seed"))
     return {**cut, "split_seed": next((seed for seed in seeds if seed is not None), None)} if cut else {}
 
 
-def revision(record: Record) -> str | None:
+def revision(record: RunRecord) -> str | None:
     """The revision of a data set on the Hub: as it was asked for, else the one that its short name stands for."""
     arguments = record["arguments"]
     name = arguments.get("dataset") or (record.get("dataset") or {}).get("name")
@@ -119,13 +136,13 @@ def revision(record: Record) -> str | None:
     return asked or (HUB_ALIASES[name][1] if name in HUB_ALIASES else None)
 
 
-def is_conll2003(record: Record, splits: Iterable[str]) -> bool:
+def is_conll2003(record: RunRecord, splits: Iterable[str]) -> bool:
     """Whether a split is CoNLL-2003 by its name, or by that of its file or of a folder that it lies in."""
     names = [name for split in splits for name in given(record["arguments"], record, split)]
     return any("conll2003" in re.split(r"[/\\]", re.sub("[-_]", "", name.lower())) for name in names)
 
 
-def is_sample(record: Record, splits: Iterable[str]) -> bool:
+def is_sample(record: RunRecord, splits: Iterable[str]) -> bool:
     """Whether a split is of the embedded corpus."""
     return any(SAMPLE in given(record["arguments"], record, split) for split in splits)
 
@@ -139,7 +156,7 @@ def _may_be_on_hub(name: str) -> bool:
     return not looks_like_path(name) and not Path(name).exists()
 
 
-def model_name(arguments: dict[str, Any], name: str | None) -> str:
+def model_name(arguments: ArgumentsRecord, name: str | None) -> str:
     """What the model is called: its name on the Hub, else the name given, else that of the run's folder."""
     hub = arguments.get("hub_model_id")
     if hub and not looks_like_path(hub):

@@ -12,6 +12,7 @@ from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.disk import refusal
 from hf_tagging.errors import TaggingError
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.hub import first_line
 from hf_tagging.publishing.card.model_card import model_card, seed_results
 from hf_tagging.publishing.hub.push import push_finished
@@ -21,9 +22,7 @@ from hf_tagging.training.run import TaggingRun
 logger = logging.getLogger(__name__)
 
 
-def publish_run(
-    run: TaggingRun, results: dict[str, dict[str, Any]], schema: TagSchema, splits: dict[str, AlignedSplit]
-) -> None:
+def publish_run(run: TaggingRun, results: Results, schema: TagSchema, splits: dict[str, AlignedSplit]) -> None:
     """Write report and card of a run, and push it where that was asked.
 
     By the main process alone. The run was saved before and is finished: if the report cannot be made, that is logged
@@ -61,7 +60,7 @@ def publish_run(
 def _report(
     run: TaggingRun,
     folder: Path,
-    results: dict[str, dict[str, Any]],
+    results: Results,
     schema: TagSchema,
     splits: dict[str, AlignedSplit],
 ) -> dict[str, Any] | None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from hf_tagging.training.record import EnergyRecord
+
 _POWERCAP = Path("/sys/class/powercap")
 _NVML = "libnvidia-ml.so.1"
 
@@ -63,7 +65,7 @@ class EnergyMeter:
             for package in self._packages:
                 package.read()
 
-    def record(self) -> dict[str, float]:
+    def record(self) -> EnergyRecord:
         """What was counted, for `run.json`.
 
         Returns:
@@ -71,7 +73,7 @@ class EnergyMeter:
             programs included; `gpu_watts`, the power that their driver allows these GPUs together, where they do not
             count. What is not known is left out.
         """
-        found: dict[str, float] = {}
+        found: EnergyRecord = {}
         if self._packages and all(package.joules is not None for package in self._packages):
             found["processor_joules"] = round(sum(package.joules or 0.0 for package in self._packages), 1)
         if self._gpu_joules is not None:

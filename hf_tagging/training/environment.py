@@ -10,7 +10,6 @@ import sys
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -20,6 +19,7 @@ from datasets import Dataset
 
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.processes import set_by_launcher
+from hf_tagging.training.record import HardwareRecord, MemoryRecord, SplitRecord
 
 _PACKAGES = (
     "torch",
@@ -34,7 +34,7 @@ _PACKAGES = (
 )
 
 
-def describe_environment() -> dict[str, Any]:
+def describe_environment() -> dict[str, object]:
     """Versions and hardware in one flat mapping, as `hf-tagging env` prints them."""
     return versions() | hardware(PartialState().num_processes)
 
@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
     return {"hf_tagging": metadata.version("hf-tagging"), "python": platform.python_version(), **found}
 
 
-def hardware(processes: int) -> dict[str, Any]:
+def hardware(processes: int) -> HardwareRecord:
     """The machine, its processors and how many processes share the run."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
@@ -92,9 +92,9 @@ def give_back_memory() -> None:
     pa.default_memory_pool().release_unused()
 
 
-def peak_memory() -> dict[str, int]:
+def peak_memory() -> MemoryRecord:
     """Bytes that this process has held at most and, where there is a GPU, that its tensors have held there."""
-    peak = {"process": _peak_resident()}
+    peak: MemoryRecord = {"process": _peak_resident()}
     if torch.cuda.is_available():
         peak["gpu"] = torch.cuda.max_memory_allocated()
     return peak
@@ -131,7 +131,7 @@ def _git(*words: str, cwd: Path) -> str | None:
     return result.stdout.strip() if result.returncode == 0 else None
 
 
-def describe_split(split: Dataset) -> dict[str, Any]:
+def describe_split(split: Dataset) -> SplitRecord:
     """Counts of a split, and a fingerprint of its words and tags that no path and no date goes into."""
     words = 0
     digest = sha256()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from hf_tagging.atomic import PARTIAL, inside, place, remove, write_json
 from hf_tagging.disk import check_writable
 from hf_tagging.errors import OutputError
 from hf_tagging.locks import LOCK
 from hf_tagging.training.checkpoints import checkpoints_of, is_complete
+from hf_tagging.training.record import RECORD, RunRecord, read_record
 
-RECORD = "run.json"
 # What a run writes at its end. A file of such a name that no run has listed as its own belongs to somebody else.
 _WRITTEN = (
     "results.json", "README.md", "config.json", "model*.safetensors*", "adapter_config.json",
@@ -38,30 +36,13 @@ class RunFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    def record(self) -> dict[str, Any] | None:
-        """Return what `run.json` says; None where there is no run, or `damage` says why it cannot be used."""
-        return self._read()[0]
+    def record(self) -> RunRecord | None:
+        """Return the content of `run.json`; None without a run, or where `damage` says why it cannot be used."""
+        return read_record(self.path / RECORD)[0]
 
     def damage(self) -> str:
         """Return what is wrong with `run.json`; empty where it can be used, or is not there."""
-        return self._read()[1]
-
-    def _read(self) -> tuple[dict[str, Any] | None, str]:
-        file = self.path / RECORD
-        if not file.exists():
-            return None, ""
-        if not file.is_file():  # a pipe would be waited for
-            return None, "is not a file"
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return None, "is damaged"
-        if not _is_record(record):
-            return None, "is damaged, or of another version"
-        # The file travels with the folder: others may have written it.
-        if outside := [name for name in record["files"] if inside(self.path, name) is None]:
-            return None, f"is damaged: it lists {outside[0]!r}, which is not a file of this folder"
-        return record, ""
+        return read_record(self.path / RECORD)[1]
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Make sure that a run may write here.
@@ -71,7 +52,7 @@ class RunFolder:
                 written through a link, or the folder cannot be written.
         """
         check_writable(self.path)
-        record, damage = self._read()
+        record, damage = read_record(self.path / RECORD)
         own = {*record["files"], RECORD} if record else set()
         removed = own | {path.name for path in self.checkpoints()} if overwrite and record else set()
         self.refuse_links(RECORD, "predictions", "checkpoint-*", *_WRITTEN, *own, removed=removed)
@@ -92,7 +73,7 @@ class RunFolder:
                 "Type --resume to go on with it, --overwrite to replace it, or choose another --output_dir."
             )
 
-    def _foreign(self, record: dict[str, Any] | None) -> list[str]:
+    def _foreign(self, record: RunRecord | None) -> list[str]:
         own = set(record["files"]) if record else set()
         found = [p.relative_to(self.path).as_posix() for kind in _WRITTEN for p in self.path.glob(kind)]
         found += [path.name for path in self.checkpoints()] if record is None else []
@@ -152,7 +133,7 @@ class RunFolder:
         """Return the newest checkpoint that was written to its end and is unchanged, or None."""
         return next((path for path in reversed(self.checkpoints()) if is_complete(path)), None)
 
-    def write(self, name: str, content: Any) -> None:
+    def write(self, name: str, content: object) -> None:
         """Write a JSON file, whole."""
         write_json(self.path / name, content)
 
@@ -162,19 +143,3 @@ class RunFolder:
         self.refuse_links(*(file.name for file in files))
         for file in files:
             place(file, self.path / file.name)
-
-
-def _is_record(content: Any) -> bool:
-    if not isinstance(content, dict) or not {"task", "status", "arguments", "files"} <= content.keys():
-        return False
-    files = content["files"]
-    if not (isinstance(files, list) and all(isinstance(name, str) for name in files)):
-        return False
-    hardware, dataset = content.get("hardware", {}), content.get("dataset", {})
-    parts = (content["arguments"], content.get("versions", {}), hardware, dataset)
-    return (
-        all(isinstance(part, dict) for part in parts)
-        and isinstance(dataset.get("splits", {}), dict)
-        and type(hardware.get("processes", 1)) is int
-        and type(content.get("tokens_per_batch")) in (int, type(None))
-    )

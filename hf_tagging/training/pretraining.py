@@ -29,6 +29,7 @@ from hf_tagging.data.masking import MASKED_SHARE, LanguageModelCollator
 from hf_tagging.data.plain_text import NO_TAGS
 from hf_tagging.data.spool import input_problem
 from hf_tagging.errors import ConfigError
+from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.models.language_model import find_objective
 from hf_tagging.models.precision import exact
 from hf_tagging.training.arguments import DataConfig, TaggingConfig
@@ -234,12 +235,17 @@ class PretrainingTrainer(TaggingTrainer):
         """
         return Trainer.evaluate(self, eval_dataset, ignore_keys, metric_key_prefix)
 
-    def held_out(self) -> dict[str, dict[str, Any]]:
+    def held_out(self) -> Results:
         """Loss in nats, perplexity and number of predictions for the validation split, if there is one."""
         if self.validation is None:
             return {}
         figures = self.evaluate(metric_key_prefix="validation")
-        return {"validation": {name: figures[f"validation_{name}"] for name in ("loss", "perplexity", "predictions")}}
+        measured: Figures = {
+            "loss": figures["validation_loss"],
+            "perplexity": figures["validation_perplexity"],
+            "predictions": int(figures["validation_predictions"]),
+        }
+        return {"validation": measured}
 
     def prediction_step(
         self,

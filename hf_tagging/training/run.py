@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import torch
@@ -31,6 +31,7 @@ from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
 from hf_tagging.disk import refusal
 from hf_tagging.errors import ConfigError, DataError, OutputError, TaggingError, printable
+from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
 from hf_tagging.memory import EVALUATING, TRAINING, enough_memory
@@ -52,9 +53,17 @@ from hf_tagging.training.environment import (
     use_cores,
     versions,
 )
-from hf_tagging.training.folder import RECORD, RunFolder
+from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.parsing import RunConfig
 from hf_tagging.training.pushing import prepare_repository
+from hf_tagging.training.record import (
+    RECORD,
+    AlignmentRecord,
+    ArgumentsRecord,
+    History,
+    RunRecord,
+    SchemeRecord,
+)
 from hf_tagging.training.trainer import TaggingTrainer
 
 logger = logging.getLogger("hf_tagging")
@@ -86,14 +95,14 @@ class TaggingRun:
     def __init__(self, arguments: RunConfig):
         self.arguments = arguments
         self.folder = RunFolder(str(arguments.training.output_dir))
-        self._before: dict[str, Any] = {}  # the record of the run that is resumed
+        self._before: RunRecord = {}  # the record of the run that is resumed
         self.state = PartialState()
-        self.record: dict[str, Any] = {
+        self.record: RunRecord = {
             "task": arguments.task,
             "status": "running",
             "started": _now(),
             "command": [Path(sys.argv[0]).name, *masked(sys.argv[1:])],
-            "arguments": arguments.as_dict(),
+            "arguments": cast(ArgumentsRecord, arguments.as_dict()),
             "given": sorted(arguments.given),
             "seed": arguments.training.seed,
             "versions": versions(),
@@ -195,7 +204,7 @@ class TaggingRun:
         changed = "kept" if conversion.source == conversion.target else f"written as {conversion.target}"
         repaired = f"; {conversion.repaired:,} of {conversion.words:,} tags were invalid and are repaired"
         logger.info("Entities are in %s, %s%s", conversion.source, changed, repaired if conversion.repaired else "")
-        self.record["scheme"] = asdict(conversion)
+        self.record["scheme"] = cast(SchemeRecord, asdict(conversion))
 
     def note_alignment(self, splits: dict[str, AlignedSplit]) -> dict[str, AlignedSplit]:
         """Logs and notes what alignment did; gives the splits back.
@@ -213,14 +222,14 @@ class TaggingRun:
                 )
             if changes := count.describe():
                 logger.info("%s: %s", name, changes)
-        self.record["alignment"] = {name: asdict(count) for name, count in counts.items()}
+        self.record["alignment"] = {name: cast(AlignmentRecord, asdict(count)) for name, count in counts.items()}
         # Counted here and not when it was loaded: by now every split is in one scheme.
         self.record["dataset"]["unseen_tags"] = unseen_tags(DatasetDict({n: s.words for n, s in splits.items()}))
         return splits
 
     def evaluate(
         self, trainer: TaggingTrainer, splits: dict[str, AlignedSplit], write_predictions: Callable[..., None]
-    ) -> dict[str, dict[str, Any]]:
+    ) -> Results:
         """Tags and scores validation and test, as `do_eval` and `do_predict` ask, and keeps the predictions.
 
         Args:
@@ -232,12 +241,12 @@ class TaggingRun:
             Per split, every figure.
         """
         training = self.arguments.training
-        results = {}
+        results: Results = {}
         for name, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
             if wanted and name in splits:
                 with self._noted_if_it_ends(), enough_memory(f"tagging {name}", advice=EVALUATING):
                     outcome = trainer.predict_words(splits[name], name)
-                results[name] = outcome.metrics
+                results[name] = cast(Figures, outcome.metrics)
                 if self.state.is_main_process:
                     path = self.folder.path / "predictions" / f"{name}.conll"
                     write_predictions(path, splits[name].words["tokens"], outcome.gold, outcome.predicted)
@@ -308,7 +317,7 @@ class TaggingRun:
             self.record["history"] = _history(trainer.state.log_history)
         self._save_model(trainer)  # before anything is evaluated: bf16_full_eval casts the weights in place
 
-    def _parts(self, trainer: TaggingTrainer) -> dict[str, Any]:
+    def _parts(self, trainer: TaggingTrainer) -> dict[str, object]:
         """What a tagger from scratch is made of; some of it a file of word vectors or the folder of --model decides."""
         config = getattr(trainer.model, "config", None)
         if not isinstance(config, BaselineConfig | HmmConfig):
@@ -366,7 +375,7 @@ class TaggingRun:
             logger.info("Going on from %s", found.checkpoint)
         return found
 
-    def save(self, results: dict[str, dict[str, Any]], card: str) -> None:
+    def save(self, results: Results, card: str) -> None:
         """Writes `results.json`, the card and, last, `run.json` with status finished.
 
         Args:
@@ -421,7 +430,7 @@ class TaggingRun:
             copy.deepcopy(model).unload().save_pretrained(staging)
 
 
-def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _history(log: Sequence[dict[str, float]]) -> History:
     return [{key.removeprefix("eval_"): value for key, value in entry.items()} for entry in log if "eval_loss" in entry]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from hf_tagging.publishing import provenance
-from hf_tagging.publishing.provenance import Record
+from hf_tagging.training.record import RunRecord
 
 _WORKS = {
     "conll2003": """@inproceedings{tjong-kim-sang-de-meulder-2003,
@@ -88,7 +88,7 @@ _OF_MODEL = {
 }
 
 
-def citation_section(record: Record, splits: list[str]) -> str:
+def citation_section(record: RunRecord, splits: list[str]) -> str:
     """The works behind a model in one block of BibTeX; empty where none is known.
 
     Args:
@@ -99,7 +99,7 @@ def citation_section(record: Record, splits: list[str]) -> str:
     return "```bibtex\n" + "\n\n".join(works) + "\n```" if works else ""
 
 
-def _known(record: Record, splits: list[str]) -> Iterator[str]:
+def _known(record: RunRecord, splits: list[str]) -> Iterator[str]:
     arguments = record["arguments"] | (record.get("parts") or {})
     model = provenance.model(record)
     if provenance.is_conll2003(record, splits):
@@ -114,7 +114,7 @@ def _known(record: Record, splits: list[str]) -> Iterator[str]:
         yield "lora"
 
 
-def _project(record: Record) -> Iterator[str]:
+def _project(record: RunRecord) -> Iterator[str]:
     """This project, in the version that the run was made with."""
     version = (record.get("versions") or {}).get("hf_tagging")
     if version:

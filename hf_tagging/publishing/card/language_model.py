@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import Markup, duration, setting, table, text
 from hf_tagging.publishing import provenance
-from hf_tagging.publishing.provenance import Record
+from hf_tagging.training.record import RunRecord
 
 _TASKS = {
     "masked": "words that were hidden from it",
@@ -20,7 +22,7 @@ _SETTINGS = (
 )  # fmt: skip
 
 
-def language_model_card(record: Record, results: dict[str, dict[str, Any]], *, objective: str, scratch: bool) -> str:
+def language_model_card(record: RunRecord, results: Results, *, objective: str, scratch: bool) -> str:
     """Writes the text of `README.md` for a pretraining.
 
     Args:
@@ -29,15 +31,15 @@ def language_model_card(record: Record, results: dict[str, dict[str, Any]], *, o
         objective: ``"masked"`` or ``"bidirectional"``.
         scratch: Whether it is a model of `hf_tagging`'s own, for its taggers from scratch.
     """
-    arguments = record["arguments"]
-    name = provenance.model_name(arguments, None)
+    arguments: Mapping[str, object] = record["arguments"]
+    name = provenance.model_name(record["arguments"], None)
     started = provenance.model(record)
     base = f"It goes on from {text(started.name)}. " if started else ""
     what = f"A language model that predicts {_TASKS[objective]}. {base}It is a start for taggers and is none itself."
     recipe = "pos_baseline.py" if scratch else "pos_bert.py"
     files = record.get("dataset", {}).get("splits", {})
     hidden = {"masked_share"} if objective == "bidirectional" else set()
-    hidden |= {"num_train_epochs"} if arguments.get("max_steps", -1) > 0 else {"max_steps"}
+    hidden |= {"num_train_epochs"} if record["arguments"].get("max_steps", -1) > 0 else {"max_steps"}
     hidden |= set() if scratch else {"dropout"}
     if_given = ("tokens_per_batch", "per_device_train_batch_size", "ema_decay")
     hidden |= {name for name in if_given if not arguments.get(name)}
@@ -63,7 +65,7 @@ def language_model_card(record: Record, results: dict[str, dict[str, Any]], *, o
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(body) + "\n"))
 
 
-def _rows(results: dict[str, dict[str, Any]]) -> list[list[Any]]:
+def _rows(results: Results) -> list[list[Any]]:
     return [
         [split, figures["loss"], figures["perplexity"], figures["predictions"]] for split, figures in results.items()
     ]

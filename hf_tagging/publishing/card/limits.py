@@ -7,17 +7,18 @@ set against each other, 95 % intervals that do not overlap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import is_finite, listed, text
 from hf_tagging.publishing import provenance
-from hf_tagging.publishing.provenance import Record, Results
+from hf_tagging.training.record import RunRecord
 
 _ENOUGH = 30  # words, entities or errors; of fewer nothing is said
 _WORST_TAGS = 3
 
 
-def limits_section(record: Record, results: Results, analysis: dict[str, Any] | None) -> str:
+def limits_section(record: RunRecord, results: Results, analysis: dict[str, Any] | None) -> str:
     """What to know before the model is used.
 
     Args:
@@ -39,9 +40,12 @@ def _bullets(points: Sequence[str]) -> str:
     return "\n".join(f"- {point}" for point in points)
 
 
-def _partial(record: Record) -> list[str]:
+def _partial(record: RunRecord) -> list[str]:
     """What was cut short on purpose."""
-    uses = {"training": "max_train_samples", "evaluation": "max_eval_samples"}
+    uses: dict[str, Literal["max_train_samples", "max_eval_samples"]] = {
+        "training": "max_train_samples",
+        "evaluation": "max_eval_samples",
+    }
     if not provenance.trained(record):
         del uses["training"]
     return [
@@ -52,7 +56,7 @@ def _partial(record: Record) -> list[str]:
     ]
 
 
-def _alignment(record: Record, results: Results) -> list[str]:
+def _alignment(record: RunRecord, results: Results) -> list[str]:
     """What became of sentences and words on their way into the model."""
     told = {
         "windowed_sentences": "sentences longer than a window, read in overlapping windows",
@@ -61,7 +65,7 @@ def _alignment(record: Record, results: Results) -> list[str]:
     }
     points, whole = [], []
     for split, counts in (record.get("alignment") or {}).items():
-        found = [f"{what}: {counts[key]:,}" for key, what in told.items() if counts.get(key)]
+        found = [f"{what}: {n:,}" for key, what in told.items() if is_finite(n := counts.get(key)) and n]
         if found:
             counted = ", all counted in its figures" if split in results else ""
             points.append(f"In the {text(split)} split{counted}: {'; '.join(found)}.")
@@ -74,7 +78,7 @@ def _alignment(record: Record, results: Results) -> list[str]:
     return points
 
 
-def _features(record: Record) -> list[str]:
+def _features(record: RunRecord) -> list[str]:
     """Columns that the evaluation had and a user has not."""
     columns = record["arguments"].get("word_features") or []
     if not columns:
@@ -86,7 +90,7 @@ def _features(record: Record) -> list[str]:
     ]
 
 
-def _tags(record: Record) -> Iterator[str]:
+def _tags(record: RunRecord) -> Iterator[str]:
     """Tags that were repaired, and tags that training never shows."""
     trained, scheme = provenance.trained(record), record.get("scheme") or {}
     if scheme.get("repaired"):
@@ -104,7 +108,7 @@ def _tags(record: Record) -> Iterator[str]:
             )
 
 
-def _scheme(record: Record) -> Iterator[str]:
+def _scheme(record: RunRecord) -> Iterator[str]:
     """Say what the pipeline of Transformers makes of a scheme that it does not know."""
     if (record.get("scheme") or {}).get("target") == "BIOES":
         yield (
@@ -114,7 +118,7 @@ def _scheme(record: Record) -> Iterator[str]:
         )
 
 
-def _known_data(record: Record, splits: Sequence[str]) -> Iterator[str]:
+def _known_data(record: RunRecord, splits: Sequence[str]) -> Iterator[str]:
     """What is known of the data sets that have a name here."""
     if provenance.is_conll2003(record, splits) and record["task"] == "pos":
         yield (

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import Markup, data_size, duration, energy, is_finite, is_number, listed, setting, table, text
 from hf_tagging.publishing import provenance
-from hf_tagging.publishing.provenance import Record, Results
+from hf_tagging.training.record import RunRecord
 
 _PARTS = [
     "encoder", "words", "min_count", "lowercase", "fold_digits", "fold_tweets", "word_size", "word_dropout",
@@ -55,7 +56,7 @@ def tags_section(schema: TagSchema) -> str:
     return f"Entity types: {types}. They are written in {schema.scheme}, as {len(schema.tags):,} tags: {named}"
 
 
-def data_section(record: Record) -> str:
+def data_section(record: RunRecord) -> str:
     """The data by split, where they are, what was done to them, and their licences."""
     arguments, data = record["arguments"], record.get("dataset") or {}
     rows = []
@@ -72,7 +73,7 @@ def data_section(record: Record) -> str:
     return "\n\n".join(parts)
 
 
-def _prepared(record: Record) -> Iterator[str]:
+def _prepared(record: RunRecord) -> Iterator[str]:
     """What was done to the data before training, and what was taken into the model beside them."""
     arguments, scheme = record["arguments"], record.get("scheme") or {}
     if scheme.get("source") != scheme.get("target"):
@@ -91,7 +92,7 @@ def _prepared(record: Record) -> Iterator[str]:
         yield f"The vectors of words began as those of {text(provenance.last_part(vectors))}."
 
 
-def _unseen_tags(record: Record) -> Iterator[str]:
+def _unseen_tags(record: RunRecord) -> Iterator[str]:
     unseen = (record.get("dataset") or {}).get("unseen_tags") or {}
     for split, tags in unseen.items() if provenance.trained(record) else ():
         if tags:
@@ -99,7 +100,7 @@ def _unseen_tags(record: Record) -> Iterator[str]:
             yield f"Tags of the {text(split)} split that training never has, with their words: {missing}."
 
 
-def _licences(record: Record) -> Iterator[str]:
+def _licences(record: RunRecord) -> Iterator[str]:
     """What is known of the terms of the parts; of the model's own none is claimed."""
     train, model = provenance.source(record, "train"), provenance.model(record)
     if train and provenance.trained(record):
@@ -111,7 +112,7 @@ def _licences(record: Record) -> Iterator[str]:
         yield "What licence this model comes under is for those to say who publish it; none is claimed here."
 
 
-def _data_licence(record: Record, train: provenance.Source) -> str:
+def _data_licence(record: RunRecord, train: provenance.Source) -> str:
     if provenance.is_sample(record, ["train"]):
         return "CC0-1.0; the sample corpus was written for `hf_tagging`."
     if provenance.is_conll2003(record, ["train"]):
@@ -119,7 +120,7 @@ def _data_licence(record: Record, train: provenance.Source) -> str:
     return f"see [its page](https://huggingface.co/datasets/{train.hub})." if train.hub else "not stated."
 
 
-def settings_section(record: Record) -> str:
+def settings_section(record: RunRecord) -> str:
     """The arguments that made the model what it is."""
     if not provenance.trained(record):
         return ""
@@ -138,14 +139,14 @@ def settings_section(record: Record) -> str:
     return table(["Argument", "Value"], rows) if rows else ""
 
 
-def _as_built(record: Record) -> dict[str, Any]:
+def _as_built(record: RunRecord) -> dict[str, Any]:
     """The arguments with the parts that the model has: what no flag asked for, a vectors file or a folder decides."""
     arguments, parts = record["arguments"], record.get("parts") or {}
     decided = {"word_size"} if arguments.get("word_vectors") else set()
     return {name: value for name, value in arguments.items() if name not in decided} | parts
 
 
-def environment_section(record: Record) -> str:
+def environment_section(record: RunRecord) -> str:
     """Versions and hardware."""
     hardware = record.get("hardware") or {}
     rows: list[list[Any]] = [list(item) for item in (record.get("versions") or {}).items()]
@@ -157,13 +158,13 @@ def environment_section(record: Record) -> str:
     return table(["", "Value"], rows) if rows else ""
 
 
-def _gpus(record: Record) -> list[str]:
+def _gpus(record: RunRecord) -> list[str]:
     """The GPUs of the machine; a run on its CPU uses none."""
     found = (record.get("hardware") or {}).get("gpus") or []
     return [] if record["arguments"].get("use_cpu") else list(map(str, found))
 
 
-def cost_section(record: Record, results: Results) -> str:
+def cost_section(record: RunRecord, results: Results) -> str:
     """Speed, size, time and energy, as they were measured in the run."""
     parameters, memory = record.get("parameters") or {}, record.get("memory") or {}
     seconds = (record.get("seconds") or {}).get("training")
@@ -186,12 +187,12 @@ def cost_section(record: Record, results: Results) -> str:
     return "\n\n".join(parts + ([] if seconds is None else [_energy(record, seconds)]))
 
 
-def _since(record: Record) -> str:
+def _since(record: RunRecord) -> str:
     """Of a resumed run, what its time and its energy are of."""
     return f" since {text(record['resumed_from'])}" if record.get("resumed_from") else ""
 
 
-def _energy(record: Record, seconds: float) -> str:
+def _energy(record: RunRecord, seconds: float) -> str:
     """What the counters of the machine say, or the most that the drivers allow, with what is left out."""
     found, gpus, training = record.get("energy") or {}, _gpus(record), f"Energy of training{_since(record)}"
     counters = {"processors (RAPL)": found.get("processor_joules")}

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import is_finite, visible
 from hf_tagging.publishing import provenance
-from hf_tagging.publishing.provenance import Record, Results
+from hf_tagging.training.record import RunRecord
 
 _TASK_NAMES = {
     "pos": ("part-of-speech", "Part-of-speech tagging"),
@@ -49,7 +50,7 @@ def over_seeds(results: Results, seeds: Sequence[Results], split: str, key: str)
     return SeedSpread(len(measured), fmean(measured), stdev(measured))
 
 
-def metadata(record: Record, results: Results, seeds: Sequence[Results], name: str) -> ModelCardData:
+def metadata(record: RunRecord, results: Results, seeds: Sequence[Results], name: str) -> ModelCardData:
     """The metadata of a card.
 
     Args:
@@ -74,14 +75,14 @@ def metadata(record: Record, results: Results, seeds: Sequence[Results], name: s
     )
 
 
-def _figures(record: Record, results: Results, seeds: Sequence[Results]) -> Iterator[EvalResult]:
+def _figures(record: RunRecord, results: Results, seeds: Sequence[Results]) -> Iterator[EvalResult]:
     """The figures of the model itself, each followed by its mean over seeds where there are any."""
     for split, scores in results.items():
         where = _where(record, split)
         for key, metric, label in _INDEXED[record["task"]]:
-            if not is_finite(scores.get(key)):
+            if not is_finite(value := scores.get(key)):
                 continue
-            yield EvalResult(**where, metric_type=metric, metric_name=label, metric_value=float(scores[key]))
+            yield EvalResult(**where, metric_type=metric, metric_name=label, metric_value=float(value))
             if found := over_seeds(results, seeds, split, key):
                 yield EvalResult(
                     **where,
@@ -92,7 +93,7 @@ def _figures(record: Record, results: Results, seeds: Sequence[Results]) -> Iter
                 )
 
 
-def _where(record: Record, split: str) -> dict[str, Any]:
+def _where(record: RunRecord, split: str) -> dict[str, Any]:
     """What a figure was measured on, in the terms of `EvalResult`."""
     source = provenance.source(record, split) or provenance.Source("unknown")
     limit = provenance.limit(record, "max_eval_samples")

@@ -17,6 +17,7 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from hf_tagging.data.schema import PLAIN, TagSchema
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import is_finite, listed, spread, text
 from hf_tagging.publishing import provenance
 from hf_tagging.publishing.card.citation import citation_section
@@ -30,13 +31,13 @@ from hf_tagging.publishing.card.making import (
 )
 from hf_tagging.publishing.card.metadata import metadata, over_seeds
 from hf_tagging.publishing.card.results import HEADLINE, history_section, results_section
-from hf_tagging.publishing.provenance import Record, Results
+from hf_tagging.training.record import RunRecord
 
 _KINDS = {"pos": "A part-of-speech tagger", "ner": "A named-entity recogniser"}
 
 
 def model_card(
-    record: Record,
+    record: RunRecord,
     results: Results,
     schema: TagSchema,
     *,
@@ -106,18 +107,18 @@ def seed_results(folder: Path) -> list[Results]:
     return [results for results in by_seed.values() if results]
 
 
-def _seed(record: Record) -> Any:
+def _seed(record: RunRecord) -> Any:
     return record["arguments"].get("seed")
 
 
-def _same_data(one: Record, other: Record) -> bool:
+def _same_data(one: RunRecord, other: RunRecord) -> bool:
     folds = [record["arguments"].get("fold") for record in (one, other)]
     splits = [(record.get("dataset") or {}).get("splits") for record in (one, other)]
     return folds[0] == folds[1] and splits[0] == splits[1]
 
 
 def _summary(
-    record: Record, results: Results, seeds: Sequence[Results], schema: TagSchema, analysis: dict[str, Any]
+    record: RunRecord, results: Results, seeds: Sequence[Results], schema: TagSchema, analysis: dict[str, Any]
 ) -> str:
     what = f"{_KINDS[record['task']]} with {len(schema.tags):,} tags"
     if schema.entity_types:
@@ -125,7 +126,7 @@ def _summary(
     return f"{what}{_origin(record)}.{_headline(record, results, seeds, analysis)}"
 
 
-def _origin(record: Record) -> str:
+def _origin(record: RunRecord) -> str:
     """What the model started from, and what it was trained on."""
     model, train = provenance.model(record), provenance.source(record, "train")
     data = f" on {train.link('datasets/')}" if train else ""
@@ -137,7 +138,7 @@ def _origin(record: Record) -> str:
     return f", trained from scratch{data} (encoder: {text(encoder)})"
 
 
-def _headline(record: Record, results: Results, seeds: Sequence[Results], analysis: dict[str, Any]) -> str:
+def _headline(record: RunRecord, results: Results, seeds: Sequence[Results], analysis: dict[str, Any]) -> str:
     """The figure that the model is for, with its interval and its spread over seeds where they are known."""
     key, label = HEADLINE[record["task"]]
     split = "test" if "test" in results else next(iter(results), None)
@@ -163,7 +164,7 @@ def _interval(analysis: dict[str, Any], split: str, key: str, value: Any) -> tup
     return None
 
 
-def _usage(name: str, record: Record, schema: TagSchema) -> str:
+def _usage(name: str, record: RunRecord, schema: TagSchema) -> str:
     arguments = record["arguments"]
     # The pipeline knows B- and I- only: it would cut an entity of BIOES tags into pieces.
     grouped = ', aggregation_strategy="first"' if schema.scheme in ("IOB1", "IOB2") else ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import Markup, is_finite, is_number, setting, sparkline, spread, table, text
 from hf_tagging.publishing.card.metadata import SeedSpread, over_seeds
-from hf_tagging.publishing.provenance import Record, Results
+from hf_tagging.training.record import RunRecord
 
 HEADLINE = {"pos": ("accuracy", "Accuracy"), "ner": ("f1", "Entity F1")}
 """By task, the figure that stands for a model, and its name."""
@@ -71,19 +72,20 @@ def _explained(keys: Sequence[str], task: str, spread_shown: bool) -> list[str]:
 
 def _by_tag(results: Results, task: str) -> list[str]:
     """The last split's figures by tag or entity type, the most frequent first."""
-    field, title = ("per_type", "entity type") if task == "ner" else ("per_tag", "tag")
-    split = next((s for s in reversed(results) if results[s].get(field)), None)
-    if split is None:
+    title = "entity type" if task == "ner" else "tag"
+    tables = {s: figures.get("per_type") if task == "ner" else figures.get("per_tag") for s, figures in results.items()}
+    split, scores = next(((s, found) for s, found in reversed(tables.items()) if found), ("", None))
+    if scores is None:
         return []
     columns = ("precision", "recall", "f1", "support")
-    ordered = sorted(results[split][field].items(), key=lambda item: (-(item[1].get("support") or 0), item[0]))
+    ordered = sorted(scores.items(), key=lambda item: (-(item[1].get("support") or 0), item[0]))
     rows = [[name, *map(row.get, columns)] for name, row in ordered[:_MOST_ROWS]]
     rest = len(ordered) - len(rows)
     shown = table([title.capitalize(), *map(label, columns)], rows) + (f"\n\nAnd {rest:,} rarer." if rest else "")
     return [f"### By {title}, {text(split)} split\n\n{shown}"]
 
 
-def history_section(record: Record) -> str:
+def history_section(record: RunRecord) -> str:
     """The evaluations of a training as a table and, where they are enough, the curve of what the model is for."""
     history = record.get("history") or []
     keys = [key for key in _HISTORY if any(entry.get(key) is not None for entry in history)]

@@ -21,7 +21,6 @@ from hf_tagging.analysis.groups import Casings
 from hf_tagging.analysis.rereading import Rereading, reread
 from hf_tagging.analysis.seen import read_seen
 from hf_tagging.atomic import read_json, whole_file
-from hf_tagging.comparison.runs import wrong_value
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.evaluation.metrics import Array
@@ -29,7 +28,8 @@ from hf_tagging.evaluation.predictions import read_predictions, spelled
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
 from hf_tagging.publishing import provenance
-from hf_tagging.training.folder import RECORD, RunFolder
+from hf_tagging.training.folder import RunFolder
+from hf_tagging.training.record import RECORD, RunRecord, wrong_value
 
 if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger
@@ -122,7 +122,7 @@ def write_page(folder: Path, analysis: dict[str, Any]) -> Path:
     return folder / REPORT
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path) -> RunRecord:
     record = RunFolder(folder).record()
     damage = RunFolder(folder).damage() if record is None else wrong_value(record)
     if record is None or damage:
@@ -131,7 +131,7 @@ def _record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _refuse_foreign(folder: Path, record: dict[str, Any]) -> None:
+def _refuse_foreign(folder: Path, record: RunRecord) -> None:
     RunFolder(folder).refuse_links(REPORT, RECORD)
     if (folder / REPORT).exists() and REPORT not in record["files"]:
         raise OutputError(
