@@ -25,6 +25,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import Aligner, Windows
 from hf_tagging.data.word_features import feature_ids
 from hf_tagging.errors import ConfigError
+from hf_tagging.foreign.datasets import fingerprint_of
 
 IGNORED = -100  # the label that PyTorch's cross-entropy and the Trainer leave out
 LABEL_STRATEGIES = ("first", "all")
@@ -184,7 +185,7 @@ def align_split(
     further = [(column, list(values)) for column, values in (word_features or {}).items()]
     # The tokenizer's own hash changes when it is used; its content does not.
     fingerprint = Hasher.hash(
-        (dataset._fingerprint, tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
+        (fingerprint_of(dataset), tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
          aligner._lead, schema.tags, schema.scheme, label_strategy, further, _code_hash())
     )  # fmt: skip
     features = (

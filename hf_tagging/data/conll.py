@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 import datasets
 from datasets.builder import Key
-from datasets.exceptions import DatasetGenerationError
 
 from hf_tagging.data.column_layout import (
     DOCUMENT_MARK,
@@ -25,6 +24,7 @@ from hf_tagging.data.column_layout import (
 )
 from hf_tagging.data.text_lines import BOM, numbered_lines
 from hf_tagging.errors import DataError
+from hf_tagging.foreign.datasets import OwnErrorsBuilder
 
 _DOCUMENT_LINE = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*-DOCSTART-(?!\w)|# newdoc\b)")
 _NEW_DOCUMENT = re.compile(r"# newdoc\b")
@@ -82,7 +82,7 @@ class Sentence:
     document: int
 
 
-class ConllBuilder(datasets.GeneratorBasedBuilder):
+class ConllBuilder(OwnErrorsBuilder):
     """Reads column files into `tokens`, `tags`, the further columns asked for (strings all) and `document_id`.
 
     Raises:
@@ -91,6 +91,7 @@ class ConllBuilder(datasets.GeneratorBasedBuilder):
     """
 
     BUILDER_CONFIG_CLASS = ConllConfig
+    own_errors = (DataError,)
     config: ConllConfig
 
     def _info(self) -> datasets.DatasetInfo:
@@ -130,16 +131,6 @@ class ConllBuilder(datasets.GeneratorBasedBuilder):
                         "document_id": f"{stem}:{sentence.document}",
                     }
                     yield Key(shard, index), row | dict(zip(self.config.word_features, sentence.features, strict=True))
-
-    def _prepare_split_single(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        # Unwrapped here and not by the caller: this runs in the worker, and on the way back from one the
-        # cause is lost.
-        try:
-            yield from super()._prepare_split_single(*args, **kwargs)
-        except DatasetGenerationError as error:
-            if isinstance(error.__cause__, DataError):
-                raise error.__cause__ from None
-            raise
 
 
 def unique_stems(files: Sequence[str]) -> list[str]:

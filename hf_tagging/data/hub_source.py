@@ -1,20 +1,18 @@
 """Datasets of the Hub: found, found in the cache, or explained in one message where they are not."""
 
-import contextlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import datasets
 from datasets.exceptions import DatasetsError
-from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.sources import BuilderCache, innermost_cause, named_splits
 from hf_tagging.errors import DataError
+from hf_tagging.foreign.datasets import is_file_format, offline
 from hf_tagging.hub import WITHOUT_HUB, why_unreachable
 
 logger = logging.getLogger(__name__)
@@ -51,7 +49,7 @@ def read_hub(
     revision = revision or its_revision
     unreachable = why_unreachable(repository, repo_type="dataset", revision=revision)
     try:
-        with _offline(unreachable is not None):
+        with offline(unreachable is not None):
             loaded = _load_from_hub(repository, config_name, revision, builders)
     except _FAILURES as error:
         full_name = f"{name!r}" if name == repository else f"{name!r} ({repository} at {revision})"
@@ -62,18 +60,8 @@ def read_hub(
     return named_splits(loaded, place=name)
 
 
-@contextlib.contextmanager
-def _offline(active: bool) -> Iterator[None]:
-    before = datasets.config.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = before or active
-    try:
-        yield
-    finally:
-        datasets.config.HF_HUB_OFFLINE = before
-
-
 def _load_from_hub(name: str, config_name: str | None, revision: str | None, builders: BuilderCache) -> Any:
-    if name in _PACKAGED_DATASETS_MODULES:  # load_dataset("json") would read every file below this folder
+    if is_file_format(name):  # load_dataset("json") would read every file below this folder
         raise ValueError(f"{name} is a kind of file and no dataset")
     options = {"cache_dir": builders.cache_dir, "num_proc": builders.num_proc}
     if revision == PARQUET_REVISION:

@@ -13,6 +13,7 @@ from hf_tagging.data.column_layout import shortened
 from hf_tagging.data.column_names import feature_is_taken
 from hf_tagging.data.sources import RawSplit
 from hf_tagging.errors import DataError
+from hf_tagging.foreign.datasets import is_reordered
 
 TOKENS_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
 TAGS_COLUMNS = {
@@ -43,7 +44,7 @@ def standard_columns(raw: RawSplit, *, task: str) -> datasets.Dataset:
         DataError: A column is missing or of another type, or a row is not one tag per word.
     """
     dataset = raw.dataset.with_format(None)
-    if dataset._indices is not None:  # the Arrow table below would be in another order than the rows
+    if is_reordered(dataset):  # the Arrow table below would be in another order than the rows
         dataset = dataset.flatten_indices()
     tokens = _choose(dataset, raw.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
     tags = _choose(dataset, raw.tags_column, TAGS_COLUMNS[task], what="tags", place=raw.place)

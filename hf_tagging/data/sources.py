@@ -19,7 +19,6 @@ from datasets.data_files import DataFilesDict, DataFilesList
 from datasets.fingerprint import Hasher
 from datasets.packaged_modules.json.json import Json
 from datasets.packaged_modules.parquet.parquet import Parquet
-from datasets.utils._filelock import FileLock
 
 from hf_tagging.data import column_layout, column_names, conll
 from hf_tagging.data.column_names import ColumnRequest
@@ -27,6 +26,7 @@ from hf_tagging.data.files import SPLITS, SplitFiles, splits_in_name
 from hf_tagging.data.json_rows import check_rows
 from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, TaggingError
+from hf_tagging.foreign.datasets import lock_file
 from hf_tagging.memory import out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -289,7 +289,7 @@ def _remove(builder: datasets.DatasetBuilder) -> None:
     ]
     for lock in locks:
         if lock.parent.is_dir():
-            Path(FileLock(str(lock)).lock_file).unlink(missing_ok=True)
+            lock_file(lock).unlink(missing_ok=True)
     for parent in folder.parents:
         if parent == root or (parent.exists() and any(parent.iterdir())):
             break

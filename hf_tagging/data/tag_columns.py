@@ -17,6 +17,7 @@ from hf_tagging.data.rows import arrow_batches, row_starts
 from hf_tagging.data.source_columns import check_ids, item_kind
 from hf_tagging.data.word_features import RESERVED
 from hf_tagging.errors import DataError
+from hf_tagging.foreign.datasets import fingerprint_of, is_reordered
 
 # B before I before E and S; M, L and U are what other schemes call I, E and S.
 _PREFIX_ORDER = "BIMELSU"
@@ -85,10 +86,10 @@ def encoded(dataset: datasets.Dataset, *, names: Sequence[str], split: str, cach
     features = datasets.Features(
         {"tokens": strings, "tags": tags, "document_id": datasets.Value("string")} | dict.fromkeys(further, strings)
     )
-    if dataset.features == features and dataset._indices is None:
+    if dataset.features == features and not is_reordered(dataset):
         return dataset.select_columns(list(features))
     # Given by hand: hashing the function would tie the cache to how this module happens to be written.
-    fingerprint = Hasher.hash([_ENCODING_VERSION, dataset._fingerprint, list(names), split])
+    fingerprint = Hasher.hash([_ENCODING_VERSION, fingerprint_of(dataset), list(names), split])
     cache_file = None
     if dataset.cache_files:
         folder = Path(cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser() / "hf_tagging"

@@ -22,6 +22,7 @@ from seqeval.scheme import IOB1, IOB2, IOBES, Token, Tokens
 
 from hf_tagging.data.schema import PREFIXES_OF
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.foreign.evaluate import InMemoryMetric
 
 Tags = list[list[str]]  # (sentences, words)
 Array = npt.NDArray[Any]
@@ -30,7 +31,7 @@ EntityReader = Callable[[list[str]], Iterable[tuple[str, int, int]]]  # a senten
 SCHEMES: dict[str, type[Token]] = {"IOB1": IOB1, "IOB2": IOB2, "BIOES": IOBES}
 
 
-class _TaggingMetric(evaluate.Metric):
+class _TaggingMetric(InMemoryMetric):
     """What both metrics share: a list of tags per sentence, kept in memory, checked on the way in."""
 
     def __init__(self, *, keep_in_memory: bool = True, cache_dir: str | None = None) -> None:
@@ -44,10 +45,6 @@ class _TaggingMetric(evaluate.Metric):
             citation="Tjong Kim Sang and De Meulder (2003), CoNLL-2003; Nakayama (2018), seqeval.",
             features=Features({"predictions": tags, "references": tags}),
         )
-
-    def _build_data_dir(self) -> str:
-        """Make no folder in HF_HOME (evaluate does, also for metrics that stay in memory)."""
-        return "" if self.keep_in_memory else super()._build_data_dir()
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, **named: Any) -> None:
         """Add sentences: predicted and gold tags, `(sentences, words)` each.
@@ -68,11 +65,12 @@ class _TaggingMetric(evaluate.Metric):
         one = {"predictions": prediction, "references": reference, **named}  # `combine` passes plural names
         self.add_batch(**{name: [tags] for name, tags in one.items()})
 
-    def _finalize(self) -> None:
-        """Let `compute()` after a loop without a batch give zeros; evaluate raises an AttributeError."""
-        if self.writer is None and self.buf_writer is None:
-            self.add_batch(predictions=[], references=[])
-        super()._finalize()
+    def compute(self, *, predictions: Any = None, references: Any = None, **named: Any) -> dict[str, Any]:
+        """Return the figures of all that was added, of nothing zeros, for which evaluate raises an AttributeError."""
+        if predictions is None and references is None and self.writer is None and self.buf_writer is None:
+            predictions, references = [], []
+        found: dict[str, Any] = super().compute(predictions=predictions, references=references, **named)
+        return found
 
 
 class EntityMetric(_TaggingMetric):

@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from hf_tagging.foreign.transformers import under_names_in_memory
+
 
 class TrainerHooks(Trainer):
     """A `Trainer` with hooks around its checkpoints, to be overridden, and public names for methods that it has.
@@ -108,7 +110,8 @@ class TrainerHooks(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Upstream, `train` calls it where a checkpoint is due; `on_save` follows."""
         checkpoint = Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        with self.saving_checkpoint(checkpoint):
+        unwrapped = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        with self.saving_checkpoint(checkpoint), under_names_in_memory(unwrapped):
             super()._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

@@ -110,13 +110,18 @@ def _as_folder(source: str, hub: dict[str, Any]) -> str:
     if Path(source).exists():
         return source
     wanted = {"revision": hub["revision"], "local_files_only": hub["local_files_only"]}
-    quietly = {
-        f"_raise_exceptions_for_{kind}": False for kind in ("gated_repo", "missing_entries", "connection_errors")
-    }
-    if not (find_adapter_config_file(source, **wanted) or cached_file(source, MANIFEST, **wanted, **quietly)):
+    if not (find_adapter_config_file(source, **wanted) or _is_there(source, MANIFEST, wanted)):
         return source
     # In these patterns a star stands for slashes too.
     return snapshot_download(source, allow_patterns=list(_FILES), ignore_patterns=["*/*"], **wanted)
+
+
+def _is_there(source: str, file: str, wanted: dict[str, Any]) -> bool:
+    """Return whether a repository has a file, as far as can be found out."""
+    try:
+        return cached_file(source, file, **wanted) is not None
+    except OSError:  # not there, not to be read, not in the cache
+        return False
 
 
 def _refuse_other_tasks(name: str, config: Any) -> None:

@@ -14,6 +14,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreT
 from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ModelError
+from hf_tagging.foreign.transformers import draw_weights
 from hf_tagging.markdown import listed
 from hf_tagging.models.crf import LinearChainCrf
 from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig, CrfEncoderForTokenClassification
@@ -206,5 +207,5 @@ def _draw_anew(model: PreTrainedModel, saved: SavedHead) -> None:
             if module.out_features != len(saved.tags):
                 continue
             fresh = nn.Linear(module.in_features, module.out_features, bias=module.bias is not None)
-            model._init_weights(fresh)
+            draw_weights(model, fresh)
             module.load_state_dict(fresh.state_dict())

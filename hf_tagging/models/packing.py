@@ -21,6 +21,7 @@ from transformers.masking_utils import (
 from transformers.utils.generic import is_flash_attention_requested
 
 from hf_tagging.errors import ModelError
+from hf_tagging.foreign.transformers import attention_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 
@@ -85,7 +86,7 @@ def _obstacle(model: Any) -> str | None:
         return f"{type(model).__name__} is called a {kind}, but its code is its own"
     if getattr(config, "is_decoder", False):
         return f"this {kind} is a decoder (is_decoder)"
-    attention = config._attn_implementation
+    attention = attention_of(config)
     if attention not in _MASKED and not is_flash_attention_requested(config):
         return f"attn_implementation {attention} is not {', '.join(_MASKED)} or flash attention"
     return None

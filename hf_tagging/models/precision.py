@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from hf_tagging.errors import ModelError
+from hf_tagging.foreign.transformers import without_autocast
 
 # It fills what attention may not see with float32's smallest number, which the halves do not have. Looked for in all
 # taggers of transformers 5.23 that a small configuration builds.
@@ -41,19 +41,10 @@ def check_mixed_precision(model: nn.Module) -> None:
         )
 
 
-@contextmanager
-def exact(model: nn.Module) -> Iterator[None]:
-    """Takes accelerate's autocast off a model's forward, so that evaluation tags as the saved model will.
+def exact(model: nn.Module) -> AbstractContextManager[None]:
+    """Return a context without accelerate's autocast, in which evaluation tags as the saved model will.
 
     Args:
         model: Prepared for mixed precision, or not; under FSDP and DeepSpeed, which have their own way, it stays as is.
     """
-    wrapped, original = (model.__dict__.get(name) for name in ("forward", "_original_forward"))
-    if wrapped is None or original is None:
-        yield
-        return
-    model.forward = original
-    try:
-        yield
-    finally:
-        model.forward = wrapped
+    return without_autocast(model)

@@ -12,13 +12,12 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import PreTrainedModel, TrainerState
+from transformers import TrainerState
 
 from hf_tagging.atomic import PARTIAL, give_usual_mode, inside, sync, write_json
 from hf_tagging.errors import OutputError, TaggingError
@@ -409,23 +408,3 @@ def _saved_weights(model: nn.Module) -> dict[str, Tensor]:
 
     saved: dict[str, Tensor] = get_peft_model_state_dict(model)
     return saved
-
-
-@contextmanager
-def as_trained(model: Any) -> Iterator[None]:
-    """Let a model be saved under the names that its weights have in memory.
-
-    Of some architectures Transformers saves weights under the names of their first release, and its Trainer, which
-    knows memory's names alone, would leave the model's weights as they are where it loads them (transformers 5.23).
-
-    Args:
-        model: Not wrapped for several processes. Other than Transformers' own are saved as they are in any case.
-    """
-    if not isinstance(model, PreTrainedModel):
-        yield
-        return
-    model.save_pretrained = partial(model.save_pretrained, save_original_format=False)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del model.save_pretrained

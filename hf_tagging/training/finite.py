@@ -98,11 +98,10 @@ class FiniteTraining(TrainerCallback):
         batches = list(self._batches)
         self._batches.clear()
         losses = [batch.loss.detach().float() for batch in batches]
-        own = [
-            getattr(weight, "_local_tensor", weight).detach() for weight in model.parameters() if weight.requires_grad
-        ]
-        norms = [norm.float() for norm in torch._foreach_norm(own)] if own else []
-        values = torch.stack([*losses, *norms]) if losses or norms else torch.zeros(1, device=args.device)
+        trained: list[Any] = [weight.detach() for weight in model.parameters() if weight.requires_grad]
+        own = [weight.to_local() if hasattr(weight, "to_local") else weight for weight in trained]  # of FSDP2: a share
+        norm = nn.utils.get_total_norm(own).to(args.device, torch.float32)
+        values = torch.stack([*losses, norm])
         broken = (~values.isfinite()).any().float()
         if PartialState().num_processes > 1:
             torch.distributed.all_reduce(broken)  # all stop together

@@ -36,7 +36,7 @@ from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import find_budget, training_loader
 from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
-from hf_tagging.training.checkpoints import as_trained, loading, lost_best, read_state
+from hf_tagging.training.checkpoints import loading, lost_best, read_state
 from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.rates import parameter_groups, unwrapped
@@ -290,8 +290,7 @@ class TaggingTrainer(TrainerHooks):
         """Refuse weights that are not finite, and save the step's weights beside their average."""
         assert self.model is not None
         self._finite.look(self.args, self.state, self.model)
-        with as_trained(self.accelerator.unwrap_model(self.model, keep_torch_compile=False)):
-            yield
+        yield
         if self._average is not None and self.args.should_save and not self.args.save_only_model:
             save_step_weights(self.model, checkpoint)
 
