@@ -22,6 +22,7 @@ from seqeval.scheme import IOB1, IOB2, IOBES, Token, Tokens
 
 from hf_tagging.data.schema import PREFIXES_OF
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.evaluation.figures import Figures
 from hf_tagging.foreign.evaluate import InMemoryMetric
 
 Tags = list[list[str]]  # (sentences, words)
@@ -65,11 +66,11 @@ class _TaggingMetric(InMemoryMetric):
         one = {"predictions": prediction, "references": reference, **named}  # `combine` passes plural names
         self.add_batch(**{name: [tags] for name, tags in one.items()})
 
-    def compute(self, *, predictions: Any = None, references: Any = None, **named: Any) -> dict[str, Any]:
+    def compute(self, *, predictions: Any = None, references: Any = None, **named: Any) -> Figures:
         """Return the figures of all that was added, of nothing zeros, for which evaluate raises an AttributeError."""
         if predictions is None and references is None and self.writer is None and self.buf_writer is None:
             predictions, references = [], []
-        found: dict[str, Any] = super().compute(predictions=predictions, references=references, **named)
+        found: Figures = super().compute(predictions=predictions, references=references, **named)
         return found
 
 

@@ -24,7 +24,7 @@ _COLUMNS = {
 
 def score_words(
     split: AlignedSplit, predicted: Tags, gold: Tags, *, known_words: frozenset[str] | None = None
-) -> dict[str, Any]:
+) -> Figures:
     """Scores plain tags; see `WordMetric`.
 
     Args:
@@ -37,7 +37,7 @@ def score_words(
     return WordMetric().compute(predictions=predicted, references=gold, words=words, known_words=known_words)
 
 
-def score_entities(split: AlignedSplit, predicted: Tags, gold: Tags, *, scheme: str) -> dict[str, Any]:
+def score_entities(split: AlignedSplit, predicted: Tags, gold: Tags, *, scheme: str) -> Figures:
     """Scores entities; see `EntityMetric`.
 
     Args:

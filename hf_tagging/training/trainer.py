@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,7 +43,7 @@ from hf_tagging.training.rates import parameter_groups, unwrapped
 
 Tags = list[list[str]]
 _OWN_ORDERS = ("random", "sequential", "group_by_length")  # of `training_loader`
-Score = Callable[[AlignedSplit, Tags, Tags], dict[str, Any]]
+Score = Callable[[AlignedSplit, Tags, Tags], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
