@@ -23,7 +23,8 @@ from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
 from hf_tagging.publishing.card.language_model import language_model_card
 from hf_tagging.publishing.hub.push import push_finished
 from hf_tagging.training import TaggingRun
-from hf_tagging.training.pretraining import PretrainingTrainer, parse_pretraining
+from hf_tagging.training.pretraining import parse_pretraining
+from hf_tagging.training.pretraining_trainer import PretrainingTrainer
 
 
 def main() -> None:

@@ -320,7 +320,7 @@ def test_the_weights_of_the_step_are_back_where_an_evaluation_fails(folder, samp
     def fail(*rows):
         raise ZeroDivisionError
 
-    run.score = fail
+    run.scorer.score = fail
     with pytest.raises(ZeroDivisionError):
         run.train()
     assert all(torch.equal(weight, steps.weights[-1][name]) for name, weight in run.model.named_parameters())

@@ -65,6 +65,7 @@ from hf_tagging.training.record import (
     SchemeRecord,
 )
 from hf_tagging.training.trainer import TaggingTrainer
+from hf_tagging.training.word_trainer import WordTrainer
 
 logger = logging.getLogger("hf_tagging")
 
@@ -257,7 +258,7 @@ class TaggingRun:
         if self.state.is_main_process:
             print(printable(f"\n{text}\n\nWritten to {self.folder.path}", line_ends=True), flush=True)
 
-    def train(self, trainer: TaggingTrainer) -> None:
+    def train(self, trainer: WordTrainer) -> None:
         """Trains, from the last complete checkpoint where the run is resumed, and saves the model.
 
         Raises:
@@ -305,26 +306,26 @@ class TaggingRun:
             with suppress(OSError, OutputError):  # of a full disk; what ends the run is to be told, and not this
                 self.folder.write(RECORD, self.record | end)
 
-    def _train_and_save(self, trainer: TaggingTrainer, found: Found) -> None:
+    def _train_and_save(self, trainer: WordTrainer, found: Found) -> None:
         if self.arguments.training.do_train:
             checkpoint = str(found.checkpoint) if found.checkpoint else None
             self.record["resumed_from"] = checkpoint and Path(checkpoint).name
             named = self.arguments.training.resume_from_checkpoint
             if checkpoint and not named and stopped_early(Path(checkpoint)):
-                trainer.take_up(checkpoint)  # killed after its last step: there is nothing left to train
+                trainer.restore_finished(checkpoint)  # killed after its last step: there is nothing left to train
             else:
                 self._train(trainer, checkpoint)
             self.record["history"] = _history(trainer.state.log_history)
         self._save_model(trainer)  # before anything is evaluated: bf16_full_eval casts the weights in place
 
-    def _parts(self, trainer: TaggingTrainer) -> dict[str, object]:
+    def _parts(self, trainer: WordTrainer) -> dict[str, object]:
         """What a tagger from scratch is made of; some of it a file of word vectors or the folder of --model decides."""
         config = getattr(trainer.model, "config", None)
         if not isinstance(config, BaselineConfig | HmmConfig):
             return {}
         return {name: value for name, value in parts_of(config).items() if name in asdict(self.arguments.model)}
 
-    def _train(self, trainer: TaggingTrainer, checkpoint: str | None) -> None:
+    def _train(self, trainer: WordTrainer, checkpoint: str | None) -> None:
         try:
             trainer.add_callback(EndWhenAsked())
             with (
@@ -392,7 +393,7 @@ class TaggingRun:
             self.folder.write(RECORD, self.record)
         self.state.wait_for_everyone()
 
-    def _save_model(self, trainer: TaggingTrainer) -> None:
+    def _save_model(self, trainer: WordTrainer) -> None:
         """Writes model and tokenizer beside the folder's other files, each file whole.
 
         A LoRA model is merged first, so that the result is an ordinary one. With ``--lora_merge false`` the adapter

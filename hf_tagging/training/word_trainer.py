@@ -1,0 +1,314 @@
+"""What the trainers here share: batches of a token budget, learning rates by layer, checkpoints that can be trusted."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import send_to_device
+from datasets import Dataset
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalLoopOutput, align_special_tokens
+
+from hf_tagging.data.alignment import window_lengths
+from hf_tagging.errors import ConfigError, ModelError, OutputError
+from hf_tagging.foreign.trainer import TrainerHooks
+from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
+from hf_tagging.models.precision import check_mixed_precision
+from hf_tagging.training.arguments import TaggingConfig
+from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
+from hf_tagging.training.budget import find_budget, step_fits
+from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
+from hf_tagging.training.checkpoints import loading, lost_best, read_state
+from hf_tagging.training.finite import FiniteTraining
+from hf_tagging.training.loader import ORDERS, plan_steps, shares_of_a_step
+from hf_tagging.training.rates import parameter_groups, unwrapped
+
+logger = logging.getLogger(__name__)
+
+Loss = Callable[..., torch.Tensor]
+"""Of outputs (batch, subwords, tags), labels (batch, subwords) and the scored words of the step, a scalar."""
+
+
+class WordTrainer(TrainerHooks):
+    """A `Trainer` of models that predict something of each word.
+
+    Where it differs from `Trainer`:
+
+    - A step is `tokens_per_batch` subwords in windows of like length, whatever the number of processes and of
+      accumulated batches; `per_device_train_batch_size` counts windows instead.
+    - Learning rates may differ by layer and for the head.
+    - A checkpoint counts once it is complete; a loss that is not finite ends the training before anything is saved.
+    - Weights averaged by an `AveragedWeights` callback are evaluated and saved in the place of the last step's.
+
+    Args:
+        model: A model that takes `input_ids`; one that says ``computes_loss`` gets labels, and its own loss is used.
+        args: The Trainer's arguments and ours; they are copied.
+        processing_class: The tokenizer, saved beside the model.
+        data_collator: Makes tensors of windows.
+        train_dataset: Windows with a column `length`, or None.
+        eval_dataset: Windows for evaluation while training, or None.
+        loss: The loss of a model without one of its own.
+        compute_metrics: As of `Trainer`.
+        callbacks: Further callbacks.
+        optimizers: An optimizer and a schedule, in the place of those that the arguments name.
+
+    Raises:
+        ConfigError: If the weights are to be averaged under FSDP or DeepSpeed.
+        ModelError: If windows are to be packed, and the model cannot keep them apart; or it is to be trained in mixed
+            precision, and computes in float32 alone.
+    """
+
+    args: TaggingConfig
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        args: TaggingConfig,
+        processing_class: PreTrainedTokenizerBase,
+        data_collator: Callable[..., dict[str, torch.Tensor]],
+        train_dataset: Dataset | None,
+        eval_dataset: Any,
+        loss: Loss | None,
+        compute_metrics: Callable[..., dict[str, float]] | None,
+        callbacks: Sequence[TrainerCallback] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+    ):
+        self.computes_loss = bool(getattr(unwrapped(model), "computes_loss", False))
+        keep = args.save_total_limit
+        super().__init__(
+            model=model,
+            args=own_arguments(args, model, has_validation=eval_dataset is not None),
+            processing_class=processing_class,
+            data_collator=data_collator,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            compute_metrics=compute_metrics,
+            compute_loss_func=None if self.computes_loss else loss,
+            callbacks=list(callbacks or ()),
+            optimizers=optimizers,
+        )
+        # Our loss does the smoothing; the stock smoother would divide by the batch's own words.
+        self.label_smoother = None
+        if args.ema_decay:
+            self.add_callback(AveragedWeights(args.ema_decay))
+        if self.average is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            raise ConfigError(
+                "ema_decay: under FSDP and DeepSpeed, which keep the weights their own way, they are not averaged. "
+                "Train with accelerate_configs/multi_gpu.yaml, or give --ema_decay 0."
+            )
+        self._finite = FiniteTraining(processing_class)
+        self._add_callbacks(keep)
+
+    def _add_callbacks(self, keep: int | None) -> None:
+        for shown in (ProgressCallback, PrinterCallback):
+            self.remove_callback(shown)
+        self.add_callback(ReadableProgress(show_bars=not self.args.disable_tqdm))
+        self.add_callback(self._finite)
+        self.add_callback(CompleteCheckpoints(keep))
+        if self.args.early_stopping_patience is not None:
+            threshold = self.args.early_stopping_threshold
+            self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience, threshold))
+
+    @property
+    def average(self) -> AveragedWeights | None:
+        """The callback that averages the weights, if there is one."""
+        callbacks = self.callback_handler.callbacks
+        return next((callback for callback in callbacks if isinstance(callback, AveragedWeights)), None)
+
+    # Steps
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return steps of `tokens_per_batch` subwords, or of `per_device_train_batch_size` windows."""
+        budget = self.choose_budget()
+        if budget is None and self.args.train_sampling_strategy not in ORDERS:
+            return super().get_train_dataloader()
+        windows: Any = self.train_dataset
+        assert self.model is not None
+        plan = plan_steps(
+            window_lengths(windows), budget, args=self.args, collator=self.data_collator, model=self.model
+        )
+        loader = plan.loader(self.model_columns(windows, "Training"), self.args)
+        prepared: Any = self.accelerator.prepare(loader)
+        # Through its wrappers accelerate hands an epoch's number on to `sampler`: without this line a run that is
+        # resumed in the middle of an epoch goes on in the order of the first one (accelerate 1.15).
+        prepared.set_sampler(plan.steps)
+        return prepared
+
+    def choose_budget(self, earlier: int | None = None) -> int | None:
+        """Return the subwords of a step: as given, or as many as fit, found once; None where windows are counted.
+
+        Args:
+            earlier: The number that ``auto`` came to in the run that is resumed.
+        """
+        if self.args.tokens_per_batch == "auto":
+            self.args.tokens_per_batch = earlier or self._largest_budget()
+        budget = self.args.tokens_per_batch
+        return None if budget is None else int(budget)
+
+    def _largest_budget(self) -> int:
+        """Find the largest budget that fits, the same on every process.
+
+        Raises:
+            ConfigError: If not even one window fits, or the weights are sharded over devices.
+        """
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise ConfigError(
+                "tokens_per_batch: auto tries steps on one device, and FSDP and DeepSpeed spread a step over several. "
+                "Give a number."
+            )
+        device = self.args.device
+        lengths = window_lengths(self.train_dataset)
+        shares = shares_of_a_step(self.args)
+        found = find_budget(lengths, self._try_step, shares=shares, on_cpu=device.type == "cpu") or 0
+        budget = int(self.accelerator.gather(torch.tensor([found], device=device)).min())
+        if not budget:  # on any process: the others would wait for its first step
+            raise ConfigError(
+                f"tokens_per_batch: not even a single window of {lengths.max()} subwords fits the device's memory. "
+                "Give a smaller --max_length, --lora true, or a smaller --model."
+            )
+        logger.info("tokens_per_batch auto: %s subwords per step", f"{budget:,}")
+        return budget
+
+    def _try_step(self, rows: np.ndarray) -> bool:
+        """Return whether a step on these windows fits the device's memory. (windows,)"""
+        features, model = self.train_dataset, self.model
+        assert features is not None
+        assert model is not None
+
+        def loss() -> torch.Tensor:
+            windows = [features[int(row)] for row in rows]
+            inputs = send_to_device(self.data_collator(windows), self.args.device)
+            with self.accelerator.autocast():
+                found: Any = self.compute_loss(model, inputs, num_items_in_batch=torch.tensor(len(windows)))
+            return found
+
+        copies = 2 if self.average is None else 3
+        return step_fits(model, loss, copies=copies, device=self.args.device)
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **options: Any) -> torch.Tensor:
+        """Train on a batch, see `Trainer.training_step`, and remember it in case its loss is not finite."""
+        loss = super().training_step(model, inputs, *args, **options)
+        assert self.optimizer is not None
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        self._finite.note(self.state.global_step + 1, rate, loss, inputs["input_ids"])
+        return loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Create the optimizer, with a rate per layer or for the head where the arguments ask for it."""
+        one_rate = self.args.layerwise_lr_decay == 1 and self.args.head_learning_rate is None
+        if not one_rate and self.optimizer is None:
+            trained: Any = self.model if model is None else model
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            groups = parameter_groups(trained, set(self.get_decay_parameter_names(trained)), self.args)
+            self.optimizer_cls_and_kwargs = (kind, {**options, "params": groups})  # the Trainer's hook for groups
+        return super().create_optimizer(model)
+
+    # Averaged weights
+
+    def evaluation_loop(self, *args: Any, **options: Any) -> EvalLoopOutput:
+        """Evaluate the average of the weights, where there is one; see `Trainer.evaluation_loop`."""
+        with self._averaged():
+            return super().evaluation_loop(*args, **options)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the average of the weights, where there is one; see `Trainer.save_model`."""
+        with self._averaged():
+            super().save_model(output_dir, _internal_call)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.average is None else self.average.in_place()
+
+    # Checkpoints
+
+    @contextmanager
+    def saving_checkpoint(self, checkpoint: Path) -> Iterator[None]:
+        """Refuse weights that are not finite, and save the step's weights beside their average."""
+        assert self.model is not None
+        self._finite.look(self.args, self.state, self.model)
+        yield
+        if self.average is not None and self.args.should_save and not self.args.save_only_model:
+            save_step_weights(self.model, checkpoint)
+
+    def loading_checkpoint(self, checkpoint: str | Path) -> AbstractContextManager[None]:
+        """Report a checkpoint that cannot be read in one message."""
+        return loading(checkpoint)
+
+    def resumed(self, checkpoint: str | Path) -> None:
+        """Restore the average of the weights, the step's own weights, and the best checkpoint of a moved folder."""
+        assert self.model is not None
+        if self.average is not None:
+            self.average.start(self.model)
+        load_step_weights(self.model, checkpoint)  # which may be there where no average is asked for any more
+        best = read_state(Path(checkpoint)).best_model_checkpoint
+        self.state.best_model_checkpoint = best if best and Path(best).is_dir() else None
+
+    def restore_finished(self, checkpoint: str) -> None:
+        """Restore weights and trainer state from a finished run without training.
+
+        Args:
+            checkpoint: Folder of its last checkpoint.
+
+        Raises:
+            OutputError: If it, or the best one where that is to be loaded, cannot be used.
+        """
+        assert self.model is not None
+        align_special_tokens(self.model, self.processing_class)  # as `train` does, so that the saved config is the same
+        with loading(checkpoint):
+            self.state = read_state(Path(checkpoint))
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint:
+            if lost := lost_best(Path(checkpoint)):  # the Trainer would go on with the weights that it has
+                raise OutputError(f"{checkpoint}: {lost}. Nothing was changed.")
+            self.load_best_weights()
+        else:
+            self.load_weights(checkpoint)
+
+
+def own_arguments(args: TaggingConfig, model: nn.Module, *, has_validation: bool) -> TaggingConfig:
+    """Return a copy of the arguments that is the Trainer's own: what it changes is not the caller's business.
+
+    Args:
+        args: As given.
+        model: The model to be trained.
+        has_validation: Whether it can be evaluated while it trains.
+
+    Raises:
+        ModelError: If the model cannot be trained as the arguments ask.
+    """
+    args = copy.copy(args)
+    if not has_validation:
+        args.without_validation()
+    args.save_total_limit = None  # `CompleteCheckpoints` deletes, once it is safe to
+    if args.mixed_precision != "no":
+        check_mixed_precision(unwrapped(model))
+    if args.packing is None:
+        args.packing = _packing_pays(args, model)
+    if args.packing:
+        pack_model(unwrapped(model))
+    args.per_device_train_batch_size = args.per_device_train_batch_size or 1  # a number to print and to hand on
+    args.push_to_hub = False  # the finished folder is pushed; the Trainer would push half-made ones
+    args.label_names = args.label_names or ["labels"]
+    if not torch.accelerator.is_available():
+        args.dataloader_pin_memory = False  # PyTorch warns about it at every loader
+    return args
+
+
+def _packing_pays(args: TaggingConfig, model: nn.Module) -> bool:
+    """Return whether to pack windows where the arguments leave it open."""
+    if args.per_device_train_batch_size or args.tokens_per_batch == "auto" or not PACKING_PAYS.get(args.device.type):
+        return False
+    try:
+        packable(unwrapped(model))
+    except ModelError:
+        return False
+    return True
