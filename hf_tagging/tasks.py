@@ -113,6 +113,11 @@ class Task:
         return _ENTITY_TABLE if self.has_entities else _WORD_TABLE
 
     @property
+    def heading(self) -> str:
+        """Title with a capital letter."""
+        return self.title[:1].upper() + self.title[1:]
+
+    @property
     def item(self) -> str:
         """Noun for one scored item: "entity" or "word"."""
         return "entity" if self.has_entities else "word"

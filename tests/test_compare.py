@@ -234,7 +234,6 @@ def test_runs_without_figures_have_a_row_that_says_why(runs, tmp_path):
 
 
 BAD = [
-    ({"task": "zzz"}, "task is 'zzz'; expected one of pos, ner"),
     ({"task": None}, "task is of type NoneType"),
     ({"task": ["pos"]}, "task is of type list"),
     ({"results": 5}, "results.test is of type int; expected an object"),
@@ -256,6 +255,15 @@ BAD = [
     ({"arguments": {"seed": [1]}}, "arguments.seed is of type list; expected a whole number"),
     ({"arguments": {"seed": 1, "folds": "2"}}, "arguments.folds is of type str"),
 ]
+
+
+def test_a_run_of_a_task_that_is_not_registered_is_a_row_that_says_so(runs, tmp_path):
+    runs["odd"] = [make_run(tmp_path / "odd")]
+    change(runs["odd"][0], task="zzz")
+    comparison = compare_runs(runs, resamples=9)
+    assert [row.failed for row in comparison.rows] == [False, False, True]
+    said = "odd: run.json is of the task 'zzz', which is not one of pos, ner; register it first, with hf_tagging"
+    assert comparison.rows[2].problems[0].startswith(said)
 
 
 @pytest.mark.failure_mode("compare-damaged-run")

@@ -8,6 +8,7 @@ import pytest
 from hf_tagging.data.column_layout import ColumnRequest
 from hf_tagging.data.conll import ConllBuilder, read_sentences, unique_stems
 from hf_tagging.errors import DataError
+from hf_tagging.tasks import NER, get_task
 
 FOUR = (
     "-DOCSTART- -X- -X- O\n\n"
@@ -36,7 +37,7 @@ def read(tmp_path):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with path.open("rb") as stream:
-            sentences = read_sentences(stream, file=path.name, request=ColumnRequest(task=task, **request))
+            sentences = read_sentences(stream, file=path.name, request=ColumnRequest(task=get_task(task), **request))
             return [(sentence.words, sentence.tags, sentence.document) for sentence in sentences]
 
     return _read
@@ -301,7 +302,7 @@ def test_conllu_plus_header_against_the_first_line(read):
 
 
 def test_many_columns_without_names_need_a_column_for_pos(read):
-    with pytest.raises(DataError, match=r"5 columns without names, 0 to 4; which one holds the POS tags\?"):
+    with pytest.raises(DataError, match=r"0 to 4; which one holds the tags of part-of-speech tagging\?"):
         read("a b c d e\n", task="pos")
 
 
@@ -310,7 +311,7 @@ def test_many_columns_without_names_need_a_column_for_pos(read):
 
 def test_further_columns_in_their_order(tmp_path):
     (tmp_path / "four.txt").write_text(FOUR)
-    request = ColumnRequest(task="ner", word_features=("chunk", "1"))
+    request = ColumnRequest(task=NER, word_features=("chunk", "1"))
     with (tmp_path / "four.txt").open("rb") as stream:
         sentences = list(read_sentences(stream, file="four.txt", request=request))
     assert [(sentence.words, sentence.features) for sentence in sentences] == [

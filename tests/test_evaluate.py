@@ -78,7 +78,7 @@ class TestPredictions:
         gold = random_tags(np.random.default_rng(1), scheme, [9] * 40, valid=True)
         found = evaluate_predictions(columns(tmp_path / "p.conll", gold, gold))
 
-        assert (found.task, found.figures["scheme"], found.figures["strict_f1"]) == ("ner", scheme, 1.0)
+        assert (found.task.name, found.figures["scheme"], found.figures["strict_f1"]) == ("ner", scheme, 1.0)
         assert found.notes == ()
 
     @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ class TestPredictions:
         path = columns(tmp_path / "pos.conll", [["DT", "NN"], ["VB", "."]], [["DT", "VB"], ["VB", "."]])
         found = evaluate_predictions(path)
 
-        assert (found.task, found.split) == ("pos", "pos")
+        assert (found.task.name, found.split) == ("pos", "pos")
         assert (found.figures["accuracy"], found.figures["sentence_accuracy"]) == (0.75, 0.5)
 
     def test_lines_as_others_write_them(self, tmp_path):
@@ -180,7 +180,7 @@ class TestPredictions:
             evaluate_predictions(path, scheme="IOB2")
         with pytest.raises(ConfigError, match=r"scheme: 'BIO' is not one of IOB1, IOB2, BIOES"):
             evaluate_predictions(path, scheme="BIO")
-        with pytest.raises(ConfigError, match="these are parts of speech"):
+        with pytest.raises(ConfigError, match=r"the tags of part-of-speech tagging \(task pos\) have none"):
             evaluate_predictions(path, task="pos", scheme="IOB2")
 
 
@@ -247,7 +247,7 @@ class TestModel:
         found = evaluate_model(model, {"test_file": source}, device="cpu")
 
         right = np.concatenate(predicted) == np.concatenate(found.gold)
-        assert (found.task, found.figures["accuracy"]) == ("pos", right.mean())
+        assert (found.task.name, found.figures["accuracy"]) == ("pos", right.mean())
         assert found.unknown == {".": 1, "DT": 1, "MD": 1}
         assert "unseen_accuracy" not in found.figures  # nobody knows what it was trained on
 

@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from hf_tagging.data import hub_source
 from hf_tagging.data.files import looks_like_path, split_in_name
 from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
-from hf_tagging.errors import DataError
+from hf_tagging.errors import ConfigError, DataError
 
 TRAIN = "-DOCSTART- O\n\nAda B-PER\nsleeps O\n\nRome B-LOC\n\n-DOCSTART- O\n\nBob B-PER\nSmith I-PER\n"
 TEST = "Acme B-ORG\nInc I-ORG\n. O\n\nRome B-LOC\n"
@@ -234,7 +234,7 @@ def test_flags_that_are_wrong(folder):
     ]:
         with pytest.raises(DataError, match=message):
             load_tagging_dataset(task="ner", **arguments)
-    with pytest.raises(DataError, match="--task tagging: expected pos or ner"):
+    with pytest.raises(ConfigError, match="task 'tagging' is not one of pos, ner"):
         load_tagging_dataset(corpus, task="tagging")
 
 

@@ -60,12 +60,12 @@ def analyse(
         ``history``; ``calibration``; ``groups``; ``errors`` by kind; ``examples``: wrong sentences; ``suspects``:
         likely annotation errors. A part that cannot be had is ``{"missing": why}``.
     """
-    entities = answers.task == "ner"
+    entities = answers.task.has_entities
     pairs = pair_entities(answers) if entities else None
     tags = _tag_rows(answers)
     return {
         "name": name,
-        "task": answers.task,
+        "task": answers.task.name,
         "split": split,
         "scheme": scheme if entities else None,
         "sentences": len(answers),
@@ -93,7 +93,7 @@ def _reread(answers: Answers, reading: Rereading | str) -> dict[str, Any]:
 def _headline(answers: Answers, tags: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The figures of the whole split, as the metrics give them."""
     values = answers.counts.values
-    if answers.task == "ner":
+    if answers.task.has_entities:
         correct, predicted, gold = values.T
         sides = {"Precision": np.stack([correct, predicted], axis=1), "Recall": np.stack([correct, gold], axis=1)}
         return _figures({"F1": answers.counts.ratio} | sides)
@@ -126,7 +126,7 @@ def _tag_rows(answers: Answers) -> list[dict[str, Any]]:
 
 def _named(answers: Answers) -> tuple[Array, Array, Array]:
     """What is gold, what is predicted, and what of the gold is right, each as places in `answers.names`."""
-    if answers.task == "pos":
+    if not answers.task.has_entities:
         return answers.gold_ids, answers.predicted_ids, answers.gold_ids[answers.right]
     gold = answers.gold_spans.type
     return gold, answers.predicted_spans.type, gold[answers.found]

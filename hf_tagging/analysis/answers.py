@@ -12,6 +12,7 @@ import numpy as np
 from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.evaluation.metrics import Array, Tags, _check_lengths, get_entities
 from hf_tagging.evaluation.statistics import SentenceCounts
+from hf_tagging.tasks import Task, get_task
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Answers:
     """The words of a split, their tags, and those that a model gave.
 
     Args:
-        task: ``"pos"`` or ``"ner"``.
+        task: Name of a task, or a `Task`.
         words: (sentences, words)
         gold: (sentences, words)
         predicted: (sentences, words)
@@ -67,12 +68,13 @@ class Answers:
         DataError: Where the three differ in length.
     """
 
-    task: str
+    task: Task
     words: Tags
     gold: Tags
     predicted: Tags
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "task", get_task(self.task))
         _check_lengths("predicted", self.predicted, "gold", self.gold)
         _check_lengths("words", self.words, "gold", self.gold)
 
@@ -112,7 +114,7 @@ class Answers:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """What is scored, sorted: tags, or for entities their types, in gold or prediction."""
-        if self.task == "pos":
+        if not self.task.has_entities:
             return self.tags
         return tuple(sorted({name for side in self._entities for sentence in side for name, _, _ in sentence}))
 
@@ -135,12 +137,12 @@ class Answers:
     @cached_property
     def counts(self) -> SentenceCounts:
         """Right, predicted and gold entities of each sentence, or right words and words."""
-        if self.task == "pos":
+        if not self.task.has_entities:
             values = np.stack([self.per_sentence(self.sentence[self.right]), np.diff(self.bounds)], axis=1)
-            return SentenceCounts("pos", values)
+            return SentenceCounts(self.task, values)
         gold, predicted = self.gold_spans, self.predicted_spans
         sides = (gold.sentence[self.found], predicted.sentence, gold.sentence)
-        return SentenceCounts("ner", np.stack([self.per_sentence(side) for side in sides], axis=1))
+        return SentenceCounts(self.task, np.stack([self.per_sentence(side) for side in sides], axis=1))
 
     def per_sentence(self, sentence: Array) -> Array:
         """How often each sentence's number occurs. (anything,) to (sentences,)"""

@@ -69,7 +69,7 @@ def pair_entities(answers: Answers) -> Pairs:
     """Put each gold entity beside the predicted one that answers it, by the rule in the head of this module.
 
     Args:
-        answers: Of the task ``"ner"``.
+        answers: Of a task with entities.
     """
     gold, predicted = answers.gold_spans, answers.predicted_spans
     left, right = _overlapping(gold, predicted, answers.bounds)

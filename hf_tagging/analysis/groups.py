@@ -11,8 +11,8 @@ from hf_tagging.analysis.answers import Answers
 from hf_tagging.analysis.seen import Seen
 from hf_tagging.evaluation.metrics import Array, Tags
 from hf_tagging.evaluation.statistics import SentenceCounts, bootstrap_scores, interval
+from hf_tagging.tasks import POS
 
-METRIC_NAME = {"pos": "accuracy", "ner": "F1"}
 RESAMPLES = 1_000
 FEWEST = 10  # sentences: of fewer, samples are too much alike for an interval
 _ENTITY_LENGTHS = ("1", "2", "3", "4", "5 or more")
@@ -39,9 +39,8 @@ def groups_of(answers: Answers, seen: Seen | str, casings: Casings | str) -> lis
         Per division ``title, unit, metric, note, rows`` or ``title, missing``. ``unit`` is what names that are numbers
         count; a row has ``name, value, low, high, count``, and ``counted`` says of what.
     """
-    entities = answers.task == "ner"
     divisions = [by_sentence_length(answers), by_seen_words(answers, seen)]
-    if entities:
+    if answers.task.has_entities:
         divisions.insert(0, by_entity_length(answers))
         divisions.append(by_seen_entities(answers, seen))
     return [*divisions, by_casing(answers, casings)]
@@ -61,8 +60,7 @@ def by_sentence_length(answers: Answers) -> dict[str, Any]:
     ratio = answers.counts.ratio
     parts = [ratio[group == i] for i in range(len(_SENTENCE_LENGTHS))]
     rows = [_row(name, part, len(part)) for name, part in zip(_SENTENCE_LENGTHS, parts, strict=True)]
-    metric = METRIC_NAME[answers.task]
-    return _division("Sentence length", rows, unit="words", metric=metric, counted="sentences")
+    return _division("Sentence length", rows, unit="words", metric=_metric_name(answers), counted="sentences")
 
 
 def by_seen_words(answers: Answers, seen: Seen | str) -> dict[str, Any]:
@@ -103,8 +101,11 @@ def by_casing(answers: Answers, casings: Casings | str) -> dict[str, Any]:
     first, *others = written.values()
     if all(other == first for other in others):
         note += " All gave the same tags."
-    metric = METRIC_NAME[answers.task]
-    return _division(title, rows, unit="sentences", metric=metric, counted="sentences", note=note)
+    return _division(title, rows, unit="sentences", metric=_metric_name(answers), counted="sentences", note=note)
+
+
+def _metric_name(answers: Answers) -> str:
+    return "F1" if answers.task.has_entities else "accuracy"
 
 
 def intervals_of(ratios: Sequence[Array], *, resamples: int = RESAMPLES) -> list[Edges]:
@@ -118,7 +119,7 @@ def intervals_of(ratios: Sequence[Array], *, resamples: int = RESAMPLES) -> list
         Low and high of each; None where fewer than `FEWEST` sentences have anything below the line.
     """
     enough = [np.count_nonzero(ratio[:, 1]) >= FEWEST for ratio in ratios]
-    drawn = [SentenceCounts("pos", ratio) for ratio, sure in zip(ratios, enough, strict=True) if sure]
+    drawn = [SentenceCounts(POS, ratio) for ratio, sure in zip(ratios, enough, strict=True) if sure]
     scores = iter(bootstrap_scores(drawn, resamples=resamples).T if drawn else ())
     return [interval(next(scores)) if sure else (None, None) for sure in enough]
 

@@ -18,6 +18,7 @@ from hf_tagging.inference.command import NOTHING_WRITTEN
 from hf_tagging.inference.command import add_arguments as add_predict_arguments
 from hf_tagging.inference.command import run as tag
 from hf_tagging.locks import FolderLock
+from hf_tagging.tasks import TASKS
 
 _MODEL = "output folder of a run or an export, any other folder of a tagger, or a name on the Hub"
 
@@ -59,7 +60,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--dataset_revision", metavar="NAME", help="branch, tag or commit of a dataset on the Hub")
     data.add_argument("--test_file", nargs="+", metavar="FILE", help="files instead of the dataset's test split")
     data.add_argument("--split", choices=("train", "validation", "test"), help="left out: test, or else validation")
-    data.add_argument("--task", choices=("pos", "ner"), help="left out: what the model's tags are")
+    data.add_argument("--task", choices=tuple(TASKS), help="default: by the model's tags")
     data.add_argument(
         "--scheme", choices=("IOB1", "IOB2", "BIOES"), help="of the tags in the data or in the file; left out: found"
     )

@@ -16,7 +16,6 @@ from typing import Any
 from hf_tagging.comparison.runs import Run, check_same_data, read_run
 from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.statistics import (
-    METRIC,
     RESAMPLES,
     SentenceCounts,
     approximate_randomization,
@@ -25,6 +24,7 @@ from hf_tagging.evaluation.statistics import (
     join_folds,
     sum_seeds,
 )
+from hf_tagging.tasks import get_task
 
 Interval = tuple[float, float]
 
@@ -93,7 +93,7 @@ class Comparison:
     @property
     def metric(self) -> str:
         """The name of the score."""
-        return METRIC.get(self.task or "", "score")
+        return get_task(self.task).score_name if self.task else "score"
 
 
 def compare_runs(
@@ -133,7 +133,7 @@ def compare_runs(
     rows = tuple(_row(name, read[name], whole[name], split, failures, figures.get(name, {})) for name in runs)
     first = next(iter(counts.values()), None)
     return Comparison(
-        first.task if first else None, split, reference, rows, len(first) if first else 0, resamples, level
+        first.task.name if first else None, split, reference, rows, len(first) if first else 0, resamples, level
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from hf_tagging.atomic import remove_left_behind, whole_file, write_json
 from hf_tagging.comparison.compare import Comparison, Cost, Interval, Row
 from hf_tagging.markdown import duration, text, visible
+from hf_tagging.tasks import get_task
 
 NAMES = {"accuracy": "accuracy", "f1": "F1", "score": "score"}
 _LONGEST_NOTE = 100
@@ -109,7 +110,7 @@ def _legend(comparison: Comparison, reference: str) -> list[str]:
     if not comparison.sentences:
         return ["No run is finished yet."]
     name = NAMES[comparison.metric]
-    what = "words" if comparison.task == "pos" else "entities"
+    what = get_task(comparison.task).items if comparison.task else "words"
     lines = [
         f"{name[0].upper()}{name[1:]} over {what}, mean ± standard deviation over seeds.",
         f"Intervals: bootstrap over the {comparison.sentences:,} sentences, {comparison.resamples:,} resamples. "

@@ -13,16 +13,15 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hf_tagging.atomic import json_text, read_json, whole_file
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.metrics import get_entities
 from hf_tagging.evaluation.predictions import read_predictions
-from hf_tagging.evaluation.statistics import COLUMNS, SentenceCounts, count_sentences
+from hf_tagging.evaluation.statistics import SentenceCounts, count_sentences, counts_array
 from hf_tagging.hub import first_line
+from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, wrong_value
 from hf_tagging.training.run import FREE_ARGUMENTS
@@ -155,7 +154,7 @@ def read_run(folder: Path, split: str, problem: str | None = None) -> Run:
     if not (path := _predictions(folder, split)).is_file():
         return Run(folder, record, problem=f"has no predictions/{path.name}")
     try:
-        return Run(folder, record, *_count(path, record["task"]))
+        return Run(folder, record, *_count(path, get_task(record["task"])))
     except (DataError, OSError) as error:
         return Run(folder, record, problem=first_line(error))
 
@@ -164,14 +163,14 @@ def _predictions(folder: Path, split: str) -> Path:
     return folder / "predictions" / f"{split}.conll"
 
 
-def _count(path: Path, task: str) -> tuple[SentenceCounts, str]:
+def _count(path: Path, task: Task) -> tuple[SentenceCounts, str]:
     """Counts predictions, or takes the counts from the cache if they are of this very file."""
-    mark = {"version": _CACHE_VERSION, "task": task, "sha256": sha256(path.read_bytes()).hexdigest()}
+    mark = {"version": _CACHE_VERSION, "task": task.name, "sha256": sha256(path.read_bytes()).hexdigest()}
     cache = path.with_name(f".{path.stem}.counts.json")
     with suppress(ValueError, KeyError, TypeError, OverflowError):  # none yet, or a damaged one: counted anew
         kept = read_json(cache) or {}
         if {name: kept[name] for name in mark} == mark:
-            values = np.array(kept["counts"], np.int64).reshape(-1, len(COLUMNS[task]))
+            values = counts_array(task, kept["counts"])
             return SentenceCounts(task, values), str(kept["data"])
     words, gold, predicted = read_predictions(path)
     counts = count_sentences(task, gold, predicted)
@@ -184,9 +183,9 @@ def _count(path: Path, task: str) -> tuple[SentenceCounts, str]:
     return counts, data
 
 
-def _question(task: str, words: list[str], gold: list[str]) -> tuple[list[str], list[Any]]:
+def _question(task: Task, words: list[str], gold: list[str]) -> tuple[list[str], list[Any]]:
     """What a sentence asks: its words, and its tags or entities. In whatever scheme these are written."""
-    return words, gold if task == "pos" else sorted(set(get_entities(gold)))
+    return words, sorted(set(get_entities(gold))) if task.has_entities else gold
 
 
 def check_same_data(runs: Sequence[Run], split: str) -> None:
@@ -220,13 +219,13 @@ def check_same_data(runs: Sequence[Run], split: str) -> None:
 
 def _difference(one: Run, other: Run, split: str) -> str:
     """The first place where two runs were asked something else."""
-    task = one.record["task"]
+    task = get_task(one.record["task"])
     sides = [read_predictions(_predictions(run.folder, split)) for run in (one, other)]
     questions = ([_question(task, *pair) for pair in zip(words, gold, strict=True)] for words, gold, _ in sides)
     for number, (ours, theirs) in enumerate(zip_longest(*questions), 1):
         if ours is None or theirs is None:
             return f"{split} has {len(sides[0][0]):,} sentences in the first, {len(sides[1][0]):,} in the second"
-        for what, left, right in zip(("words", "tags" if task == "pos" else "entities"), ours, theirs, strict=True):
+        for what, left, right in zip(("words", "entities" if task.has_entities else "tags"), ours, theirs, strict=True):
             if left != right:
                 shown = next((a, b) for a, b in zip_longest(left, right, fillvalue="nothing") if a != b)
                 place = f"the {what} of sentence {number:,} of {split} differ"

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 from hf_tagging.data.column_names import (
     CONLLU_COLUMNS,
-    HEADER_TAG_NAMES,
     WORD_NAMES,
     ColumnFinder,
     ColumnRequest,
     column_names,
     header_names,
+    header_tag_names,
     index_of,
 )
 from hf_tagging.errors import DataError
@@ -126,7 +126,7 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
     if conllu and header and len(header) != len(fields):
         declared = f"expected {len(header)}, as `# global.columns` declares"
         raise DataError(f"{file}, line {number}: {shortened(line)} has {len(fields)} columns; {declared}")
-    has_header = not conllu and _is_header(fields, request.word_features)
+    has_header = not conllu and _is_header(fields, request)
     if has_header:
         names = header_names(fields)
         logger.info("%s, line %d: read as the names of the columns: %s", file, number, ", ".join(fields))
@@ -201,7 +201,8 @@ def _is_conllu(fields: Sequence[str], header: Sequence[str]) -> bool:
     return bool(header) or (len(fields) == len(CONLLU_COLUMNS) and bool(_CONLLU_ID.match(fields[0])))
 
 
-def _is_header(fields: Sequence[str], features: Sequence[str]) -> bool:
+def _is_header(fields: Sequence[str], request: ColumnRequest) -> bool:
     names = {field.strip().lower() for field in fields}
-    known = WORD_NAMES | HEADER_TAG_NAMES | {"lemma", "id", "index", "predicted"} | {name.lower() for name in features}
-    return names <= known and not names.isdisjoint(WORD_NAMES) and not names.isdisjoint(HEADER_TAG_NAMES)
+    of_tags, features = header_tag_names(request.task), {name.lower() for name in request.word_features}
+    known = WORD_NAMES | of_tags | {"lemma", "id", "index", "predicted"} | features
+    return names <= known and not names.isdisjoint(WORD_NAMES) and not names.isdisjoint(of_tags)

@@ -6,16 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hf_tagging.errors import DataError
+from hf_tagging.tasks import ANY_TAGS, TASKS, Task
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 WORD_NAMES = frozenset({"word", "words", "token", "tokens", "form", "forms", "text"})
-_TAG_NAMES = frozenset({"tag", "tags", "label", "labels"})
-# The columns of a header that hold a task's tags, the best first.
-_TASK_NAMES = {
-    "pos": ("pos", "pos_tags", "upos", "upos_tags", "xpos", "tag", "tags", "label", "labels"),
-    "ner": ("ner", "ner_tags", "tag", "tags", "label", "labels", "chunk", "chunk_tags"),
-}
-HEADER_TAG_NAMES = frozenset().union(*_TASK_NAMES.values())
+_TAG_NAMES = frozenset(ANY_TAGS)
 SENTENCE_STARTS = ("blank", "mention")
 
 
@@ -24,7 +19,7 @@ class ColumnRequest:
     """What the caller asked of the columns, the same for every file.
 
     Args:
-        task: "pos" or "ner".
+        task: The task whose tags are read.
         tokens_column: Column of the words, by name or by position (from 0; -1 is the last); None finds it.
         tags_column: Column of the tags, likewise.
         separator: "tab", "space" or a literal; None finds it.
@@ -32,7 +27,7 @@ class ColumnRequest:
         sentence_start: "blank": at a blank line; "mention": at every word that begins with `@`.
     """
 
-    task: str
+    task: Task
     tokens_column: str | int | None = None
     tags_column: str | int | None = None
     separator: str | None = None
@@ -44,6 +39,11 @@ def feature_is_taken(asked: str, what: str) -> str:
     """What a message says of a further column that is that of the words or of the tags."""
     why = "a feature would give away the answer" if what == "tags" else "the model sees the words already"
     return f"--word_features {asked}: this is the column of the {what}, and {why}; ask for another one, or for none"
+
+
+def header_tag_names(task: Task) -> frozenset[str]:
+    """Return the names that a header may give a column of tags, of this or any registered task."""
+    return frozenset().union(task.columns, *(known.columns for known in TASKS.values()))
 
 
 def header_names(fields: Sequence[str]) -> list[frozenset[str]]:
@@ -110,30 +110,28 @@ class ColumnFinder:
         if request.tags_column is not None:
             return self.position(request.tags_column, "--tags_column")
         place = f"{self.file}, line {self.number}"
+        task = request.task
+        found = next((i for name in task.columns if (i := index_of(name, self.names)) is not None), None)
+        if found is not None:
+            return found
         if self.has_header:
-            found = next((i for n in _TASK_NAMES[request.task] if (i := index_of(n, self.names)) is not None), None)
-            if found is None:
-                raise DataError(
-                    f"{place}: this header names no column for the task {request.task}; give --tags_column with one "
-                    f"of: {self.listing}"
-                )
-            return found
-        if self.conllu:
-            found = index_of("ner" if request.task == "ner" else "upos", self.names)
-            if found is None:
-                raise DataError(
-                    f"{place}: this CoNLL-U file has no column of its own for the task {request.task} (MISC "
-                    f"is not parsed); give --tags_column with one of: {self.listing}"
-                )
-            return found
-        if request.task == "ner":
-            return self.count - 1
-        if not self.names:
             raise DataError(
-                f"{place}: {self.listing}; which one holds the POS tags? Give --tags_column (0 is the first, "
-                "-1 the last)"
+                f"{place}: this header names no column for the task {task.name}; give --tags_column with one of: "
+                f"{self.listing}"
             )
-        return 1
+        if self.conllu:
+            raise DataError(
+                f"{place}: this CoNLL-U file has no column of its own for the task {task.name} (MISC is not parsed); "
+                f"give --tags_column with one of: {self.listing}"
+            )
+        if self.count == 2:
+            return 1
+        if task.unnamed_column is None:
+            raise DataError(
+                f"{place}: {self.listing}; which one holds the tags of {task.title}? Give --tags_column (0 is the "
+                "first, -1 the last)"
+            )
+        return self.position(task.unnamed_column, "--tags_column")
 
     def feature_positions(self, request: ColumnRequest, *, tokens: int, tags: int) -> tuple[int, ...]:
         """The further columns that were asked for, in their order; none of them the words, the tags, or there twice."""

@@ -25,6 +25,7 @@ from hf_tagging.data.column_layout import (
 from hf_tagging.data.text_lines import BOM, numbered_lines
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import OwnErrorsBuilder
+from hf_tagging.tasks import Task, get_task
 
 _DOCUMENT_LINE = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*-DOCSTART-(?!\w)|# newdoc\b)")
 _NEW_DOCUMENT = re.compile(r"# newdoc\b")
@@ -35,7 +36,7 @@ class ConllConfig(datasets.BuilderConfig):
     """How column files are read.
 
     Args:
-        task: "pos" or "ner": which column holds the tags where `tags_column` is None.
+        task: Name of a task, or a `Task`: finds the column of the tags where `tags_column` is None.
         tokens_column: Column of the words, by name or by position from 0 (negative: from the end).
         tags_column: Column of the tags, likewise.
         separator: "tab", "space" or a literal; None finds it from the first data line.
@@ -44,7 +45,7 @@ class ConllConfig(datasets.BuilderConfig):
             as a tweet does in corpora that have no other mark of it, and blank lines mean nothing.
     """
 
-    task: str = "ner"
+    task: str | Task = "ner"
     tokens_column: str | int | None = None
     tags_column: str | int | None = None
     separator: str | None = None
@@ -55,7 +56,7 @@ class ConllConfig(datasets.BuilderConfig):
     def request(self) -> ColumnRequest:
         """What is asked of every file's columns."""
         return ColumnRequest(
-            task=self.task,
+            task=get_task(self.task),
             tokens_column=self.tokens_column,
             tags_column=self.tags_column,
             separator=self.separator,

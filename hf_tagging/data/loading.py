@@ -26,6 +26,7 @@ from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_columns import common_tag_names, encoded, tag_counts
 from hf_tagging.data.word_features import check_feature_names
 from hf_tagging.errors import DataError
+from hf_tagging.tasks import Task, get_task
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ Files = str | Path | Sequence[str | Path]
 def load_tagging_dataset(
     name_or_path: str | Path | None = None,
     *,
-    task: str,
+    task: str | Task,
     config_name: str | None = None,
     revision: str | None = None,
     train_file: Files | None = None,
@@ -62,7 +63,7 @@ def load_tagging_dataset(
     Args:
         name_or_path: An alias (`conll2003`, `sample`), a file, a folder of files or of `save_to_disk`, or a
             name on the Hub. Column files (CoNLL-2003, CoNLL-U, two columns), JSON Lines and Parquet are read.
-        task: "pos" or "ner".
+        task: Name of a task ("pos", "ner" or a registered one), or a `Task`.
         config_name: Configuration of a dataset on the Hub.
         revision: Branch, tag or commit of a dataset on the Hub.
         train_file: File or files of the train split, instead of those of `name_or_path`.
@@ -94,9 +95,11 @@ def load_tagging_dataset(
     Raises:
         DataError: Anything that keeps the data from being words with one tag each; the cache is left as it
             was.
+        ConfigError: No task of this name is registered.
     """
     hold_out = HoldOut(validation_share=validation_share, test_share=test_share, folds=folds, fold=fold, seed=seed)
-    _check_arguments(task, sentence_start, hold_out)
+    task = get_task(task)
+    _check_arguments(sentence_start, hold_out)
     _check_hub_only(name_or_path, {"--dataset_config": config_name, "--dataset_revision": revision})
     check_feature_names(word_features or ())
     request = ColumnRequest(
@@ -155,9 +158,7 @@ def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
     return unseen
 
 
-def _check_arguments(task: str, sentence_start: str, hold_out: HoldOut) -> None:
-    if task not in ("pos", "ner"):
-        raise DataError(f"--task {task}: expected pos or ner")
+def _check_arguments(sentence_start: str, hold_out: HoldOut) -> None:
     if sentence_start not in SENTENCE_STARTS:
         raise DataError(f"--sentence_start {sentence_start}: expected {' or '.join(SENTENCE_STARTS)}")
     for name in ("validation_share", "test_share"):
@@ -219,7 +220,7 @@ def _read_named(
     }
 
 
-def _report(dataset: DatasetDict, place: str, task: str) -> None:
+def _report(dataset: DatasetDict, place: str, task: Task) -> None:
     """Says what was loaded, and what a person would want to know before training on it."""
     for split, part in dataset.items():
         documents = len(pc.unique(part.data.column("document_id")))
@@ -230,13 +231,12 @@ def _report(dataset: DatasetDict, place: str, task: str) -> None:
     if missing := [split for split in SPLITS if split not in dataset]:
         level = logging.WARNING if "validation" in missing and "train" in dataset else logging.INFO
         logger.log(level, "%s has no %s split", place, " and no ".join(missing))
-    if unseen := _unseen_types(dataset) if task == "ner" else unseen_tags(dataset):
-        what = "entity types" if task == "ner" else "tags"
+    if unseen := _unseen_types(dataset) if task.has_entities else unseen_tags(dataset):
         counts = "; ".join(
             f"{split}: " + ", ".join(f"{tag} ({count})" for tag, count in tags.items())
             for split, tags in unseen.items()
         )
-        logger.warning("%s: %s that train never has, with their words: %s", place, what, counts)
+        logger.warning("%s: %s that train never has, with their words: %s", place, task.classes, counts)
 
 
 def _unseen_types(dataset: DatasetDict) -> dict[str, dict[str, int]]:

@@ -30,6 +30,7 @@ import pyarrow as pa
 
 from hf_tagging.data.rows import arrow_batches, flat_lists, reopened
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -69,24 +70,24 @@ class TagSchema:
     scheme: str = PLAIN
 
     @classmethod
-    def detect(cls, dataset: DatasetDict, *, task: str) -> TagSchema:
+    def detect(cls, dataset: DatasetDict, *, task: str | Task) -> TagSchema:
         """Reads the inventory and the scheme off all splits of a dataset.
 
-        For ``task="pos"`` the scheme is always plain. For ``task="ner"``: BIOES where an ``E-``/``S-`` (or
+        For a task without entities the scheme is always plain. With entities it is BIOES where an ``E-``/``S-`` (or
         ``L-``/``U-``, ``M-``) occurs; else IOB1 where more entities begin with ``I-`` than there are ``B-`` that do
-        not follow an entity of their own type; else IOB2. NER tags without any prefix (``PER``) count as IOB1: a run
+        not follow an entity of their own type; else IOB2. Tags without any prefix (``PER``) count as IOB1: a run
         of equal tags is an entity. Bare prefixes (``B I O``) are those of one type, ``ENT``, which is warned of; so
         are prefixes in lower case (``b-per``, ``o``), which count as entity types like any other tag.
 
         Args:
             dataset: Splits with a column `tags` of List(ClassLabel).
-            task: ``"pos"`` or ``"ner"``.
+            task: Name of a task, or a `Task`.
 
         Raises:
-            DataError: If the tags of a NER dataset are partly with and partly without prefixes.
+            DataError: If the tags of entities are partly with and partly without prefixes.
         """
         names = tuple(next(iter(dataset.values())).features["tags"].feature.names)
-        if task == "pos":
+        if not get_task(task).has_entities:
             return cls(names)
         _warn_of_prefixes(names)
         return cls(names, _detect_scheme(names, dataset))
@@ -349,8 +350,8 @@ def _detect_scheme(names: Sequence[str], dataset: DatasetDict) -> str:
     if unprefixed and len(unprefixed) < sum(name != "O" for name in names):
         raise DataError(
             f"Some tags have no prefix ({', '.join(unprefixed[:5])}) while others do: "
-            "a NER dataset has B-/I- (or B-/I-/E-/S-) before every tag but O, or before none. "
-            "Is this the right column? Choose it with --tags_column; for part-of-speech tags use recipes/pos_bert.py."
+            "tags of entities have B-/I- (or B-/I-/E-/S-) before every tag but O, or before none. "
+            "Is this the right column (--tags_column)? Tags that are no entities want a task without them, such as pos."
         )
     if not unprefixed and not _ONLY_IN_BIOES.isdisjoint(name.partition("-")[0] for name in names):
         return "BIOES"

@@ -14,28 +14,25 @@ from hf_tagging.data.column_names import feature_is_taken
 from hf_tagging.data.sources import RawSplit
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
+from hf_tagging.tasks import Task
 
 TOKENS_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
-TAGS_COLUMNS = {
-    "pos": ("pos_tags", "pos", "upos", "xpos", "upos_tags", "tags", "labels"),
-    "ner": ("ner_tags", "ner", "tags", "labels", "entities"),
-}
 DOCUMENT_COLUMNS = ("document_id", "doc_id")
-# Elsewhere these mostly hold plain text, or spans.
-_ONLY_AS_LISTS = frozenset({"text", "entities"})
+# Elsewhere these mostly hold plain text, spans, or one label per row.
+_ONLY_AS_LISTS = frozenset({"text", "entities", "tag", "label"})
 # What the lists of a column may hold.
 _ITEMS = {"tokens": ("string",), "tags": ("string", "id")}
 _FEATURE_ITEMS = ("string", "id", "bool")
 
 
-def standard_columns(raw: RawSplit, *, task: str) -> datasets.Dataset:
+def standard_columns(raw: RawSplit, *, task: Task) -> datasets.Dataset:
     """Chooses a source's columns and names them `tokens`, `tags` and, where there is one, `document_id`.
 
     Further columns that were asked for follow, under the names that they were asked for.
 
     Args:
         raw: The split as its source has it.
-        task: "pos" or "ner".
+        task: The task whose tags are read.
 
     Returns:
         The split with these columns; rows checked, tags as the source has them.
@@ -47,7 +44,7 @@ def standard_columns(raw: RawSplit, *, task: str) -> datasets.Dataset:
     if is_reordered(dataset):  # the Arrow table below would be in another order than the rows
         dataset = dataset.flatten_indices()
     tokens = _choose(dataset, raw.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
-    tags = _choose(dataset, raw.tags_column, TAGS_COLUMNS[task], what="tags", place=raw.place)
+    tags = _choose(dataset, raw.tags_column, task.columns, what="tags", place=raw.place)
     if tokens == tags:
         raise DataError(f"{raw.place}: the column {tokens!r} would be both words and tags; give another --tags_column")
     columns = {tokens: "tokens", tags: "tags"}

@@ -18,6 +18,7 @@ from hf_tagging.data.source_columns import check_ids, item_kind
 from hf_tagging.data.word_features import RESERVED
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import fingerprint_of, is_reordered
+from hf_tagging.tasks import Task
 
 # B before I before E and S; M, L and U are what other schemes call I, E and S.
 _PREFIX_ORDER = "BIMELSU"
@@ -26,7 +27,7 @@ _ENCODING_BATCH = 10_000
 
 
 def common_tag_names(
-    splits: Mapping[str, datasets.Dataset], *, task: str, tag_names: Sequence[str] | None, place: str
+    splits: Mapping[str, datasets.Dataset], *, task: Task, tag_names: Sequence[str] | None, place: str
 ) -> list[str]:
     """Finds the tag names that all splits share, in the order of their ids.
 
@@ -35,7 +36,7 @@ def common_tag_names(
 
     Args:
         splits: The splits after `standard_columns`.
-        task: "pos" or "ner"; for "ner", `O` comes first and the tags of a type stand together.
+        task: The task of the tags. With entities, `O` comes first and the tags of a type are neighbours.
         tag_names: Names given by the caller.
         place: The source as a message names it.
 
@@ -60,7 +61,7 @@ def common_tag_names(
             check_ids(dataset, "tags", len(declared), what="tag", place=f"{place}, split {split}")
     if found == {"_"}:
         raise DataError(f"{place}: every tag is '_', which stands for none; give another --tags_column")
-    new = sorted(found - set(declared or ()), key=partial(_sort_key, task=task))
+    new = sorted(found - set(declared or ()), key=_entity_order if task.has_entities else None)
     if tag_names is not None and new:
         near = difflib.get_close_matches(new[0], list(tag_names), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -190,9 +191,9 @@ def _check_tags(tags: Sequence[str], place: str) -> None:
             )
 
 
-def _sort_key(tag: str, *, task: str) -> tuple[bool, str, int, str]:
-    """POS tags by themselves; entity tags with `O` first, then by type, `B-` before `I-`."""
+def _entity_order(tag: str) -> tuple[bool, str, int, str]:
+    """Return the sort key that puts `O` first and orders other tags by type, `B-` before `I-`."""
     prefix, hyphen, kind = tag.partition("-")
-    if task != "ner" or not hyphen or prefix not in _PREFIX_ORDER or not prefix:
-        return tag != "O" or task != "ner", tag, -1, tag
+    if not hyphen or prefix not in _PREFIX_ORDER or not prefix:
+        return tag != "O", tag, -1, tag
     return True, kind, _PREFIX_ORDER.index(prefix), tag

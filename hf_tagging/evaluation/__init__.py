@@ -7,6 +7,7 @@ from hf_tagging.lazy import lazy_names
 if TYPE_CHECKING:
     from hf_tagging.evaluation.metrics import EntityMetric, WordMetric
     from hf_tagging.evaluation.predictions import results_table, score_entities, score_words, write_predictions
+    from hf_tagging.evaluation.scoring import score
     from hf_tagging.evaluation.statistics import (
         SentenceCounts,
         approximate_randomization,
@@ -25,6 +26,7 @@ _WHERE = {
         "score_words",
         "write_predictions",
     ),
+    "scoring": ("score",),
     "statistics": (
         "SentenceCounts",
         "approximate_randomization",
@@ -41,6 +43,7 @@ __all__ = [
     "bootstrap_interval",
     "count_sentences",
     "results_table",
+    "score",
     "score_entities",
     "score_words",
     "write_predictions",

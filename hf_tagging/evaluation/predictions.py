@@ -12,20 +12,18 @@ from hf_tagging.console import read_text
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.figures import Figures, Results
-from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
+from hf_tagging.evaluation.metrics import Tags
+from hf_tagging.evaluation.scoring import score
 from hf_tagging.markdown import visible
+from hf_tagging.tasks import NER, POS, Task, get_task
 
 _WHITE = re.compile(r"\s")
-_COLUMNS = {
-    "pos": ("accuracy", "unseen_accuracy", "sentence_accuracy", "macro_f1", "loss"),
-    "ner": ("precision", "recall", "f1", "strict_f1", "accuracy", "loss"),
-}
 
 
 def score_words(
     split: AlignedSplit, predicted: Tags, gold: Tags, *, known_words: frozenset[str] | None = None
 ) -> Figures:
-    """Scores plain tags; see `WordMetric`.
+    """Score plain tags; see `WordMetric`.
 
     Args:
         split: Where the words are.
@@ -34,11 +32,11 @@ def score_words(
         known_words: The words of the training split.
     """
     words = list(split.words["tokens"]) if known_words is not None else None
-    return WordMetric().compute(predictions=predicted, references=gold, words=words, known_words=known_words)
+    return score(POS, predicted, gold, words=words, known_words=known_words)
 
 
 def score_entities(split: AlignedSplit, predicted: Tags, gold: Tags, *, scheme: str) -> Figures:
-    """Scores entities; see `EntityMetric`.
+    """Score entities; see `EntityMetric`.
 
     Args:
         split: Where the words are.
@@ -46,7 +44,7 @@ def score_entities(split: AlignedSplit, predicted: Tags, gold: Tags, *, scheme: 
         gold: (sentences, words)
         scheme: The scheme of the tags.
     """
-    return EntityMetric(scheme=scheme).compute(predictions=predicted, references=gold)
+    return score(NER, predicted, gold, scheme=scheme)
 
 
 def write_predictions(
@@ -102,16 +100,16 @@ def spelled(text: str) -> str:
     return _WHITE.sub("_", text) or "_"
 
 
-def results_table(task: str, results: Results) -> str:
+def results_table(task: str | Task, results: Results) -> str:
     """The headline figures of each split and, for entities, of each type, as lines for a terminal.
 
     Args:
-        task: ``"pos"`` or ``"ner"``.
+        task: Name of a task, or a `Task`.
         results: Per split, what the metric gave.
     """
     if not results:
         return "There is no validation and no test split (or neither was asked for): nothing was scored."
-    columns = [c for c in _COLUMNS[task] if any(c in figures for figures in results.values())]
+    columns = [c for c in get_task(task).table if any(c in figures for figures in results.values())]
     rows = [["", *(c.replace("_", " ") for c in columns), "words", "words/s"]]
     for split, figures in results.items():
         shown = [

@@ -19,11 +19,10 @@ import numpy.typing as npt
 
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.evaluation.metrics import _check_lengths, get_entities
+from hf_tagging.tasks import Task, get_task
 
 Array = npt.NDArray[Any]
 
-METRIC = {"pos": "accuracy", "ner": "f1"}
-COLUMNS = {"pos": ("correct", "words"), "ner": ("correct", "predicted", "gold")}
 RESAMPLES = 10_000
 _BLOCK = 2**18  # sentences drawn at a time: 2 MB of weights, which a core's cache holds
 _EQUAL = 1e-12  # differences closer than this are one difference, up to rounding
@@ -34,22 +33,25 @@ class SentenceCounts:
     """What a score is made of, sentence by sentence.
 
     Args:
-        task: ``"pos"`` (accuracy over words) or ``"ner"`` (F1 over entities).
+        task: Name of a task, or a `Task`: the score is F1 over its entities, else accuracy over words.
         values: (sentences, 2): right words, words; or (sentences, 3): entities that are right, predicted, gold.
         seeds: How many seeds are summed in them.
     """
 
-    task: str
+    task: Task
     values: Array
     seeds: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", get_task(self.task))
 
     def __len__(self) -> int:
         return len(self.values)
 
     @property
     def metric(self) -> str:
-        """What the score is called."""
-        return METRIC[self.task]
+        """Name of the score: "f1" or "accuracy"."""
+        return self.task.score_name
 
     @property
     def score(self) -> float:
@@ -62,17 +64,19 @@ class SentenceCounts:
 
         F1 is 2 x right / (predicted + gold).
         """
-        if self.task == "pos":
+        if not self.task.has_entities:
             return self.values
         correct, predicted, gold = self.values.T
         return np.stack([2 * correct, predicted + gold], axis=1)
 
 
-def count_sentences(task: str, gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SentenceCounts:
-    """Counts words or entities, these read as `EntityMetric` and conlleval read them.
+def count_sentences(
+    task: str | Task, gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
+) -> SentenceCounts:
+    """Count words or entities, these read as `EntityMetric` and conlleval read them.
 
     Args:
-        task: ``"pos"`` or ``"ner"``.
+        task: Name of a task, or a `Task`.
         gold: (sentences, words)
         predicted: (sentences, words)
 
@@ -81,9 +85,22 @@ def count_sentences(task: str, gold: Iterable[Sequence[str]], predicted: Iterabl
     """
     theirs, ours = list(map(list, gold)), list(map(list, predicted))
     _check_lengths("predicted", ours, "gold", theirs)
-    count = _count_words if task == "pos" else _count_entities
-    rows = list(map(count, theirs, ours))
-    return SentenceCounts(task, np.array(rows, np.int64).reshape(-1, len(COLUMNS[task])))
+    task = get_task(task)
+    count = _count_entities if task.has_entities else _count_words
+    return SentenceCounts(task, counts_array(task, list(map(count, theirs, ours))))
+
+
+def counts_array(task: Task, rows: Sequence[Sequence[int]]) -> Array:
+    """Return the counts of sentences as `SentenceCounts.values`.
+
+    Args:
+        task: Decides how many counts a sentence has.
+        rows: (sentences, 2) or, with entities, (sentences, 3)
+
+    Raises:
+        ValueError: The rows have another number of counts.
+    """
+    return np.array(rows, np.int64).reshape(-1, 3 if task.has_entities else 2)
 
 
 def _count_words(gold: list[str], predicted: list[str]) -> tuple[int, ...]:

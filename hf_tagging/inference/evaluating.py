@@ -29,12 +29,14 @@ from hf_tagging.data.spool import Spool
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.figures import Figures, Results
-from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
+from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import results_table, write_predictions
+from hf_tagging.evaluation.scoring import score
 from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, may_be_in, rewritten, spelling
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.locks import FolderLock
+from hf_tagging.tasks import Task, get_task, task_of_tags
 from hf_tagging.training.environment import describe_split
 from hf_tagging.training.folder import RECORD, RunFolder
 
@@ -46,7 +48,7 @@ class Evaluation:
     """Predictions beside gold tags, and what they score.
 
     Args:
-        task: ``"pos"`` or ``"ner"``.
+        task: The task whose metric scored them.
         split: What was tagged: a split of the data, or the name of a file of predictions.
         figures: What `WordMetric` or `EntityMetric` says, and `words_per_second` where a model tagged.
         words: (sentences, words)
@@ -57,7 +59,7 @@ class Evaluation:
         notes: What else a reader of the figures has to know, a sentence each.
     """
 
-    task: str
+    task: Task
     split: str
     figures: Figures
     words: Tags
@@ -65,6 +67,9 @@ class Evaluation:
     predicted: Tags
     unknown: dict[str, int]
     notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", get_task(self.task))
 
     @property
     def results(self) -> Results:
@@ -78,7 +83,7 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """All but the words and tags, as JSON can hold it."""
         return {
-            "task": self.task,
+            "task": self.task.name,
             "split": self.split,
             "figures": self.figures,
             "unknown": self.unknown,
@@ -91,7 +96,7 @@ def evaluate_model(
     data: Mapping[str, Any],
     *,
     split: str | None = None,
-    task: str | None = None,
+    task: str | Task | None = None,
     scheme: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -107,7 +112,7 @@ def evaluate_model(
             a token-classification model, a name on the Hub.
         data: What `load_tagging_dataset` is to be called with, but for the task: `name_or_path`, `test_file` ...
         split: Of the data. Default: test, else validation, else the only one that there is.
-        task: ``"pos"`` or ``"ner"``. Default: what the model's tags are.
+        task: Name of a task, or a `Task`. Default: that of the run in the folder, else NER or POS by the model's tags.
         scheme: Of the gold tags: IOB1, IOB2 or BIOES. Default: found in the data.
         revision: Of a name on the Hub.
         trust_remote_code: Run code that comes with the model.
@@ -132,7 +137,7 @@ def evaluate_model(
             dtype=dtype,
             batch_subwords=batch_subwords,
         )
-    task = task or ("pos" if tagger.schema.scheme == PLAIN else "ner")
+    task = get_task(task) if task else _task_of(model, tagger.schema)
     _check_scheme(task, scheme)
     dataset = load_tagging_dataset(**data, task=task)
     split = _existing_split(dataset, split)
@@ -140,7 +145,7 @@ def evaluate_model(
         _file_of(split, Path(output))
     # Entity types without prefixes cannot be told from parts of speech by themselves; the task tells.
     own = tagger.schema
-    if task == "ner" and own.scheme not in SCHEMES:
+    if task.has_entities and own.scheme not in SCHEMES:
         own = TagSchema(own.tags, "IOB1")
     words = list(dataset[split]["tokens"])
     gold, notes = _gold(dataset, split, task, scheme, own)
@@ -148,14 +153,14 @@ def evaluate_model(
     began = time.monotonic()
     predicted = _tagged(tagger, words, own, task)
     seconds = time.monotonic() - began
-    known = None if isinstance(model, Tagger) or task == "ner" else _words_of_training(Path(model), dataset)
-    figures = _score(task, gold, predicted, own.scheme, words, known)
+    known = None if isinstance(model, Tagger) or task.has_entities else _words_of_training(Path(model), dataset)
+    figures = score(task, predicted, gold, scheme=own.scheme, words=words, known_words=known)
     figures["words_per_second"] = figures["words"] / seconds if seconds else 0.0
     unknown = _unknown(figures, own)
     return Evaluation(task, split, figures, words, gold, predicted, unknown, (*notes, *_told(unknown, task)))
 
 
-def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: str | None = None) -> Evaluation:
+def evaluate_predictions(path: str | Path, *, task: str | Task | None = None, scheme: str | None = None) -> Evaluation:
     """Scores predictions of anybody's: a file of columns whose last two are the gold and the predicted tag.
 
     Without `scheme`, it is that of the gold tags. Predictions that cannot be in it (BIOES beside IOB2) are rewritten,
@@ -165,7 +170,7 @@ def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: s
 
     Args:
         path: Lines of ``word ... gold predicted``, a blank line between sentences.
-        task: ``"pos"`` or ``"ner"``. Default: what the tags look like.
+        task: Name of a task, or a `Task`. Default: NER or POS by the look of the tags.
         scheme: IOB1, IOB2 or BIOES.
 
     Raises:
@@ -181,12 +186,16 @@ def evaluate_predictions(path: str | Path, *, task: str | None = None, scheme: s
         raise DataError(f"{path}: {error}") from error
 
 
-def _scored(name: str, words: Tags, gold: Tags, predicted: Tags, *, task: str | None, scheme: str | None) -> Evaluation:
-    task = task or ("ner" if scheme or are_entities({*chain(*gold, *predicted)}) else "pos")
+def _scored(
+    name: str, words: Tags, gold: Tags, predicted: Tags, *, task: str | Task | None, scheme: str | None
+) -> Evaluation:
+    if task is None:
+        task = task_of_tags(has_entities=bool(scheme) or are_entities({*chain(*gold, *predicted)}))
+    task = get_task(task)
     _check_scheme(task, scheme)
     notes: tuple[str, ...] = ()
     written = ""
-    if task == "ner":
+    if task.has_entities:
         gold_schema, other = (detected(tags, scheme) for tags in (gold, predicted))
         differ = gold_schema.scheme != other.scheme and gold_schema.entity_types and other.entity_types
         if differ and not may_be_in(gold_schema.scheme, predicted, other):
@@ -201,7 +210,7 @@ def _scored(name: str, words: Tags, gold: Tags, predicted: Tags, *, task: str | 
                     f"{scheme}, in which the strict figures count an entity that begins or ends otherwise as wrong.",
                 )
         gold, written = in_metric_letters(gold, gold_schema), scheme or gold_schema.scheme
-    figures = _score(task, gold, predicted, written)
+    figures = score(task, predicted, gold, scheme=written)
     return Evaluation(task, name, figures, words, gold, predicted, {}, notes)
 
 
@@ -276,11 +285,11 @@ def _predictions_of_before(folder: Path) -> list[Path]:
     return [path for path in there if isinstance(splits, dict) and path.stem in splits]
 
 
-def _check_scheme(task: str, scheme: str | None) -> None:
+def _check_scheme(task: Task, scheme: str | None) -> None:
     if scheme and scheme not in SCHEMES:
         raise ConfigError(f"scheme: {scheme!r} is not one of {', '.join(SCHEMES)}.")
-    if scheme and task == "pos":
-        raise ConfigError("scheme: goes with entities, and these are parts of speech (task pos). Leave it out.")
+    if scheme and not task.has_entities:
+        raise ConfigError(f"scheme: the tags of {task.title} (task {task.name}) have none. Leave it out.")
 
 
 def _existing_split(dataset: DatasetDict, split: str | None) -> str:
@@ -292,12 +301,12 @@ def _existing_split(dataset: DatasetDict, split: str | None) -> str:
 
 
 def _gold(
-    dataset: DatasetDict, split: str, task: str, scheme: str | None, own: TagSchema
+    dataset: DatasetDict, split: str, task: Task, scheme: str | None, own: TagSchema
 ) -> tuple[Tags, tuple[str, ...]]:
     """The gold tags of a split, of entities in the scheme of the model's tags, and what is to be said of it."""
     schema = TagSchema.detect(dataset, task=task)
     gold = [[schema.tags[label] for label in labels] for labels in dataset[split]["tags"]]
-    if task == "pos":
+    if not task.has_entities:
         return gold, ()
     source = scheme or schema.scheme
     gold, repaired = rewritten(gold, TagSchema(schema.tags, source), own.scheme)
@@ -306,37 +315,29 @@ def _gold(
     return gold, (_conversion("gold tags", source, own.scheme, repaired),)
 
 
-def _tagged(tagger: Tagger, words: Sequence[Sequence[str]], schema: TagSchema, task: str) -> Tags:
-    names = schema.tags if task == "pos" else spelling(schema)
+def _tagged(tagger: Tagger, words: Sequence[Sequence[str]], schema: TagSchema, task: Task) -> Tags:
+    names = spelling(schema) if task.has_entities else schema.tags
     labelled = track(tagger.label_stream(words, exact=True), total=len(words), what="Tagging")
     return [[names[label] for label in labels.ids] for labels in labelled]
 
 
-def _check_common(own: TagSchema, gold: Tags, task: str) -> None:
+def _check_common(own: TagSchema, gold: Tags, task: Task) -> None:
     """Refuses a model and data that speak of different things: every figure would be near 0 without a word why."""
-    schema = own if task == "pos" else TagSchema(tuple({*chain(*gold)}), own.scheme)
-    theirs = {*chain(*gold)} if task == "pos" else {*schema.entity_types}
-    ours = {*own.tags} if task == "pos" else {*own.entity_types}
+    theirs, ours = {*chain(*gold)}, {*own.tags}
+    if task.has_entities:
+        theirs, ours = {*TagSchema(tuple(theirs), own.scheme).entity_types}, {*own.entity_types}
     if theirs and not theirs & ours:
-        what = "tags" if task == "pos" else "entity types"
         raise DataError(
-            f"The model and the data have none of their {what} in common: {_some(ours)} and {_some(theirs)}. Is it the "
-            "right column (--tags_column), the right task (--task), the right model?"
+            f"The model and the data have none of their {task.classes} in common: {_some(ours)} and {_some(theirs)}. "
+            "Is it the right column (--tags_column), the right task (--task), the right model?"
         )
 
 
-def _score(
-    task: str,
-    gold: Tags,
-    predicted: Tags,
-    scheme: str,
-    words: Tags | None = None,
-    known_words: frozenset[str] | None = None,
-) -> Figures:
-    if task == "ner":
-        return EntityMetric(scheme=scheme).compute(predictions=predicted, references=gold)
-    unseen = {} if known_words is None else {"words": words, "known_words": known_words}
-    return WordMetric().compute(predictions=predicted, references=gold, **unseen)
+def _task_of(model: str | Path | Tagger, schema: TagSchema) -> Task:
+    """Return the task that a run in a folder was trained for; for any other model, the one that its tags suggest."""
+    record = None if isinstance(model, Tagger) else RunFolder(Path(model)).record()
+    name = (record or {}).get("task")
+    return get_task(name) if isinstance(name, str) else task_of_tags(has_entities=schema.scheme != PLAIN)
 
 
 def _words_of_training(folder: Path, dataset: DatasetDict) -> frozenset[str] | None:
@@ -354,12 +355,11 @@ def _unknown(figures: Figures, own: TagSchema) -> dict[str, int]:
     return {name: row["support"] for name, row in rows.items() if name not in known and row["support"]}
 
 
-def _told(unknown: dict[str, int], task: str) -> list[str]:
+def _told(unknown: dict[str, int], task: Task) -> list[str]:
     if not unknown:
         return []
-    what, of = ("tags", "words") if task == "pos" else ("entity types", "entities")
     counts = ", ".join(f"{name} ({count:,})" for name, count in unknown.items())
-    return [f"{what[0].upper()}{what[1:]} that the model does not have, with their {of}: {counts}."]
+    return [f"{task.classes.capitalize()} that the model does not have, with their {task.items}: {counts}."]
 
 
 def _conversion(what: str, source: str, target: str, repaired: int) -> str:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,11 +15,13 @@ from hf_tagging.data.files import missing_path
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import check_input
 from hf_tagging.errors import DataError
-from hf_tagging.evaluation.metrics import EntityMetric, Tags, WordMetric
+from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import read_predictions
+from hf_tagging.evaluation.scoring import score
 from hf_tagging.inference.records import TRY_TEXT, read_columns
 from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.tasks import task_of_tags
 
 VALIDATION = "predictions/validation.conll"
 _WARM_UP = 50  # sentences, before the clock runs
@@ -144,7 +145,7 @@ def read_examples(path: Path, schema: TagSchema, *, of_run: bool) -> Examples:
         raise DataError(f"--data {path}: no sentence in this file; expected a word per line.")
     try:
         with open(path, "rb") as stream:
-            request = ColumnRequest(task="ner" if schema.entity_types else "pos")
+            request = ColumnRequest(task=task_of_tags(has_entities=bool(schema.entity_types)))
             tagged = list(read_sentences(stream, file=str(path), request=request))
     except DataError:
         return Examples(path.name, words, None)  # words without tags
@@ -181,7 +182,7 @@ def compare(source: Tagger, exported: Tagger, examples: Examples, *, sizes: tupl
         words=len(ours),
         equal=float(same.mean()),
         score_difference=float(np.abs(our_scores - their_scores)[same].max(initial=0.0)),
-        metric="f1" if schema.entity_types else "accuracy",
+        metric=task_of_tags(has_entities=bool(schema.entity_types)).score_name,
         source=sides[0],
         exported=sides[1],
     )
@@ -189,6 +190,6 @@ def compare(source: Tagger, exported: Tagger, examples: Examples, *, sizes: tupl
 
 def _score(found: Sequence[WordLabels], gold: Tags, schema: TagSchema) -> float:
     predicted = [labels.tags(schema) for labels in found]
-    metric: Any = EntityMetric(scheme=schema.scheme) if schema.entity_types else WordMetric()
-    scores = metric.compute(predictions=predicted, references=gold)
-    return float(scores["f1" if schema.entity_types else "accuracy"])
+    task = task_of_tags(has_entities=bool(schema.entity_types))
+    figures = score(task, predicted, gold, scheme=schema.scheme)
+    return figures["f1"] if task.has_entities else figures["accuracy"]

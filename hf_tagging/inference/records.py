@@ -26,6 +26,7 @@ from hf_tagging.errors import DataError
 from hf_tagging.inference.results import WordLabels, tagged_text
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text import split_words
+from hf_tagging.tasks import NER
 
 _NO_WORD_ID = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 1-2 is a contraction, 1.1 an empty node; neither is a word
 _NO_TAG = "_"
@@ -177,7 +178,7 @@ def _words_layout(path: Path, tokens_column: str | int | None, separator: str | 
         return ColumnLayout(separator=found, count=1, tokens=0, tags=0, word_id=None, conllu=False, first_line=number)
 
     def layout(tags_column: int) -> ColumnLayout:
-        request = ColumnRequest(task="ner", tokens_column=tokens_column, tags_column=tags_column, separator=separator)
+        request = ColumnRequest(task=NER, tokens_column=tokens_column, tags_column=tags_column, separator=separator)
         return find_layout(read_lines(path), file=str(path), request=request)
 
     try:

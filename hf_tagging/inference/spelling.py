@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List
 from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import PLAIN, PREFIXES_OF, TagSchema
 from hf_tagging.evaluation.metrics import Tags
+from hf_tagging.tasks import NER
 
 _LETTERS = "OBIES"
 _PREFIXED = re.compile(r"[BIESLUM]-.")
@@ -77,7 +78,7 @@ def detected(tags: Tags, scheme: str | None) -> TagSchema:
     ids, offsets = _ids(tags, TagSchema(names))
     features = Features({"tags": List(ClassLabel(names=list(names)))})
     rows = Dataset.from_dict({"tags": [ids[a:b].tolist() for a, b in pairwise(offsets)]}, features=features)
-    found = TagSchema.detect(DatasetDict({"test": rows}), task="ner")
+    found = TagSchema.detect(DatasetDict({"test": rows}), task=NER)
     return TagSchema(found.tags, scheme or found.scheme)
 
 

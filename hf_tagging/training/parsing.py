@@ -14,6 +14,7 @@ from hf_tagging.data.schema import SCHEMES, TagSchema
 from hf_tagging.data.spool import input_problem
 from hf_tagging.models.encoder import is_chain
 from hf_tagging.secrets import is_secret
+from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.arguments import (
     CRF_LEARNING_RATE,
     LORA_LEARNING_RATE,
@@ -36,32 +37,6 @@ _PARTS: dict[str, tuple[Any, ...]] = {
 IN_BETWEEN = ("hub_strategy", "hub_always_push")
 # Weights that start at random want larger steps and more of them than a fine-tuned encoder's.
 FROM_SCRATCH = {"learning_rate": 2e-3, "num_train_epochs": 10.0, "max_grad_norm": 5.0}
-_METRIC = {"pos": "accuracy", "ner": "f1"}
-_METRICS = {
-    "pos": (
-        "accuracy",
-        "macro_f1",
-        "sentence_accuracy",
-        "mean_sentence_accuracy",
-        "unseen_accuracy",
-        "seen_accuracy",
-        "loss",
-    ),
-    "ner": (
-        "f1",
-        "precision",
-        "recall",
-        "strict_f1",
-        "strict_precision",
-        "strict_recall",
-        "macro_f1",
-        "macro_precision",
-        "macro_recall",
-        "sentence_f1",
-        "accuracy",
-        "loss",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +44,7 @@ class RunConfig:
     """All arguments of one run.
 
     Args:
-        task: ``"pos"`` or ``"ner"``.
+        task: Name of the task.
         data: Where words and tags come from.
         model: The encoder, or the parts of a tagger from scratch.
         training: The Trainer's arguments.
@@ -187,12 +162,12 @@ class RunConfig:
 
 
 def parse_arguments(
-    task: str, argv: Sequence[str] | None = None, *, family: str = "encoder", description: str | None = None
+    task: str | Task, argv: Sequence[str] | None = None, *, family: str = "encoder", description: str | None = None
 ) -> RunConfig:
     """Reads flags and, with ``--config FILE.yaml``, a YAML file.
 
     Args:
-        task: ``"pos"`` or ``"ner"``; decides which figure picks the best checkpoint.
+        task: Name of a task, or a `Task`; its headline figure picks the best checkpoint.
         argv: Flags; default: those of the command line.
         family: ``"encoder"`` or ``"baseline"``: which models the recipe trains.
         description: Printed by ``--help``, which ends the program.
@@ -201,7 +176,8 @@ def parse_arguments(
         ConfigError: Listing every unknown name, wrong type, bad choice, missing path and contradiction, each with the
             nearest name that would be right.
     """
-    defaults = {"metric_for_best_model": _METRIC[task]} | (FROM_SCRATCH if family == "baseline" else {})
+    task = get_task(task)
+    defaults = {"metric_for_best_model": task.headline} | (FROM_SCRATCH if family == "baseline" else {})
     parser = make_parser(_PARTS[family], description, **defaults)
     values, problems = read_values(parser, argv)
     given = frozenset(values)
@@ -212,7 +188,7 @@ def parse_arguments(
     parts = [build(part, parser, values, problems) for part in _PARTS[family]]
     refuse(problems)
     data, model, training = parts
-    return name_output(RunConfig(task, data, model, training, given))
+    return name_output(RunConfig(task.name, data, model, training, given))
 
 
 def reconcile(family: str, values: dict[str, Any]) -> None:
@@ -241,14 +217,14 @@ def reconcile(family: str, values: dict[str, Any]) -> None:
         values["save_steps"] = values.setdefault("eval_steps", 500)
 
 
-def _unknown_metric(task: str, values: dict[str, Any]) -> list[str]:
-    """A figure to choose by that no evaluation gives: better told now than after the first epoch."""
+def _unknown_metric(task: Task, values: dict[str, Any]) -> list[str]:
+    """Return a problem if no evaluation of the task computes the figure that is to pick the best checkpoint."""
     name = (values.get("metric_for_best_model") or "loss").removeprefix("eval_")
-    if name in _METRICS[task]:
+    if name in task.figures:
         return []
-    near = difflib.get_close_matches(name, _METRICS[task], 1)
+    near = difflib.get_close_matches(name, task.figures, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return [f"metric_for_best_model: {name!r} is not one of {', '.join(_METRICS[task])}{hint}"]
+    return [f"metric_for_best_model: {name!r} is not one of {', '.join(task.figures)}{hint}"]
 
 
 # What says how the words of a loss are summed, where it says nothing.

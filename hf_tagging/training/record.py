@@ -14,8 +14,8 @@ from typing import TypedDict, cast
 from hf_tagging.atomic import inside
 from hf_tagging.data.column_layout import shortened
 from hf_tagging.evaluation.figures import Results
-from hf_tagging.evaluation.statistics import COLUMNS
 from hf_tagging.markdown import is_finite
+from hf_tagging.tasks import TASKS
 
 RECORD = "run.json"
 
@@ -223,9 +223,11 @@ def wrong_value(record: RunRecord) -> str:
         What is wrong with the first bad value; empty where all are good.
     """
     task: object = record["task"]
-    if not isinstance(task, str) or task not in COLUMNS:
-        shown = shortened(task) if isinstance(task, str) else f"of type {type(task).__name__}"
-        return f"is damaged: task is {shown}; expected one of {', '.join(COLUMNS)}"
+    if not isinstance(task, str):
+        return f"is damaged: task is of type {type(task).__name__}; expected one of {', '.join(TASKS)}"
+    if task not in TASKS:
+        registered = f"is not one of {', '.join(TASKS)}; register it first, with hf_tagging.register_task()"
+        return f"is of the task {shortened(task)}, which {registered}"
     for fits, kind, places in _VALUES:
         for place in places.split():
             *above, last = place.split(".")

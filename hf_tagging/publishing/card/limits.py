@@ -12,6 +12,7 @@ from typing import Any, Literal
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import is_finite, listed, text
 from hf_tagging.publishing import provenance
+from hf_tagging.tasks import POS, get_task
 from hf_tagging.training.record import RunRecord
 
 _ENOUGH = 30  # words, entities or errors; of fewer nothing is said
@@ -120,7 +121,7 @@ def _scheme(record: RunRecord) -> Iterator[str]:
 
 def _known_data(record: RunRecord, splits: Sequence[str]) -> Iterator[str]:
     """What is known of the data sets that have a name here."""
-    if provenance.is_conll2003(record, splits) and record["task"] == "pos":
+    if provenance.is_conll2003(record, splits) and get_task(record["task"]) == POS:
         yield (
             "The part-of-speech column of CoNLL-2003 was made by a tagger, not by hand: accuracy on it is agreement "
             "with that tagger."
@@ -141,7 +142,7 @@ def _costly_tags(analysis: dict[str, Any]) -> Iterator[str]:
     rows = [row for row in analysis.get("tags") or [] if row.get("cost") and (row.get("gold") or 0) >= _ENOUGH]
     worst = sorted(rows, key=lambda row: -row["cost"])[:_WORST_TAGS]
     if worst:
-        what = "Entity types" if analysis.get("task") == "ner" else "Tags"
+        what = get_task(analysis["task"]).classes.capitalize() if analysis.get("task") else "Tags"
         named = "; ".join(f"{text(row['tag'])} {row['cost']:,} times (F1 {text(row.get('f1'))})" for row in worst)
         yield f"{what} that are most often missed or wrongly given: {named}."
 

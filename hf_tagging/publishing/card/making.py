@@ -10,6 +10,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import Markup, data_size, duration, energy, is_finite, is_number, listed, setting, table, text
 from hf_tagging.publishing import provenance
+from hf_tagging.tasks import get_task
 from hf_tagging.training.record import RunRecord
 
 _PARTS = [
@@ -125,7 +126,7 @@ def settings_section(record: RunRecord) -> str:
     if not provenance.trained(record):
         return ""
     arguments = _as_built(record)
-    hidden = {"scheme"} if record["task"] == "pos" else set()
+    hidden = set() if get_task(record["task"]).has_entities else {"scheme"}
     hidden.add("num_train_epochs" if (arguments.get("max_steps") or 0) > 0 else "max_steps")
     hidden |= set(_SETTINGS) - _OF_WORDS if arguments.get("encoder") == "hmm" else set()
     hidden |= set() if arguments.get("lora") else {name for name in _SETTINGS if name.startswith("lora_")}

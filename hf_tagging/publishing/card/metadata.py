@@ -15,22 +15,17 @@ from huggingface_hub import EvalResult, ModelCardData
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import is_finite, visible
 from hf_tagging.publishing import provenance
+from hf_tagging.tasks import get_task
 from hf_tagging.training.record import RunRecord
 
-_TASK_NAMES = {
-    "pos": ("part-of-speech", "Part-of-speech tagging"),
-    "ner": ("named-entity-recognition", "Named-entity recognition"),
-}
-# By the Hub's own metric names. Word accuracy of a NER model is said to be that.
-_INDEXED = {
-    "pos": (("accuracy", "accuracy", "Accuracy"), ("macro_f1", "f1", "Macro F1")),
-    "ner": (
-        ("precision", "precision", "Entity precision"),
-        ("recall", "recall", "Entity recall"),
-        ("f1", "f1", "Entity F1"),
-        ("accuracy", "accuracy", "Word accuracy"),
-    ),
-}
+# Key, metric on the Hub, and name of every figure in the index.
+_OF_WORDS = (("accuracy", "accuracy", "Accuracy"), ("macro_f1", "f1", "Macro F1"))
+_OF_ENTITIES = (
+    ("precision", "precision", "Entity precision"),
+    ("recall", "recall", "Entity recall"),
+    ("f1", "f1", "Entity F1"),
+    ("accuracy", "accuracy", "Word accuracy"),
+)
 
 
 class SeedSpread(NamedTuple):
@@ -66,7 +61,7 @@ def metadata(record: RunRecord, results: Results, seeds: Sequence[Results], name
         language="en" if english and provenance.trained(record) else None,
         library_name="transformers",
         pipeline_tag="token-classification",
-        tags=["token-classification", "hf_tagging", _TASK_NAMES[record["task"]][0]],
+        tags=["token-classification", "hf_tagging", get_task(record["task"]).hub_tag],
         base_model=model.hub if model else None,
         datasets=[train.hub] if train and train.hub and provenance.trained(record) else None,
         metrics=list(dict.fromkeys(figure.metric_type for figure in figures)) or None,
@@ -79,7 +74,7 @@ def _figures(record: RunRecord, results: Results, seeds: Sequence[Results]) -> I
     """The figures of the model itself, each followed by its mean over seeds where there are any."""
     for split, scores in results.items():
         where = _where(record, split)
-        for key, metric, label in _INDEXED[record["task"]]:
+        for key, metric, label in _OF_ENTITIES if get_task(record["task"]).has_entities else _OF_WORDS:
             if not is_finite(value := scores.get(key)):
                 continue
             yield EvalResult(**where, metric_type=metric, metric_name=label, metric_value=float(value))
@@ -102,7 +97,7 @@ def _where(record: RunRecord, split: str) -> dict[str, Any]:
     options = ({"held_out_of": "train"} | cut if cut else {}) | ({"max_eval_samples": limit} if limit else {})
     return {
         "task_type": "token-classification",
-        "task_name": _TASK_NAMES[record["task"]][1],
+        "task_name": get_task(record["task"]).heading,
         "dataset_type": source.hub or provenance.slug(source.name) or "local",
         "dataset_name": source.hub or source.name,
         "dataset_config": record["arguments"].get("dataset_config") if source.hub else None,

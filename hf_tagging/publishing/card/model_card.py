@@ -30,10 +30,9 @@ from hf_tagging.publishing.card.making import (
     tags_section,
 )
 from hf_tagging.publishing.card.metadata import metadata, over_seeds
-from hf_tagging.publishing.card.results import HEADLINE, history_section, results_section
+from hf_tagging.publishing.card.results import headline, history_section, results_section
+from hf_tagging.tasks import get_task, task_of_tags
 from hf_tagging.training.record import RunRecord
-
-_KINDS = {"pos": "A part-of-speech tagger", "ner": "A named-entity recogniser"}
 
 
 def model_card(
@@ -59,8 +58,8 @@ def model_card(
         Metadata and Markdown, as `huggingface_hub.ModelCard` reads and writes them.
     """
     arguments = record.get("arguments") or {}
-    task = record.get("task") or ("pos" if schema.scheme == PLAIN else "ner")
-    record = {**record, "arguments": arguments, "task": task}
+    task = get_task(record.get("task") or task_of_tags(has_entities=schema.scheme != PLAIN))
+    record = {**record, "arguments": arguments, "task": task.name}
     results = {s: results[s] for s in sorted(results, key=lambda s: s == "test") if results[s]}
     seeds = list(seeds or ())
     name = provenance.model_name(arguments, name)
@@ -120,7 +119,8 @@ def _same_data(one: RunRecord, other: RunRecord) -> bool:
 def _summary(
     record: RunRecord, results: Results, seeds: Sequence[Results], schema: TagSchema, analysis: dict[str, Any]
 ) -> str:
-    what = f"{_KINDS[record['task']]} with {len(schema.tags):,} tags"
+    tagger = get_task(record["task"]).tagger
+    what = f"{'An' if tagger[0] in 'aeiouAEIOU' else 'A'} {tagger} with {len(schema.tags):,} tags"
     if schema.entity_types:
         what += f" in {schema.scheme} (entity types: {listed(map(text, schema.entity_types))})"
     return f"{what}{_origin(record)}.{_headline(record, results, seeds, analysis)}"
@@ -140,7 +140,7 @@ def _origin(record: RunRecord) -> str:
 
 def _headline(record: RunRecord, results: Results, seeds: Sequence[Results], analysis: dict[str, Any]) -> str:
     """The figure that the model is for, with its interval and its spread over seeds where they are known."""
-    key, label = HEADLINE[record["task"]]
+    key, label = headline(get_task(record["task"]))
     split = "test" if "test" in results else next(iter(results), None)
     value = results[split].get(key) if split else None
     if split is None or value is None:

@@ -8,10 +8,8 @@ from typing import Any
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import Markup, is_finite, is_number, setting, sparkline, spread, table, text
 from hf_tagging.publishing.card.metadata import SeedSpread, over_seeds
+from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.record import RunRecord
-
-HEADLINE = {"pos": ("accuracy", "Accuracy"), "ner": ("f1", "Entity F1")}
-"""By task, the figure that stands for a model, and its name."""
 
 _SHARES = [
     "precision", "recall", "f1", "accuracy", "macro_precision", "macro_recall", "macro_f1", "strict_precision",
@@ -24,13 +22,13 @@ _MOST_ROWS = 100
 _CURVE = 3  # evaluations; fewer are no curve
 
 
-def results_section(results: Results, seeds: Sequence[Results], task: str) -> str:
+def results_section(results: Results, seeds: Sequence[Results], task: Task) -> str:
     """Every figure by split, what it means, and those by tag or entity type.
 
     Args:
         results: Per split, every figure.
         seeds: Results of the same run with other seeds.
-        task: ``"pos"`` or ``"ner"``.
+        task: What was scored.
     """
     keys = [key for key in (*_SHARES, *_COUNTS) if any(r.get(key) is not None for r in results.values())]
     if not keys:
@@ -52,13 +50,13 @@ def _by_split(results: Results, spreads: dict[str, list[SeedSpread | None]], key
     return table(header, [[name, *map(Markup, values)] for name, *values in rows])
 
 
-def _explained(keys: Sequence[str], task: str, spread_shown: bool) -> list[str]:
+def _explained(keys: Sequence[str], task: Task, spread_shown: bool) -> list[str]:
     parts = []
     if spread_shown:
         parts.append(
             "Behind ± is the standard deviation over runs that differ in their seed alone; this model is one of them."
         )
-    if task == "ner":
+    if task.has_entities:
         parts.append(
             "An entity is right where its first word, its last word and its type are right. The plain figures read "
             "tags as the CoNLL-2003 scorer does; the strict ones count only what the scheme allows."
@@ -70,10 +68,12 @@ def _explained(keys: Sequence[str], task: str, spread_shown: bool) -> list[str]:
     return parts
 
 
-def _by_tag(results: Results, task: str) -> list[str]:
+def _by_tag(results: Results, task: Task) -> list[str]:
     """The last split's figures by tag or entity type, the most frequent first."""
-    title = "entity type" if task == "ner" else "tag"
-    tables = {s: figures.get("per_type") if task == "ner" else figures.get("per_tag") for s, figures in results.items()}
+    title = "entity type" if task.has_entities else "tag"
+    tables = {
+        s: figures.get("per_type") if task.has_entities else figures.get("per_tag") for s, figures in results.items()
+    }
     split, scores = next(((s, found) for s, found in reversed(tables.items()) if found), ("", None))
     if scores is None:
         return []
@@ -97,11 +97,16 @@ def history_section(record: RunRecord) -> str:
     ]
     cut = [f"The last {len(rows)} of {len(history):,} evaluations."] if len(history) > len(rows) else []
     shown = table([label(key) for key in keys], rows)
-    return "\n\n".join([*cut, shown, *_curve(history[-_MOST_ROWS:], record["task"])])
+    return "\n\n".join([*cut, shown, *_curve(history[-_MOST_ROWS:], get_task(record["task"]))])
 
 
-def _curve(history: Sequence[dict[str, Any]], task: str) -> list[str]:
-    key, name = HEADLINE[task]
+def headline(task: Task) -> tuple[str, str]:
+    """Return the key and the name of the figure that heads a card."""
+    return task.headline, "Entity F1" if task.has_entities and task.headline == "f1" else label(task.headline)
+
+
+def _curve(history: Sequence[dict[str, Any]], task: Task) -> list[str]:
+    key, name = headline(task)
     values = [entry[key] for entry in history if is_finite(entry.get(key))]
     if len(values) < _CURVE or min(values) == max(values):
         return []

@@ -16,6 +16,7 @@ from hf_tagging.atomic import json_text
 from hf_tagging.markdown import is_number
 from hf_tagging.publishing.report.geometry import curve, finite, reliability, shade
 from hf_tagging.publishing.report.sentences import excerpts, legible, listed_sentences
+from hf_tagging.tasks import get_task
 
 Analysis = dict[str, Any]
 
@@ -44,7 +45,7 @@ def report_page(analysis: Analysis) -> str:
     view = _view(analysis)
     page = _template().render(view, data=_PLACE)
     head = {
-        "ner": view["ner"],
+        "entities": view["task"].has_entities,
         "kinds": view["kind_names"],
         "styles": view["styles"],
         "confused": view["confusion"]["tags"],
@@ -56,20 +57,21 @@ def report_page(analysis: Analysis) -> str:
 def _view(analysis: Analysis) -> dict[str, Any]:
     """What the template names, besides the sentences for the script."""
     script, style = _asset("report.js"), _asset("report.css")
-    ner, confusion, tag_rows = analysis["task"] == "ner", _confusion(analysis["confusion"]), _tag_rows(analysis["tags"])
+    task = get_task(analysis["task"])
+    confusion, tag_rows = _confusion(analysis["confusion"]), _tag_rows(analysis["tags"])
     styles = _styles(tag_rows, confusion)
     return {
         "a": analysis,
-        "ner": ner,
-        "thing": "entity" if ner else "word",
-        "things": "entities" if ner else "words",
+        "task": task,
+        "thing": task.item,
+        "things": task.items,
         "kind_names": {row["kind"]: row["name"] for row in analysis["errors"]},
         "style": style,
         "script": script,
         "policy": _policy(script, style),
         "styles": styles,
         "worst": _worst_tag(analysis, styles),
-        "kind": _worst_kind(analysis["errors"]) if ner else _worst_pair(confusion, analysis["tags"]),
+        "kind": _worst_kind(analysis["errors"]) if task.has_entities else _worst_pair(confusion, analysis["tags"]),
         "tag_rows": tag_rows,
         "tags_left_out": len(analysis["tags"]) - len(tag_rows),
         "shown_tags": SHOWN_TAGS,

@@ -28,6 +28,7 @@ from hf_tagging.evaluation.predictions import read_predictions, spelled
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
 from hf_tagging.publishing import provenance
+from hf_tagging.tasks import get_task
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.record import RECORD, RunRecord, wrong_value
 
@@ -82,7 +83,7 @@ def analyse_run(
     """Analyses the predictions in a run's folder; see `write_report` and `hf_tagging.analysis.analyse.analyse`."""
     record = _record(folder)
     split = _split(folder, split)
-    answers = Answers(record["task"], *read_predictions(_predictions(folder, split)))
+    answers = Answers(get_task(record["task"]), *read_predictions(_predictions(folder, split)))
     reading, casings = _ask(folder, answers, device, trust_remote_code)
     return analyse(
         answers,

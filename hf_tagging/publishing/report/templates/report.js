@@ -21,7 +21,7 @@
 
   // An error has no gold or no predicted side where there is no entity, which the confusion matrix calls O.
   const tagOf = (span) => (span === null ? null : span[2]);
-  const side = (span) => (span === null && data.ner ? "O" : span[2]);
+  const side = (span) => (span === null && data.entities ? "O" : span[2]);
 
   const matches = (error) =>
     (!filter.tag || tagOf(error.gold) === filter.tag || tagOf(error.predicted) === filter.tag) &&
