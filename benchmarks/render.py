@@ -1,26 +1,33 @@
-"""Writes the table of benchmarks in README.md from what is in benchmarks/results.
+"""Write the tables of figures in README.md and docs/ from the JSON in benchmarks/results.
 
     python benchmarks/render.py
-    python benchmarks/render.py --readme README.md --results benchmarks/results
+    python benchmarks/render.py --page docs/benchmarks.md --results benchmarks/results
 
-The table stands between `<!-- benchmarks -->` and `<!-- /benchmarks -->`; the rest of the page stays as it is, and a
-second call changes nothing. What no machine of a kind has measured says so.
+A table goes between `<!-- NAME -->` and `<!-- /NAME -->`. NAME is `benchmarks` (all lines of all benchmarks),
+`highlights` (five of them) or the name of a file in benchmarks/results/comparisons. The rest of the page is kept, and a
+second call changes nothing. A benchmark that has not been measured on a kind of device says so.
+
+A file of benchmarks/results/comparisons has the rows of a `comparison.json`, as `recipes/compare.py` writes it, and the
+`command` that produces them. `source` says where the figures come from if they were not written by that command itself.
 """
 
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from common import NOT_MEASURED, RESULTS, cells
 
 from hf_tagging import markdown
 from hf_tagging.atomic import whole_file
+from hf_tagging.comparison.page import short
 from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
 
-BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+ROOT = RESULTS.parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/benchmarks.md")
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 # Each benchmark and the kinds of devices that it is about, in the order of the table.
 BENCHMARKS = {
@@ -32,15 +39,24 @@ BENCHMARKS = {
     "packing": tuple(DEVICES),
     "scaling": tuple(DEVICES),
 }
-_PACKAGES = ("torch", "transformers")  # whose versions are said
-Result = dict[str, Any]
+# Lines of the table that README.md repeats: benchmark, what is measured, the peer.
+HIGHLIGHTS = (
+    ("quality", "training until the final validation F1 of the peer", "stock Trainer, first evaluation with it"),
+    ("quality", "NER, test F1, 3 seeds", "stock Trainer"),
+    ("tagging", "tagging", "pipeline at its default"),
+    ("tagging", "tagging, exported model", "pipeline at its default"),
+    ("memory", "memory, evaluation, 500 tags", "stock Trainer"),
+)
+_HEADER = ("", "device", "against", "ours", "the peer's", "ratio")
+_PACKAGES = ("torch", "transformers")  # the versions that are listed
+Result: TypeAlias = dict[str, Any]
 
 
 def read_results(folder: Path) -> dict[tuple[str, str], Result]:
-    """The results by benchmark and device.
+    """Return the results by benchmark and device.
 
     Raises:
-        ConfigError: For a file that is none.
+        ConfigError: If a file is not a result.
     """
     results = {}
     for path in sorted(folder.glob("*.json")):
@@ -49,13 +65,13 @@ def read_results(folder: Path) -> dict[tuple[str, str], Result]:
             results[result["benchmark"], result["device"]] = result
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
-                f"{path}: is no result of a benchmark ({error!r}). Move it away or run it again."
+                f"{path}: is not a result of a benchmark ({error!r}). Move it away or run it again."
             ) from error
     return results
 
 
 def describe_machine(result: Result) -> str:
-    """The processor that a result is of, and the versions, in a few words."""
+    """Return the processor and the package versions of a result in a few words."""
     machine, versions = result["machine"], result["versions"]
     gpus, threads = machine["gpus"], machine["threads"]
     processor = f"{machine['processor']}, {threads} thread{'s' * (threads != 1)}"
@@ -64,14 +80,14 @@ def describe_machine(result: Result) -> str:
 
 
 def describe_run(result: Result) -> str:
-    """What a result was measured on, in a few words."""
+    """Return the data and the number of rounds of a result in a few words."""
     arguments, data = result["arguments"], result["data"]
     rounds = f"{arguments['rounds']} rounds of " if "rounds" in arguments else ""
     return f"{result['benchmark']} ({rounds}{data['sentences']:,} sentences of {data['name']})"
 
 
 def render(results: dict[tuple[str, str], Result]) -> str:
-    """The table and, below it, the machines."""
+    """Return the table of all benchmarks and, below it, the machines."""
     rows: list[tuple[str, ...]] = []
     for name, devices in BENCHMARKS.items():
         for device in devices:
@@ -82,37 +98,140 @@ def render(results: dict[tuple[str, str], Result]) -> str:
     for result in results.values():
         machines[f"{DEVICES[result['device']]}: {describe_machine(result)}"].append(describe_run(result))
     notes = [f"- {markdown.text(where)}: {', '.join(map(markdown.text, runs))}." for where, runs in machines.items()]
-    table = markdown.table(("", "device", "against", "ours", "the peer's", "ratio"), rows)
+    table = _text_to_the_left(markdown.table(_HEADER, rows))
     return "\n".join([table, *(["", *notes] if notes else [])])
 
 
-def put(page: str, content: str, path: Path) -> str:
-    """A page with the content between the two marks.
+def render_highlights(results: dict[tuple[str, str], Result]) -> str:
+    """Return the table of the lines in `HIGHLIGHTS`, measured on a CPU; a line that no result has is left out."""
+    rows = [
+        (what, "CPU", against, *cells(line)[2:])
+        for name, what, against in HIGHLIGHTS
+        for line in results.get((name, "cpu"), {"lines": []})["lines"]
+        if (line["what"], line["against"]) == (what, against)
+    ]
+    return _text_to_the_left(markdown.table(_HEADER, rows))
+
+
+def render_comparison(comparison: Result) -> str:
+    """Return the table of a comparison of runs: score, interval, difference from the reference, costs."""
+    header = (
+        "run", comparison["metric"], f"{comparison['level']:.0%} interval", f"against {comparison['reference']}", "p",
+        "parameters", "training", "words/s",
+    )  # fmt: skip
+    return _without_empty_columns(header, [_comparison_row(row) for row in comparison["rows"]])
+
+
+def _comparison_row(row: Result) -> tuple[str, ...]:
+    cost = row.get("cost", {})
+    deviation, difference = row.get("deviation"), row.get("difference")
+    p = f"{row['p_value']:.2g}" if row.get("p_value") is not None else f"< {row.get('p_value_below', '')}"
+    return (
+        row["name"],
+        f"{row['score']:.4f}" + ("" if deviation is None else f" ± {deviation:.4f}"),
+        "{:.4f} to {:.4f}".format(*row["interval"]),
+        "" if difference is None else f"{difference:+.4f}",
+        markdown.Markup(p.removesuffix("< ")),
+        short(cost.get("parameters")),
+        "" if cost.get("training_seconds") is None else f"{cost['training_seconds']:g} s",
+        "" if cost.get("words_per_second") is None else f"{cost['words_per_second']:,.0f}",
+    )
+
+
+def render_runs(runs: Result) -> str:
+    """Return the table of single runs, each with its command."""
+    header = ("task", "model", "figure", "validation", "test", "test, by seed", "command")
+    return _text_to_the_left(markdown.table(header, [_run_row(row) for row in runs["rows"]]))
+
+
+def _run_row(row: Result) -> tuple[str, ...]:
+    seeds, part_of = row["seeds"], row.get("part_of")
+    command = f"`{row['command']}`" + "".join(f", {seed}" for seed in seeds[1:])
+    command += f" (part of `{part_of}`)" if part_of else ""
+    figures = (NOT_MEASURED if row[split] is None else f"{row[split]:.4f}" for split in ("validation", "test"))
+    by_seed = ", ".join(f"{figure:.4f}" for figure in row.get("test_by_seed", ()))
+    return (row["task"], row["model"], row["figure"], *figures, by_seed, markdown.Markup(command))
+
+
+def render_averaging(averaging: Result) -> str:
+    """Return the table of validation F1 with averaged weights and with those of the last step."""
+    rows = [[markdown.Markup(f"{r['epochs']:g}"), r["averaged"], r["last_step"]] for r in averaging["rows"]]
+    return markdown.table(("epochs", "averaged weights", "weights of the last step"), rows)
+
+
+def _text_to_the_left(table: str) -> str:
+    return table.replace("---:", "---")
+
+
+def _without_empty_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    return markdown.table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def render_all(folder: Path) -> dict[str, str]:
+    """Return every table by its name.
+
+    Args:
+        folder: `benchmarks/results`, or one like it.
 
     Raises:
-        ConfigError: If it has not each of them once, in order.
+        ConfigError: If a file in it is not a result.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in rest or END in after:
-        raise ConfigError(f"{path}: expected a line {BEGIN} and below it a line {END}, once each, for the table.")
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+    results = read_results(folder)
+    tables = {"benchmarks": render(results), "highlights": render_highlights(results)}
+    kinds = {"runs": render_runs, "averaging": render_averaging}
+    for path in sorted(folder.glob("comparisons/*.json")):
+        try:
+            comparison = json.loads(path.read_text(encoding="utf-8"))
+            if path.stem in kinds or "metric" in comparison:
+                tables[path.stem] = kinds.get(path.stem, render_comparison)(comparison)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: is not a comparison ({error!r}). Move it away or write it again.") from error
+    return tables
+
+
+def put(page: str, tables: dict[str, str], path: Path) -> str:
+    """Return a page with the tables between its marks.
+
+    Args:
+        page: Text of the page.
+        tables: Text of each table, by name.
+        path: The file of the page, for the message.
+
+    Raises:
+        ConfigError: If no table has its pair of marks in the page, or a mark is there twice or alone.
+    """
+    found = 0
+    for name, content in tables.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if not (page.count(begin) or page.count(end)):
+            continue
+        if (page.count(begin), page.count(end)) != (1, 1) or page.index(begin) > page.index(end):
+            raise ConfigError(f"{path}: expected {begin} once and {end} once below it.")
+        page = f"{page.partition(begin)[0]}{begin}\n{content}\n{end}{page.partition(end)[2]}"
+        found += 1
+    if not found:
+        raise ConfigError(f"{path}: expected at least one table between <!-- NAME --> and <!-- /NAME -->.")
+    return page
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--readme", type=Path, default=RESULTS.parent.parent / "README.md", help="(README.md)")
+    shown = ", ".join(str(page.relative_to(ROOT)) for page in PAGES)
+    parser.add_argument("--page", type=Path, nargs="+", default=PAGES, help=f"pages to write ({shown})")
     parser.add_argument("--results", type=Path, default=RESULTS, help="(benchmarks/results)")
     args = parser.parse_args(argv)
-    if not args.readme.is_file():
-        raise ConfigError(f"--readme {args.readme}: there is no such file.")
-    results = read_results(args.results)
-    page = put(args.readme.read_text(encoding="utf-8"), render(results), args.readme)
-    with whole_file(args.readme) as file:
-        file.write(page)
-    print(f"{len(results)} result{'s' * (len(results) != 1)} of {args.results} in {args.readme}")
+    for page in args.page:
+        if not page.is_file():
+            raise ConfigError(f"--page {page}: there is no such file.")
+    tables = render_all(args.results)
+    texts = {page: put(page.read_text(encoding="utf-8"), tables, page) for page in args.page}
+    for page, text in texts.items():
+        with whole_file(page) as file:
+            file.write(text)
+        print(page)
 
 
 if __name__ == "__main__":
-    with plain_errors(interrupted="The page is as it was."):
+    with plain_errors(interrupted="The pages are as they were."):
         main()

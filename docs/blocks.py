@@ -7,7 +7,7 @@ runs the pages' blocks in FOLDER, each page in a process and a copy of its own. 
 
 A page's ``python`` blocks share their names, as in one session. Of its ``sh`` blocks every line is a command. A block
 whose fence has a ``title`` from `NOT_RUN` is not run and says to the reader why. A ``text`` block with the title
-``prints`` holds what the block before it prints, which is therefore one that is run.
+``output`` holds what the block before it prints, which is therefore one that is run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 NOT_RUN = (
     "needs the Hub", "needs the package index", "needs your data", "takes minutes", "runs until it is stopped"
 )  # fmt: skip
-PRINTS = "prints"
+PRINTS = "output"
 LANGUAGES = ("python", "sh", "text", "yaml", "json", "conll")
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 

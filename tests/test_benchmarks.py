@@ -1,6 +1,7 @@
 """The benchmarks run to their end at a tiny size, and what they measure and print is what they say."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ import tagging  # noqa: E402
 import trainers  # noqa: E402
 import training  # noqa: E402
 
+from hf_tagging.comparison.compare import Comparison, Cost, Row  # noqa: E402
+from hf_tagging.comparison.page import write_comparison  # noqa: E402
 from hf_tagging.data import TagSchema  # noqa: E402
 from hf_tagging.errors import ConfigError, TaggingError  # noqa: E402
 
@@ -325,12 +328,12 @@ def a_result(lines, device="cpu"):
 
 
 def test_the_table_in_the_page(tmp_path):
-    page, results = tmp_path / "README.md", tmp_path / "results"
+    page, results = tmp_path / "page.md", tmp_path / "results"
     results.mkdir()
-    page.write_text(f"before\n{render.BEGIN}\nold\n{render.END}\nafter\n")
+    page.write_text("before\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\nafter\n")
     line = common.row("training", "stock Trainer, batch 8", [30, 30, 31], [10, 10, 10])
     (results / "training-cpu.json").write_text(json.dumps(a_result([line])))
-    arguments = ["--readme", str(page), "--results", str(results)]
+    arguments = ["--page", str(page), "--results", str(results)]
     render.main(arguments)
     text = page.read_text()
     lines = text.split("\n")
@@ -353,23 +356,65 @@ def test_the_table_in_the_page(tmp_path):
     assert "- GPU: Big GPU; torch 2.13.0" in page.read_text()
 
 
-def test_a_page_without_its_place_is_left_alone(tmp_path):
-    page = tmp_path / "README.md"
-    page.write_text("nothing here\n")
-    with pytest.raises(ConfigError, match="expected a line <!-- benchmarks -->"):
-        render.main(["--readme", str(page), "--results", str(tmp_path)])
-    assert page.read_text() == "nothing here\n"
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nothing here\n", "expected at least one table between <!-- NAME -->"),
+        ("<!-- benchmarks -->\n", "expected <!-- benchmarks --> once and <!-- /benchmarks --> once below it"),
+        ("<!-- /benchmarks -->\n<!-- benchmarks -->\n", "expected <!-- benchmarks --> once and"),
+    ],
+)
+def test_a_page_without_its_place_is_left_alone(text, message, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        render.main(["--page", str(page), "--results", str(tmp_path)])
+    assert page.read_text() == text
 
 
-def test_a_file_that_is_no_result_is_named(tmp_path):
-    (tmp_path / "training-cpu.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"training-cpu\.json: is no result of a benchmark"):
-        render.read_results(tmp_path)
+@pytest.mark.parametrize("name", ["training-cpu.json", "comparisons/runs.json", "comparisons/mine.json"])
+def test_a_file_that_is_no_result_is_named(name, tmp_path):
+    (tmp_path / "comparisons").mkdir()
+    (tmp_path / name).write_text('{"metric": "accuracy"}')
+    with pytest.raises(ConfigError, match=rf"{name}: is not a"):
+        render.render_all(tmp_path)
 
 
-def test_the_table_of_the_readme_is_that_of_the_results(tmp_path):
-    page = tmp_path / "README.md"
-    page.write_text((ROOT / "README.md").read_text())
-    render.main(["--readme", str(page)])
-    assert page.read_text() == (ROOT / "README.md").read_text()
-    assert page.read_text().partition(render.BEGIN)[2].partition(render.END)[0].count("\n|") >= 20
+def test_a_comparison_as_the_recipe_writes_it_becomes_a_table(tmp_path):
+    cost = Cost(parameters=1_070_000, training_seconds=1.25, words_per_second=54829.2)
+    first = Row("hmm", score=0.94224, interval=(0.93971, 0.94449), cost=cost)
+    second = Row("mlp", score=0.9414, deviation=0.0004, interval=(0.9391, 0.9436), difference=-0.0008, p_value=0.4096)
+    write_comparison(Comparison("pos", "test", "hmm", (first, second)), tmp_path)
+    rows = render.render_comparison(json.loads((tmp_path / "comparison.json").read_text())).splitlines()
+    assert rows[2] == "| hmm | 0.9422 | 0.9397 to 0.9445 |  |  | 1.07 M | 1.25 s | 54,829 |"
+    assert rows[3] == "| mlp | 0.9414 ± 0.0004 | 0.9391 to 0.9436 | -0.0008 | 0.41 |  |  |  |"
+
+
+def test_the_tables_of_the_pages_are_those_of_the_results(tmp_path):
+    copies = [tmp_path / page.name for page in render.PAGES]
+    for page, copy in zip(render.PAGES, copies, strict=True):
+        copy.write_text(page.read_text())
+    render.main(["--page", *map(str, copies)])
+    for page, copy in zip(render.PAGES, copies, strict=True):
+        assert copy.read_text() == page.read_text(), f"{page.name}; type: python benchmarks/render.py"
+    placed = {name for page in render.PAGES for name in re.findall(r"<!-- /(\w+) -->", page.read_text())}
+    assert placed == set(render.render_all(render.RESULTS))
+    assert (ROOT / "docs/benchmarks.md").read_text().count("\n| ") >= 50
+    assert (ROOT / "docs/results.md").read_text().count("\n| ") >= 30
+
+
+def test_published_comparisons_say_where_they_come_from():
+    found = [json.loads(path.read_text()) for path in (ROOT / "benchmarks/results/comparisons").glob("*.json")]
+    assert len(found) >= 6
+    for comparison in found:
+        assert comparison["command"]
+        assert "README.md" in comparison["source"]
+
+
+def test_runs_that_a_benchmark_also_has_have_its_figures():
+    runs = json.loads((ROOT / "benchmarks/results/comparisons/runs.json").read_text())
+    ours = json.loads((ROOT / "benchmarks/results/quality-cpu.json").read_text())["figures"]["ours"]
+    row = next(row for row in runs["rows"] if row.get("part_of") == "benchmarks/quality.py")
+    assert row["test_by_seed"] == [round(seed["f1"]["test"], 4) for seed in ours]
+    for split in ("validation", "test"):
+        assert row[split] == round(np.mean([seed["f1"][split] for seed in ours]), 4)

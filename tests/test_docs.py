@@ -1,5 +1,5 @@
 """The pages of docs/: their code runs, their commands parse, their links lead somewhere, their figures are those of
-README.md, and the built site loads nothing from elsewhere."""
+benchmarks/results, and the built site loads nothing from elsewhere."""
 
 import functools
 import http.server
@@ -20,6 +20,8 @@ from browser import browser  # noqa: F401
 from documents import check_command
 from recipe_runs import environment, run_recipe
 from tiny_models import tiny_bert
+
+from hf_tagging.comparison.plan import read_plan
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -59,7 +61,7 @@ def reader(tmp_path_factory) -> Path:
 
 
 def test_blocks_are_of_known_kinds():
-    assert len(BLOCKS) >= 60
+    assert len(BLOCKS) >= 100
     for block in BLOCKS:
         place = f"{block.page}, line {block.line}"
         assert block.language in blocks.LANGUAGES, place
@@ -78,16 +80,16 @@ def test_a_fence_that_cannot_be_read_is_refused(tmp_path):
 
 PAGE_THAT = {
     "prints something else": (
-        '```python\nprint("one")\n```\n```text title="prints"\ntwo\n```\n',
+        '```python\nprint("one")\n```\n```text title="output"\ntwo\n```\n',
         "page.md, line 4: it prints\none\nand the page says\ntwo",
     ),
     "prints what nothing printed": (
-        '```sh title="takes minutes"\nhf-tagging ls\n```\n```text title="prints"\n\n```\n',
+        '```sh title="takes minutes"\nhf-tagging ls\n```\n```text title="output"\n\n```\n',
         "page.md, line 4: the block before it is not run",
     ),
     "prints what was printed before": (
         '```python\nprint("one")\n```\n```python title="needs your data"\nprint(two)\n```\n'
-        '```text title="prints"\none\n```\n',
+        '```text title="output"\none\n```\n',
         "page.md, line 7: the block before it is not run",
     ),
     "fails": ("Text\n\n```python\nname\n```\n", "page.md, line 3: NameError: name 'name' is not defined"),
@@ -110,7 +112,7 @@ def test_a_page_is_refused_that(text, message, tmp_path, monkeypatch):
 def test_names_live_as_long_as_a_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = tmp_path / "page.md"
-    page.write_text('```python\nname = "Porto"\n```\n```python\nprint(name)\n```\n```text title="prints"\nPorto\n```\n')
+    page.write_text('```python\nname = "Porto"\n```\n```python\nprint(name)\n```\n```text title="output"\nPorto\n```\n')
     blocks.run_page(page, tmp_path)
     page.write_text("```python\nname\n```\n")
     with pytest.raises(AssertionError, match="NameError"):
@@ -145,7 +147,7 @@ def test_python_that_is_not_run_compiles(block):
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) >= 60
+    assert len(COMMANDS) >= 90
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -173,7 +175,7 @@ def test_every_extra_is_named():
     project = (ROOT / "pyproject.toml").read_text()
     extras = re.search(r"^\[project\.optional-dependencies\]\n(.*?)^\[", project, re.DOTALL | re.MULTILINE)[1]
     there = set(re.findall(r"^(\w+) = ", extras, re.MULTILINE)) - {"dev"}
-    table = (DOCS / "index.md").read_text().partition("| extra |")[2].partition("\n\n")[0]
+    table = (DOCS / "quickstart.md").read_text().partition("| extra |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == there
     named = {
         name
@@ -186,19 +188,51 @@ def test_every_extra_is_named():
 
 def test_every_page_is_in_the_menu():
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
-    assert sorted(next(iter(entry.values())) for entry in config["nav"]) == [page.name for page in PAGES]
+    assert sorted(_pages_of(config["nav"])) == [page.name for page in PAGES]
+    groups = [name for entry in config["nav"] for name, pages in entry.items() if isinstance(pages, list)]
+    assert groups == ["Tutorials", "How-to guides", "Explanation", "Reference"]
 
 
-def test_every_figure_is_one_of_the_readme():
-    readme = (ROOT / "README.md").read_text()
+def _pages_of(entries):
+    for entry in entries:
+        pages = next(iter(entry.values()))
+        yield from _pages_of(pages) if isinstance(pages, list) else [pages]
+
+
+def test_every_figure_is_one_of_the_results():
+    measured = {f"{number:.{digits}f}" for number in _numbers() for digits in (3, 4)}
     quoted = {
         (page.name, figure)
-        for page in PAGES
-        if page.name != "arguments.md"
-        for figure in re.findall(r"\b0\.\d{4}\b", page.read_text())
+        for page in (ROOT / "README.md", *PAGES)
+        if page.name not in ("arguments.md", "failure_modes.md")
+        for figure in re.findall(r"\b0\.\d{3,4}\b", page.read_text())
     }
-    assert len(quoted) >= 15
-    assert not {(page, figure) for page, figure in quoted if figure not in readme}
+    assert len(quoted) >= 100
+    assert {name for name, _ in quoted} >= {"README.md", "results.md", "benchmarks.md", "course.md", "models.md"}
+    assert sorted((page, figure) for page, figure in quoted if figure not in measured) == []
+
+
+def _numbers():
+    """All numbers that are in benchmarks/results."""
+    found = [json.loads(path.read_text()) for path in (ROOT / "benchmarks/results").rglob("*.json")]
+    assert len(found) >= 12
+    while found:
+        value = found.pop()
+        if isinstance(value, dict | list):
+            found += value.values() if isinstance(value, dict) else value
+        elif type(value) in (int, float):
+            yield abs(value)
+
+
+def test_comparisons_on_the_pages_can_be_planned(tmp_path, monkeypatch):
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    (tmp_path / "corpus").mkdir()
+    monkeypatch.chdir(tmp_path)
+    plans = [block.text for block in BLOCKS if block.language == "yaml" and "\nruns:" in block.text]
+    assert len(plans) >= 3
+    for text in plans:
+        Path("plan.yaml").write_text(text)
+        assert len(read_plan(Path("plan.yaml"), output_dir=None, flags=["--use_cpu"]).jobs) >= 2
 
 
 def test_every_path_is_there():
