@@ -8,7 +8,7 @@ The file names the runs; its keys are explained in recipes/configs/compare/quick
 before the first run starts. A further flag, such as --dataset, is an argument of every run and wins over the file.
 
 The same command goes on with what was interrupted or has failed; a finished run is never repeated. The runs are started
-by this Python, or by the file's `launcher`. Left in the output folder: comparison.md, comparison.json, figures/, and of
+by this Python, or by the file's `launcher`. Left in the output folder: comparison.md, comparison.json, plots/, and of
 each run its folder and its log. `hf-tagging compare DIR DIR ...` compares runs that exist.
 """
 

@@ -19,9 +19,9 @@ from tiny_models import tiny_bert
 from hf_tagging.analysis.seen import read_seen
 from hf_tagging.atomic import read_json
 from hf_tagging.comparison.compare import compare_runs
-from hf_tagging.comparison.page import markdown_page, plain_table, write_comparison
+from hf_tagging.comparison.page import markdown_page, write_comparison
 from hf_tagging.comparison.plan import Job, Plan, read_plan
-from hf_tagging.comparison.plots import draw_figures
+from hf_tagging.comparison.plots import draw_plots
 from hf_tagging.comparison.runner import carry_out, describe_plan, why_it_failed
 from hf_tagging.comparison.runs import find_runs, name_of
 from hf_tagging.errors import ConfigError, DataError, OutputError
@@ -107,11 +107,30 @@ def test_the_time_of_a_resumed_run_does_not_count(runs):
     hmm, lstm = compare_runs(runs).rows
     assert (lstm.cost.training_seconds, lstm.cost.resumed) == (15.0, False)
     assert (hmm.cost.training_seconds, hmm.cost.resumed) == (10.0, True)
-    assert "over 10.0 s" in plain_table(compare_runs(runs))
+    assert "over 10.0 s" in compare_runs(runs).table()
+
+
+def test_folders_are_compared_by_one_call(runs, tmp_path):
+    runs["gru"] = [make_run(tmp_path / "gru" / f"seed-{seed}", seed=seed, encoder="gru") for seed in (1, 2)]
+    del runs["hmm"]
+    comparison = compare_runs([tmp_path / "lstm", str(tmp_path / "gru")], reference=tmp_path / "gru", resamples=99)
+    assert comparison == compare_runs(runs, reference="gru", resamples=99)
+    assert [(row.name, len(row.seeds)) for row in comparison.rows] == [("lstm", 3), ("gru", 2)]
+    assert str(comparison) == comparison.table()
+    with pytest.raises(ConfigError, match=r"reference: '.*gru' is not one of the runs: lstm"):
+        compare_runs([tmp_path / "lstm"], reference=tmp_path / "gru")
+
+
+def test_a_notebook_shows_a_comparison_as_a_table(runs, tmp_path):
+    name = "<b>lstm</b>"
+    shown = compare_runs({"hmm": runs["hmm"], name: runs["lstm"]}, reference=name, resamples=99)._repr_html_()
+    assert "<b>" not in shown
+    assert "<td>&lt;b&gt;lstm&lt;/b&gt;</td><td>0.8889 ± 0.1111</td>" in shown
+    assert shown.count("<tr>") == 3
 
 
 def test_table_for_a_terminal(runs):
-    lines = plain_table(compare_runs(runs, resamples=500)).splitlines()
+    lines = compare_runs(runs, resamples=500).table().splitlines()
     assert lines[0].split() == ["run", "accuracy", "95%", "interval", "against", "hmm", "p", "seeds", "parameters",
                                 "size", "training", "words/s", "memory", "hardware"]  # fmt: skip
     assert lines[1].startswith("hmm            0.5556  ")
@@ -226,7 +245,7 @@ def test_runs_without_figures_have_a_row_that_says_why(runs, tmp_path):
     }  # fmt: skip
     assert [name for name, row in rows.items() if row.failed] == ["mute", "dead", "half"]
     assert (rows["half"].score, rows["half"].seeds) == (1.0, (1,))
-    lines = plain_table(compare_runs(runs, problems=problems, resamples=9)).splitlines()
+    lines = compare_runs(runs, problems=problems, resamples=9).table().splitlines()
     shown = {line.split()[0]: line for line in lines if line}
     assert shown["dead"].split()[1] == "failed"
     assert shown["dead"].endswith("seed-1: ValueError: no")
@@ -274,8 +293,8 @@ def test_a_damaged_record_is_a_row_that_says_why(runs, tmp_path, damage, why):
     comparison = compare_runs(runs, resamples=9)
     assert [row.failed for row in comparison.rows] == [False, False, True]
     assert re.match(rf"odd: run\.json is damaged[:,] {re.escape(why)}", comparison.rows[2].problems[0])
-    write_comparison(comparison, tmp_path / "out", draw_figures(comparison, tmp_path / "out"))
-    assert "run.json is damaged" in plain_table(comparison)
+    write_comparison(comparison, tmp_path / "out", draw_plots(comparison, tmp_path / "out"))
+    assert "run.json is damaged" in comparison.table()
     assert find_runs([tmp_path])
     if "seed" not in why:
         with pytest.raises(ConfigError, match=r"odd: run\.json is damaged.*Give the output folder of a run"):
@@ -284,7 +303,7 @@ def test_a_damaged_record_is_a_row_that_says_why(runs, tmp_path, damage, why):
 
 def test_curves_of_anything_are_drawn_as_far_as_they_can(runs, tmp_path):
     change(runs["hmm"][0], history=[{"epoch": "1", "accuracy": 1}, {"epoch": 1, "accuracy": [1]}, {"epoch": math.nan}])
-    assert "figures/learning_curves.png" in draw_figures(compare_runs(runs, resamples=9), tmp_path)
+    assert "plots/learning_curves.png" in draw_plots(compare_runs(runs, resamples=9), tmp_path)
 
 
 @pytest.mark.failure_mode("compare-damaged-run")
@@ -324,8 +343,8 @@ def test_json_that_is_nested_too_deep_is_none_that_can_be_read(runs, tmp_path):
 def test_nothing_is_finished(tmp_path):
     comparison = compare_runs({"a": [tmp_path / "a"], "b": [tmp_path / "b"]})
     assert (comparison.task, [row.score for row in comparison.rows]) == (None, [None, None])
-    assert "No run is finished yet." in plain_table(comparison)
-    assert draw_figures(comparison, tmp_path) == []
+    assert "No run is finished yet." in comparison.table()
+    assert draw_plots(comparison, tmp_path) == []
 
 
 def test_without_the_reference_there_is_no_p(runs, tmp_path):
@@ -341,8 +360,8 @@ def test_without_the_reference_there_is_no_p(runs, tmp_path):
 def test_markdown_means_itself(runs, tmp_path):
     name, why = "a|b <b>*x*</b> [l](u) $1$ snake_case", "Error: `x` | @me\nand \u202e more"
     comparison = compare_runs(runs | {name: [tmp_path / "x"]}, reference=name, problems={tmp_path / "x": why})
-    page = markdown_page(comparison, ["figures/a.png"])
-    assert "![a](figures/a.png)" in page
+    page = markdown_page(comparison, ["plots/a.png"])
+    assert "![a](plots/a.png)" in page
     line = next(line for line in page.splitlines() if line.startswith("| a&#124;"))
     assert line.count("|") == len(page.splitlines()[2].split("|")) - 1  # as many cells as the header
     assert "&#60;b&#62;&#42;x&#42;&#60;/b&#62; &#91;l&#93;(u) &#36;1&#36; snake_case" in line
@@ -353,11 +372,11 @@ def test_markdown_means_itself(runs, tmp_path):
 def test_files_and_figures(runs, tmp_path):
     out = tmp_path / "out"
     comparison = compare_runs(runs)
-    figures = draw_figures(comparison, out)
-    assert figures == [f"figures/{n}.png" for n in ("score_by_parameters", "score_by_training_time", "learning_curves")]
-    for figure in figures:
-        assert (out / figure).read_bytes().startswith(b"\x89PNG")
-    write_comparison(comparison, out, figures)
+    plots = draw_plots(comparison, out)
+    assert plots == [f"plots/{n}.png" for n in ("score_by_parameters", "score_by_training_time", "learning_curves")]
+    for plot in plots:
+        assert (out / plot).read_bytes().startswith(b"\x89PNG")
+    write_comparison(comparison, out, plots)
     read = json.loads((out / "comparison.json").read_text())
     assert (read["metric"], read["reference"], read["split"]) == ("accuracy", "hmm", "test")
     assert [row["name"] for row in read["rows"]] == ["hmm", "lstm"]
@@ -366,8 +385,8 @@ def test_files_and_figures(runs, tmp_path):
     assert "score_by_parameters.png" in (out / "comparison.md").read_text()
     for folder in (*runs["hmm"], *runs["lstm"]):
         change(folder, parameters={}, history=[])
-    assert draw_figures(compare_runs(runs), out) == ["figures/score_by_training_time.png"]
-    assert [path.name for path in (out / "figures").iterdir()] == ["score_by_training_time.png"]
+    assert draw_plots(compare_runs(runs), out) == ["plots/score_by_training_time.png"]
+    assert [path.name for path in (out / "plots").iterdir()] == ["score_by_training_time.png"]
 
 
 def test_learning_curves_are_whole_however_low_they_begin(runs, tmp_path, monkeypatch):
@@ -376,7 +395,7 @@ def test_learning_curves_are_whole_however_low_they_begin(runs, tmp_path, monkey
         change(folder, history=[{"epoch": float(i), "accuracy": value} for i, value in enumerate(values, start=1)])
     drawn, save = [], Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *a, **options: (drawn.append(self), save(self, *a, **options)))
-    draw_figures(compare_runs(runs), tmp_path)
+    draw_plots(compare_runs(runs), tmp_path)
 
     (axes,) = (axes for figure in drawn for axes in figure.axes if axes.get_xlabel() == "epoch")
     lowest, highest = axes.get_ylim()
@@ -422,7 +441,7 @@ def test_runs_that_differ_are_rows_of_their_own(tmp_path):
     assert name_of(tmp_path / "old" / "best", found) == "best"
     with pytest.raises(ConfigError, match=r"holds several runs \(best, worst\)"):
         name_of(tmp_path / "old", found)
-    with pytest.raises(ConfigError, match=r"is none of the runs \(gru, cnn, best, worst\)"):
+    with pytest.raises(ConfigError, match="is not one of the runs: gru, cnn, best, worst"):
         name_of(tmp_path, found)
     with pytest.raises(ConfigError, match=r"cn: is not a folder; did you mean .*cnn"):
         find_runs([tmp_path / "cn"])
@@ -440,7 +459,7 @@ def test_the_command_compares_folders(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "against b" in done.stdout
     assert re.search(r"^a +1\.0000 +1\.0000 to 1\.0000 +\+0\.1111 \(", done.stdout, re.MULTILINE)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparison.md", "comparison.json", "figures"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparison.md", "comparison.json", "plots"}
 
 
 # The plan
@@ -622,7 +641,7 @@ def test_runs_are_carried_out_and_never_repeated(plan, runs, tmp_path, capsys):
     assert [row.failed for row in comparison.rows] == [False, False, True]
     out = tmp_path / "out"
     assert "failed" in (out / "comparison.md").read_text()
-    assert (out / "figures" / "score_by_parameters.png").exists()
+    assert (out / "plots" / "score_by_parameters.png").exists()
     assert (out / "bad" / "seed-1.log").read_text().startswith("$ ")
     jobs.append(("lstm", 3, 0, runs["lstm"][2]))
     comparison = carry_out(plan(*jobs, ("bad", 1, 0, runs["hmm"][0])))
@@ -851,7 +870,7 @@ def test_killed_in_the_middle_and_gone_on(tmp_path):
     assert rows["fast"]["scores"][0] == pytest.approx(results["test"]["accuracy"])
     assert rows["fast"]["p_value"] < 0.01
     assert rows["fast"]["cost"]["model_bytes"] > 50_000
-    assert {path.name for path in (out / "figures").iterdir()} == {
+    assert {path.name for path in (out / "plots").iterdir()} == {
         "score_by_parameters.png", "score_by_training_time.png", "learning_curves.png",
     }  # fmt: skip
 

@@ -29,6 +29,7 @@ from hf_tagging.errors import ConfigError, ModelError, TaggingError
 from hf_tagging.inference import Entity, Tagger, split_words
 from hf_tagging.inference.reading import are_clear, batches_of, runs_side_by_side
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text, text_table
+from hf_tagging.inference.spans import TaggedWord
 from hf_tagging.models import load_encoder
 
 BUILDERS = {"bert": tiny_bert, "roberta": tiny_roberta, "modernbert": tiny_modernbert}
@@ -484,6 +485,28 @@ class TestTagText:
             tagger.tag_text(["Jordan"])
         assert tagger.tag_text("").words == []
         assert tagger.tag_text(" \n").words == []
+
+
+def test_a_notebook_shows_entities_in_colour_and_text_as_text():
+    """Text, types and tags may hold HTML; the first mark ends at its last word, not at the end of the text."""
+    text = "<b>Ada</b> left New York."
+    words = [
+        TaggedWord("<b>Ada</b>", 0, 10, "B-PER", 0.9), TaggedWord("left", 11, 15, "O", 0.8),
+        TaggedWord("New", 16, 19, "B-<LOC>", 0.7), TaggedWord("York", 20, 24, "I-<LOC>", 0.7),
+        TaggedWord(".", 24, 25, "O", 0.9),
+    ]  # fmt: skip
+    entities = [Entity("PER", "<b>Ada</b>", 0, 10, 0.9, 0, 1), Entity("<LOC>", "New York", 16, 24, 0.7, 2, 4)]
+    shown = TaggedText(text, words, entities)._repr_html_()
+    assert "<b>" not in shown
+    assert "<LOC>" not in shown
+    assert shown.count('<mark class="ht-entity"') == 2
+    assert "&lt;b&gt;Ada&lt;/b&gt;</bdi>&nbsp;" in shown
+    assert '<bdi>York</bdi>&nbsp;<span class="ht-tag"><bdi>&lt;LOC&gt;</bdi>' in shown
+    tags = TaggedText(text, words, [])._repr_html_()
+    assert tags.count('<span class="ht-word"') == 5  # without entities every word has its tag
+    nothing = TaggedText("No one.", [TaggedWord("No", 0, 2, "O", 1.0)], [])._repr_html_()
+    assert "<mark" not in nothing
+    assert "ht-word" not in nothing.partition("</style>")[2]
 
 
 class TestTextTable:

@@ -141,29 +141,28 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", type=Path, metavar="DIR", help="what to compare with; left out: the first")
     parser.add_argument("--split", choices=("test", "validation"), default="test", help="default: test")
     parser.add_argument("--resamples", type=int, default=10_000, help="for intervals and p-values; default: 10,000")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write comparison.md, comparison.json and figures/")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write comparison.md, comparison.json and plots/")
     add_json(parser)
 
 
 def _compare(args: argparse.Namespace) -> Answer:
     from hf_tagging.comparison.compare import compare_runs
-    from hf_tagging.comparison.page import plain_table, write_comparison
-    from hf_tagging.comparison.plots import MISSING, can_draw, draw_figures
-    from hf_tagging.comparison.runs import find_runs, name_of
+    from hf_tagging.comparison.page import write_comparison
+    from hf_tagging.comparison.plots import MISSING, can_draw, draw_plots
 
     written = ""
     with _alone_in(args.output):
-        runs = find_runs(args.folders)
-        reference = name_of(args.reference, runs) if args.reference else None
         with working("Comparing"):
-            comparison = compare_runs(runs, split=args.split, reference=reference, resamples=args.resamples)
+            comparison = compare_runs(
+                args.folders, split=args.split, reference=args.reference, resamples=args.resamples
+            )
         if args.output:
             with writing_to(args.output):
-                figures = draw_figures(comparison, args.output) if can_draw() else []
-                write_comparison(comparison, args.output, figures)
+                plots = draw_plots(comparison, args.output) if can_draw() else []
+                write_comparison(comparison, args.output, plots)
             written = f"\n\nWritten to {args.output}" + ("" if can_draw() else f". {MISSING}")
     data = asdict(comparison) | {"metric": comparison.metric}
-    return Answer(data, lambda: show_figures(plain_table(comparison) + written))
+    return Answer(data, lambda: show_figures(comparison.table() + written))
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:

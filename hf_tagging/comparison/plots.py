@@ -1,4 +1,4 @@
-"""Figures of a comparison, by matplotlib: what a score costs, and how it was learned. A run looks alike in all."""
+"""Plots of a comparison with matplotlib: score against cost, and learning curves. A run looks the same in all."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hf_tagging.atomic import remove_left_behind, whole_path
-from hf_tagging.comparison.compare import Comparison, Row
-from hf_tagging.comparison.page import NAMES, short
+from hf_tagging.comparison.result import NAMES, Comparison, Row, short
 from hf_tagging.markdown import is_finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MISSING = "No figures: they need matplotlib. Type: pip install 'hf-tagging[compare]'"
+MISSING = "No plots: they need matplotlib. Type: pip install 'hf-tagging[compare]'"
 # The first seven are told apart by the colour-blind (Okabe and Ito, 2008), all by the marker.
 _COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#777777",
@@ -38,19 +37,19 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "p")
 
 
 def can_draw() -> bool:
-    """Whether matplotlib is installed."""
+    """Return True if matplotlib is installed."""
     return find_spec("matplotlib") is not None
 
 
-def draw_figures(comparison: Comparison, folder: Path) -> list[str]:
-    """Draws what there is to draw: score against parameters and training time, and the learning curves.
+def draw_plots(comparison: Comparison, folder: Path) -> list[str]:
+    """Draw score against parameters, score against training time, and learning curves, where there is data for them.
 
     Args:
-        comparison: Of any number of runs; those without a score or the cost are left out of a figure.
-        folder: The PNG files go into its `figures`, each whole.
+        comparison: The comparison; runs without a score or the cost are left out of a plot.
+        folder: The PNG files are written into its `plots` folder.
 
     Returns:
-        Their paths relative to the folder.
+        Paths relative to the folder.
     """
     drawings: dict[str, Callable[[Axes, Comparison], bool]] = {
         "score_by_parameters": _by_parameters,
@@ -59,16 +58,16 @@ def draw_figures(comparison: Comparison, folder: Path) -> list[str]:
     }
     written = []
     for name, draw in drawings.items():
-        path = folder / "figures" / f"{name}.png"
+        path = folder / "plots" / f"{name}.png"
         remove_left_behind(path)
-        if _figure(path, lambda axes, draw=draw: draw(axes, comparison)):  # type: ignore[misc]
+        if _plot(path, lambda axes, draw=draw: draw(axes, comparison)):  # type: ignore[misc]
             written.append(path.relative_to(folder).as_posix())
         else:
             path.unlink(missing_ok=True)  # of an earlier comparison
     return written
 
 
-def _figure(path: Path, draw: Callable[[Axes], bool]) -> bool:
+def _plot(path: Path, draw: Callable[[Axes], bool]) -> bool:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hf_tagging.comparison.compare import Comparison, compare_runs
-from hf_tagging.comparison.page import plain_table, write_comparison
+from hf_tagging.comparison.compare import compare_runs
+from hf_tagging.comparison.page import write_comparison
 from hf_tagging.comparison.plan import Job, Plan
-from hf_tagging.comparison.plots import MISSING, can_draw, draw_figures
+from hf_tagging.comparison.plots import MISSING, can_draw, draw_plots
+from hf_tagging.comparison.result import Comparison
 from hf_tagging.comparison.runs import read_run
 from hf_tagging.disk import check_writable
 from hf_tagging.errors import DataError, OutputError
@@ -130,9 +131,9 @@ def _carry_out(plan: Plan) -> Comparison:
             _end(running, interrupts)
             raise
     comparison = _compare(plan, failures)
-    figures = draw_figures(comparison, plan.output_dir) if can_draw() else []
-    write_comparison(comparison, plan.output_dir, figures)
-    _say(f"\n{plain_table(comparison)}\n\nWritten to {plan.output_dir}" + ("" if can_draw() else f". {MISSING}"))
+    plots = draw_plots(comparison, plan.output_dir) if can_draw() else []
+    write_comparison(comparison, plan.output_dir, plots)
+    _say(f"\n{comparison}\n\nWritten to {plan.output_dir}" + ("" if can_draw() else f". {MISSING}"))
     return comparison
 
 

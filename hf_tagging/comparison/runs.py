@@ -16,7 +16,7 @@ from typing import Any
 from hf_tagging.atomic import json_text, read_json, whole_file
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
-from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.errors import ConfigError, DataError, OutputError, Problem
 from hf_tagging.evaluation.metrics import get_entities
 from hf_tagging.evaluation.predictions import read_predictions
 from hf_tagging.evaluation.statistics import SentenceCounts, count_sentences, counts_array
@@ -101,21 +101,21 @@ def _short_name(runs: Sequence[Path], *, alone: bool) -> str:
 
 
 def name_of(folder: Path, runs: Mapping[str, Sequence[Path]]) -> str:
-    """Which of the runs that `find_runs` gave lies in a folder.
+    """Return the name of the run in a folder.
 
     Args:
-        folder: Of a run, or of its seeds.
-        runs: The folders of each run, by its name.
+        folder: Folder of a run, or of its seeds.
+        runs: Folders of each run by name, as `find_runs` returns them.
 
     Raises:
-        ConfigError: If none does, or several do.
+        ConfigError: If there is no run in the folder, or several.
     """
     wanted = folder.resolve()
     found = [name for name, dirs in runs.items() if any(wanted in (d.resolve(), d.resolve().parent) for d in dirs)]
     if len(found) == 1:
         return found[0]
-    what = f"holds several runs ({', '.join(found)})" if found else f"is none of the runs ({', '.join(runs)})"
-    raise ConfigError(f"--reference {folder}: {what}. Give the folder of one that is compared.")
+    reason = f"holds several runs ({', '.join(found)})" if found else f"is not one of the runs: {', '.join(runs)}"
+    raise ConfigError([Problem("reference", folder, f"{str(folder)!r} {reason}", "give the folder of one of them")])
 
 
 def _runs_below(folder: Path) -> list[Path]:

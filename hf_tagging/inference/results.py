@@ -1,4 +1,4 @@
-"""What a tagger says: of a sentence, and of a text."""
+"""Results of tagging a sentence or a text."""
 
 from __future__ import annotations
 
@@ -10,57 +10,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_tagging.data.schema import TagSchema
-
-
-@dataclass(frozen=True)
-class TaggedWord:
-    """A word of a text.
-
-    Args:
-        text: The word, as it stands in the text.
-        start: Where it starts in the text, in characters.
-        end: Where it ends.
-        tag: Its tag.
-        score: The tag's probability.
-    """
-
-    text: str
-    start: int
-    end: int
-    tag: str
-    score: float
-
-
-@dataclass(frozen=True)
-class Entity:
-    """An entity of a text.
-
-    Args:
-        type: Its type, such as ``PER``.
-        text: The text from its first word to its last.
-        start: Where it starts in the text, in characters.
-        end: Where it ends.
-        score: The mean of its words' scores.
-        first_word: Number of its first word.
-        end_word: Number of the word after its last.
-    """
-
-    type: str
-    text: str
-    start: int
-    end: int
-    score: float
-    first_word: int
-    end_word: int
+from hf_tagging.inference.html import STYLE, entities_html, hues, words_html
+from hf_tagging.inference.spans import Entity, TaggedWord
 
 
 @dataclass(frozen=True)
 class TaggedText:
-    """A text with its words and, where the tagger knows entities, its entities."""
+    """A text with its words and, where the tagger knows entities, its entities. Jupyter shows it in colour."""
 
     text: str
     words: list[TaggedWord]
     entities: list[Entity]
+
+    def _repr_html_(self) -> str:
+        """Return the text with its entities in colour, or else with a tag at every word, for Jupyter."""
+        names = {entity.type for entity in self.entities}
+        if names or all(word.tag == "O" for word in self.words):
+            shown = entities_html(self.text, self.words, self.entities, hues(names))
+        else:
+            shown = words_html(self.text, self.words, hues({word.tag for word in self.words}))
+        return f'<style>{STYLE}</style><div style="white-space: pre-wrap; line-height: 2">{shown}</div>'
 
 
 @dataclass(frozen=True)

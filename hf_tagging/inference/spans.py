@@ -1,0 +1,47 @@
+"""Words and entities with their places in a text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TaggedWord:
+    """A word of a text, with its tag.
+
+    Args:
+        text: The word as written.
+        start: Offset of its first character in the text.
+        end: Offset behind its last character.
+        tag: Predicted tag.
+        score: Probability of the tag.
+    """
+
+    text: str
+    start: int
+    end: int
+    tag: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An entity of a text.
+
+    Args:
+        type: Entity type, such as ``PER``.
+        text: The text from its first word to its last.
+        start: Offset of its first character in the text.
+        end: Offset behind its last character.
+        score: Mean of the scores of its words.
+        first_word: Index of its first word.
+        end_word: Index behind its last word.
+    """
+
+    type: str
+    text: str
+    start: int
+    end: int
+    score: float
+    first_word: int
+    end_word: int
