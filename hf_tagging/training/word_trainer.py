@@ -221,10 +221,9 @@ class WordTrainer(TrainerHooks):
         with self._averaged():
             return super().evaluation_loop(*args, **options)
 
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save the average of the weights, where there is one; see `Trainer.save_model`."""
-        with self._averaged():
-            super().save_model(output_dir, _internal_call)
+    def saving_model(self) -> AbstractContextManager[None]:
+        """Save the average of the weights, where there is one."""
+        return self._averaged()
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.average is None else self.average.in_place()
