@@ -138,7 +138,7 @@ def load_sides(args: argparse.Namespace, corpus: Corpus, device: str) -> tuple[T
     """Our tagger, and what tags sentences by name of the side; spaCy and Flair where they are installed."""
     with tempfile.TemporaryDirectory() as folder:
         model = a_tagger(args, corpus, folder)
-        tagger, exact = (Tagger.from_pretrained(model, device=device, dtype=dtype) for dtype in (None, "float32"))
+        tagger, exact = (Tagger.from_pretrained(model, device=device, precision=x) for x in (None, "exact"))
         with quiet():
             pipe = pipeline("token-classification", model=model, device=torch.device(device), dtype=torch.float32)
     sides: dict[str, Side] = {"ours": tagger.tag, "float32": exact.tag}

@@ -92,9 +92,9 @@ class TestTagger:
 
     def test_does_not_depend_on_the_batch_or_the_threads(self, exports, source):
         many = sentences(60)
-        narrow = Tagger.from_pretrained(str(exports["onnx"][0]), batch_subwords=1)
+        narrow = Tagger.from_pretrained(str(exports["onnx"][0]), tokens_per_batch=1)
         assert narrow.tag(many) == source.tag(many)
-        tagger = Tagger.from_pretrained(str(exports["int8"][0]), batch_subwords=64)
+        tagger = Tagger.from_pretrained(str(exports["int8"][0]), tokens_per_batch=64)
         alone = [labels.scores.tolist() for labels in tagger.label(many)]
         torch.set_num_threads(3)
         try:
@@ -108,14 +108,14 @@ class TestTagger:
     def test_stays_as_it_was_exported(self, exports):
         folder = str(exports["onnx"][0])
         with pytest.raises(ConfigError, match=r"dtype: .* is an exported model, and stays as it was exported"):
-            Tagger.from_pretrained(folder, dtype="auto")
+            Tagger.from_pretrained(folder, dtype="float32")
         with pytest.raises(
             ConfigError, match=r"an exported model cannot run on 'meta' here: ONNX Runtime has .*CPUExec"
         ):
             Tagger.from_pretrained(folder, device="meta")
         model, tokenizer = Tagger.from_pretrained(folder).model, AutoTokenizer.from_pretrained(folder)
-        with pytest.raises(ConfigError, match="half, device: an exported model stays"):
-            Tagger(model, tokenizer, half=True)
+        with pytest.raises(ConfigError, match="precision: an exported model runs as it was exported, not fast"):
+            Tagger(model, tokenizer, precision="fast")
 
     def test_says_what_is_missing_or_broken(self, copy, monkeypatch):
         monkeypatch.setitem(sys.modules, "onnxruntime", None)

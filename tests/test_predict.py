@@ -316,10 +316,20 @@ class TestRecipe:
         assert code == 0
         assert json.loads(out)["tags"] == tagger.tag(["Jordan", "waved", "."])
 
-    def test_takes_a_dtype(self, predict, tagger):
-        for dtype in ("float32", "auto"):
-            code, out, _ = predict("--text", "Jordan waved.", "--dtype", dtype)
-            assert (code, json.loads(out)["tags"]) == (0, tagger.tag(["Jordan", "waved", "."]))
+    @pytest.mark.parametrize(
+        "flags",
+        [
+            ("--dtype", "float32"),
+            ("--precision", "exact"),
+            ("--precision", "bfloat16"),
+            ("--tokens_per_batch", "8"),
+            ("--batch_subwords", "8"),
+        ],
+    )
+    def test_takes_how_to_compute(self, predict, tagger, flags):
+        code, out, told = predict("--text", "Jordan waved.", *flags)
+        assert (code, json.loads(out)["tags"]) == (0, tagger.tag(["Jordan", "waved", "."]))
+        assert ("--batch_subwords is now --tokens_per_batch" in told) is (flags[0] == "--batch_subwords")
 
     def test_shows_a_table_on_a_terminal(self, predict, tagger, tmp_path, monkeypatch):
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -343,7 +353,8 @@ class TestRecipe:
                 1,
                 "\n./nowhere: there is no such folder. Give the output folder of a run",
             ),
-            (["--input", "in.conll", "--batch_subwords", "0"], 2, "batch_subwords: 0"),
+            (["--input", "in.conll", "--tokens_per_batch", "0"], 2, "tokens_per_batch: 0"),
+            (["--input", "in.conll", "--precision", "fast"], 2, "no margin for fast tagging on cpu"),
             (["--input", "in.conll", "--dtype", "float33"], 2, "argument --dtype: invalid choice: 'float33'"),
             (["--input", "in.conll", "--device", "cuda:99"], 2, "device: 'cuda:99'"),
             (["--input", "in.conll", "--device", "gpu"], 2, "device: 'gpu'"),

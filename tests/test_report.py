@@ -187,7 +187,7 @@ class TestWriteReport:
 
 class TestProbabilities:
     def test_are_those_of_tags_and_scores(self, run):
-        tagger = Tagger.from_pretrained(str(run), device="cpu", batch_subwords=100)
+        tagger = Tagger.from_pretrained(str(run), device="cpu", tokens_per_batch=100)
         words = [WORDS, [], ["Jordan"], WORDS * 9]
         found = tagger.probabilities(words)
         assert [table.shape for table in found] == [(len(sentence), 5) for sentence in words]

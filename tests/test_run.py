@@ -16,7 +16,7 @@ from tiny_models import tiny_bert, tiny_roberta
 from transformers import pipeline
 
 from hf_tagging import Tagger
-from hf_tagging.errors import OutputError
+from hf_tagging.errors import ConfigError, OutputError
 from hf_tagging.processes import Terminated
 from hf_tagging.training import TaggingTrainer
 from hf_tagging.training.checkpoints import is_complete
@@ -284,6 +284,32 @@ def test_whatever_ends_a_run_is_noted_and_told_as_it_is(model, tmp_path, monkeyp
     monkeypatch.setattr(TaggingTrainer, "training_step", asked)
     with pytest.raises(Terminated):
         run_here("pos_bert", *flags, "--output_dir", tmp_path / "asked")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flags"),
+    [("ner_bert", ()), ("ner_bert", ("--lora", "true")), ("ner_bert", ("--head", "crf")), ("ner_baseline", ())],
+    ids=["linear", "lora", "crf", "baseline"],
+)
+def test_a_run_measures_the_margin_for_fast_tagging(model, tmp_path, monkeypatch, recipe, flags):
+    monkeypatch.setattr("hf_tagging.models.margins.computes_bfloat16", lambda on_cpu: True)
+    own = ("--model", model, *flags) if recipe == "ner_bert" else ("--encoder", "mlp")
+    run_here(recipe, *own, *SMALL, "--learning_rate", 0.01, "--max_steps", 20, "--output_dir", tmp_path)
+    measured = json.loads((tmp_path / "config.json").read_text()).get("fast_tagging")
+    if recipe == "ner_baseline" or "crf" in flags:  # a path, or code of our own, has none, and is tagged exactly
+        assert measured is None
+        with pytest.raises(ConfigError, match="no margin for fast tagging"):
+            Tagger.from_pretrained(tmp_path, device="cpu", precision="fast")
+        return
+    exact, fast = (Tagger.from_pretrained(tmp_path, device="cpu", precision=name) for name in ("exact", "fast"))
+    words = [[line.split()[0] for line in block.splitlines()] for block in validation(tmp_path).split("\n\n")]
+    assert (measured["device"], measured["dtype"]) == ("cpu", "bfloat16")
+    assert measured["words"] == sum(map(len, words)) > 500
+    assert fast.tag(words) == exact.tag(words)
+
+
+def validation(folder):
+    return (folder / "predictions" / "validation.conll").read_text().strip()
 
 
 @pytest.mark.slow

@@ -5,10 +5,12 @@ import shutil
 import threading
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
@@ -24,13 +26,16 @@ from transformers import (
     pipeline,
 )
 
+from hf_tagging.data.alignment import align_split
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.windows import Aligner
 from hf_tagging.errors import ConfigError, ModelError, TaggingError
 from hf_tagging.inference import Entity, Tagger, split_words
 from hf_tagging.inference.reading import are_clear, batches_of, runs_side_by_side
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text, text_table
 from hf_tagging.inference.spans import TaggedWord
 from hf_tagging.models import load_encoder
+from hf_tagging.models.margins import keep_margin, measure_margin
 
 BUILDERS = {"bert": tiny_bert, "roberta": tiny_roberta, "modernbert": tiny_modernbert}
 WORDS = (  # noqa: SIM905
@@ -99,7 +104,7 @@ class TestTag:
     @pytest.mark.parametrize("kind", BUILDERS)
     def test_does_not_depend_on_the_batch(self, taggers, folders, kind):
         many = sentences(60)
-        narrow = Tagger.from_pretrained(str(folders[kind]), device="cpu", batch_subwords=1)
+        narrow = Tagger.from_pretrained(str(folders[kind]), device="cpu", tokens_per_batch=1)
 
         together = taggers[kind].tag(many)
 
@@ -147,7 +152,7 @@ class TestLanes:
 
     @pytest.mark.parametrize("kind", BUILDERS)
     def test_change_neither_tags_nor_scores(self, folders, kind):
-        tagger, many = Tagger.from_pretrained(str(folders[kind]), device="cpu", batch_subwords=64), sentences(60)
+        tagger, many = Tagger.from_pretrained(str(folders[kind]), device="cpu", tokens_per_batch=64), sentences(60)
         alone = tagger.label(many)
 
         for threads in (2, 5):
@@ -159,7 +164,7 @@ class TestLanes:
             assert [x.ids.tolist() for x in streamed] == [x.ids.tolist() for x in alone]
 
     def test_are_as_many_as_threads_and_leave_their_number_as_it_was(self, folders, monkeypatch):
-        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", batch_subwords=64)
+        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", tokens_per_batch=64)
         lanes, forward = {}, tagger.model.forward
 
         def watched(**inputs):
@@ -180,7 +185,7 @@ class TestLanes:
             assert torch.get_num_threads() == threads_of_a_new_thread() == 4
 
     def test_end_with_the_first_error(self, folders, monkeypatch):
-        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", batch_subwords=1)
+        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", tokens_per_batch=1)
         calls = []
 
         def broken(**inputs):
@@ -195,7 +200,7 @@ class TestLanes:
         assert len(calls) < 2000
 
     def test_of_several_callers_do_not_disturb_each_other(self, folders):
-        tagger, many = Tagger.from_pretrained(str(folders["bert"]), device="cpu", batch_subwords=64), sentences(60)
+        tagger, many = Tagger.from_pretrained(str(folders["bert"]), device="cpu", tokens_per_batch=64), sentences(60)
         expected, found = tagger.tag(many), {}
         with torch_threads(2):
             callers = [
@@ -231,66 +236,95 @@ def threads_of_a_new_thread():
     return found[0]
 
 
-class TestHalf:
+def with_margin(folder, sentences, **changes):
+    """Measure the margin of a tagger on sentences, and write it into its config as a run does."""
+    tagger = Tagger.from_pretrained(folder, device="cpu")
+    rows = {"tokens": [sentence for sentence in sentences if sentence]}
+    split = align_split(Dataset.from_dict(rows), Aligner(tagger.tokenizer), tagger.schema)
+    keep_margin(Path(folder), tagger.model, split, pad_token_id=tagger.tokenizer.pad_token_id)
+    config = json.loads((Path(folder) / "config.json").read_text())
+    config["fast_tagging"] |= changes
+    (Path(folder) / "config.json").write_text(json.dumps(config))
+    return config["fast_tagging"]
+
+
+def scaled(kind, folder, factor):
+    """Save a tiny tagger whose tag head is larger: less of its tags come out close."""
+    folder = BUILDERS[kind](folder)
+    model = AutoModelForTokenClassification.from_pretrained(folder)
+    model.classifier.weight.data *= factor
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+class TestPrecision:
+    @pytest.fixture(autouse=True)
+    def _on_a_device_with_bfloat16(self, monkeypatch):
+        """CPUs without it compute the same, by way of float32."""
+        for module in ("inference.loading", "models.margins"):
+            monkeypatch.setattr(f"hf_tagging.{module}.computes_bfloat16", lambda on_cpu: True)
+
+    @pytest.mark.parametrize("factor", [10, 1000])  # of the larger one, probabilities are 0 and 1
     @pytest.mark.parametrize("kind", BUILDERS)
-    def test_gives_the_tags_of_float32(self, taggers, kind):
-        model = copy.deepcopy(taggers[kind].model)
-        model.classifier.weight.data *= 10  # else most tags come out close, as of any tagger that is not trained
-        exact, half = (Tagger(model, taggers[kind].tokenizer, device="cpu", half=half) for half in (False, True))
-        many = sentences(200)
+    def test_fast_gives_the_tags_of_exact(self, tmp_path, kind, factor):
+        folder, many = scaled(kind, tmp_path, factor), sentences(200)
+        measured = with_margin(folder, many)
+        assert measured["words"] == sum(map(len, many))
+        assert measured["margin"] == 2 * measured["largest_difference"] > 0
+        exact, fast = (Tagger.from_pretrained(folder, device="cpu", precision=x) for x in ("exact", "fast"))
 
         expected = exact.tag(many)
-        assert precisions(half, lambda: half.tag(many)) == {"bfloat16", "float32"}  # some of it once more
+        assert precisions(fast, lambda: fast.tag(many)) == {"bfloat16", "float32"}  # some of it once more
         for threads in (1, 2):
             with torch_threads(threads):
-                assert half.tag(many) == expected
-        found = np.concatenate([labels.scores for labels in half.label(many)])
-        expected = np.concatenate([labels.scores for labels in exact.label(many)])
-        assert found == pytest.approx(expected, abs=0.1)
-        assert (found != expected).any()  # it was bfloat16 indeed
-
-    def test_gives_them_of_a_tagger_that_is_sure_of_itself_too(self, folders, monkeypatch):
-        """Its logits are so large that what bfloat16 rounds off turns probabilities of 1 into others of 1."""
-        exact = Tagger.from_pretrained(str(folders["bert"]), device="cpu", dtype="float32")
-        exact.model.classifier.weight.data *= 1000
-        sure = Tagger(exact.model, exact.tokenizer, device="cpu", half=True)
-        many = sentences(300)
-
-        assert np.concatenate([labels.scores for labels in exact.label(many)]).mean() > 0.9
-        assert sure.tag(many) == exact.tag(many)
-        monkeypatch.setattr("hf_tagging.inference.reading._CLEAR_LOGITS", 0.0)
-        assert sure.tag(many) != exact.tag(many)
+                assert fast.tag(many) == expected
+        assert list(fast.tag_stream(iter(many), block=7)) == expected
+        assert [fast.tag(sentence) for sentence in many[:40] if sentence] == [tags for tags in expected[:40] if tags]
+        found = np.concatenate([labels.scores for labels in fast.label(many)])
+        scores = np.concatenate([labels.scores for labels in exact.label(many)])
+        if factor == 10:  # else all are 1
+            assert found == pytest.approx(scores, abs=0.1)
+            assert (found != scores).any()  # it was bfloat16 indeed
 
     @pytest.mark.parametrize(
-        ("logits", "clear"),
+        ("logits", "margin", "clear"),
         [
-            ([0.0, 0.1, -9.0], False),  # 0.52 and 0.48
-            ([0.0, 0.3, -9.0], True),
-            ([100.0, 97.0], False),  # 0.95 and 0.05, but 3 of 100 are lost to rounding
-            ([100.0, 90.0], True),
-            ([-0.01, -4.6, -200.0], True),  # a CRF's, of which one tag may not stand here
-            ([float("nan"), 0.0], False),
-            ([1.0], True),
+            ([0.0, 0.1, -9.0], 0.2, False),
+            ([0.0, 0.3, -9.0], 0.2, True),
+            ([-0.01, -4.6, -200.0], 4.5, True),
+            ([0.0, 0.0], 0.0, True),
+            ([float("nan"), 0.0], 0.0, False),
+            ([1.0], 9.0, True),
         ],
     )
-    def test_is_clear_where_the_lead_is_more_than_is_rounded_off(self, logits, clear):
-        assert are_clear(torch.tensor([logits])).tolist() == [clear]
+    def test_a_word_is_clear_if_its_tag_leads_by_the_margin(self, logits, margin, clear):
+        assert are_clear(torch.tensor([logits]), margin).tolist() == [clear]
 
     @pytest.mark.parametrize(
-        ("dtype", "able", "for_tags", "for_scores"),
+        ("options", "changes", "able", "for_tags", "for_scores"),
         [
-            (None, True, True, False),
-            (None, False, False, False),
-            ("auto", True, True, True),
-            ("auto", False, False, False),
-            ("float32", True, False, False),
-            ("bfloat16", True, False, False),
+            ({}, {}, True, True, False),
+            ({}, {}, False, False, False),
+            ({}, {"device": "cuda"}, True, False, False),  # measured elsewhere
+            ({}, {"head": "0" * 16}, True, False, False),  # of other weights
+            ({}, {"margin": None}, True, False, False),
+            ({}, {"of_tomorrow": 1}, True, False, False),
+            ({}, {"read_again": 0.5}, True, False, False),  # it would not pay
+            ({"precision": "fast"}, {"read_again": 0.5}, False, True, True),
+            ({"precision": "exact"}, {}, True, False, False),
+            ({"precision": "bfloat16"}, {"margin": None}, True, True, True),
+            ({"dtype": "float32"}, {}, True, True, False),
+            ({"dtype": "bfloat16"}, {}, True, False, False),
         ],
     )
-    def test_is_for_tags_where_the_device_computes_so(self, folders, monkeypatch, dtype, able, for_tags, for_scores):
-        monkeypatch.setattr("hf_tagging.inference.tagger.computes_bfloat16", lambda on_cpu: able)
-        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", dtype=dtype)
-        assert tagger.model.dtype == (torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+    def test_default_is_fast_for_tags_where_it_is_safe_and_pays(
+        self, tmp_path, monkeypatch, options, changes, able, for_tags, for_scores
+    ):
+        folder = scaled("bert", tmp_path, 10)
+        with_margin(folder, sentences(100), **{"read_again": 0.1} | changes)
+        monkeypatch.setattr("hf_tagging.inference.loading.computes_bfloat16", lambda on_cpu: able)
+        tagger = Tagger.from_pretrained(folder, device="cpu", **options)
+        assert tagger.model.dtype == getattr(torch, options.get("dtype", "float32"))
 
         words = ["Jordan", "waved"]
         assert [
@@ -305,38 +339,76 @@ class TestHalf:
             )
         ] == [for_tags] * 2 + [for_scores] * 4
 
-    def test_is_not_for_a_path_through_a_crf_unless_asked_for(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("hf_tagging.inference.tagger.computes_bfloat16", lambda on_cpu: True)
-        model, tokenizer = load_encoder(str(tiny_bert(tmp_path)), TagSchema(TAGS, "IOB2"), head="crf")
-        tagger, asked = (Tagger(model, tokenizer, device="cpu", half=half) for half in (None, True))
+    def test_a_model_without_a_margin_is_exact(self, folders, tagger):
         assert precisions(tagger, lambda: tagger.tag(["Jordan"])) == {"float32"}
-        assert "bfloat16" in precisions(asked, lambda: asked.tag(["Jordan"]))
+        with pytest.raises(ConfigError, match=r"precision: this model has no margin for fast tagging on cpu"):
+            Tagger.from_pretrained(folders["bert"], device="cpu", precision="fast")
+        with pytest.raises(ConfigError, match="precision: 'half' is not one of exact, fast, bfloat16"):
+            Tagger.from_pretrained(folders["bert"], device="cpu", precision="half")
+
+    def test_a_path_through_a_crf_has_no_margin(self, tmp_path):
+        model, tokenizer = load_encoder(str(tiny_bert(tmp_path)), TagSchema(TAGS, "IOB2"), head="crf")
+        split = align_split(Dataset.from_dict({"tokens": sentences(9)}), Aligner(tokenizer), TagSchema(TAGS, "IOB2"))
+        assert measure_margin(model, split, pad_token_id=0) is None
+        assert measure_margin(model.bfloat16(), split, pad_token_id=0) is None
+        asked = Tagger(model.float(), tokenizer, device="cpu", precision="bfloat16")
+        assert precisions(asked, lambda: asked.tag(["Jordan"])) == {"bfloat16"}
+
+    def test_training_on_drops_the_margin(self, tmp_path):
+        folder = scaled("bert", tmp_path, 10)
+        with_margin(folder, sentences(50), read_again=0.1)
+        tagger = Tagger.from_pretrained(folder, device="cpu")
+        assert precisions(tagger, lambda: tagger.tag(["Jordan"])) >= {"bfloat16"}
+        tagger.model.classifier.bias.data += 1e-4
+        tagger.model.save_pretrained(folder)  # the config goes with it
+        tagger = Tagger.from_pretrained(folder, device="cpu")
+        assert precisions(tagger, lambda: tagger.tag(["Jordan"])) == {"float32"}
+
+        keep_margin(Path(folder), tagger.model, None, pad_token_id=0)
+        assert "fast_tagging" not in json.loads((Path(folder) / "config.json").read_text())
 
     @pytest.mark.parametrize("threads", [1, 2])
-    def test_is_given_up_for_a_block_where_most_tags_come_out_close(self, folders, threads):
-        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", dtype="float32")
-        tagger.model.classifier.weight.data.zero_()  # all tags are as likely
-        tagger = Tagger(tagger.model, tagger.tokenizer, device="cpu", half=True, batch_subwords=256)
-        many = sentences(1000)
+    def test_what_is_read_again_depends_on_its_window_alone(self, tmp_path, threads):
+        """Not on the other windows, on the threads or on the calls: all of it comes out close here, or nothing."""
+        folder = scaled("bert", tmp_path, 0)  # all tags are as likely
+        many = sentences(300)
+        with_margin(folder, many, margin=1.0)
+        tagger = Tagger.from_pretrained(folder, device="cpu", precision="fast", tokens_per_batch=256)
         batches = len(list(batches_of(np.diff(tagger.windows(many).offsets), 256)))
-
         with torch_threads(threads):
-            tried = seen_precisions(tagger, lambda: tagger.tag(many)).count("bfloat16")
-            assert 0 < tried < 0.2 * batches  # 500 of 15,000 words, and what was under way
-            tried = seen_precisions(tagger, lambda: tagger.label(many)).count("bfloat16")
-            assert tried == batches  # scores do not depend on what was read before them
+            for read in (tagger.tag, tagger.label):
+                seen = seen_precisions(tagger, lambda read=read: read(many))
+                assert (seen.count("bfloat16"), seen.count("float32")) == (batches, batches)
+            seen = seen_precisions(tagger, lambda: [tagger.tag(sentence) for sentence in many[:20] if sentence])
+            assert seen.count("bfloat16") == seen.count("float32") > 0
 
-    def test_reads_again_in_float32_whatever_surrounds_it(self, folders):
-        tagger = Tagger.from_pretrained(str(folders["bert"]), device="cpu", dtype="float32")
-        tagger.model.classifier.weight.data.zero_()
-        tagger = Tagger(tagger.model, tagger.tokenizer, device="cpu", half=True)
+    def test_reads_again_in_float32_whatever_surrounds_it(self, tmp_path):
+        folder = scaled("bert", tmp_path, 0)
+        with_margin(folder, sentences(9), margin=1.0)
+        tagger = Tagger.from_pretrained(folder, device="cpu", precision="fast")
         with torch.autocast("cpu", torch.bfloat16):
             assert seen_precisions(tagger, lambda: tagger.tag(["Jordan"])) == ["bfloat16", "float32"]
 
     def test_takes_a_tagger_of_a_single_tag(self, tmp_path):
-        tagger = Tagger.from_pretrained(str(tiny_bert(tmp_path, tags=("X",))), device="cpu")
-        half = Tagger(tagger.model, tagger.tokenizer, device="cpu", half=True)
-        assert half.tag_with_scores(["Jordan"]) == [("X", 1.0)]
+        folder = str(tiny_bert(tmp_path, tags=("X",)))
+        with_margin(folder, sentences(9))
+        fast = Tagger.from_pretrained(folder, device="cpu", precision="fast")
+        assert fast.tag_with_scores(["Jordan"]) == [("X", 1.0)]
+
+
+class TestOldNames:
+    def test_warn_and_work(self, folders):
+        folder = str(folders["bert"])
+        with pytest.warns(FutureWarning, match="name_or_dir is now model; the old name goes with the next release"):
+            tagger = Tagger.from_pretrained(name_or_dir=folder, device="cpu")
+        with pytest.warns(FutureWarning, match="batch_subwords is now tokens_per_batch"):
+            assert Tagger.from_pretrained(folder, device="cpu", batch_subwords=64).tokens_per_batch == 64
+        for half in (True, False):
+            with pytest.warns(FutureWarning, match="half is now precision"):
+                again = Tagger(tagger.model, tagger.tokenizer, device="cpu", half=half)
+            assert again.tag(["Jordan", "waved"]) == tagger.tag(["Jordan", "waved"])
+        with pytest.warns(FutureWarning, match="dtype='auto' loads weights in the dtype that they were saved in"):
+            assert Tagger.from_pretrained(folder, device="cpu", dtype="auto").model.dtype == torch.float32
 
 
 def seen_precisions(tagger, read):
@@ -590,8 +662,8 @@ class TestFromPretrained:
     def test_refuses_bad_settings(self, folders):
         with pytest.raises(ConfigError, match="dtype: 'float33' is not one of PyTorch's"):
             Tagger.from_pretrained(str(folders["bert"]), dtype="float33")
-        with pytest.raises(ConfigError, match="batch_subwords: 0"):
-            Tagger.from_pretrained(str(folders["bert"]), batch_subwords=0)
+        with pytest.raises(ConfigError, match="tokens_per_batch: 0"):
+            Tagger.from_pretrained(str(folders["bert"]), tokens_per_batch=0)
 
     def test_cuts_windows_where_the_run_did(self, tmp_path):
         folder = tiny_bert(tmp_path, max_length=64)

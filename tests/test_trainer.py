@@ -350,7 +350,7 @@ def test_training_is_in_bfloat16_where_the_device_has_it(folder, sample, tmp_pat
 
 
 @pytest.mark.parametrize("head", ["linear", "crf"])
-def test_a_model_that_computes_in_float32_alone(folder, sample, tmp_path, monkeypatch, head):
+def test_a_model_that_computes_in_float32_alone(folder, sample, tmp_path, head):
     """DeBERTa's mask holds a number that the halves do not have: PyTorch would end the first step."""
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -364,7 +364,6 @@ def test_a_model_that_computes_in_float32_alone(folder, sample, tmp_path, monkey
     run, _ = trainer(own, sample, tmp_path / "out", *flags, head=head)
     run.train()
 
-    monkeypatch.setattr("hf_tagging.inference.tagger.computes_bfloat16", lambda on_cpu: True)
     assert len(Tagger(run.model, tokenizer, device="cpu").tag(["Jordan", "waved"])) == 2  # in bfloat16 it would fail
-    with pytest.raises(ConfigError, match=r"half: .*ForTokenClassification computes in float32 alone"):
-        Tagger(run.model, tokenizer, device="cpu", half=True)
+    with pytest.raises(ConfigError, match=r"precision: .*ForTokenClassification computes in float32 alone"):
+        Tagger(run.model, tokenizer, device="cpu", precision="bfloat16")

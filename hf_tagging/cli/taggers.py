@@ -14,7 +14,7 @@ from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError
-from hf_tagging.inference.command import NOTHING_WRITTEN
+from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing
 from hf_tagging.inference.command import add_arguments as add_predict_arguments
 from hf_tagging.inference.command import run as tag
 from hf_tagging.locks import FolderLock
@@ -44,7 +44,7 @@ _DATA = {
     "sentence_start": "sentence_start",
     "tag_names": "tag_names",
 }
-_LOADING = ("revision", "device", "dtype", "batch_subwords")
+_LOADING = ("revision", "device", "precision", "dtype", "tokens_per_batch")
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -72,12 +72,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     model.add_argument("--revision", help="of a name on the Hub")
     add_model_options(model)  # type: ignore[arg-type]  # a group takes arguments as a parser does
-    model.add_argument(
-        "--dtype",
-        choices=("float32", "auto", "bfloat16", "float16"),
-        help="see predict --help; left out: float32, or as it was exported",
-    )
-    model.add_argument("--batch_subwords", type=int, metavar="N", help="subwords per batch, padding counted")
+    add_computing(model)
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DIR", help="write predictions/SPLIT.conll and results.json there")
     output.add_argument("--overwrite", action="store_true", help="replace the results that are there")

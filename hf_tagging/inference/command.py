@@ -1,4 +1,4 @@
-"""Tagging from a command line: the arguments and what they do, for `recipes/predict.py` and `hf-tagging predict`."""
+"""The command line of tagging, for `recipes/predict.py` and `hf-tagging predict`."""
 
 from __future__ import annotations
 
@@ -12,43 +12,65 @@ NOTHING_WRITTEN = "Nothing was written to --output."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `run`, but for the model."""
+    """Add the arguments of `run`, except for the model."""
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--input", metavar="FILE", help="the file or pipe to tag; -: standard input")
-    what.add_argument("--text", help="a text to tag instead of a file: JSON, or a table on a terminal")
-    parser.add_argument("--output", metavar="FILE", help="where to write; left out or -: standard output")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output file if it is there")
+    what.add_argument("--input", metavar="FILE", help="file or pipe to tag; -: standard input")
+    what.add_argument("--text", help="text to tag instead of a file; written as JSON, or as a table on a terminal")
+    parser.add_argument("--output", metavar="FILE", help="file to write; default or -: standard output")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output file")
     parser.add_argument(
-        "--format", choices=("column", "jsonl", "text"), help="of the input; left out: by its suffix, or its lines"
+        "--format",
+        choices=("column", "jsonl", "text"),
+        help="format of the input; default: detected",
     )
     parser.add_argument(
         "--tokens_column", metavar="N|NAME", help="column of the words (0 is the first), or their key in JSON Lines"
     )
-    parser.add_argument("--separator", help="between columns: tab, space or a literal; left out: found")
-    parser.add_argument("--revision", help="of a name on the Hub")
+    parser.add_argument("--separator", help="separator of columns: tab, space or a literal; default: detected")
+    parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
     parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     parser.add_argument(
         "--device",
-        help="cpu, cuda, cuda:1 ...; left out: the accelerator if there is one, of an exported model the CPU",
+        help="cpu, cuda, cuda:1 ...; default: the accelerator if there is one, for an exported model the CPU",
+    )
+    add_computing(parser)
+
+
+def add_computing(parser: argparse._ActionsContainer) -> None:
+    """Add how a tagger computes: `precision`, `dtype` and `tokens_per_batch` of `Tagger.from_pretrained`."""
+    parser.add_argument(
+        "--precision",
+        choices=("exact", "fast", "bfloat16"),
+        help="fast: multiply in bfloat16, with the tags of exact, for models whose run has measured a margin; default: "
+        "fast where tags alone are asked for and the model has a margin for this device, else exact",
     )
     parser.add_argument(
         "--dtype",
-        choices=("float32", "auto", "bfloat16", "float16"),
-        help="auto: multiply in bfloat16 where the device does so by itself, with the tags of float32; others: of the "
-        "weights; left out: float32, or as it was exported, and column files, which need no scores, as with auto if "
-        "the model is an encoder of Transformers",
+        choices=("float32", "bfloat16", "float16", "auto"),
+        help="dtype of the weights; auto: as saved; default: float32, or as exported",
     )
-    parser.add_argument("--batch_subwords", type=int, help="subwords per batch, padding counted")
+    parser.add_argument("--tokens_per_batch", type=int, metavar="N", help="subwords per batch, including padding")
+    parser.add_argument("--batch_subwords", type=int, action=_OldName, dest="tokens_per_batch", help=argparse.SUPPRESS)
+
+
+class _OldName(argparse.Action):
+    """An option under the name that it had in an earlier release."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, flag: str | None = None
+    ) -> None:
+        print(f"{flag} is now --{self.dest}; the old name goes with the next release.", file=sys.stderr)
+        setattr(namespace, self.dest, values)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Tags a file or a text.
+    """Tag a file or a text.
 
     Args:
-        args: Of a parser with `model` and what `add_arguments` adds.
+        args: Parsed arguments: `model` and those of `add_arguments`.
 
     Raises:
-        TaggingError: For a model that cannot be loaded, a file that cannot be read, or an output that is there.
+        TaggingError: The model cannot be loaded, the input cannot be read, or the output exists.
     """
     # Imported here: it takes seconds, which --help and a mistyped flag need not wait for.
     from hf_tagging.inference.files import STDOUT, check_paths, tag_file, tag_text_to
@@ -61,7 +83,8 @@ def run(args: argparse.Namespace) -> None:
         revision=args.revision,
         trust_remote_code=args.trust_remote_code,
         device=args.device,
-        batch_subwords=args.batch_subwords,
+        tokens_per_batch=args.tokens_per_batch,
+        precision=args.precision,
         dtype=args.dtype,
     )
     with quiet_end_of_pipe():

@@ -32,6 +32,7 @@ from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import results_table, write_predictions
 from hf_tagging.evaluation.scoring import score
+from hf_tagging.inference.reading import Precision
 from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, may_be_in, rewritten, spelling
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
@@ -102,7 +103,8 @@ def evaluate_model(
     trust_remote_code: bool = False,
     device: str | None = None,
     dtype: str | None = None,
-    batch_subwords: int | None = None,
+    tokens_per_batch: int | None = None,
+    precision: Precision | None = None,
     output: str | Path | None = None,
 ) -> Evaluation:
     """Tags data that has tags already, and scores the one by the other.
@@ -118,7 +120,8 @@ def evaluate_model(
         trust_remote_code: Run code that comes with the model.
         device: See `Tagger`.
         dtype: See `Tagger.from_pretrained`.
-        batch_subwords: See `Tagger`.
+        tokens_per_batch: See `Tagger`.
+        precision: See `Tagger`; the default is ``"exact"``.
         output: The folder that `write_evaluation` is to write into, if it is: what it would refuse is refused early.
 
     Raises:
@@ -127,15 +130,17 @@ def evaluate_model(
         ModelError: If there is no such model.
         OutputError: For a split whose name cannot be that of a file in `output`.
     """
-    tagger = model
-    if not isinstance(tagger, Tagger):
+    if isinstance(model, Tagger):
+        tagger = model
+    else:
         tagger = Tagger.from_pretrained(
-            str(model),
+            model,
             revision=revision,
             trust_remote_code=trust_remote_code,
             device=device,
             dtype=dtype,
-            batch_subwords=batch_subwords,
+            tokens_per_batch=tokens_per_batch,
+            precision=precision,
         )
     task = get_task(task) if task else _task_of(model, tagger.schema)
     _check_scheme(task, scheme)

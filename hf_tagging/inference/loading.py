@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from huggingface_hub import snapshot_download
@@ -18,10 +19,11 @@ from transformers.utils import cached_file, find_adapter_config_file
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
+from hf_tagging.devices import computes_bfloat16
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.inference.onnx_model import GRAPH, MANIFEST, OnnxModel, is_exported
-from hf_tagging.inference.reading import TagModel
+from hf_tagging.inference.reading import Precision, TagModel
 from hf_tagging.models.encoder import (
     hub_options,
     load_tokenizer,
@@ -31,6 +33,10 @@ from hf_tagging.models.encoder import (
     window_length,
 )
 from hf_tagging.models.heads import crf_over, head_of
+from hf_tagging.models.margins import FastTagging
+from hf_tagging.models.precision import mixes_precision
+
+Dtype = torch.dtype | Literal["auto"]
 
 _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
 _HOW_TO_FIND = "Give the output folder of a run, or a name on the Hub that this machine can reach or has in its cache."
@@ -40,7 +46,7 @@ _FILES = (*_WEIGHTS, "adapter_model.*", "*.json", "*.txt", "*.model", "*.codes",
 
 
 def load_tagger(
-    name: str, *, revision: str | None, trust_remote_code: bool, dtype: torch.dtype | None, device: torch.device | None
+    name: str, *, revision: str | None, trust_remote_code: bool, dtype: Dtype | None, device: torch.device | None
 ) -> tuple[TagModel, PreTrainedTokenizerBase]:
     """Loads a model with a trained tag head, and its tokenizer.
 
@@ -49,8 +55,9 @@ def load_tagger(
             `id2label`; or a folder that `hf-tagging export` wrote. An adapter is merged into its base.
         revision: Of a name on the Hub.
         trust_remote_code: Run code that comes with the model.
-        dtype: Of the weights; None: float32, or as they were exported.
-        device: Of an exported model; None: the CPU. Any other comes on the CPU.
+        dtype: Dtype of the weights, or ``"auto"`` for the one that they were saved in; None: float32, or as they were
+            exported.
+        device: Device of an exported model; None: the CPU. Any other model is loaded on the CPU.
 
     Raises:
         ModelError: If there is no such model, or it has no trained tag head.
@@ -82,6 +89,44 @@ def longest_window(model: TagModel, tokenizer: PreTrainedTokenizerBase) -> int:
         return window_length(model, tokenizer, tokenizer.model_max_length)
     except ConfigError:
         return window_length(model, tokenizer, None)
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Leads that tags need in bfloat16, see `WindowReader.reading`: for tags alone, and where scores matter."""
+
+    tags: float | None
+    scores: float | None
+
+
+def margins(model: TagModel, device: torch.device, precision: Precision | None) -> Margins:
+    """Return the margins for a precision.
+
+    Raises:
+        ConfigError: There is no such precision, or the model cannot run in it.
+    """
+    if precision not in (None, *get_args(Precision)):
+        raise ConfigError(f"precision: {precision!r} is not one of {', '.join(get_args(Precision))}.")
+    if isinstance(model, OnnxModel):
+        if precision not in (None, "exact"):
+            raise ConfigError(f"precision: an exported model runs as it was exported, not {precision}. Leave it out.")
+        return Margins(None, None)
+    if precision == "exact":
+        return Margins(None, None)
+    if precision == "bfloat16":
+        if not mixes_precision(model):
+            raise ConfigError(f"precision: {type(model).__name__} computes in float32 alone. Leave it out.")
+        return Margins(0.0, 0.0)
+    measured = FastTagging.of(model, device)
+    if precision == "fast":
+        if measured is None:
+            raise ConfigError(
+                f"precision: this model has no margin for fast tagging on {device.type}. A run measures one on "
+                "the device that it trains on, for encoders with a linear tag head. Leave it out, or give exact."
+            )
+        return Margins(measured.margin, measured.margin)
+    fast = measured is not None and measured.pays and computes_bfloat16(device.type == "cpu")
+    return Margins(measured.margin if measured and fast else None, None)
 
 
 def _existing(name: str) -> str:
@@ -131,7 +176,7 @@ def _refuse_other_tasks(name: str, config: Any) -> None:
         raise ModelError(f"{name}: {classifiers[0]} classifies whole texts, not words. {_HOW_TO_TRAIN}")
 
 
-def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype: torch.dtype) -> PreTrainedModel:
+def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype: Dtype) -> PreTrainedModel:
     model, report = AutoModelForTokenClassification.from_pretrained(
         source, config=config, dtype=dtype, output_loading_info=True, **model_options(hub)
     )
@@ -140,7 +185,7 @@ def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype:
 
 
 def _load_adapter(
-    name: str, source: str, config: Any, tokenizer: PreTrainedTokenizerBase, hub: dict[str, Any], dtype: torch.dtype
+    name: str, source: str, config: Any, tokenizer: PreTrainedTokenizerBase, hub: dict[str, Any], dtype: Dtype
 ) -> PreTrainedModel:
     """Loads the base with the tags of the adapter's own config, and merges the adapter into it.
 

@@ -1,4 +1,4 @@
-"""Windows through a model: batches of like length, on a CPU as many at a time as it has cores.
+"""Running a model over windows, in batches of like length; on a CPU, one batch per core at a time.
 
 One batch after the other, each operation shared out over the cores, leaves them waiting for each other many times per
 batch. A *lane* is a thread that runs batches of its own with a single core: on two cores, MiniLM tags 374 sentences
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -26,20 +26,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TagModel: TypeAlias = "PreTrainedModel | OnnxModel"
+Precision: TypeAlias = Literal["exact", "fast", "bfloat16"]
 Labels: TypeAlias = tuple[np.ndarray, np.ndarray]  # ids (words,) int64 and their probabilities (words,) float32
 # A CPU is fastest where a batch's activations fit a core's cache: in two lanes, 256 or 512 subwords per batch give
 # 376 and 374 sentences a second, 768 give 365. Half the calls of Python let more lanes share its lock.
 CPU_BATCH, ACCELERATOR_BATCH = 512, 8192
-# A lead of the best tag over the next one that bfloat16 cannot have made. Of a fine-tuned MiniLM no probability of the
-# 97,797 words of CoNLL-2003's validation and test moves by more than 0.028; without a second reading 24 of their tags
-# are others than in float32, with it none. What is rounded off grows with the logits, and of large ones turns even a
-# clear lead of the probability: hence the second bound, as a share of a word's median logit. (Not of its largest: a CRF
-# gives tags that may not stand there -200.)
-_CLEAR, _CLEAR_LOGITS = 0.06, 0.05
-# On a CPU that computes in bfloat16 it takes 0.62 of the time of float32. That pays while second readings take less
-# than what is left: while they are expected of fewer windows than this share.
-_WORTH_IT = 0.35
-_TRIED_WORDS = 500  # of a block, before their share of unclear tags is believed
 _KNOWN_CODE = ("torch.nn.", "transformers.models.", "transformers.activations", "hf_tagging.models.")
 # They change themselves in every forward pass; looked for in all taggers of transformers 5.23. So do rotary positions
 # of these kinds, as texts get longer.
@@ -50,32 +41,29 @@ class WindowReader:
     """Runs a model over windows, and reads each word in the window that owns it.
 
     Args:
-        model: In evaluation mode, and on `device`.
-        device: Where to run.
-        batch_subwords: Subwords per batch, padding counted; a longer window is a batch of its own.
-        pad_token_id: What to pad with.
+        model: Model in evaluation mode, on `device`.
+        device: Device to run on.
+        tokens_per_batch: Subwords per batch, including padding; a longer window is a batch of its own.
+        pad_token_id: Padding of `input_ids`.
     """
 
-    def __init__(self, model: TagModel, *, device: torch.device, batch_subwords: int, pad_token_id: int):
+    def __init__(self, model: TagModel, *, device: torch.device, tokens_per_batch: int, pad_token_id: int):
         self.model, self.device = model, device
-        self.batch_subwords, self.pad_token_id = batch_subwords, pad_token_id
+        self.tokens_per_batch, self.pad_token_id = tokens_per_batch, pad_token_id
         self._many_lanes = device.type == "cpu" and runs_side_by_side(model)
 
     @contextmanager
-    def reading(
-        self, windows: Windows, bounds: np.ndarray, *, half: bool, exact: bool
-    ) -> Iterator[Callable[[], Labels]]:
-        """Reads every word of a block, while the caller does something else.
+    def reading(self, windows: Windows, bounds: np.ndarray, *, margin: float | None) -> Iterator[Callable[[], Labels]]:
+        """Read every word of a block while the caller does something else.
 
         Args:
-            windows: From the aligner.
+            windows: Windows from the aligner.
             bounds: Number of each sentence's first word, and the end. (sentences + 1,)
-            half: Multiply matrices in bfloat16; windows with a tag that is not clear are read again in float32.
-            exact: Probabilities matter. Else windows are read in float32 at once where a second reading is likely: of
-                a tagger that is hardly trained, of all. Which ones depends on what other lanes have read by then.
+            margin: Multiply matrices in bfloat16, and read a window again without it if a tag leads by less than this
+                in one of its words. None: without bfloat16.
 
         Yields:
-            A function that waits for the result. Leaving the block without it drops what has not begun.
+            A function that waits for the result. Leaving the block without calling it drops batches not yet begun.
         """
         ids, scores = np.zeros(bounds[-1], np.int64), np.zeros(bounds[-1], np.float32)
 
@@ -83,8 +71,7 @@ class WindowReader:
             best, labels = probabilities.max(-1)
             ids[words], scores[words] = labels.cpu().numpy(), best.cpu().numpy()
 
-        rate = _UnclearWords() if half and not exact else None
-        with self._running(windows, bounds, keep, half, rate) as finish:
+        with self._running(windows, bounds, keep, margin) as finish:
 
             def result() -> Labels:
                 finish()
@@ -92,16 +79,11 @@ class WindowReader:
 
             yield result
 
-    def probabilities(self, windows: Windows, bounds: np.ndarray, *, half: bool) -> np.ndarray:
-        """Reads every word of a block.
-
-        Args:
-            windows: From the aligner.
-            bounds: Number of each sentence's first word, and the end. (sentences + 1,)
-            half: Multiply matrices in bfloat16, but for windows with a tag that is not clear.
+    def probabilities(self, windows: Windows, bounds: np.ndarray, *, margin: float | None) -> np.ndarray:
+        """Return the probability of every tag for every word of a block; arguments as of `reading`.
 
         Returns:
-            The probability of every tag. (words, tags) float32
+            Probabilities. (words, tags) float32
         """
         config: Any = self.model.config
         table = np.zeros((bounds[-1], config.num_labels), np.float32)
@@ -109,7 +91,7 @@ class WindowReader:
         def keep(words: np.ndarray, probabilities: Tensor) -> None:
             table[words] = probabilities.cpu().numpy()
 
-        with self._running(windows, bounds, keep, half, None) as finish:
+        with self._running(windows, bounds, keep, margin) as finish:
             finish()
         return table
 
@@ -119,10 +101,9 @@ class WindowReader:
         windows: Windows,
         bounds: np.ndarray,
         keep: Callable[[np.ndarray, Tensor], None],
-        half: bool,
-        rate: _UnclearWords | None,
+        margin: float | None,
     ) -> Iterator[Callable[[], None]]:
-        """Runs all windows; `keep` is handed numbers of words (words,) and their probabilities (words, tags)."""
+        """Run all windows; `keep` gets numbers of words (words,) and their probabilities (words, tags)."""
         starts, start_offsets = windows.word_starts()
         first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
 
@@ -130,13 +111,9 @@ class WindowReader:
             row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
             words = first_words[batch][row] + nth
             at = starts[start_offsets[batch][row] + nth]
-            pays = rate is None or rate.worth_it(len(words) / len(batch))
-            probabilities, unclear = self._read(windows, batch, row, at, half and pays)
-            if rate is not None and pays:
-                rate.add(len(words), unclear)
-            keep(words, probabilities)
+            keep(words, self._read(windows, batch, row, at, margin))
 
-        batches = list(batches_of(np.diff(windows.offsets), self.batch_subwords))
+        batches = list(batches_of(np.diff(windows.offsets), self.tokens_per_batch))
         with self._lanes(len(batches)) as lanes:
             pending = [] if lanes is None else [lanes.submit(read, batch) for batch in batches]
 
@@ -154,7 +131,7 @@ class WindowReader:
 
     @contextmanager
     def _lanes(self, batches: int) -> Iterator[ThreadPoolExecutor | None]:
-        """Threads to run batches in; None where the caller's own is as good."""
+        """Yield threads to run batches in; None if the caller's own is as good."""
         if self.device.type != "cpu":  # one, so that the caller can tokenize beside it
             with ThreadPoolExecutor(1) as lane:
                 yield lane
@@ -169,76 +146,51 @@ class WindowReader:
 
     @torch.inference_mode()
     def _read(
-        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, half: bool
-    ) -> tuple[Tensor, int]:
-        """Runs one batch and reads it at subwords `at` of rows `row`, each (words,).
-
-        Returns:
-            Probabilities (words, tags), and how many words were not clear in bfloat16.
-        """
+        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, margin: float | None
+    ) -> Tensor:
+        """Return probabilities (words, tags) of one batch, read at subwords `at` of rows `row`, each (words,)."""
         ids, mask = (torch.from_numpy(x).to(self.device) for x in padded(windows, batch, self.pad_token_id))
         rows, places = torch.from_numpy(np.stack([row, at])).to(self.device)
-        logits = self._logits(ids, mask, rows, places, half)
-        if not half:
-            return logits.softmax(-1), 0
-        unclear = rows[~are_clear(logits)]  # (unclear words,)
-        rows_again = unclear.unique()  # in their order
+        logits = self._logits(ids, mask, rows, places, half=margin is not None)
+        if margin is None:
+            return logits.softmax(-1)
+        rows_again = rows[~are_clear(logits, margin)].unique()  # in their order
         if len(rows_again):
             again = torch.isin(rows, rows_again)  # (words,)
             new_rows = torch.searchsorted(rows_again, rows[again])
             logits[again] = self._logits(ids[rows_again], mask[rows_again], new_rows, places[again], half=False)
-        return logits.softmax(-1), len(unclear)
+        return logits.softmax(-1)
 
-    def _logits(self, ids: Tensor, mask: Tensor, rows: Tensor, places: Tensor, half: bool) -> Tensor:
-        """(batch, subwords) to the logits of some of the subwords. (words, tags)"""
+    def _logits(self, ids: Tensor, mask: Tensor, rows: Tensor, places: Tensor, *, half: bool) -> Tensor:
+        """Return the logits of some subwords. (batch, subwords) to (words, tags)"""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             logits: Any = self.model(input_ids=ids, attention_mask=mask).logits
         read: Tensor = logits[rows, places].float()
         return read
 
 
-class _UnclearWords:
-    """How many words of a block bfloat16 left unclear: whether it is worth while for the rest."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._words = self._unclear = 0
-
-    def add(self, words: int, unclear: int) -> None:
-        """Counts a batch."""
-        with self._lock:
-            self._words, self._unclear = self._words + words, self._unclear + unclear
-
-    def worth_it(self, words_per_window: float) -> bool:
-        """Whether few enough windows of so many words are to be expected to have an unclear one."""
-        with self._lock:
-            words, unclear = self._words, self._unclear
-        return words < _TRIED_WORDS or 1 - (1 - unclear / words) ** words_per_window < _WORTH_IT
-
-
-def are_clear(logits: Tensor) -> Tensor:
-    """Whether float32 would give the same tag as bfloat16 did.
+def are_clear(logits: Tensor, margin: float) -> Tensor:
+    """Return which words have the same tag in float32 as in bfloat16.
 
     Args:
-        logits: Read in bfloat16. (words, tags)
+        logits: Logits in bfloat16. (words, tags)
+        margin: Lead that the best tag needs; see `hf_tagging.models.margins`.
 
     Returns:
-        True where the best tag leads by more than is lost to rounding; never where something is not a number. (words,)
+        True where the best tag leads by the margin; False for logits that are not numbers. (words,)
     """
     if logits.shape[-1] < 2:
         return torch.ones(len(logits), dtype=torch.bool, device=logits.device)
     best, second = logits.topk(2).values.unbind(-1)
-    likely, less_likely = logits.softmax(-1).topk(2).values.unbind(-1)
-    scale = logits.abs().median(-1).values
-    return (likely - less_likely >= _CLEAR) & (best - second >= _CLEAR_LOGITS * scale)
+    return best - second >= margin
 
 
 def batches_of(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Windows of like length together, the longest first, so that what does not fit the memory fails at once.
+    """Group windows of like length, the longest first, so that running out of memory happens at once.
 
     Args:
         lengths: Subwords of each window. (windows,)
-        budget: Subwords of a batch, padding counted.
+        budget: Subwords per batch, including padding.
 
     Yields:
         Numbers of windows. (batch,)
@@ -252,12 +204,12 @@ def batches_of(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
 
 
 def padded(windows: Windows, batch: np.ndarray, pad_token_id: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows on the left, padding on the right.
+    """Lay windows out as arrays, padded on the right.
 
     Args:
-        windows: From the aligner.
+        windows: Windows from the aligner.
         batch: Numbers of windows. (batch,)
-        pad_token_id: What to pad with.
+        pad_token_id: Padding of `input_ids`.
 
     Returns:
         `input_ids` and `attention_mask`, (batch, subwords) int64 each.
@@ -271,7 +223,7 @@ def padded(windows: Windows, batch: np.ndarray, pad_token_id: int) -> tuple[np.n
 
 
 def runs_side_by_side(model: TagModel) -> bool:
-    """Whether forward passes at the same time leave each other alone; not assumed of code that is not known."""
+    """Return whether forward passes can run at the same time; unknown code is assumed not to allow it."""
     if isinstance(model, OnnxModel):
         return True
     if not all(type(part).__module__.startswith(_KNOWN_CODE) for part in model.modules()):
@@ -284,7 +236,7 @@ def runs_side_by_side(model: TagModel) -> bool:
 
 
 class _TorchThreads:
-    """How many threads PyTorch may use: a setting of the whole process, lent to lanes and given back.
+    """The number of threads that PyTorch may use: a setting of the whole process, lent to lanes and given back.
 
     ``torch.set_num_threads`` sets three things: what new threads start with, what MKL uses in any thread, and what the
     calling thread itself uses. So only lanes call it, the last one of all to give back what was: the caller's thread
@@ -296,17 +248,17 @@ class _TorchThreads:
         self._before, self._users = 1, 0
 
     def available(self) -> int:
-        """What PyTorch was told, whatever lanes have made of it meanwhile."""
+        """Return the number of threads that PyTorch was set to, whatever lanes have changed meanwhile."""
         with self._lock:
             return self._before if self._users else torch.get_num_threads()
 
     @contextmanager
     def shared(self, *, by: int, each: int) -> Iterator[ThreadPoolExecutor]:
-        """Lanes with some threads for each.
+        """Yield a pool of lanes.
 
         Args:
-            by: How many lanes.
-            each: Threads that an operation of one may use.
+            by: Number of lanes.
+            each: Threads per operation of a lane.
         """
         with self._lock:
             if not self._users:

@@ -404,11 +404,12 @@ class TaggingRun:
         if self.state.is_main_process:
             remove(staging)  # of a run that was killed
         self.state.wait_for_everyone()
-        trainer.save_model(str(staging))  # every process takes part where weights are sharded
+        trainer.save_model(str(staging), _internal_call=True)  # every process takes part where weights are sharded
         model: Any = trainer.accelerator.unwrap_model(trainer.model)
         if self.state.is_main_process:
             if hasattr(model, "merge_and_unload"):
-                self._save_lora(model, staging)
+                model = self._save_lora(model, staging)
+            trainer.keep_margin(staging, model)
             for leftover in ("training_args.bin", "README.md"):  # a pickle, and peft's own empty card
                 (staging / leftover).unlink(missing_ok=True)
             files = sorted(staging.iterdir())
@@ -422,13 +423,16 @@ class TaggingRun:
             remove(staging)
         self.state.wait_for_everyone()
 
-    def _save_lora(self, model: Any, staging: Path) -> None:
-        if self.arguments.model.lora_merge:
-            model.merge_and_unload().save_pretrained(staging)
-            for adapter in staging.glob("adapter_*"):
-                adapter.unlink()
-        else:
+    def _save_lora(self, model: Any, staging: Path) -> Any:
+        """Save a model with adapters; return the merged model, None where the adapter stays in files of its own."""
+        if not self.arguments.model.lora_merge:
             copy.deepcopy(model).unload().save_pretrained(staging)
+            return None
+        merged = model.merge_and_unload()
+        merged.save_pretrained(staging)
+        for adapter in staging.glob("adapter_*"):
+            adapter.unlink()
+        return merged
 
 
 def _history(log: Sequence[dict[str, float]]) -> History:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_utils import PredictionOutput, TrainOutput
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.models.margins import keep_margin
 from hf_tagging.models.precision import exact
 from hf_tagging.tasks import Task
 from hf_tagging.training.arguments import TaggingConfig
@@ -165,6 +167,12 @@ class TaggingTrainer(WordTrainer):
         words = int(split.sentence_starts[-1])
         speed = {"runtime": seconds, "words_per_second": round(words / seconds, 1) if seconds else None}
         return replace(self.scorer.outcome, metrics=self.scorer.outcome.metrics | speed)
+
+    def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
+        """Measure the margin for fast tagging on the validation split; see `hf_tagging.models.margins.keep_margin`."""
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        padding = getattr(self.processing_class, "pad_token_id", None) or 0
+        keep_margin(folder, model, None if sharded else self.validation, pad_token_id=padding)
 
     def prediction_step(
         self,

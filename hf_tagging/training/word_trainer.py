@@ -15,7 +15,7 @@ from accelerate.utils import send_to_device
 from datasets import Dataset
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, TrainerCallback
+from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput, align_special_tokens
 
@@ -221,9 +221,18 @@ class WordTrainer(TrainerHooks):
         with self._averaged():
             return super().evaluation_loop(*args, **options)
 
-    def saving_model(self) -> AbstractContextManager[None]:
-        """Save the average of the weights, where there is one."""
-        return self._averaged()
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the average of the weights, where there is one; see `Trainer.save_model`."""
+        with self._averaged():
+            super().save_model(output_dir, _internal_call)
+
+    def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
+        """Write what tagging has to know of a saved model into its folder; nothing for models that do not tag.
+
+        Args:
+            folder: Folder that the model was saved in.
+            model: The same model; None if it has adapters in files of their own.
+        """
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.average is None else self.average.in_place()
