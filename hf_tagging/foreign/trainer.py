@@ -37,6 +37,10 @@ class TrainerHooks(Trainer):
         """
         return nullcontext()
 
+    def saving_model(self) -> AbstractContextManager[None]:
+        """Return a context in which a model is saved, by itself or in a checkpoint."""
+        return nullcontext()
+
     def loading_checkpoint(self, checkpoint: str | Path) -> AbstractContextManager[None]:
         """Return a context for each of the steps in which a checkpoint is read: weights, state, optimizer, RNG.
 
@@ -94,6 +98,11 @@ class TrainerHooks(Trainer):
         """Return batches of all windows in their order; see `Trainer.get_test_dataloader`."""
         with self._whole_and_in_order():
             return super().get_test_dataloader(test_dataset)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save model and tokenizer; see `Trainer.save_model`."""
+        with self.saving_model():
+            super().save_model(output_dir, _internal_call)
 
     @contextmanager
     def _whole_and_in_order(self) -> Iterator[None]:

@@ -40,7 +40,7 @@ def without_autocast(model: nn.Module) -> Iterator[None]:
     Args:
         model: Prepared for mixed precision, or not; under FSDP and DeepSpeed, which have their own way, it stays as is.
     """
-    wrapped, original = (model.__dict__.get(name) for name in ("forward", "_original_forward"))
+    wrapped, original = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
     if wrapped is None or original is None:
         yield
         return

@@ -404,7 +404,7 @@ class TaggingRun:
         if self.state.is_main_process:
             remove(staging)  # of a run that was killed
         self.state.wait_for_everyone()
-        trainer.save_model(str(staging), _internal_call=True)  # every process takes part where weights are sharded
+        trainer.save_model(str(staging))  # every process takes part where weights are sharded
         model: Any = trainer.accelerator.unwrap_model(trainer.model)
         if self.state.is_main_process:
             if hasattr(model, "merge_and_unload"):

@@ -221,10 +221,9 @@ class WordTrainer(TrainerHooks):
         with self._averaged():
             return super().evaluation_loop(*args, **options)
 
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save the average of the weights, where there is one; see `Trainer.save_model`."""
-        with self._averaged():
-            super().save_model(output_dir, _internal_call)
+    def saving_model(self) -> AbstractContextManager[None]:
+        """Save the average of the weights, where there is one."""
+        return self._averaged()
 
     def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
         """Write what tagging has to know of a saved model into its folder; nothing for models that do not tag.
