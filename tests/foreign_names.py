@@ -16,7 +16,7 @@ LIBRARIES = frozenset(
 # Methods of other libraries' objects: who assigns to one of these names replaces it.
 PATCHABLE = ("transformers.PreTrainedModel", "transformers.Trainer", "transformers.PreTrainedTokenizerBase",
              "datasets.Dataset", "accelerate.Accelerator", "torch.nn.Module")  # fmt: skip
-_PRIVATE = re.compile(r"_[a-zA-Z]\w*")
+_PRIVATE = re.compile(r"_[a-zA-Z]\w*(?<!_)")  # and none of Jupyter's, such as _repr_html_
 _OF_PYTHON = frozenset(("_replace", "_asdict", "_fields", "_actions", "_SubParsersAction", "_option_string_actions"))
 _BY_NAME = frozenset(("getattr", "hasattr", "setattr", "delattr", "get", "pop"))
 
