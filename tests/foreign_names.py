@@ -17,7 +17,7 @@ LIBRARIES = frozenset(
 PATCHABLE = ("transformers.PreTrainedModel", "transformers.Trainer", "transformers.PreTrainedTokenizerBase",
              "datasets.Dataset", "accelerate.Accelerator", "torch.nn.Module")  # fmt: skip
 _PRIVATE = re.compile(r"_[a-zA-Z]\w*(?<!_)")  # and none of Jupyter's, such as _repr_html_
-_OF_PYTHON = frozenset(("_replace", "_asdict", "_fields", "_actions", "_SubParsersAction", "_option_string_actions"))
+_OF_PYTHON = frozenset(("_replace", "_asdict", "_fields", "_actions", "_option_string_actions"))
 _BY_NAME = frozenset(("getattr", "hasattr", "setattr", "delattr", "get", "pop"))
 
 
@@ -84,11 +84,14 @@ class _Module:
                 for alias in node.names:
                     yield (alias.asname or alias.name), f"{above}{node.module or ''}.{alias.name}"
 
-    def is_foreign(self, node: ast.expr) -> bool:
-        """Whether an expression begins with a name that was imported from a library."""
+    def origin(self, node: ast.expr) -> str:
+        """The package that the first name of an expression was imported from, or nothing."""
         while isinstance(node, ast.Attribute):
             node = node.value
-        return isinstance(node, ast.Name) and self.imported.get(node.id, "").split(".")[0] in LIBRARIES
+        return self.imported.get(node.id, "").split(".")[0] if isinstance(node, ast.Name) else ""
+
+    def is_foreign(self, node: ast.expr) -> bool:
+        return self.origin(node) in LIBRARIES
 
     def bases(self, node: ast.ClassDef, classes) -> Iterator[object]:
         """Base classes: a library's as they are, ours as (module, node)."""
@@ -138,7 +141,8 @@ class _Module:
                 if base == "super()":
                     own = node.attr not in self.foreign_names(owner, classes)
             else:
-                own = node.attr in ours and not self.is_foreign(node.value)
+                origin = self.origin(node.value)
+                own = origin not in LIBRARIES if origin and origin != "hf_tagging" else node.attr in ours
             if not own and node.attr not in _OF_PYTHON:
                 yield node.attr, f"attribute of {base}"
         elif isinstance(node, ast.Call):
