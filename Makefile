@@ -8,7 +8,7 @@ RUN    := runs/quickstart-pos
 THREADS := $${OMP_NUM_THREADS:-$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)}
 export TEXT ?= Jordan will book a table in May because the chef from Lisbon loves her book.
 
-.PHONY: install quickstart test fuzz lint bench browser docs wheel-test clean
+.PHONY: install quickstart test test-latest fuzz lint bench browser docs wheel-test clean
 
 install: $(STAMP)
 
@@ -68,5 +68,15 @@ wheel-test: $(STAMP)
 	.venv-wheel/bin/python -m pip install --quiet -c constraints.txt dist/*.whl
 	.venv-wheel/bin/python -I tests/wheel_check.py
 
+# All tests with the newest release of every dependency, whatever pyproject.toml and constraints.txt allow: what breaks
+# here breaks next. It may fail, and make goes on; CONTRIBUTING.md has the last result. One file: LATEST=tests/test_x.py
+test-latest:
+	rm -rf .venv-latest
+	$(PYTHON) -m venv .venv-latest
+	.venv-latest/bin/python -m pip install --quiet $$($(PYTHON) tests/newest.py)
+	.venv-latest/bin/python -m pip install --quiet --no-deps -e .
+	.venv-latest/bin/python -m pip freeze | grep -iE '^(accelerate|datasets|evaluate|peft|tokenizers|torch|transformers)=='
+	-.venv-latest/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(LATEST)
+
 clean:
-	rm -rf $(RUN) build dist .venv-wheel site
+	rm -rf $(RUN) build dist .venv-wheel .venv-latest site
