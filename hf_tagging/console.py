@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from hf_tagging.disk import refusal, why_full
+from hf_tagging.disk import drop_stdout, refusal, why_full, writing_to_stdout
 from hf_tagging.errors import ConfigError, OutputError, TaggingError, printable
 from hf_tagging.memory import LOADING, out_of_memory
 from hf_tagging.problems import FLAGS, Spelling, spelled
@@ -37,10 +37,14 @@ def plain_errors(*, interrupted: str = GO_ON, spelling: Spelling = FLAGS) -> Ite
     SIGTERM, 129 for SIGHUP. In a run of several processes the first one speaks for all; each speaks for itself
     when it is out of memory or its disk is full, which may end one process alone.
     """
+    if sys.stdout is None:  # closed by the shell, as in `>&-`; what is printed then goes nowhere
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the program ends
     with heard(), spelled(spelling, in_all_threads=True):
         try:
             follow_parent()
             yield
+            with quiet_end_of_pipe(), writing_to_stdout():
+                pass  # what was printed is written now: at the end of the program it would fail without a message
         except ConfigError as error:
             _end(str(error), 2)
         except OutputError as error:
@@ -59,7 +63,7 @@ def plain_errors(*, interrupted: str = GO_ON, spelling: Spelling = FLAGS) -> Ite
         except Exception as error:
             if said := out_of_memory(error):
                 _end(f"Out of memory ({said}). {LOADING}", 1, on_any=True)
-            if not (told := refusal(error)):
+            if not (told := _stdout_refusal(error) or refusal(error)):
                 raise
             _end(f"{told} {interrupted}".rstrip(), 1, on_any=True)
 
@@ -75,7 +79,7 @@ def quiet_end_of_pipe() -> Iterator[None]:
     except BrokenPipeError:
         if not _reader_is_gone():
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is still to be flushed goes
+        drop_stdout()
 
 
 def read_text(path: Path, kind: type[TaggingError], *, advice: str) -> str:
@@ -154,9 +158,24 @@ def _reader_is_gone() -> bool:
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
+def _stdout_refusal(error: Exception) -> str:
+    """Return what the system says against standard output, if that is what an error is about; empty for any other."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return ""
+    try:
+        with writing_to_stdout():
+            pass  # what could not be written is still to be flushed
+    except OutputError as told:
+        return str(told)
+    except OSError:
+        pass
+    return ""
+
+
 def _end(message: str, code: int, *, on_any: bool = False) -> None:
     """End with a message, said by the first process, or by any that it is about."""
     rank = int(os.environ.get("LOCAL_RANK", "0"))
     if rank <= 0 or on_any:
-        print(f"\nprocess {rank}: {message}" if rank > 0 else f"\n{message}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # it may be on the full disk as well
+            print(f"\nprocess {rank}: {message}" if rank > 0 else f"\n{message}", file=sys.stderr, flush=True)
     raise SystemExit(code)

@@ -7,6 +7,8 @@ import errno
 import os
 import re
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -74,6 +76,43 @@ def writing_to(path: str | Path) -> Iterator[None]:
         raise OutputError(f"{str(path)!r}: cannot be written ({error}).") from error
 
 
+@contextlib.contextmanager
+def writing_to_stdout() -> Iterator[None]:
+    """Flush standard output at the end, and say in a message what the system says against it.
+
+    A broken pipe stays a `BrokenPipeError`: whoever reads may have read enough.
+
+    Raises:
+        OutputError: For any other OSError of the system's that names no file. What was not written by then is dropped,
+            or it would fail once more at the end of the program.
+    """
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        why = why_full(error, _behind_stdout()) or reason(error)
+        drop_stdout()
+        raise OutputError(f"Standard output cannot be written ({why}).") from error
+
+
+def _behind_stdout() -> str:
+    """Return the file, device or pipe that a shell has redirected standard output to."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.path.realpath(f"/dev/fd/{sys.stdout.fileno()}")
+    return os.devnull
+
+
+def drop_stdout() -> None:
+    """Let whatever is still to be written to standard output go nowhere."""
+    with contextlib.suppress(OSError, ValueError):  # a stand-in for the stream has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def reason(error: OSError) -> str:
     """Return what the system says, in its own words."""
     return error.strerror or str(error)
@@ -97,21 +136,22 @@ def why_full(error: BaseException, place: str | Path | None = None) -> str:
     """Return which disk is full, a quota or a limit reached, and how much is free; empty for any other error.
 
     Where the error names no file, it is the fullest disk of those that are written: the folders that `check_writable`
-    was asked about, the caches and the folder for temporary files.
+    was asked about, the caches, the folder for temporary files, and where a shell has redirected standard output to.
 
     Args:
         error: It, or what it was raised from, may be of Python, of safetensors, tokenizers, PyTorch or pyarrow.
         place: What was written, if that is known.
     """
     caches = [os.environ[name] for name in _CACHES if os.environ.get(name)]
-    places = [place] if place else [*_asked, *caches, tempfile.gettempdir()]
+    places = [place] if place else [*_asked, *caches, tempfile.gettempdir(), _behind_stdout()]
     found = next(((number, cause) for cause in _causes(error) if (number := _number(cause, places)) is not None), None)
     if found is None:
         return ""
     number, cause = found
     name = getattr(cause, "filename", None)
     limit = _limit() if number == errno.EFBIG else ""
-    return f"{_FULL[number]}; {limit or _room([os.fsdecode(name)] if isinstance(name, str | bytes) else places)}"
+    room = limit or _room([os.fsdecode(name)] if isinstance(name, str | bytes) else places)
+    return f"{_FULL[number]}; {room}" if room else _FULL[number]
 
 
 def _number(error: BaseException, places: Iterable[str | Path]) -> int | None:
@@ -139,8 +179,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _room(places: Iterable[str | Path]) -> str:
-    """Return the fullest of the disks that places are on, and how much of it is free."""
-    free, total, place = min(((*_free(place), place) for place in places), key=lambda found: found[0])
+    """Return the fullest of the disks that places are on, and how much of it is free; a device or pipe is on none."""
+    rooms = [(*_free(place), place) for place in places if not _is_stream(place)]
+    if not rooms:
+        return ""
+    free, total, place = min(rooms, key=lambda found: found[0])
     return f"{free / 1e6:,.1f} of {total / 1e6:,.1f} MB are free where {place} is"
 
 
@@ -150,6 +193,14 @@ def _free(place: str | Path) -> tuple[int, int]:
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     usage = shutil.disk_usage(there)
     return usage.free, usage.total
+
+
+def _is_stream(place: str | Path) -> bool:
+    try:
+        mode = os.stat(place).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _limit() -> str:

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from itertools import pairwise
 
 import pytest
 import torch
+from datasets import DatasetDict
 from recipe_runs import check_batches_of_8, pipeline_says, record, run_here, weights, without_dropout
 from safetensors.torch import load_file, save_file
 from tiny_models import TAGS, tiny_bert, tiny_modernbert, tiny_roberta
@@ -397,3 +399,16 @@ def test_the_layer_is_the_one_that_is_public(folders):
     assert type(AutoModelForTokenClassification.from_config(crf(folders["bert"])[0].config)).__name__ == (
         "CrfEncoderForTokenClassification"
     )
+
+
+@pytest.mark.failure_mode("saved-crf")
+def test_labels_of_all_subwords_do_not_go_with_a_crf_in_python_either(folders, sample, tmp_path):
+    data = sample["train"].select(range(20))
+    schema = TagSchema.detect(DatasetDict(train=data), task="ner")
+    args = parse_arguments("ner", ["--dataset", "sample", "--output_dir", str(tmp_path / "run"), "--use_cpu"]).training
+    for head, strategy in (("crf", "first"), ("linear", "all"), ("crf", "all")):
+        model, tokenizer = load_encoder(str(folders["bert"]), schema, head=head)
+        splits = align_dataset(DatasetDict(train=data), tokenizer, schema, label_strategy=strategy)
+        refused = (head, strategy) == ("crf", "all")
+        with pytest.raises(ConfigError, match="label_strategy: the loss of this model") if refused else nullcontext():
+            TaggingTrainer(model=model, args=args, schema=schema, tokenizer=tokenizer, splits=splits)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -164,6 +165,43 @@ def test_devices_and_standard_output_are_no_files(model, tmp_path, capsys):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 1
     assert "/dev/stdout: is a pipe, not a file" in done.stderr
+
+
+@pytest.mark.failure_mode("standard-output")
+def test_standard_output_on_a_full_disk_is_named(disk, model, tmp_path):
+    """Once it was the disk of whichever folder had least room, and --output, which nobody had given."""
+    (tmp_path / "x.conll").write_text("a\nbook\n\n" * 4_000)
+    file = disk("8k") / "out"
+    command = [sys.executable, "-m", "hf_tagging.cli", "predict", model, "--input", tmp_path / "x.conll"]
+    with open(file, "w") as target:
+        done = subprocess.run(command, stdout=target, stderr=subprocess.PIPE, text=True)
+    room = rf"; 0\.0 of \S+ MB are free where {file} is"
+    assert re.fullmatch(rf"\s*Standard output cannot be written \(the disk is full{room}\)\.\s*", done.stderr)
+    assert done.returncode == 1
+
+
+@pytest.mark.failure_mode("standard-output")
+def test_closed_standard_output_is_said_before_anything_is_loaded(model, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it after `>&-`
+    assert ends("predict", model, "--text", "x") == 1
+    main(["ls"])
+    assert capsys.readouterr().err.strip() == "Standard output is closed; give the name of a file as --output."
+
+
+@pytest.mark.failure_mode("standard-output")
+@pytest.mark.parametrize("command", ["print", "ls", "ls --json", "predict"])
+def test_standard_output_that_takes_nothing(model, monkeypatch, capsys, command):
+    def run():
+        if command == "print":
+            with plain_errors():
+                print("a little, which is written at the end")
+        main(["predict", str(model), "--text", "x"] if command == "predict" else command.split())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", open("/dev/full", "w"))  # noqa: SIM115 - what cannot be written is dropped
+        with pytest.raises(SystemExit, match="1"):
+            run()
+    assert capsys.readouterr().err.strip() == "Standard output cannot be written (the disk is full)."
 
 
 # The tagger's model has 240 KB, its optimizer twice that: what fails first differs.

@@ -440,6 +440,7 @@ class TestCommand:
         write_evaluation(first, out, overwrite=True)
         assert sorted(path.name for path in (out / "predictions").iterdir()) == ["a.conll", "b.conll", "mine.conll"]
 
+    @pytest.mark.failure_mode("killed-evaluation")
     def test_what_a_killed_evaluation_left_goes(self, tmp_path):
         found = evaluate_predictions(columns(tmp_path / "p.conll", GOLD, GOLD))
         (tmp_path / "out" / "predictions").mkdir(parents=True)

@@ -196,6 +196,7 @@ class TestFolder:
         assert [path.name for path in copy.parent.iterdir()] == ["copy"]
         assert json.loads((copy / "export.json").read_text())["hf_tagging"]["to"] == "int8"
 
+    @pytest.mark.failure_mode("killed-export")
     def test_that_was_moved_away_by_a_killed_one_is_given_back(self, run, copy):
         old, new = (copy.with_name(f".{copy.name}.0123456789ab.{end}") for end in ("old", "partial"))
         copy.rename(old)
@@ -205,6 +206,20 @@ class TestFolder:
         assert sorted(path.name for path in copy.iterdir()) == FILES
         assert not old.exists()
         assert not new.exists()
+
+    @pytest.mark.parametrize(
+        "odd", [{"int8": 5}, {"int8": [1]}, {"files": [[1]]}, {"files": 3}, {"max_length": "64"}, {"max_length": -1}]
+    )
+    def test_with_odd_values_in_its_manifest(self, copy, odd):
+        manifest = json.loads((copy / "export.json").read_text())
+        manifest["hf_tagging"] |= odd
+        (copy / "export.json").write_text(json.dumps(manifest))
+        assert Tagger.from_pretrained(str(copy)).tag(["a", "book"])
+        if "files" in odd:
+            with pytest.raises(OutputError, match="which no export has written"):
+                check_target(copy, overwrite=True)
+        else:
+            check_target(copy, overwrite=True)
 
     def test_by_a_link_is_made_beside_what_the_link_leads_to(self, copy, tmp_path, monkeypatch):
         (tmp_path / "links").mkdir()

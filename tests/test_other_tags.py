@@ -9,9 +9,11 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 from recipe_runs import record, run_here
 from tiny_models import TAGS, tiny_bert, tiny_modernbert
 
-from hf_tagging.data import TagSchema
+from hf_tagging.data import TagSchema, load_tagging_dataset
+from hf_tagging.data.plain_text import without_tags
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import build_baseline, load_encoder
+from hf_tagging.models.language_model import build_language_model
 
 MORE = TagSchema(("B-X", "O", "B-PER", "I-PER", "I-X", "B-LOC", "I-LOC"), "IOB2")
 SAME_NUMBER = TagSchema(("O", "B-PER", "I-PER", "B-X", "I-X"), "IOB2")
@@ -183,6 +185,7 @@ def test_a_head_with_layers_of_its_own_is_not_taken_for_emissions(tmp_path, capl
     assert "kept" not in caplog.text
 
 
+@pytest.mark.failure_mode("adapters-beside")
 @pytest.mark.parametrize("schema", [SCHEMA, MORE], ids=["same tags", "more"])
 def test_a_model_with_adapters_beside_it_is_not_trained_further(tmp_path, schema):
     """With the same tags it ended without a config.json or weights, with others in a traceback."""
@@ -190,3 +193,17 @@ def test_a_model_with_adapters_beside_it_is_not_trained_further(tmp_path, schema
     load_encoder(folder, SCHEMA, lora={})[0].save_pretrained(folder)
     with pytest.raises(ModelError, match=r"--model .*bert: has adapters that are not merged .* --lora_merge true"):
         load_encoder(folder, schema)
+
+
+@pytest.mark.failure_mode("adapters-beside")
+def test_a_model_with_adapters_beside_it_is_not_saved_as_it_is_or_pretrained(tmp_path):
+    """What the first run wrote had no model in it."""
+    folder = str(tiny_bert(tmp_path))
+    load_encoder(folder, SCHEMA, lora={})[0].save_pretrained(folder)
+    with pytest.raises(
+        ModelError, match=rf"cannot be saved by a run as it is. Score it by: hf-tagging evaluate {folder}"
+    ):
+        load_encoder(folder, SCHEMA, keep_head=True)
+    words = load_tagging_dataset("sample", task="ner")
+    with pytest.raises(ModelError, match="has adapters that are not merged"):
+        build_language_model(without_tags(words), model=folder)

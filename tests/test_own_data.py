@@ -42,6 +42,7 @@ def test_a_data_flag_replaces_all_data_of_the_file(mine, caplog):
         assert place in caplog.text
 
 
+@pytest.mark.failure_mode("dash-names")
 @pytest.mark.parametrize(("key", "flag"), [("test-file", "--train_file"), ("test_file", "--train-file")])
 def test_names_with_a_dash_are_the_same_names(mine, key, flag):
     path = config(mine, f"{key}: {mine}/other.conll")

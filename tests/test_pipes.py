@@ -2,7 +2,10 @@
 
 import json
 import os
+import pty
+import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -162,8 +165,10 @@ def test_empty_pipes_end_in_a_message(tmp_path, tagger, pipe, kind):
     with pytest.raises(DataError, match="the file is empty") as told:
         load_tagging_dataset(train_file=pipe(kind, "", "train"), task="ner", cache_dir=tmp_path / "cache")
     assert "hf-tagging-" not in str(told.value)  # the name that was given, not that of the copy
-    with pytest.raises(DataError, match="do not tell whether"):
+    with pytest.raises(DataError, match="the file is empty; expected columns, JSON Lines or plain text"):
         tag_file(tagger, pipe(kind, "", "input"), tmp_path / "tagged")
+    with pytest.raises(DataError, match="the file is empty; expected a sentence or paragraph a line"):
+        load_text([pipe(kind, "", "text")], split_words)
     with pytest.raises(DataError, match="holds no word"):
         evaluate_predictions(pipe(kind, "", "predictions"))
     assert not (tmp_path / "tagged").exists()
@@ -266,3 +271,70 @@ def test_one_pipe_under_two_names(pipe):
         told = "/dev/fd/0 is given twice, also as /dev/stdin, and can be read once"
         with pytest.raises(DataError, match=told):
             spool.file("/dev/fd/0")
+
+
+def test_empty_files_are_no_riddle(tmp_path, tagger):
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(DataError, match=r"empty\.txt: the file is empty"):
+        tag_file(tagger, tmp_path / "empty.txt", tmp_path / "tagged")
+    with pytest.raises(DataError, match=r"empty\.txt: the file is empty; expected a sentence"):
+        load_text([tmp_path / "empty.txt"], split_words)
+    (tmp_path / "comments.txt").write_text("# a\n\n# b\n")
+    with pytest.raises(DataError, match=r"comments\.txt: there is no word in its first lines"):
+        tag_file(tagger, tmp_path / "comments.txt", tmp_path / "tagged")
+
+
+@pytest.fixture
+def standard_input():
+    """Puts a file or a terminal in the place of standard input."""
+    before = os.dup(0)
+    yield lambda opened: os.dup2(opened, 0)
+    os.dup2(before, 0)
+    os.close(before)
+
+
+@pytest.mark.failure_mode("standard-input")
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_null_as_standard_input_is_an_empty_one(tmp_path, tagger, standard_input, name):
+    with open(os.devnull) as null:
+        standard_input(null.fileno())
+        assert tag_file(tagger, name, tmp_path / "tagged", format="text").words == 0
+        with pytest.raises(DataError, match="/dev/stdin: the file is empty"):
+            tag_file(tagger, name, tmp_path / "guessed")
+    assert (tmp_path / "tagged").read_text() == ""
+
+
+@pytest.mark.failure_mode("standard-input")
+@pytest.mark.parametrize("format", [*FORMATS, None])
+def test_a_terminal_is_read_to_its_end(tmp_path, tagger, standard_input, format):
+    person, terminal = pty.openpty()
+    standard_input(terminal)
+    os.write(person, INPUTS[format or "column"](6).encode() + b"\x04")
+    assert tag_file(tagger, "-", tmp_path / "tagged", format=format).sentences == 6
+    os.close(person)
+    os.close(terminal)
+
+
+@pytest.mark.failure_mode("standard-input")
+def test_a_device_without_an_end_is_refused_as_standard_input_too(tmp_path, tagger, standard_input):
+    with open("/dev/zero") as zero:
+        standard_input(zero.fileno())
+        with pytest.raises(DataError, match="/dev/stdin is a device, not a file"):
+            tag_file(tagger, "-", tmp_path / "tagged")
+
+
+@pytest.mark.failure_mode("standard-input")
+def test_closed_standard_input_is_said(tmp_path, tagger, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    for name in ("-", "/dev/stdin", "/dev/fd/0"):
+        with pytest.raises(DataError, match="Standard input is closed; give a file or a pipe"):
+            tag_file(tagger, name, tmp_path / "tagged")
+    with pytest.raises(ConfigError, match=r"train_file: Standard input is closed; give a file or a pipe\n"):
+        parse_arguments("ner", ["--train_file", "/dev/stdin"])
+
+
+def test_a_link_that_leads_nowhere_is_not_its_own_nearest_name(tmp_path, tagger):
+    (tmp_path / "data.conll").symlink_to("gone.conll")
+    said = re.escape(f"{tmp_path / 'data.conll'} is a link to gone.conll, which does not exist")
+    with pytest.raises(DataError, match=said):
+        tag_file(tagger, tmp_path / "data.conll", tmp_path / "tagged")

@@ -4,6 +4,7 @@ import re
 import runpy
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,10 @@ class TestFormat:
     @pytest.mark.parametrize("content", ["", "Jordan waved .\n", "a B\nc D\ne\n"])
     def test_is_not_guessed(self, tagger, tmp_path, content):
         (tmp_path / "in.txt").write_text(content)
-        with pytest.raises(DataError, match=r"do not tell .* Give --format column or --format text"):
+        said = (
+            r"do not tell .* Give --format column or --format text" if content else r"the file is empty.* With --format"
+        )
+        with pytest.raises(DataError, match=said):
             tag_file(tagger, tmp_path / "in.txt", tmp_path / "out")
         tag_file(tagger, tmp_path / "in.txt", tmp_path / "out", format="text")
 
@@ -403,3 +407,23 @@ def test_a_header_row_is_no_word(tagger, tmp_path):
     assert (counts.sentences, counts.words) == (2, 2)
     assert target.read_text().splitlines()[0] == "word\ttag\tpredicted"
     assert tag_file(tagger, target, tmp_path / "again.tsv").words == 2
+
+
+@pytest.mark.failure_mode("input-other-kind")
+@pytest.mark.parametrize("name", ["x.parquet", "x.txt", "x"])
+def test_parquet_is_refused_before_the_model(tmp_path, tagger, name, capsys):
+    from hf_tagging.cli import main
+
+    pa = pytest.importorskip("pyarrow")
+    __import__("pyarrow.parquet").parquet.write_table(pa.table({"tokens": [["a", "b"]]}), tmp_path / name)
+    with pytest.raises(SystemExit, match="1"):
+        main(["predict", "no-such-model", "--input", str(tmp_path / name), "--format", "text"])
+    said = capsys.readouterr().err
+    assert f"{name}: is a file of Parquet, which is not read here. Expected columns" in said
+    assert "iconv" not in said
+    os.mkfifo(tmp_path / "pipe")
+    content = (tmp_path / name).read_bytes()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True)
+    writer.start()
+    with pytest.raises(DataError, match="is a file of Parquet"):
+        tag_file(tagger, tmp_path / "pipe", tmp_path / "out")

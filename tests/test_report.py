@@ -299,6 +299,7 @@ def test_a_bug_in_the_report_neither_fails_a_finished_run_nor_skips_its_push(tra
     assert record(out)["status"] == "finished"
 
 
+@pytest.mark.failure_mode("report-too-large")
 @pytest.mark.slow
 def test_a_report_that_becomes_too_large_is_no_bug(trained, tmp_path, monkeypatch, caplog):
     def too_large(*args, **options):

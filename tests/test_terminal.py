@@ -3,6 +3,10 @@
 import io
 import json
 import logging
+import runpy
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from tiny_models import tiny_bert
@@ -87,3 +91,34 @@ def test_predict_on_a_terminal(tmp_path, monkeypatch, format):
     assert not controls(terminal.getvalue())
     tag_file(tagger, file, tmp_path / "tagged", format=format)
     assert "\x9b" in (tmp_path / "tagged").read_text()  # a file holds what was given
+
+
+@pytest.mark.failure_mode("plain-pipeline")
+def test_recipe_of_the_plain_pipeline(tmp_path, monkeypatch, capsys):
+    """Nothing of hf_tagging is in it, so nothing of it looks after messages and terminal either."""
+    recipe = str(Path(__file__).parent.parent / "recipes" / "tag_with_pipeline.py")
+    assert "import hf_tagging" not in Path(recipe).read_text()
+    assert "from hf_tagging" not in Path(recipe).read_text()
+    folder = tiny_bert(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = dict.fromkeys(config["id2label"], f"B-{EVIL}")
+    (folder / "config.json").write_text(json.dumps(config))
+
+    def run(model, text="Jordan\x1b[2J waved"):
+        monkeypatch.setattr(sys, "argv", [recipe, "--model", str(model), "--text", text])
+        runpy.run_path(recipe, run_name="__main__")
+
+    run(folder)
+    shown = capsys.readouterr().out
+    assert f"B-{SHOWN}" in shown
+    assert not controls(shown)
+    began = time.monotonic()
+    with pytest.raises(SystemExit, match=r"there is no config\.json in it, so it holds no model"):
+        run(tmp_path)
+    for name in (tmp_path / "nowhere", "nobody/nothing", "nothing"):
+        with pytest.raises(SystemExit, match="there is no such folder, and the Hub cannot be asked for it"):
+            run(name)
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match=str(folder)):
+        run(folder)
+    assert time.monotonic() - began < 20

@@ -12,6 +12,7 @@ from hf_tagging.cli import about, handing_on, recipes, taggers
 from hf_tagging.cli.answers import print_json
 from hf_tagging.cli.command import Command
 from hf_tagging.console import plain_errors, quiet_end_of_pipe
+from hf_tagging.disk import writing_to_stdout
 from hf_tagging.problems import FLAGS
 from hf_tagging.secrets import masked
 
@@ -38,7 +39,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     spelling = replace(FLAGS, positional=_positional(args.parser))
     with plain_errors(interrupted=command.interrupted, spelling=spelling), quiet_end_of_pipe():
         _answer(command, args)
-        sys.stdout.flush()
 
 
 def _positional(parser: argparse.ArgumentParser) -> dict[str, str]:
@@ -64,9 +64,11 @@ def make_parser() -> argparse.ArgumentParser:
 def _answer(command: Command, args: argparse.Namespace) -> None:
     if not getattr(args, "json", False):
         if (answer := command.run(args)) is not None:
-            answer.show()
+            with writing_to_stdout():
+                answer.show()
         return
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library may want to say
         answer = command.run(args)
     assert answer is not None
-    print_json(answer.data)
+    with writing_to_stdout():
+        print_json(answer.data)

@@ -182,7 +182,7 @@ def _holds_rows(file: Path) -> bool:
     beginning = _beginning(file).removeprefix(BOM)
     lines = beginning.split(b"\n")[: -1 if len(beginning) == _PROBED else None]
     if _kind(file) == "parquet":
-        return beginning.startswith(_PARQUET_MARK)
+        return is_parquet(file)
     if _kind(file) == "json":
         first = next((line for line in lines if line.strip()), None)  # None: it is longer than what was read
         return begins_like_json(file) and (beginning.lstrip().startswith(b"[") or first is None or _is_row(first))
@@ -264,7 +264,7 @@ def nearest_path(path: Path) -> Path | None:
         return None
     if path == folder:
         return None
-    there = sorted(entry.name for entry in folder.iterdir())
+    there = sorted(entry.name for entry in folder.iterdir() if entry.exists())  # no link that leads nowhere
     near = difflib.get_close_matches(path.relative_to(folder).parts[0], there, n=1)
     return folder / near[0] if near else None
 
@@ -276,6 +276,8 @@ def missing_path(path: Path) -> DataError:
             f"{path} is not open here: a process substitution does not reach the processes that are started from "
             "here; write it to a file first."
         )
+    if path.is_symlink():
+        return DataError(f"{path} is a link to {os.readlink(path)}, which does not exist; give the file itself.")
     near = nearest_path(path)
     hint = f"did you mean {near}?" if near else f"nothing in {_nearest_folder(path).absolute()} has a name like it"
     return DataError(f"{path} does not exist; {hint}")
@@ -295,9 +297,14 @@ def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix in _JSON_SUFFIXES or (suffix not in _DATA_SUFFIXES and begins_like_json(path)):
         return "json"
-    if suffix in _PARQUET_SUFFIXES or (suffix not in _DATA_SUFFIXES and _beginning(path).startswith(_PARQUET_MARK)):
+    if suffix in _PARQUET_SUFFIXES or (suffix not in _DATA_SUFFIXES and is_parquet(path)):
         return "parquet"
     return "columns"
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a file begins as Parquet does, whatever it is called."""
+    return _beginning(path).startswith(_PARQUET_MARK)
 
 
 def begins_like_json(path: Path) -> bool:

@@ -28,6 +28,13 @@ from hf_tagging.errors import DataError
 NO_TAGS = TagSchema(("word",))
 _FEATURES = Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=list(NO_TAGS.tags)))})
 
+_EXPECTED = {
+    Text: "a sentence or paragraph a line",
+    Json: "a JSON object a line",
+    Csv: "a line of names and rows",
+    Parquet: "Parquet",
+}
+
 Splitter = Callable[[str], list[tuple[int, int]]]  # text to start and end of its words
 
 
@@ -89,6 +96,8 @@ def _read_rows(builder_class: type[DatasetBuilder], files: Sequence[str | Path],
             raise DataError(f"{path} is a folder; expected a file.")
     with Spool() as spool, BuilderCache() as builders:
         found = split_files(paths, spool, kind="text")
+        if not any(path.stat().st_size for path in found.paths):
+            raise DataError(f"{', '.join(found.names)}: the file is empty; expected {_EXPECTED[builder_class]}.")
         with reading_files(found, builder_class.__name__):
             check = check_rows if builder_class is Json else None
             dataset = builders.prepare(builder_class, found, "train", check=check, **options)

@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, OutputError, TaggingError
@@ -85,17 +86,28 @@ class Spool:
 def is_pipe(path: Path) -> bool:
     """Return whether a path can be read only once.
 
+    A terminal ends with Ctrl-D, and `/dev/null` at once: as standard input or behind an open file, where a shell has
+    put them, they are read. A name that leads to one is a mistake.
+
     Raises:
-        DataError: It is a device or a socket, which may have no end.
+        DataError: It is a device or a socket, which may have no end; or standard input, which is closed.
     """
+    if sys.stdin is None and _own(path) == "/dev/fd/0":  # by now, another file may have its number
+        raise DataError("Standard input is closed; give a file or a pipe.")
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except (OSError, ValueError):
         return False  # the reader says what is wrong with it
+    mode, opened = status.st_mode, DESCRIPTOR.fullmatch(_own(path))
     for is_kind, what in _KINDS:
-        if is_kind(mode) and not (what == "a socket" and DESCRIPTOR.fullmatch(_own(path))):
+        if is_kind(mode) and not (opened and (what == "a socket" or _has_end(status, int(opened[1])))):
             raise DataError(f"{path} is {what}, not a file; give a file or a pipe.")
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _has_end(status: os.stat_result, descriptor: int) -> bool:
+    """Return whether a device is a terminal, which a descriptor has open, or `/dev/null`."""
+    return stat.S_ISCHR(status.st_mode) and (status.st_rdev == os.stat(os.devnull).st_rdev or os.isatty(descriptor))
 
 
 def check_input(path: Path) -> None:
@@ -114,15 +126,13 @@ def check_input(path: Path) -> None:
 def input_problem(name: str | Path) -> str | None:
     """Return why a file cannot be read as input, before anything is loaded for it; None where it can."""
     path = Path(name).expanduser()
-    if not path.exists():
-        return f"{name} is not there"
-    if path.is_dir():
-        return f"{name} is a folder; expected a file"
     try:
         check_input(path)
     except DataError as error:
         return str(error).removesuffix(".")  # a clause may follow
-    return None
+    if not path.exists():
+        return f"{name} is not there"
+    return f"{name} is a folder; expected a file" if path.is_dir() else None
 
 
 def _own(path: Path) -> str:
@@ -145,7 +155,8 @@ def _copy(source: Path, target: Path) -> None:
         raise DataError(f"{source}: cannot be read ({error.strerror}).") from error
     try:
         with stream, open(target, "wb") as copy:
-            shutil.copyfileobj(stream, copy, 1 << 20)
+            while chunk := stream.read1(1 << 20):  # of a terminal, a line; `read` would want Ctrl-D twice
+                copy.write(chunk)
     except OSError as error:
         if full := why_full(error, target.parent):
             raise OutputError(
@@ -155,7 +166,7 @@ def _copy(source: Path, target: Path) -> None:
         raise DataError(f"{source}: cannot be read ({error.strerror}).") from error
 
 
-def open_input(source: Path) -> BinaryIO:
+def open_input(source: Path) -> BufferedReader:
     """Open a file or pipe; a descriptor of this process is read itself, as a socket cannot be opened by its path.
 
     Raises:

@@ -8,7 +8,7 @@ import sys
 
 from hf_tagging.console import quiet_end_of_pipe, working
 
-NOTHING_WRITTEN = "Nothing was written to --output."
+NOTHING_WRITTEN = "What --output names, if it was given, is as it was."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +76,8 @@ def run(args: argparse.Namespace) -> None:
     from hf_tagging.inference.files import STDOUT, check_paths, tag_file, tag_text_to
     from hf_tagging.inference.tagger import Tagger
 
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # whatever the terminal says
     check_paths(args.input, args.output, overwrite=args.overwrite)
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # whatever the terminal says
     tagger = Tagger.from_pretrained(
         args.model,
         revision=args.revision,
@@ -102,5 +102,4 @@ def run(args: argparse.Namespace) -> None:
                 separator=args.separator,
                 overwrite=args.overwrite,
             )
-        sys.stdout.flush()
         print(f"Tagged {counts.words:,} words in {counts.sentences:,} sentences.", file=sys.stderr)

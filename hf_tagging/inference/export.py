@@ -129,8 +129,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if not target.exists() and not target.is_symlink():
         return
     inside = {path.name for path in target.iterdir()} - {LOCK}
-    own = read_record(target).get("files")
-    if foreign := sorted(inside.difference(own if isinstance(own, list) else ())):
+    if foreign := sorted(inside.difference(read_record(target).get("files", ()))):
         raise OutputError(
             f"{target}: holds {', '.join(foreign[:4])}, which no export has written. Nothing was changed. "
             "Give another --output."

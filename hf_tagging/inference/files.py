@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -13,9 +14,9 @@ from typing import TextIO
 
 from hf_tagging.atomic import destination, whole_file
 from hf_tagging.data.column_layout import DOCUMENT_MARK, is_blank
-from hf_tagging.data.files import begins_like_json, missing_path
+from hf_tagging.data.files import begins_like_json, is_parquet, missing_path
 from hf_tagging.data.spool import STANDARD_INPUT, Spool, check_input
-from hf_tagging.disk import check_writable, writing_to
+from hf_tagging.disk import check_writable, writing_to, writing_to_stdout
 from hf_tagging.errors import ConfigError, DataError, OutputError, printable
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
 from hf_tagging.inference.results import text_table
@@ -30,6 +31,7 @@ _FORMAT_OF_SUFFIX = {
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
     **dict.fromkeys((".text", ".md"), "text"),
 }
+_OTHER_SUFFIXES = {".parquet": "Parquet", ".arrow": "Arrow", ".feather": "Arrow"}
 _PROBED_LINES = 200
 
 
@@ -81,6 +83,7 @@ def tag_file(
         # cannot be opened by its path.
         if format not in ("jsonl", "text") or path.is_socket():
             path = spool.file(path)
+            _refuse_other_kinds(path)
         format = format or _format_of(path)
         records = read_records(path, format, tokens_column=tokens_column, separator=separator)
         with _output(target) as output:
@@ -109,13 +112,16 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
         OutputError: If `target` is there and is not to be replaced, or is no regular file, or cannot be written.
     """
     path = None if source is None else _source(source)
-    if path is not None and not path.exists():
-        raise missing_path(path)
-    if path is not None and path.is_dir():
-        raise DataError(f"{path} is a folder; expected a file.")
     if path is not None:
         check_input(path)
+        if not path.exists():
+            raise missing_path(path)
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; expected a file.")
+        _refuse_other_kinds(path)
     if target is None or str(target) == STDOUT:
+        if sys.stdout is None or getattr(sys.stdout, "name", None) == os.devnull:
+            raise OutputError("Standard output is closed; give the name of a file as --output.")
         return
     check_writable(Path(target).parent)
     if Path(target).is_dir():
@@ -130,6 +136,20 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
 
 def _source(source: str | Path) -> Path:
     return Path(STANDARD_INPUT if str(source) == STDIN else source).expanduser()
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Refuse a file of a kind that `tag_file` does not read, before a model is loaded for it.
+
+    Raises:
+        DataError: If its name or its first bytes say so.
+    """
+    if path.is_file() and (is_parquet(path) or path.suffix.lower() in _OTHER_SUFFIXES):
+        kind = "Parquet" if is_parquet(path) else _OTHER_SUFFIXES[path.suffix.lower()]
+        raise DataError(
+            f"{path}: is a file of {kind}, which is not read here. Expected columns (a word per line), JSON Lines "
+            '("tokens" or "text" in each row) or plain text (a text per line), in UTF-8.'
+        )
 
 
 def read_records(
@@ -157,7 +177,8 @@ def _format_of_lines(path: Path) -> str:
     """Columns or text, for a suffix such as ``.txt`` that people use for both: columns are as many in every line.
 
     Raises:
-        DataError: If the first lines do not tell. A wrong guess would give wrong tags without an error.
+        DataError: If the file is empty, or the first lines do not tell. A wrong guess would give wrong tags without an
+            error.
     """
     lines = [line for _, line in islice(read_lines(path), _PROBED_LINES) if not is_blank(line)]
     if lines and DOCUMENT_MARK.match(lines[0]):
@@ -168,6 +189,11 @@ def _format_of_lines(path: Path) -> str:
         return "column"
     if most <= 0.5 and counts:
         return "text"
+    if not counts:
+        what = "there is no word in its first lines" if lines or path.stat().st_size else "the file is empty"
+        raise DataError(
+            f"{path}: {what}; expected columns, JSON Lines or plain text. With --format, it is tagged as it is."
+        )
     raise DataError(
         f"{path}: its suffix and its first lines do not tell whether it holds columns (a word per line) or plain text "
         "(a text per line). Give --format column or --format text."
@@ -195,7 +221,8 @@ def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO, *, e
 @contextlib.contextmanager
 def _output(target: str | Path | None) -> Iterator[TextIO]:
     if target is None or str(target) == STDOUT:
-        yield sys.stdout
+        with writing_to_stdout():
+            yield sys.stdout
         return
     with writing_to(target), whole_file(target) as file:
         yield file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,11 @@ logger = logging.getLogger(__name__)
 GRAPH, MANIFEST = "model.onnx", "export.json"
 RECORD = "hf_tagging"  # the key of the manifest, whose others are Transformers' own, for what we say of an export
 HOW_TO_INSTALL = "Type: pip install 'hf-tagging[onnx]'"
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "int8": lambda value: isinstance(value, dict),
+    "files": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    "max_length": lambda value: type(value) is int and value > 0,
+}
 _INPUTS = {"input_ids", "attention_mask"}
 # On a CPU it takes 24 of 105 microseconds per subword of an int8 MiniLM, what it stands for takes 6 (onnxruntime 1.31).
 _SLOW_FUSIONS = ["SkipLayerNormFusion"]
@@ -54,7 +60,7 @@ class OnnxModel:
                 f"{self.folder}: {GRAPH} makes {', '.join(gives)} of {', '.join(self._takes)}; expected logits "
                 "of input_ids and attention_mask. Export the model again: hf-tagging export DIR --to onnx"
             )
-        eight_bits = read_record(self.folder).get("int8") or {}
+        eight_bits = read_record(self.folder).get("int8", {})
         if device.type == "cpu" and eight_bits.get("reduced_range") is False and saturates():
             logger.warning(
                 "%s: was exported on a machine that multiplies 8-bit integers exactly; on this one products overflow, "
@@ -84,10 +90,15 @@ class OnnxModel:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What `export_tagger` says of a folder that it wrote; empty where it has not."""
+    """Return what `export_tagger` says of a folder that it wrote; empty where it has not.
+
+    The file travels with the folder: what is not of the type that `export_tagger` writes is left out.
+    """
     manifest = read_json(folder / MANIFEST)
     record = manifest.get(RECORD) if isinstance(manifest, dict) else None
-    return record if isinstance(record, dict) else {}
+    if not isinstance(record, dict):
+        return {}
+    return {name: value for name, value in record.items() if name not in _TYPES or _TYPES[name](value)}
 
 
 def is_exported(folder: Path) -> bool:

@@ -108,10 +108,9 @@ def load_encoder(
     with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub)
         head = head or head_of(config)
+        refuse_adapter(name, source, hub, trained=not keep_head)
         if keep_head:
             _check_head(name, config, schema, head)
-        else:
-            _refuse_adapter(name, source, hub)
         tokenizer = load_tokenizer(source, hub)
         same_tags = config.id2label == schema.id2label
         options = {**model_options(hub), "dtype": torch.float32}
@@ -139,18 +138,28 @@ def load_encoder(
     return (model if lora is None else add_lora(model, **lora)), tokenizer
 
 
-def _refuse_adapter(name: str, source: str, hub: dict[str, Any]) -> None:
-    """Refuses to train a model whose adapters are not merged: what would be saved is neither it nor a whole model.
+def refuse_adapter(name: str, source: str, hub: dict[str, Any], *, trained: bool = True) -> None:
+    """Refuse a model whose adapters are not merged: what a run would save is neither it nor a whole model.
+
+    Args:
+        name: The model, as the user gave it.
+        source: Its folder, or its name on the Hub.
+        hub: From `hub_options`.
+        trained: It is to be trained further, and not to be scored alone.
 
     Raises:
         ModelError: If there is an adapter in its folder.
     """
     if find_adapter_config_file(source, **{key: hub[key] for key in ("revision", "local_files_only")}) is None:
         return
-    raise ModelError(
-        f"--model {name}: has adapters that are not merged into it (adapter_config.json), and cannot be trained "
-        "further. Give a model that was trained with --lora_merge true, or the base model with --lora."
-    )
+    what, advice = "trained further", "Give a model trained with --lora_merge true, or the base model with --lora."
+    if not trained:
+        what, advice = (
+            "saved by a run as it is",
+            f"Score it by: hf-tagging evaluate {name}, with --dataset or --test_file.",
+        )
+    adapters = "has adapters that are not merged into it (adapter_config.json)"
+    raise ModelError(f"--model {name}: {adapters}, and cannot be {what}. {advice}")
 
 
 def _check_head(name: str, config: Any, schema: TagSchema, head: Head) -> None:

@@ -33,6 +33,7 @@ from hf_tagging.models.encoder import (
     load_tokenizer,
     model_options,
     quiet,
+    refuse_adapter,
     resolve_model,
     window_length,
 )
@@ -139,6 +140,7 @@ def build_language_model(
     source = resolve_model(model)
     hub = hub_options(source, revision, trust_remote_code)
     with model_errors(model), quiet():
+        refuse_adapter(model, source, hub)
         config = AutoConfig.from_pretrained(source, **hub)
         tokenizer = load_tokenizer(source, hub)
     asked = {name: parts[name] for name in parts if name in given}

@@ -67,8 +67,13 @@ def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> t
     return torch.tensor(inverse * counts.sum() / (inverse * counts).sum(), dtype=torch.float32)
 
 
-def refuse_changes_of_loss(args: TaggingConfig) -> None:
-    """Make sure that nobody asks to weigh the words of a loss that is no sum over words.
+def refuse_changes_of_loss(args: TaggingConfig, train: AlignedSplit | None) -> None:
+    """Make sure that nobody asks of a loss over whole sequences of words what only a sum over words can be.
+
+    Args:
+        args: May ask for weights per word.
+        train: May have labels for more subwords than words, of ``label_strategy="all"``: it would learn chains of
+            subwords, and tag chains of words.
 
     Raises:
         ConfigError: If somebody does.
@@ -79,3 +84,12 @@ def refuse_changes_of_loss(args: TaggingConfig) -> None:
             f"{', '.join(changed)}: the loss of this model is of whole sequences, not a sum over words that could be "
             "weighed. Leave it out, or give --head linear."
         )
+    if train is not None:
+        counts = (
+            batch.column("labels").combine_chunks().flatten() for batch in arrow_batches(train.features, "labels")
+        )
+        if sum(int((labels.to_numpy() != IGNORED).sum()) for labels in counts) > train.sentence_starts[-1]:
+            raise ConfigError(
+                "label_strategy: the loss of this model is of whole sequences of words, and the training split has "
+                'labels for further subwords of words. Align it with label_strategy="first", or give --head linear.'
+            )

@@ -253,10 +253,12 @@ def missing_paths(values: dict[str, Any]) -> list[str]:
     for name in ("train_file", "validation_file", "test_file", "word_vectors", "resume_from_checkpoint"):
         given = values.get(name) or []
         for path in [given] if isinstance(given, str) else given:
-            if not Path(path).expanduser().exists():
+            if name != "resume_from_checkpoint" and (problem := input_problem(path)):
+                problems.append(
+                    f"{name}: {problem}{did_you_mean(Path(path)) if problem.endswith(' is not there') else ''}"
+                )
+            elif not Path(path).expanduser().exists():
                 problems.append(f"{name}: {path} is not there{did_you_mean(Path(path))}")
-            elif name != "resume_from_checkpoint" and (problem := input_problem(path)):
-                problems.append(f"{name}: {problem}")
     checkpoint = Path(values.get("resume_from_checkpoint") or "").expanduser()
     if values.get("resume_from_checkpoint") and checkpoint.exists():
         values["resume_from_checkpoint"] = str(checkpoint)

@@ -80,7 +80,7 @@ class TaggingTrainer(WordTrainer):
         optimizers: tuple[Any, Any] = (None, None),
     ):
         if getattr(unwrapped(model), "computes_loss", False):
-            refuse_changes_of_loss(args)
+            refuse_changes_of_loss(args, splits.get("train"))
         train, validation = splits.get("train"), splits.get("validation")
         self.schema = schema
         self.validation = validation and validation.longest_first()

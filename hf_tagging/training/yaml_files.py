@@ -62,7 +62,20 @@ def compose_yaml(path: Path, *, flag: str = "") -> yaml.Node | None:
         hint = f"; did you mean {near}?" if near and not path.exists() else ""
         raise ConfigError(f"{place}: {error.strerror}{hint}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{place}: not YAML ({' '.join(str(error).split())})") from error
+        raise ConfigError(f"{place}: not YAML ({_said(error)})") from error
+
+
+def _said(error: Exception) -> str:
+    """Return what is wrong, and in which line and column; not in which string, which is how PyYAML calls any text."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        parts = [(error.context, error.context_mark), (error.problem, error.problem_mark)]
+        told = [f"{what}{_place(mark)}" for what, mark in parts if what]
+        return ", ".join(told)
+    return " ".join(str(error).split()).replace(' in "<unicode string>", position', " at position")
+
+
+def _place(mark: yaml.Mark | None) -> str:
+    return f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
 def compose_text(text: str) -> yaml.Node | None:
