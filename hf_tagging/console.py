@@ -8,7 +8,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,6 +101,35 @@ def read_text(path: Path, kind: type[TaggingError], *, advice: str) -> str:
         raise kind(f"{path}: is not in UTF-8 ({place}). {advice}") from error
     except OSError as error:
         raise kind(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def text_table(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
+    """Return rows as aligned columns of text, two blanks apart.
+
+    Args:
+        rows: Cells, the header among them. (rows, columns)
+        left: Columns that are aligned at the left; the others are aligned at the right, as numbers are.
+
+    Returns:
+        Lines without trailing blanks. Wide characters count as two columns of a terminal, combining marks as none.
+    """
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        blanks = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = [c + blank if i in left else blank + c for i, (c, blank) in enumerate(zip(row, blanks, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """Return the number of columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.category(x) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(x) in "WF")
+        for x in text
+    )
 
 
 class _PrintableLines(logging.Formatter):

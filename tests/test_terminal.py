@@ -12,7 +12,7 @@ import pytest
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
-from hf_tagging.console import log_to_terminal
+from hf_tagging.console import log_to_terminal, text_table
 from hf_tagging.errors import DataError, printable
 from hf_tagging.evaluation import results_table
 from hf_tagging.inference.files import tag_file
@@ -47,6 +47,12 @@ def test_results_table():
     assert not controls(table)
     assert len(table.split("\n")) == 3
     assert SHOWN in table
+
+
+def test_text_tables_align_numbers_right_and_count_wide_characters_twice():
+    rows = [["", "f1"], ["東京", "0.5"], ["e\u0301", "0.25"]]
+    assert text_table(rows).split("\n") == ["        f1", "東京   0.5", "e\u0301     0.25"]
+    assert text_table(rows, left=(0, 1)).split("\n") == ["      f1", "東京  0.5", "e\u0301     0.25"]
 
 
 def test_errors():

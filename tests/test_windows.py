@@ -207,3 +207,12 @@ def test_three_thousand_words(tokenizer):
     sentence = [f"word{i}" for i in range(2_990)] + NASTY[:10]
     windows = Aligner(tokenizer, max_length=128).windows([sentence])
     assert owned_words(windows) == list(range(3_000))
+
+
+def test_code_that_is_saved_with_models_repeats_the_constants_of_data():
+    from hf_tagging.data import pretokenized
+    from hf_tagging.models import crf, word_embeddings
+
+    assert crf.IGNORED == alignment.IGNORED
+    for name in ("OUTSIDE", "STARTS", "CONTINUES"):
+        assert getattr(word_embeddings, name) == getattr(pretokenized, name)

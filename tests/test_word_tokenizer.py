@@ -10,7 +10,6 @@ from transformers import AutoTokenizer
 from hf_tagging.data import Aligner
 from hf_tagging.errors import DataError
 from hf_tagging.inference import text as inference_text
-from hf_tagging.models import text_pattern
 from hf_tagging.models.word_tokenizer import build_word_tokenizer, describe_tokenizer
 
 SENTENCES = [
@@ -123,10 +122,6 @@ TEXTS = [
 def test_text_is_split_as_tag_text_does(text):
     vocabulary = build_word_tokenizer(SENTENCES)
     assert split(vocabulary, text) == [text[start:end] for start, end in inference_text.split_words(text)]
-
-
-def test_both_splitters_know_the_same_abbreviations():
-    assert text_pattern._ABBREVIATIONS == inference_text._ABBREVIATIONS
 
 
 def test_what_training_has_as_one_word_stays_one_in_text():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_tagging.atomic import json_text
+from hf_tagging.console import text_table
 from hf_tagging.errors import printable
 
 
@@ -45,10 +46,7 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: I
     if sys.stdout.isatty():
         _show_rich(header, shown, right)
         return
-    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
-    for row in (header, *shown):
-        cells = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        print("  ".join(cells).rstrip())
+    print(text_table([header, *shown], left=set(range(len(header))) - right))
 
 
 def show_figures(text: str) -> None:

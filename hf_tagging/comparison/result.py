@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass, field
 
+from hf_tagging.console import text_table
 from hf_tagging.evaluation.statistics import RESAMPLES
 from hf_tagging.markdown import duration, visible
 from hf_tagging.tasks import get_task
@@ -95,16 +96,8 @@ class Comparison:
     def table(self) -> str:
         """Return the comparison as a plain-text table for a terminal, with its legend."""
         rows = [[visible(cell) for cell in row] for row in cells(self)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         left = {0, len(rows[0]) - 1} if rows[0][-1] == "note" else {0}
-        lines = [
-            "  ".join(
-                cell.ljust(width) if i in left else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        return "\n".join([*lines, "", *legend(self, visible(self.reference))])
+        return "\n".join([text_table(rows, left=left), "", *legend(self, visible(self.reference))])
 
     def __str__(self) -> str:
         return self.table()

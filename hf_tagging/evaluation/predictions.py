@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_tagging.atomic import whole_file
-from hf_tagging.console import read_text
+from hf_tagging.console import read_text, text_table
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.figures import Figures, Results
@@ -119,13 +119,7 @@ def results_table(task: str | Task, results: Results) -> str:
         for name, scores in figures.get("per_type", {}).items():
             shown = [_figure(scores.get(c)) if c in ("precision", "recall", "f1") else "" for c in columns]
             rows.append([f"  {visible(name)}", *shown, "", ""])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return text_table(rows)
 
 
 def _figure(value: Any) -> str:

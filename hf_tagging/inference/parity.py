@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_tagging.console import text_table
 from hf_tagging.data.column_names import ColumnRequest
 from hf_tagging.data.conll import read_sentences
 from hf_tagging.data.files import missing_path
@@ -89,14 +90,9 @@ class Parity:
         ]
         if self.source.score is not None:
             columns.append([self.metric, *(f"{side.score:.4f}" for side in sides)])
-        widths = [max(map(len, column)) for column in columns]
-        cells = zip(
-            *([f"{cell:>{w}}" for cell in column] for column, w in zip(columns[1:], widths[1:], strict=True)),
-            strict=True,
-        )
-        lines = ["  ".join([name.ljust(widths[0]), *row]) for name, row in zip(columns[0], cells, strict=True)]
+        table = text_table(list(zip(*columns, strict=True)))
         agreement = f"Equal tags: {self.equal:.2%} of {self.words:,} words of {self.examples}"
-        return "\n".join([*lines, f"{agreement}; largest difference of a score: {self.score_difference:.2g}"])
+        return "\n".join([table, f"{agreement}; largest difference of a score: {self.score_difference:.2g}"])
 
 
 def examples_file(model: str | Path, data: str | Path | None) -> Path:

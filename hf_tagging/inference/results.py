@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hf_tagging import console
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.inference.html import STYLE, entities_html, hues, words_html
 from hf_tagging.inference.spans import Entity, TaggedWord
@@ -88,14 +88,4 @@ def text_table(tagged: TaggedText) -> str:
 def _columns(rows: Sequence[Sequence[str]]) -> str:
     """Pads all cells but the last of each row; a line break or an escape sequence in a text may not break the table."""
     cells = [[re.sub(r"[\x00-\x1f\x7f-\x9f]", "\ufffd", " ".join(cell.split())) for cell in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    padded = [[cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True)] for row in cells]
-    return "".join("  ".join(row).rstrip() + "\n" for row in padded)
-
-
-def _width(text: str) -> int:
-    """How many columns of a terminal a text takes: two for a wide character, none for a mark on the one before."""
-    return sum(
-        0 if unicodedata.category(x) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(x) in "WF")
-        for x in text
-    )
+    return console.text_table(cells, left=range(len(cells[0]))) + "\n"

@@ -22,17 +22,14 @@ import unicodedata
 from functools import lru_cache
 from itertools import groupby
 
-_ABBREVIATIONS = (
-    "Mr Mrs Ms Dr Prof Rev Hon Sr Jr St Gen Adm Col Maj Capt Cmdr Lt Sgt Gov Sen Rep Pres Messrs Mme Mlle "
-    "Inc Corp Co Ltd Cos Bros Assn Dept Univ Ave Blvd Rd Mt Ft vs etc cf al approx Ph.D "
-    "Jan Feb Apr Aug Sept Sep Oct Nov Dec"
-)
-_CLITIC = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m))\Z", re.IGNORECASE)
+from hf_tagging.models.text_pattern import CLITICS, Engine
+
+_CLITIC = re.compile(rf"(?:n['’]t|{CLITICS})\Z", re.IGNORECASE)
 _LONGEST_CLITIC = 3
 
 
 def split_words(text: str) -> list[tuple[int, int]]:
-    """Splits a text into words.
+    """Split a text into words.
 
     Args:
         text: Any string; it need not be one sentence.
@@ -48,7 +45,7 @@ def split_words(text: str) -> list[tuple[int, int]]:
 
 
 def _without_clitics(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Splits ``wouldn't've`` into ``would``, ``n't``, ``'ve``."""
+    """Split ``wouldn't've`` into ``would``, ``n't``, ``'ve``."""
     clitics = []
     while match := _CLITIC.search(text, max(start + 1, end - _LONGEST_CLITIC), end):
         clitics.append(match.span())
@@ -58,37 +55,23 @@ def _without_clitics(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=1)
 def _pattern() -> re.Pattern[str]:
-    """The alternatives in order: the first that matches wins, and the last takes whatever is left.
-
-    None scans the same long stretch from many starting points, so that the time is linear in the text for any input.
-    """
+    """Return the rules as one expression of Python's `re`."""
     marks = _marks()
-    w = rf"[\w{marks}]"  # a character of a word
-    letter, capital = r"[^\W\d_]", "[A-ZÀ-ÖØ-Þ]"
-    abbreviation = "|".join(map(re.escape, _ABBREVIATIONS.split()))
-    rest = rf"(?:(?:[-‐‑'’.&]|(?<=\d)[,:/](?=\d)){w}+)*"  # what may stand inside a word, or between digits
-    return re.compile(
-        rf"""
-          (?<!{w})(?i:https?://|ftp://|www\.)\S*[^\s.,;:!?'")\]}}>»”’]  # an address, not the punctuation after it
-        | [\w{marks}.+\-]{{1,64}}@[\w{marks}\-]+(?:\.[\w{marks}\-]+)+   # me@example.org
-        | (?<!{w})@{w}+                                                 # @user
-        | (?<!{w})\#(?={w}*{letter}){w}+                                # #hashtag, but not #1
-        | (?<!{w})(?:{abbreviation})\.(?!{w})                           # Mr.
-        | (?<!{w})[Nn]os?\.(?=[ ]?\d)                                   # No. 5
-        | (?<!{w})(?:{letter}\.){{2,}}(?!{w})(?:-{w}+)*                 # U.S. and U.S.-based
-        | (?<!{w})(?!I){capital}\.(?=[ ]{capital})                      # J. Smith
-        | ['’](?i:s|re|ve|ll|d|m)(?!{w})                                # 's after a space, or after U.S.
-        | (?P<word>(?:(?<!{w})[-+−]?\.?(?=\d))?{w}+{rest})              # house, well-known, -5, 1,000.50
-        | \.{{2,}} | -{{2,}} | `` | ''                                  # as one
-        | [\U0001F1E6-\U0001F1FF]{{2}}                                  # a flag
-        | \S(?:\u200d\S|[{marks}\U0001F3FB-\U0001F3FF])*                # a symbol, with its marks and joined emoji
-        """,
-        re.VERBOSE,
+    engine = Engine(
+        in_words=rf"\w{marks}",
+        marks=marks,
+        letter=r"[^\W\d_]",
+        capital="[A-ZÀ-ÖØ-Þ]",
+        flags=r"\U0001F1E6-\U0001F1FF",
+        joiner=r"\u200d",
+        skins=r"\U0001F3FB-\U0001F3FF",
     )
+    clitic = rf"(?i:{CLITICS})(?![{engine.in_words}])"
+    return re.compile(engine.rules(clitic=clitic, word=f"(?P<word>{engine.word()})"))
 
 
 def _marks() -> str:
-    r"""Combining marks and invisible format characters, as ranges for a character class.
+    r"""Return combining marks and invisible format characters as ranges of a character class.
 
     Python's ``\w`` lacks them, and decomposed accents or the vowel signs of Hindi would fall off their words. `re` has
     no name for them, so they are looked up; all lie in these two stretches.

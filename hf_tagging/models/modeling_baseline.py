@@ -17,11 +17,9 @@ from transformers import initialization as init
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from .configuration_baseline import BaselineConfig
-from .crf import LinearChainCrf
+from .crf import IGNORED, LinearChainCrf
 from .sequence_encoders import ENCODERS, TransformerEncoder
 from .word_embeddings import WordInput, Words
-
-IGNORED = -100
 
 
 class BaselinePreTrainedModel(PreTrainedModel):

@@ -19,7 +19,8 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_baseline import BaselineConfig
-from .modeling_baseline import IGNORED, BaselineModel, BaselinePreTrainedModel
+from .crf import IGNORED
+from .modeling_baseline import BaselineModel, BaselinePreTrainedModel
 from .recurrent import RecurrentEncoder, TwistedEncoder
 
 

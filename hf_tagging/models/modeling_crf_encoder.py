@@ -17,9 +17,7 @@ from transformers import initialization as init
 from transformers.configuration_utils import SubConfigSpec
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from .crf import LinearChainCrf
-
-IGNORED = -100
+from .crf import IGNORED, LinearChainCrf
 
 
 class CrfEncoderConfig(PreTrainedConfig):

@@ -65,7 +65,7 @@ def packable(model: nn.Module) -> None:
     Raises:
         ModelError: If it cannot, or nobody has proved that it can.
     """
-    if reason := _obstacle(_unwrapped(model)):
+    if reason := _obstacle(unwrapped(model)):
         raise ModelError(f"packing: {reason}. {_INSTEAD}")
 
 
@@ -123,7 +123,7 @@ def pack_model(model: nn.Module) -> RemovableHandle | None:
         ModelError: See `packable`.
     """
     packable(model)
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
     if isinstance(inner, BaselineForTokenClassification):
         return None
     return inner.register_forward_pre_hook(_translate, with_kwargs=True)
@@ -182,6 +182,6 @@ def window_bounds(sequence_ids: Tensor) -> dict[str, Any]:
     return {"cu_seq_lens_q": starts, "cu_seq_lens_k": starts, "max_length_q": longest, "max_length_k": longest}
 
 
-def _unwrapped(model: Any) -> Any:
-    """The model that PEFT wraps, or the model."""
+def unwrapped(model: Any) -> Any:
+    """Return the model inside a PEFT wrapper, or the model itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -10,7 +10,7 @@ from transformers import IntervalStrategy
 from transformers.trainer_utils import TrainOutput
 
 from hf_tagging.errors import ConfigError
-from hf_tagging.training.rates import unwrapped
+from hf_tagging.models.packing import unwrapped
 from hf_tagging.training.word_trainer import WordTrainer
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from hf_tagging.models.encoder import parameter_depths
+from hf_tagging.models.packing import unwrapped
 from hf_tagging.training.arguments import TaggingConfig
 
 
@@ -45,8 +46,3 @@ def _layer_rates(model: Any, args: TaggingConfig) -> dict[int, float]:
     return {
         id(p): args.learning_rate * args.layerwise_lr_decay ** (top - depths[n]) for n, p in model.named_parameters()
     }
-
-
-def unwrapped(model: Any) -> Any:
-    """The model that PEFT wraps, or the model."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model

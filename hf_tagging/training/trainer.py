@@ -18,12 +18,12 @@ from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.models.margins import keep_margin
+from hf_tagging.models.packing import unwrapped
 from hf_tagging.models.precision import exact
 from hf_tagging.tasks import Task
 from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.counting import counts, fit_counted
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
-from hf_tagging.training.rates import unwrapped
 from hf_tagging.training.scoring import ComputeMetrics, Score, WordPredictions, WordScorer
 from hf_tagging.training.word_trainer import WordTrainer
 

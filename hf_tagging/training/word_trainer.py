@@ -22,7 +22,7 @@ from transformers.trainer_utils import EvalLoopOutput, align_special_tokens
 from hf_tagging.data.alignment import window_lengths
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.foreign.trainer import TrainerHooks
-from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable
+from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable, unwrapped
 from hf_tagging.models.precision import check_mixed_precision
 from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
@@ -31,7 +31,7 @@ from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
 from hf_tagging.training.checkpoints import loading, lost_best, read_state
 from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.loader import ORDERS, plan_steps, shares_of_a_step
-from hf_tagging.training.rates import parameter_groups, unwrapped
+from hf_tagging.training.rates import parameter_groups
 
 logger = logging.getLogger(__name__)
 
