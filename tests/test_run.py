@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from functools import partial
 
 import conlleval
 import pytest
@@ -16,7 +17,7 @@ from tiny_models import tiny_bert, tiny_roberta
 from transformers import pipeline
 
 from hf_tagging import Tagger
-from hf_tagging.errors import ConfigError, OutputError
+from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.processes import Terminated
 from hf_tagging.training import TaggingTrainer
 from hf_tagging.training.checkpoints import is_complete
@@ -116,11 +117,8 @@ def test_a_folder_with_a_run_is_refused_and_nothing_is_touched(ner_run, model):
 @pytest.mark.slow
 def test_resume_insists_on_the_same_arguments(ner_run, model):
     out, _ = ner_run
-    done = run_recipe(
-        "ner_bert", "--model", model, "--output_dir", out, *SMALL, "--learning_rate", 1e-3, "--resume", check=False
-    )
-    assert done.returncode == 2
-    assert "learning_rate: was 0.01, is 0.001" in done.stderr
+    with pytest.raises(ConfigError, match=r"learning_rate: was 0\.01, is 0\.001"):
+        run_here("ner_bert", "--model", model, "--output_dir", out, *SMALL, "--learning_rate", 1e-3, "--resume")
 
 
 @pytest.mark.slow
@@ -158,9 +156,8 @@ def test_resume_insists_on_the_same_data(model, tmp_path):
     flags = ("--model", model, "--train_file", corpus, "--max_steps", 2, "--output_dir", tmp_path / "run", "--use_cpu")
     run_here("pos_bert", *flags)
     corpus.write_text("the\tNN\nhouse\tDT\n\n" * 20)
-    done = run_recipe("pos_bert", *flags, "--resume", check=False)
-    assert done.returncode == 1
-    assert "the words or tags of train are not those" in done.stderr
+    with pytest.raises(DataError, match="the words or tags of train are not those"):
+        run_here("pos_bert", *flags, "--resume")
 
 
 @pytest.mark.slow
@@ -193,7 +190,8 @@ def test_killed_and_resumed_is_bit_for_bit_unbroken(model, tmp_path, processes, 
     """The checkpoint that it goes on from stands in the middle of an epoch."""
     flags = ("--model", model, *SMALL, "--num_train_epochs", 4, *batches.split(), "--eval_strategy", "steps",
              "--eval_steps", 7)  # fmt: skip
-    run_recipe("pos_bert", *flags, "--output_dir", tmp_path / "unbroken", processes=processes)
+    run = partial(run_recipe, processes=processes) if processes > 1 else run_here
+    run("pos_bert", *flags, "--output_dir", tmp_path / "unbroken")
     out = tmp_path / "killed"
     command = recipe_command("pos_bert", *flags, "--output_dir", out, processes=processes)
     process = subprocess.Popen(
@@ -211,7 +209,7 @@ def test_killed_and_resumed_is_bit_for_bit_unbroken(model, tmp_path, processes, 
     process.wait()
     assert record(out)["status"] == "running"
     assert not (out / "model.safetensors").exists()
-    run_recipe("pos_bert", *flags, "--output_dir", out, "--resume", processes=processes)
+    run("pos_bert", *flags, "--output_dir", out, "--resume")
     expected = weights(tmp_path / "unbroken")
     assert weights(out).keys() == expected.keys()
     assert all(torch.equal(weight, expected[name]) for name, weight in weights(out).items())
