@@ -12,22 +12,34 @@ Which words make an entity is decided by one rule for all schemes, the rule of t
 entity starts at a word that is tagged ``B-`` or ``S-``, or that follows ``O``, an ``E-``, an ``S-`` or another type;
 it ends before the next start or ``O``. Valid sequences of every scheme read as they were meant; an invalid one (an
 ``I-`` without its ``B-``) is read by the same rule, so that repairing it is: write down again what was read.
-
-Some data have one nameless type and write its prefixes bare: ``B I O`` (keyphrases, chunks), ``B M E S`` (words).
-Where an inventory has nothing but bare prefixes and ``O``, they are the prefixes of a type that is written ``ENT``.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from hf_tagging.data.prefixes import (
+    PLAIN,
+    PREFIXES,
+    PREFIXES_OF,
+    SCHEMES,
+    B,
+    E,
+    I,
+    O,
+    S,
+    guess_scheme,
+    has_bioes_prefix,
+    parse_tags,
+    unprefixed,
+    warn_of_prefixes,
+)
 from hf_tagging.data.rows import arrow_batches, flat_lists, reopened
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.tasks import Task, get_task
@@ -35,16 +47,10 @@ from hf_tagging.tasks import Task, get_task
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-logger = logging.getLogger(__name__)
+__all__ = ["PLAIN", "PREFIXES_OF", "SCHEMES", "Conversion", "TagSchema", "convert_tags"]
 
-SCHEMES = ("IOB1", "IOB2", "BIOES")
-PLAIN = "plain"
-_PREFIXES = "OBIES"  # a word's prefix code is its position in this string
-_O, _B, _I, _E, _S = range(5)
-_READ_AS = {"B": _B, "I": _I, "E": _E, "S": _S, "L": _E, "U": _S, "M": _I}
-_ONLY_IN_BIOES = frozenset("ESLUM")
-_NAMELESS = "ENT"  # the entity type of an inventory of bare prefixes
-PREFIXES_OF = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES"}
+Block = tuple[np.ndarray, np.ndarray]
+"""Label ids of all words of some sentences (words,), and the offset of each sentence with the end (sentences + 1,)."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,21 @@ class TagSchema:
         names = tuple(next(iter(dataset.values())).features["tags"].feature.names)
         if not get_task(task).has_entities:
             return cls(names)
-        _warn_of_prefixes(names)
-        return cls(names, _detect_scheme(names, dataset))
+        return cls.of_entities(names, chain.from_iterable(map(_blocks, dataset.values())))
+
+    @classmethod
+    def of_entities(cls, names: Sequence[str], blocks: Iterable[Block]) -> TagSchema:
+        """Detect the scheme of entity tags from their names and, where these leave it open, from their use.
+
+        Args:
+            names: All tags, in the order of their label ids.
+            blocks: Label ids of the sentences; read only where the names do not tell.
+
+        Raises:
+            DataError: Some tags have prefixes and others do not.
+        """
+        warn_of_prefixes(names)
+        return cls(tuple(names), _detect_scheme(names, blocks))
 
     @classmethod
     def from_config(cls, config: Any) -> TagSchema:
@@ -102,7 +121,7 @@ class TagSchema:
         too: short names in capitals are part-of-speech tags as well.
         """
         names = tuple(config.id2label[i] for i in range(len(config.id2label)))
-        return cls(names, getattr(config, "tag_scheme", None) or _guess_scheme(names))
+        return cls(names, getattr(config, "tag_scheme", None) or guess_scheme(names))
 
     @property
     def id2label(self) -> dict[int, str]:
@@ -117,17 +136,26 @@ class TagSchema:
     @property
     def entity_types(self) -> tuple[str, ...]:
         """Entity types in the order of their first tag; empty for a plain schema."""
-        return () if self.scheme == PLAIN else _parse(self.tags)[2]
+        return () if self.scheme == PLAIN else parse_tags(self.tags)[2]
 
     @property
     def prefixes(self) -> np.ndarray:
         """Per label id, the position of its prefix in ``OBIES``; zeros for a plain schema. (tags,) int8."""
-        return np.zeros(len(self.tags), np.int8) if self.scheme == PLAIN else _parse(self.tags)[0]
+        return np.zeros(len(self.tags), np.int8) if self.scheme == PLAIN else parse_tags(self.tags)[0]
 
     @property
     def types(self) -> np.ndarray:
         """Per label id, the index of its entity type, -1 for ``O`` and plain tags. (tags,) int32."""
-        return np.full(len(self.tags), -1, np.int32) if self.scheme == PLAIN else _parse(self.tags)[1]
+        return np.full(len(self.tags), -1, np.int32) if self.scheme == PLAIN else parse_tags(self.tags)[1]
+
+    @property
+    def spelled(self) -> list[str]:
+        """Per label id, the tag with B, I, E or S before its type: `S-PER` for `U-PER`, `I-PER` for a bare `PER`."""
+        types = self.entity_types
+        return [
+            f"{PREFIXES[prefix]}-{types[kind]}" if kind >= 0 else "O"
+            for prefix, kind in zip(self.prefixes, self.types, strict=True)
+        ]
 
     def in_scheme(self, scheme: str) -> TagSchema:
         """This schema's entity types, written in another scheme, every tag that it allows included.
@@ -160,7 +188,7 @@ class TagSchema:
         words = repaired = 0
         own = self.in_scheme(self.scheme)
         for split in dataset.values():
-            for ids, offsets in _batches(split):
+            for ids, offsets in _blocks(split):
                 words += len(ids)
                 repaired += int(np.count_nonzero(~self._same_tags(ids, self.rewrite(ids, offsets, own), own)))
         conversion = Conversion(self.scheme, target.scheme, words, repaired)
@@ -201,17 +229,17 @@ class TagSchema:
             Label ids in `target`. (words,) int64
         """
         starts, ends, types = self.entity_edges(ids, offsets)
-        prefix = np.full(len(ids), _I, np.int8)
+        prefix = np.full(len(ids), I, np.int8)
         if target.scheme == "IOB1":
             follows = np.zeros(len(ids), bool)
             follows[1:] = (types[1:] == types[:-1]) & ~_first_words(len(ids), offsets)[1:]
-            prefix[starts & follows] = _B
+            prefix[starts & follows] = B
         else:
-            prefix[starts] = _B
+            prefix[starts] = B
         if target.scheme == "BIOES":
-            prefix[ends] = _E
-            prefix[starts & ends] = _S
-        prefix[types < 0] = _O
+            prefix[ends] = E
+            prefix[starts & ends] = S
+        prefix[types < 0] = O
         return target._lookup(self.entity_types)[types, prefix]
 
     def entity_edges(self, ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -226,8 +254,8 @@ class TagSchema:
         """
         prefix, types = self.prefixes[ids], self.types[ids]
         first = _first_words(len(ids), offsets)
-        starts = first | (prefix == _B) | (prefix == _S)
-        starts[1:] |= (types[1:] != types[:-1]) | (prefix[:-1] == _E) | (prefix[:-1] == _S)
+        starts = first | (prefix == B) | (prefix == S)
+        starts[1:] |= (types[1:] != types[:-1]) | (prefix[:-1] == E) | (prefix[:-1] == S)
         starts &= types >= 0
         ends = types >= 0
         ends[:-1] &= starts[1:] | first[1:] | (types[1:] < 0)
@@ -241,14 +269,14 @@ class TagSchema:
             (tags, tags), and whether a sentence may end with each tag (tags,). All bool; all true for a plain schema.
         """
         p, same = self.prefixes, self.types[:, None] == self.types[None, :]
-        inside = ~np.isin(p, (_B, _O, _S))  # the tags that go on with an entity: I, E
+        inside = ~np.isin(p, (B, O, S))  # the tags that go on with an entity: I, E
         anything = np.ones(len(p), bool)
         if self.scheme == "IOB1":  # I- may stand anywhere; B- only directly after an entity of its type
-            return p != _B, (p != _B)[None, :] | (same & (p != _O)[:, None]), anything
+            return p != B, (p != B)[None, :] | (same & (p != O)[:, None]), anything
         if self.scheme == "IOB2":
-            return ~inside, ~inside[None, :] | (same & (p != _O)[:, None]), anything
+            return ~inside, ~inside[None, :] | (same & (p != O)[:, None]), anything
         if self.scheme == "BIOES":
-            unfinished = np.isin(p, (_B, _I))
+            unfinished = np.isin(p, (B, I))
             return (
                 ~inside,
                 np.where(unfinished[:, None], inside[None, :] & same, ~inside[None, :]),
@@ -258,12 +286,12 @@ class TagSchema:
 
     def continuation_ids(self) -> np.ndarray:
         """Per label id, the label of a word's further subwords: ``B-X`` and ``S-X`` become ``I-X``. (tags,) int64."""
-        inside = self._lookup(self.entity_types)[self.types, _I]
-        return np.where(np.isin(self.prefixes, (_B, _S)) & (inside >= 0), inside, np.arange(len(self.tags)))
+        inside = self._lookup(self.entity_types)[self.types, I]
+        return np.where(np.isin(self.prefixes, (B, S)) & (inside >= 0), inside, np.arange(len(self.tags)))
 
     def _lookup(self, entity_types: Sequence[str]) -> np.ndarray:
         """Label id for (entity type, prefix code); row -1 is O. (types + 1, prefixes)."""
-        table = np.full((len(entity_types) + 1, len(_PREFIXES)), -1)
+        table = np.full((len(entity_types) + 1, len(PREFIXES)), -1)
         table[-1] = self.label2id.get("O", 0)
         rows = {name: row for row, name in enumerate(entity_types)}
         for i in reversed(np.flatnonzero(self.types >= 0)):  # of two tags that read alike (E-X, L-X) the first stays
@@ -289,82 +317,25 @@ def convert_tags(tags: Sequence[str], *, source: str, target: str) -> list[str]:
     return [other.tags[i] for i in schema.rewrite(ids, np.array([0, len(ids)]), other)]
 
 
-@lru_cache(maxsize=64)
-def _parse(tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Prefix codes, entity type indices and entity types of tags. A tag without a prefix is `I-` of itself."""
-    prefixes, names = [], []
-    bare = _bare(tags)
-    for tag in tags:
-        head, dash, rest = f"{tag}-{_NAMELESS}".partition("-") if bare else tag.partition("-")
-        prefixed = dash and head in _READ_AS and rest
-        prefixes.append(_O if tag == "O" else _READ_AS[head] if prefixed else _I)
-        names.append(None if tag == "O" else rest if prefixed else tag)
-    types = tuple(dict.fromkeys(name for name in names if name is not None))
-    index = {name: i for i, name in enumerate(types)}
-    codes = np.array([-1 if name is None else index[name] for name in names], np.int32)
-    return np.array(prefixes, np.int8), codes, types
-
-
-def _bare(names: Sequence[str]) -> bool:
-    """Whether an inventory is bare prefixes of one nameless type: `B I O`, `B M E S`; not `O S L`, two types."""
-    return set(names) <= {"O", *_READ_AS} and not {"B", "I"}.isdisjoint(names)
-
-
-def _unprefixed(names: Sequence[str]) -> list[str]:
-    """The tags but O that are no prefix with a type behind it."""
-    return [
-        name
-        for name, (head, _, rest) in ((name, name.partition("-")) for name in names)
-        if name != "O" and (head not in _READ_AS or not rest)
-    ]
-
-
-def _guess_scheme(names: Sequence[str]) -> str:
-    """The scheme that an inventory alone tells; see `TagSchema.from_config`."""
-    if _unprefixed(names) and not _bare(names):
-        return PLAIN
-    heads = {name.partition("-")[0] for name in names}
-    if heads & _ONLY_IN_BIOES:
-        return "BIOES"
-    return "IOB1" if "I" in heads and "B" not in heads else "IOB2"
-
-
-def _warn_of_prefixes(names: Sequence[str]) -> None:
-    if _bare(names):
-        logger.warning(
-            "the tags %s are prefixes without an entity type: read as one type, %s (B-%s, I-%s)",
-            *(" ".join(names), _NAMELESS, _NAMELESS, _NAMELESS),
-        )
-    heads = [(name, *name.partition("-")) for name in names]
-    lower = [n for n, head, _, rest in heads if n == "o" or (rest and head.islower() and head.upper() in _READ_AS)]
-    if lower:
-        logger.warning(
-            "%s: prefixes are B-, I-, ... and O in capitals, so each of these counts as an entity type of its own; "
-            "where they are meant as prefixes, write them in capitals in the data",
-            " ".join(lower),
-        )
-
-
-def _detect_scheme(names: Sequence[str], dataset: DatasetDict) -> str:
-    unprefixed = [] if _bare(names) else _unprefixed(names)
-    if unprefixed and len(unprefixed) < sum(name != "O" for name in names):
+def _detect_scheme(names: Sequence[str], blocks: Iterable[Block]) -> str:
+    without = unprefixed(names)
+    if without and len(without) < sum(name != "O" for name in names):
         raise DataError(
-            f"Some tags have no prefix ({', '.join(unprefixed[:5])}) while others do: "
+            f"Some tags have no prefix ({', '.join(without[:5])}) while others do: "
             "tags of entities have B-/I- (or B-/I-/E-/S-) before every tag but O, or before none. "
             "Is this the right column (--tags_column)? Tags that are no entities want a task without them, such as pos."
         )
-    if not unprefixed and not _ONLY_IN_BIOES.isdisjoint(name.partition("-")[0] for name in names):
+    if not without and has_bioes_prefix(names):
         return "BIOES"
     schema = TagSchema(tuple(names), "IOB2")
     started_by_i = isolated_b = 0
-    for split in dataset.values():
-        for ids, offsets in _batches(split):
-            starts, _, types = schema.entity_edges(ids, offsets)
-            prefix = schema.prefixes[ids]
-            started_by_i += int(np.count_nonzero(starts & (prefix == _I)))
-            follows = np.zeros(len(ids), bool)
-            follows[1:] = (types[1:] == types[:-1]) & ~_first_words(len(ids), offsets)[1:]
-            isolated_b += int(np.count_nonzero((prefix == _B) & ~follows))
+    for ids, offsets in blocks:
+        starts, _, types = schema.entity_edges(ids, offsets)
+        prefix = schema.prefixes[ids]
+        started_by_i += int(np.count_nonzero(starts & (prefix == I)))
+        follows = np.zeros(len(ids), bool)
+        follows[1:] = (types[1:] == types[:-1]) & ~_first_words(len(ids), offsets)[1:]
+        isolated_b += int(np.count_nonzero((prefix == B) & ~follows))
     return "IOB1" if started_by_i > isolated_b else "IOB2"
 
 
@@ -374,8 +345,7 @@ def _first_words(words: int, offsets: np.ndarray) -> np.ndarray:
     return first[:words]
 
 
-def _batches(split: Dataset) -> Any:
-    """Yields (label ids, sentence offsets) of whole blocks of sentences, as arrays."""
+def _blocks(split: Dataset) -> Iterator[Block]:
     for batch in arrow_batches(split, "tags"):
         yield flat_lists(batch.column("tags"))
 

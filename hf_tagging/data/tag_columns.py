@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
+from hf_tagging.data.prefixes import entity_order
 from hf_tagging.data.rows import arrow_batches, row_starts
 from hf_tagging.data.source_columns import check_ids, item_kind
 from hf_tagging.data.word_features import RESERVED
@@ -20,8 +21,6 @@ from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import fingerprint_of, is_reordered
 from hf_tagging.tasks import Task
 
-# B before I before E and S; M, L and U are what other schemes call I, E and S.
-_PREFIX_ORDER = "BIMELSU"
 _ENCODING_VERSION = 1
 _ENCODING_BATCH = 10_000
 
@@ -61,7 +60,7 @@ def common_tag_names(
             check_ids(dataset, "tags", len(declared), what="tag", place=f"{place}, split {split}")
     if found == {"_"}:
         raise DataError(f"{place}: every tag is '_', which stands for none; give another --tags_column")
-    new = sorted(found - set(declared or ()), key=_entity_order if task.has_entities else None)
+    new = sorted(found - set(declared or ()), key=entity_order if task.has_entities else None)
     if tag_names is not None and new:
         near = difflib.get_close_matches(new[0], list(tag_names), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -189,11 +188,3 @@ def _check_tags(tags: Sequence[str], place: str) -> None:
                 f"{place}: the tag {tag!r} {'has white space in it' if tag else 'is empty'}; tags are written between "
                 f"blanks, so expected one like {'_'.join(tag.split()) or 'O'!r}: rename it in the data"
             )
-
-
-def _entity_order(tag: str) -> tuple[bool, str, int, str]:
-    """Return the sort key that puts `O` first and orders other tags by type, `B-` before `I-`."""
-    prefix, hyphen, kind = tag.partition("-")
-    if not hyphen or prefix not in _PREFIX_ORDER or not prefix:
-        return tag != "O", tag, -1, tag
-    return True, kind, _PREFIX_ORDER.index(prefix), tag

@@ -24,8 +24,10 @@ from hf_tagging.atomic import inside, read_json, remove_left_behind, write_json
 from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.loading import load_tagging_dataset
-from hf_tagging.data.schema import PLAIN, SCHEMES, TagSchema
+from hf_tagging.data.prefixes import PLAIN, SCHEMES, are_entities
+from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import Spool
+from hf_tagging.data.tag_lists import detected, in_metric_letters, may_be_in, rewritten
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation.figures import Figures, Results
@@ -33,7 +35,6 @@ from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import results_table, write_predictions
 from hf_tagging.evaluation.scoring import score
 from hf_tagging.inference.reading import Precision
-from hf_tagging.inference.spelling import are_entities, detected, in_metric_letters, may_be_in, rewritten, spelling
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.locks import FolderLock
@@ -321,7 +322,7 @@ def _gold(
 
 
 def _tagged(tagger: Tagger, words: Sequence[Sequence[str]], schema: TagSchema, task: Task) -> Tags:
-    names = spelling(schema) if task.has_entities else schema.tags
+    names = schema.spelled if task.has_entities else schema.tags
     labelled = track(tagger.label_stream(words, exact=True), total=len(words), what="Tagging")
     return [[names[label] for label in labels.ids] for labels in labelled]
 
