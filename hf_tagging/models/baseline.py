@@ -54,7 +54,7 @@ def build_baseline(
     trust_remote_code: bool = False,
     keep_head: bool = False,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Builds a tagger from scratch and its tokenizer; its weights are drawn: set the seed before.
+    """Build a tagger from scratch and its tokenizer. Weights are initialized at random: set the seed first.
 
     Args:
         dataset: With `train`, where the words and the values of further columns are counted.
@@ -100,7 +100,7 @@ def build_baseline(
 
 
 def _counted(found: WordVocabulary, settings: Mapping[str, Any]) -> PreTrainedModel:
-    """An HMM that has not counted yet."""
+    """Return a hidden Markov model that has not counted anything yet."""
     names = {field.name for field in fields(HmmConfig)}
     tagger: Any = HmmForTokenClassification(HmmConfig(**{n: v for n, v in settings.items() if n in names}))
     tagger.tables.fill(_tables(found))
@@ -108,7 +108,7 @@ def _counted(found: WordVocabulary, settings: Mapping[str, Any]) -> PreTrainedMo
 
 
 def _drawn(found: WordVocabulary, settings: dict[str, Any], vectors: np.ndarray | None) -> PreTrainedModel:
-    """A tagger with random weights but for the word vectors, where there are any. (rows, size)"""
+    """Return a tagger with random weights, except for the word vectors (rows, size) if there are any."""
     if vectors is not None:
         settings = settings | {"word_size": vectors.shape[1]}
     tagger = BaselineForTokenClassification(BaselineConfig(**settings))
@@ -144,7 +144,7 @@ def _sentences(split: Dataset) -> Iterator[list[str]]:
 
 
 def _sizes(found: WordVocabulary) -> dict[str, Any]:
-    """What the config has to say of the vocabulary."""
+    """Return the fields of the config that depend on the vocabulary."""
     return {
         "vocab_size": len(found.vector_of_id),
         "num_vectors": len(found.row_words),
@@ -157,13 +157,13 @@ def _sizes(found: WordVocabulary) -> dict[str, Any]:
 
 
 def _tags(schema: TagSchema) -> dict[str, Any]:
-    """What the config has to say of the tags."""
+    """Return the fields of the config that depend on the tags."""
     named = {"id2label": schema.id2label, "label2id": schema.label2id, "tag_scheme": schema.scheme}
     return named | legal_tables(schema)
 
 
 def _tables(found: WordVocabulary) -> dict[str, np.ndarray]:
-    """What `SubwordTables` is to be filled with."""
+    """Return the arguments of `SubwordTables.fill`."""
     classes = [0, OTHER, *(_character_class(character) for character in found.characters)]
     return {
         "subword_kind": subword_kinds(found.tokenizer, size=len(found.vector_of_id)),
@@ -190,7 +190,7 @@ def _continued(
     keep_head: bool,
     max_length: int | None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A tagger that takes over words and encoder of a folder, and its head where that has the same tags."""
+    """Load a tagger with the words and encoder of a folder, and its head if that has the same tags."""
     source = resolve_model(name)
     with model_errors(name), quiet():
         config = AutoConfig.from_pretrained(source, **hub)
@@ -231,7 +231,7 @@ def _continued(
 
 
 def parts_of(config: BaselineConfig | HmmConfig) -> dict[str, Any]:
-    """What a tagger is made of, under the names of the arguments that ask for it; and all else that its config holds.
+    """Return the settings of a tagger by the names of their arguments, with the rest of its config.
 
     Args:
         config: Of the tagger.
@@ -243,7 +243,7 @@ def parts_of(config: BaselineConfig | HmmConfig) -> dict[str, Any]:
 def adopt_parts(
     config: BaselineConfig | HmmConfig, asked: Mapping[str, Any], *, name: str, free: Collection[str]
 ) -> None:
-    """Makes sure that a folder has the parts that were asked for, and sets those that may differ.
+    """Check that a folder has the parts that were asked for, and set those that may differ.
 
     Args:
         config: Of the folder.

@@ -8,7 +8,7 @@ from transformers import PreTrainedConfig
 
 
 class BaselineConfig(PreTrainedConfig):
-    """What a `BaselineForTokenClassification` is put together from.
+    """Configuration of a `BaselineForTokenClassification`.
 
     Args:
         vocabulary: How the words of training were read; None with a subword tokenizer.

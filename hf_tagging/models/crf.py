@@ -30,7 +30,7 @@ _MARGIN = 1e-5  # nats by which a printed tag leads: far above float32 rounding,
 
 
 class LinearChainCrf(nn.Module):
-    """A tag sequence scores its emissions, its steps from tag to tag, and the tags that it starts and ends with.
+    """Linear-chain CRF layer: scores of emissions, of transitions between tags, and of the first and last tag.
 
     Masks may have gaps: positions outside are skipped and their neighbours joined. A row without any position has one
     path, the empty one: log-likelihood and log partition 0. An illegal step, start or end costs 200 nats, so a gold
@@ -73,11 +73,11 @@ class LinearChainCrf(nn.Module):
         self.reset_parameters()
 
     def extra_repr(self) -> str:
-        """Number of tags, for `print`."""
+        """Return the number of tags, for `print`."""
         return f"num_tags={self.num_tags}"
 
     def reset_parameters(self) -> None:
-        """Sets every parameter to zero and every table as given; what `from_pretrained` has loaded stays.
+        """Set every parameter to zero and every table as given, except what `from_pretrained` has loaded.
 
         At zero the layer is a softmax per word. A model's `_init_weights` has to call this.
         """
@@ -91,7 +91,7 @@ class LinearChainCrf(nn.Module):
                 init.copy_(buffer, torch.tensor(table, dtype=torch.bool, device=buffer.device))
 
     def forward(self, emissions: Tensor, mask: Tensor, tags: Tensor | None = None, *, partial: bool = False) -> Tensor:
-        """`log_likelihood` of tags if there are any, else `scores_for_pipeline`.
+        """Return `log_likelihood` of tags if there are any, else `scores_for_pipeline`.
 
         Hooks of a module (DeepSpeed's gathering of parameters, PEFT's wrapper) run only for calls of the module itself.
         """
@@ -100,7 +100,7 @@ class LinearChainCrf(nn.Module):
         return self.log_likelihood(emissions, tags, mask, partial=partial)
 
     def log_likelihood(self, emissions: Tensor, tags: Tensor, mask: Tensor, *, partial: bool = False) -> Tensor:
-        """Log-probability of tag sequences; the loss is minus its sum.
+        """Return the log-probability of tag sequences; the loss is minus its sum.
 
         Args:
             emissions: Scores of each tag at each position. (batch, positions, tags)
@@ -127,7 +127,7 @@ class LinearChainCrf(nn.Module):
             return (total - _LogPartition.apply(*scores, rows)).to(_result_dtype(emissions))
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """Logarithm of the summed exponentiated scores of all tag sequences, by the forward algorithm.
+        """Return the log partition function (the log-sum-exp of all tag sequences' scores) by the forward algorithm.
 
         Args:
             emissions: (batch, positions, tags)
@@ -142,7 +142,7 @@ class LinearChainCrf(nn.Module):
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """The best tag sequence (Viterbi 1967); it takes an illegal step only where there is no legal sequence.
+        """Return the best tag sequence (Viterbi 1967). It has an illegal transition only if no sequence is legal.
 
         Args:
             emissions: (batch, positions, tags)
@@ -157,7 +157,7 @@ class LinearChainCrf(nn.Module):
 
     @torch.no_grad()
     def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """Posterior probability of each tag at each position, by forward-backward; not differentiable.
+        """Return the posterior probability of each tag at each position, by forward-backward; not differentiable.
 
         Args:
             emissions: (batch, positions, tags)
@@ -173,7 +173,7 @@ class LinearChainCrf(nn.Module):
 
     @torch.no_grad()
     def scores_for_pipeline(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """Log-probabilities whose argmax is the Viterbi tag and whose softmax is the posterior marginal.
+        """Return log-probabilities whose argmax is the Viterbi tag and whose softmax is the posterior marginal.
 
         `pipeline` takes softmax and argmax of a model's logits. The two aims collide where the best path does not pass
         through a position's most probable tag. There the Viterbi tag is raised to just above that tag, and all are
@@ -196,7 +196,7 @@ class LinearChainCrf(nn.Module):
             return torch.where(mask[..., None], scores, emissions.to(dtype).log_softmax(-1))
 
     def _scores(self, rows: _Rows, emissions: Tensor, illegal: float) -> _Scores:
-        """Everything that a path is scored by, packed and in the dtype of the recursions."""
+        """Return all scores of paths, packed and in the dtype of the recursions."""
         dtype = torch.float32 if emissions.device.type == "mps" else torch.float64
         return _Scores(
             rows.pack(emissions).to(dtype),
@@ -214,7 +214,7 @@ class _Scores(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Where each row's scored positions are; packing moves them to the left."""
+    """Positions of each row that are scored; packing moves them to the left."""
 
     mask: Tensor  # (batch, positions) bool
     rank: Tensor  # which word of its row a position is; anything outside the mask. (batch, positions)
@@ -242,17 +242,17 @@ class _Rows(NamedTuple):
         return cls(mask, rank, source, valid, mirror, (lengths - 1).clamp(min=0))
 
     def pack(self, values: Tensor) -> Tensor:
-        """(batch, positions, ...) to (batch, words, ...)"""
+        """Pack (batch, positions, ...) into (batch, words, ...)."""
         return _pick(values, self.source)
 
     def unpack(self, values: Tensor, fill: float) -> Tensor:
-        """(batch, words, ...) to (batch, positions, ...)"""
+        """Unpack (batch, words, ...) into (batch, positions, ...)."""
         inside = self.mask.view(*self.mask.shape, *[1] * (values.dim() - 2))
         return torch.where(inside, _pick(values, self.rank), fill)
 
 
 class _Messages(NamedTuple):
-    """What forward-backward finds; `ahead` times `factors` times `back` is the posterior of a step."""
+    """Messages of forward-backward: `ahead` times `factors` times `back` is the posterior of a transition."""
 
     log_partition: Tensor  # (batch,)
     posterior: Tensor  # (batch, words, tags)
@@ -262,7 +262,7 @@ class _Messages(NamedTuple):
 
 
 class _LogPartition(torch.autograd.Function):
-    """Log partition whose gradient is the posterior: of tags for the emissions, of steps for the transitions."""
+    """Log partition function whose gradient is the posterior, of tags for emissions and of transitions."""
 
     @staticmethod
     def forward(ctx: Any, emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, rows: _Rows) -> Tensor:
@@ -280,7 +280,7 @@ class _LogPartition(torch.autograd.Function):
 
 
 def _forward_backward(scores: _Scores, rows: _Rows) -> _Messages:
-    """Scaled forward-backward, both directions in one loop over time.
+    """Run scaled forward-backward, both directions in one loop over time.
 
     Behind a row's last word the recursion goes on over anything; nothing of that is read.
     """
@@ -310,7 +310,7 @@ def _forward_backward(scores: _Scores, rows: _Rows) -> _Messages:
 
 
 def _run(local: Tensor, factors: Tensor, message: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Messages before a word's emissions, after them and normalised, and the sums that were divided by.
+    """Return messages before a word's emissions, after them (normalized), and the normalizers.
 
     Args:
         local: Exponentiated emissions. (words, 2, batch, tags)
@@ -333,7 +333,7 @@ def _run(local: Tensor, factors: Tensor, message: Tensor) -> tuple[Tensor, Tenso
 
 
 def _best_path(scores: _Scores, rows: _Rows) -> Tensor:
-    """Viterbi's algorithm. (batch, words)"""
+    """Return the best path by the Viterbi algorithm. (batch, words)"""
     into = scores.transitions.T.contiguous()  # (to, from): the maximum over the last dimension is the fast one
     best = [scores.start + scores.emissions[:, 0]]  # (batch, tags)
     origins = []  # (batch, tags) each
@@ -351,7 +351,7 @@ def _best_path(scores: _Scores, rows: _Rows) -> Tensor:
 
 
 def _path_score(scores: _Scores, rows: _Rows, tags: Tensor) -> Tensor:
-    """Score of one path per row. (batch, words) label ids to (batch,)"""
+    """Return the score of one path per row. (batch, words) label ids to (batch,)"""
     words = scores.emissions.gather(2, tags[..., None])[..., 0]
     steps = scores.transitions[tags[:, :-1], tags[:, 1:]]
     ends = scores.start[tags[:, 0]] + scores.end[_pick(tags, rows.last)[:, 0]]
@@ -360,13 +360,13 @@ def _path_score(scores: _Scores, rows: _Rows, tags: Tensor) -> Tensor:
 
 
 def _pick(values: Tensor, index: Tensor) -> Tensor:
-    """`values` (batch, n, ...) at `index` (batch, m) of the second dimension. (batch, m, ...)"""
+    """Return `values` (batch, n, ...) at `index` (batch, m) of the second dimension. (batch, m, ...)"""
     shape = index.shape + values.shape[2:]
     return values.gather(1, index.view(*index.shape, *[1] * (values.dim() - 2)).expand(shape))
 
 
 def _floored_exp(values: Tensor) -> Tensor:
-    """Exponential of values of at most 0, at least e**-637 in float64 and e**-78 in float32.
+    """Return the exponential of values of at most 0, at least e**-637 in float64 and e**-78 in float32.
 
     Every word has a tag whose emission counts 1, and every step to it counts something: so no sum over tags is 0, and
     no division by one has to be guarded.

@@ -42,9 +42,9 @@ _READ_BY_ALL_LAYERS = ("encoder.rel_embeddings.", "encoder.LayerNorm.")  # DeBER
 
 
 def resolve_model(name: str) -> str:
-    """Turns ``minilm`` into the folder of the packaged all-MiniLM-L6-v2, and ``~`` into the home folder.
+    """Resolve ``minilm`` to the folder of the packaged all-MiniLM-L6-v2, and ``~`` to the home folder.
 
-    Any other name is given back. A shell expands ``~``; in a YAML file it is left to us.
+    Any other name is returned as it is. A shell expands ``~`` itself, a YAML file does not.
 
     Raises:
         ModelError: If the package is not installed, or its weights are not the official ones.
@@ -78,10 +78,10 @@ def load_encoder(
     keep_head: bool = False,
     head: Head | None = None,
 ) -> tuple[nn.Module, PreTrainedTokenizerBase]:
-    """Loads an encoder, in float32, with a tag head for the schema, and its tokenizer.
+    """Load an encoder in float32 with a tag head for the schema, and its tokenizer.
 
-    The head of a model that is not a tagger yet is drawn: set the seed before. Of a tagger for other tags, or with a
-    head of the other kind, what it has learned of the tags that are shared is kept, and the log says which are new.
+    The head of a model that is not a tagger yet is initialized at random: set the seed first. A tagger for other tags,
+    or with a head of the other kind, keeps what it has learned of the tags that are shared; new ones are logged.
 
     Args:
         name: A folder, a name on the Hub, or ``minilm`` (the packaged all-MiniLM-L6-v2).
@@ -139,7 +139,7 @@ def load_encoder(
 
 
 def refuse_adapter(name: str, source: str, hub: dict[str, Any], *, trained: bool = True) -> None:
-    """Refuse a model whose adapters are not merged: what a run would save is neither it nor a whole model.
+    """Refuse a model with unmerged adapters: a run would save neither an adapter nor a whole model.
 
     Args:
         name: The model, as the user gave it.
@@ -163,7 +163,7 @@ def refuse_adapter(name: str, source: str, hub: dict[str, Any], *, trained: bool
 
 
 def _check_head(name: str, config: Any, schema: TagSchema, head: Head) -> None:
-    """Refuses a model whose head would have to be drawn anew.
+    """Refuse a model whose head would have to be initialized anew.
 
     Raises:
         ModelError: If it is one for other tags, or of another kind.
@@ -185,7 +185,7 @@ def _check_head(name: str, config: Any, schema: TagSchema, head: Head) -> None:
 def saved_schema(
     name: str | None, *, revision: str | None = None, trust_remote_code: bool = False, scheme: str | None = None
 ) -> TagSchema | None:
-    """The tags of a model that is a tagger already; None for an encoder without a tag head of its own.
+    """Return the tags of a model that is a tagger already; None for an encoder without a tag head.
 
     Args:
         name: See `load_encoder`; None: there is no model yet.
@@ -222,24 +222,24 @@ def is_chain(name: str | None, *, revision: str | None = None, trust_remote_code
 
 
 def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
-    """What every `from_pretrained` of a model is to be called with; the cache alone where the Hub does not answer."""
+    """Return the options for every `from_pretrained` of a model: the cache alone if the Hub does not answer."""
     local = Path(source).exists() or why_unreachable(source, repo_type="model", revision=revision) is not None
     return {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": local}
 
 
 def model_options(hub: dict[str, Any]) -> dict[str, Any]:
-    """`hub_options` for an auto model, which asks the Hub for an adapter unless this too is told not to.
+    """Return `hub_options` for an auto model, with options for its search for an adapter.
 
-    It passes `local_files_only` on to everything but that question (transformers 5.23, auto_factory.py), and with the
-    Hub away half a minute of retries is its answer. This can go when it does.
+    The search ignores `local_files_only` (transformers 5.23, auto_factory.py): offline it would retry for half a
+    minute. Remove this once it passes the option on.
     """
     return {**hub, "adapter_kwargs": {"local_files_only": hub["local_files_only"]}}
 
 
 def load_tokenizer(source: str, hub: dict[str, Any]) -> PreTrainedTokenizerBase:
-    """Loads a tokenizer; what keeps it from loading becomes a ValueError, which `model_errors` words.
+    """Load a tokenizer; every failure becomes a ValueError, which `model_errors` turns into a message.
 
-    The tokenizers library knows no kinds of errors: a broken ``tokenizer.json`` is a plain Exception, or a TypeError or
+    The tokenizers library has no error classes: a broken ``tokenizer.json`` is a plain Exception, or a TypeError or
     AttributeError of the code that reads it (tokenizers 0.23).
     """
     try:
@@ -249,7 +249,7 @@ def load_tokenizer(source: str, hub: dict[str, Any]) -> PreTrainedTokenizerBase:
 
 
 def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
-    """Subwords per window: `max_length`, or what the model takes but at most 512.
+    """Return the number of subwords per window: `max_length`, or the model's maximum but at most 512.
 
     Raises:
         ConfigError: If `max_length` is more than the model has positions for.
@@ -263,7 +263,7 @@ def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ma
 
 
 def _positions(model: PreTrainedModel) -> int:
-    """How many positions a model has; RoBERTa's table begins with rows that stand for padding."""
+    """Return the number of positions of a model; RoBERTa's table begins with rows for padding."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Embedding) and name.endswith("position_embeddings"):
             return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
@@ -271,7 +271,7 @@ def _positions(model: PreTrainedModel) -> int:
 
 
 def set_head_dropout(model: PreTrainedModel, dropout: float) -> None:
-    """Sets the dropout before the tag head, whatever name the model's config has for it.
+    """Set the dropout before the tag head, whatever the model's config calls it.
 
     Raises:
         ConfigError: If there is no dropout beside the encoder.
@@ -286,7 +286,7 @@ def set_head_dropout(model: PreTrainedModel, dropout: float) -> None:
 
 
 def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
-    """The list of an encoder's layers, from the input up.
+    """Return an encoder's layers, the lowest first.
 
     Raises:
         ModelError: If the model has no such list (ALBERT shares one layer).
@@ -299,7 +299,7 @@ def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
 
 
 def freeze(model: PreTrainedModel, layers: int) -> None:
-    """Freezes the embeddings and the first layers; -1 freezes the whole encoder, so that only the head learns.
+    """Freeze the embeddings and the first layers; -1 freezes the whole encoder, so that only the head is trained.
 
     Raises:
         ConfigError: If the model has fewer layers.
@@ -316,7 +316,7 @@ def freeze(model: PreTrainedModel, layers: int) -> None:
 
 
 def parameter_depths(model: PreTrainedModel) -> dict[str, int]:
-    """How deep each parameter lies: 0 for embeddings, i for layer i from 1, layers + 1 for what is above them.
+    """Return the depth of each parameter: 0 for embeddings, i for layer i (from 1), layers + 1 above them.
 
     What an encoder has before its first layer, such as ELECTRA's projection of the embeddings, counts as embeddings.
     """
@@ -337,7 +337,7 @@ def add_lora(
     dropout: float = 0.05,
     target_modules: list[str] | None = None,
 ) -> nn.Module:
-    """Puts low-rank adapters (Hu et al. 2021) on the linear maps of the encoder; the tag head is trained in full.
+    """Add low-rank adapters (Hu et al. 2021) to the encoder's linear layers; the tag head is trained in full.
 
     Args:
         model: From `load_encoder`.
@@ -378,7 +378,7 @@ def add_lora(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences Transformers' report that a tag head is new: it always is."""
+    """Silence Transformers' report that a tag head is newly initialized: it always is."""
     level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

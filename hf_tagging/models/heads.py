@@ -1,4 +1,4 @@
-"""Which tag head an encoder carries: a linear map, or a CRF over it."""
+"""Tag heads of an encoder: a linear layer, or a CRF over it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Head = Literal["linear", "crf"]
 
 
 def head_of(config: PreTrainedConfig) -> Head:
-    """The head that a saved model has."""
+    """Return the kind of head of a saved model."""
     return "crf" if isinstance(config, CrfEncoderConfig) else "linear"
 
 
 def legal_tables(schema: TagSchema) -> dict[str, Any]:
-    """What a config says of the sequences of tags that are legal; None where all of them are."""
+    """Return the fields of a config that say which tag sequences are legal; None if all of them are."""
     start, step, end = schema.transitions()
     tables = {"legal_start": start, "legal_step": step, "legal_end": end}
     free = all(table.all() for table in tables.values())
@@ -38,7 +38,7 @@ def legal_tables(schema: TagSchema) -> dict[str, Any]:
 
 
 def set_schema(config: PreTrainedConfig, schema: TagSchema) -> None:
-    """Writes the tags into a config, and for a CRF which sequences of them are legal."""
+    """Set the tags of a config, and for a CRF which sequences of them are legal."""
     config.id2label, config.label2id = schema.id2label, schema.label2id
     config.tag_scheme = schema.scheme
     if isinstance(config, CrfEncoderConfig):
@@ -49,7 +49,7 @@ def set_schema(config: PreTrainedConfig, schema: TagSchema) -> None:
 def with_head(
     model: PreTrainedModel, head: Head, schema: TagSchema, tokenizer: PreTrainedTokenizerBase, *, same_tags: bool
 ) -> PreTrainedModel:
-    """Gives a model the head that is asked for, for these tags.
+    """Return a model with a head of the given kind for these tags.
 
     Args:
         model: As loaded, with a config for these tags.
@@ -86,7 +86,7 @@ def with_head(
 def crf_over(
     model: PreTrainedModel, config: CrfEncoderConfig, tokenizer: PreTrainedTokenizerBase
 ) -> CrfEncoderForTokenClassification:
-    """Puts a new CRF head on the encoder of a model.
+    """Return the encoder of a model with a new CRF head.
 
     Args:
         model: A tagger with a linear head, which is dropped.
@@ -101,7 +101,7 @@ def crf_over(
 
 
 def with_rules(crf: LinearChainCrf, config: Any, same_tags: bool) -> LinearChainCrf:
-    """A CRF whose rules are the config's and not the checkpoint's; what it learned of other tags is forgotten."""
+    """Return a CRF with the legal transitions of a config; what it learned of other tags is dropped."""
     rules = {name: getattr(config, name) for name in ("legal_start", "legal_step", "legal_end")}
     result = LinearChainCrf(config.num_labels, **rules)
     if same_tags:
@@ -120,14 +120,14 @@ def _linear(model: PreTrainedModel, schema: TagSchema) -> PreTrainedModel:
 
 
 def _dropout(model: PreTrainedModel) -> float:
-    """The dropout that the model has beside its encoder."""
+    """Return the dropout before a model's tag head."""
     beside = (m for name, m in model.named_children() if name != model.base_model_prefix)
     return next((module.p for module in beside if isinstance(module, nn.Dropout)), 0.1)
 
 
 @dataclass(frozen=True)
 class SavedHead:
-    """Hold what a tagger has learned of its tags.
+    """Weights of a tagger's head, with its tags.
 
     Args:
         tags: In the order of its label ids.
@@ -139,7 +139,7 @@ class SavedHead:
 
 
 def is_tagger(config: PreTrainedConfig) -> bool:
-    """Return whether a saved model has a head for tags with names; an encoder's config says LABEL_0, LABEL_1."""
+    """Return whether a saved model has a tag head; the config of a bare encoder has LABEL_0, LABEL_1."""
     return not all(str(tag).startswith("LABEL_") for tag in (config.id2label or {}).values())
 
 
@@ -153,7 +153,7 @@ def saved_head(model: PreTrainedModel) -> SavedHead:
 
 @torch.no_grad()
 def keep_shared_tags(model: PreTrainedModel, saved: SavedHead, schema: TagSchema, *, name: str) -> None:
-    """Put what a saved head has learned of tags into a head with other ones; the rest stays as it was drawn.
+    """Copy the rows of shared tags from a saved head into a new one; the rest stays as initialized.
 
     Args:
         model: With a head for the schema. Between a linear map and a CRF over it the map's rows pass in both
@@ -191,7 +191,7 @@ def keep_shared_tags(model: PreTrainedModel, saved: SavedHead, schema: TagSchema
 
 
 def _fitting(ours: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
-    """Return the saved weights under the names of a head, or None where the scores of tags are not computed alike."""
+    """Return the saved weights under the names of a head; None if the heads are built differently."""
     here, there = ({k.rpartition(".")[0] for k in named if not k.startswith("crf.")} for named in (ours, saved))
     if here == there:
         return saved

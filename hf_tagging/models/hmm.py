@@ -1,4 +1,4 @@
-"""A hidden Markov model: a tagger that counts its training words once, and learns nothing by gradient.
+"""Hidden Markov model: a tagger that counts the training words once and learns nothing by gradient.
 
 A path of tags has the probability of its steps from tag to tag times that of each word given its tag. Counted numbers
 are few, so all of them are smoothed:
@@ -33,7 +33,7 @@ UNSEEN = 0.5  # what is added to counts where nothing may be impossible
 
 
 class HmmConfig(PreTrainedConfig):
-    """Sizes of an `HmmForTokenClassification`, and how it smooths.
+    """Configuration of an `HmmForTokenClassification`: sizes and smoothing.
 
     Args:
         encoder: What it is called among the taggers from scratch.
@@ -107,7 +107,7 @@ class HmmForTokenClassification(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As of any model; no parameter takes a gradient, which loading forgets."""
+        """Load a model; no parameter requires a gradient."""
         found = super().from_pretrained(*args, **kwargs)
         (found[0] if isinstance(found, tuple) else found).requires_grad_(False)
         return found
@@ -117,7 +117,7 @@ class HmmForTokenClassification(PreTrainedModel):
             module.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """No word is known; what `from_pretrained` has loaded stays."""
+        """Forget all words, except what `from_pretrained` has loaded."""
         init.zeros_(self.emissions)
         init.zeros_(self.known)
 
@@ -129,7 +129,7 @@ class HmmForTokenClassification(PreTrainedModel):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> TokenClassifierOutput:
-        """Scores of tags; with labels, the loss too.
+        """Return scores of tags and, with labels, the loss.
 
         Args:
             input_ids: (batch, subwords)
@@ -156,7 +156,7 @@ class HmmForTokenClassification(PreTrainedModel):
         return TokenClassifierOutput(loss=loss, logits=words.spread(scores))
 
     def _scores(self, input_ids: Tensor, words: Words) -> Tensor:
-        """(batch, words, tags)"""
+        """Return log-probabilities. (batch, words, tags)"""
         rows = self.tables.rows(input_ids, words)
         unknown = words.mask & ~self.known[rows]
         characters = self.tables.characters(input_ids, words)[unknown]
@@ -165,7 +165,7 @@ class HmmForTokenClassification(PreTrainedModel):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Mapping[str, Tensor]]) -> None:
-        """Counts the training split; what was counted before is forgotten. The order of the batches does not matter.
+        """Count the training split anew. The order of the batches does not matter.
 
         Args:
             batches: Each with `input_ids`, `labels` as in `forward`, and perhaps `attention_mask`. (batch, subwords)
@@ -205,7 +205,7 @@ class HmmForTokenClassification(PreTrainedModel):
         counts.add_spelled(self.tables.characters(input_ids, words)[spelled], tags[spelled])
 
     def _set_steps(self, counts: Tensor) -> None:
-        """Smooths the steps. (from each tag and the start, to each tag and the end)"""
+        """Smooth the transitions. (from each tag and the start, to each tag and the end)"""
         legal = torch.zeros_like(counts, dtype=torch.bool)
         legal[:-1, :-1], legal[-1, :-1], legal[:-1, -1] = self.crf.legal_step, self.crf.legal_start, self.crf.legal_end
         weight = _bigram_weight(counts)
@@ -217,7 +217,7 @@ class HmmForTokenClassification(PreTrainedModel):
         self.crf.end.copy_(logs[:-1, -1])
 
     def _set_words(self, ids: Tensor, counts: Tensor, by_ending: Tensor, prior: Tensor) -> None:
-        """Smooths the tags of known words.
+        """Smooth the tags of known words.
 
         Args:
             ids: Those seen in training. (ids,)
@@ -238,7 +238,7 @@ class HmmForTokenClassification(PreTrainedModel):
 
 
 class _Counts:
-    """What is counted of training, on the CPU. Whole numbers: no order of batches changes a sum.
+    """Counts over the training split, on the CPU. They are integers, so that the order of batches does not matter.
 
     Args:
         ids: Of the tokenizer.
@@ -255,7 +255,7 @@ class _Counts:
         ]  # words of several: their characters, then their tag
 
     def add_steps(self, tags: Tensor, lengths: Tensor) -> None:
-        """Counts steps between neighbours that both have a tag. (batch, words), (batch,)"""
+        """Count transitions between neighbours that both have a tag. (batch, words), (batch,)"""
         path = F.pad(tags, (1, 1), value=IGNORED)
         path[:, 0] = self.tags
         path.scatter_(1, lengths[:, None] + 1, self.tags)
@@ -264,15 +264,15 @@ class _Counts:
         _add_one(self.steps, before[counted], after[counted])
 
     def add_words(self, ids: Tensor, tags: Tensor) -> None:
-        """Counts words of one subword. (words,), (words,)"""
+        """Count words of one subword. (words,), (words,)"""
         _add_one(self.of_ids, ids, tags)
 
     def add_spelled(self, characters: Tensor, tags: Tensor) -> None:
-        """Counts words of several subwords. (words, characters), (words,)"""
+        """Count words of several subwords. (words, characters), (words,)"""
         self._spelled.append(torch.cat([characters, tags[:, None]], 1).cpu())
 
     def spelled_words(self) -> tuple[Tensor, Tensor]:
-        """The different words of several subwords: characters (words, n), and counts of their tags (words, tags)."""
+        """Return distinct words of several subwords: characters (words, n), and counts of their tags (words, tags)."""
         every = torch.cat(self._spelled)
         words, which = every[:, :-1].unique(dim=0, return_inverse=True)
         counts = torch.zeros(len(words), self.tags, dtype=torch.long)
@@ -281,12 +281,12 @@ class _Counts:
 
 
 def _tags_of_words(labels: Tensor, words: Words) -> Tensor:
-    """Label ids of words, -100 where there is none. (batch, subwords) to (batch, words)"""
+    """Return the label ids of words, -100 if there is none. (batch, subwords) to (batch, words)"""
     return words.gather(labels).masked_fill(~words.mask, IGNORED)
 
 
 def _bigram_weight(counts: Tensor) -> float:
-    """How much bigrams count and not unigrams: as much as foretells them better with each left out (Brants 2000).
+    """Return the interpolation weight of bigrams against unigrams, by deleted interpolation (Brants 2000).
 
     Args:
         counts: How often the second follows the first. (first, second)

@@ -49,7 +49,7 @@ _FREE = {"dropout", "word_dropout", "freeze_vectors"}  # of a folder that is gon
 
 
 class LanguageModel(NamedTuple):
-    """A model, its tokenizer, and what makes batches for it."""
+    """Language model with its tokenizer and collator."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -59,7 +59,7 @@ class LanguageModel(NamedTuple):
 def find_objective(
     wanted: str, *, encoder: str, bidirectional: bool = True, context: int = 0, separate: bool | None = None
 ) -> Objective:
-    """What a tagger's encoder can be pretrained on.
+    """Return the pretraining objective for an encoder.
 
     Args:
         wanted: ``"auto"``, ``"masked"`` or ``"bidirectional"``.
@@ -111,7 +111,7 @@ def build_language_model(
     max_length: int | None = None,
     **options: Any,
 ) -> LanguageModel:
-    """Builds or loads what is to be pretrained; weights are drawn: set the seed before.
+    """Build or load a language model. Weights are initialized at random: set the seed first.
 
     Args:
         dataset: With `train`, where the words are counted.
@@ -154,7 +154,7 @@ def build_language_model(
 def _new(
     dataset: DatasetDict, objective: str, parts: dict[str, Any], **options: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Objective]:
-    """A model from scratch; the words of training are its vocabulary."""
+    """Build a model from scratch with the training words as its vocabulary."""
     facts = {name: parts[name] for name in ("bidirectional", "context") if name in parts}
     chosen = find_objective(objective, encoder=parts.get("encoder", "lstm"), **facts)
     parts["separate_directions"] = chosen == "bidirectional"
@@ -167,7 +167,7 @@ def _new(
 
 
 def _forget_tags(config: Any) -> None:
-    """Makes it the config of a model that knows no tags, so that nobody takes it for a tagger."""
+    """Remove the tags from a config, so that the model is not taken for a tagger."""
     config.num_labels = 2  # which names them LABEL_0 and LABEL_1, as in any config
     for name in ("tag_scheme", "legal_start", "legal_step", "legal_end"):
         if hasattr(config, name):
@@ -177,7 +177,7 @@ def _forget_tags(config: Any) -> None:
 def _scratch(
     name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: Any
 ) -> tuple[PreTrainedModel, Objective]:
-    """A model from scratch that is there already."""
+    """Load a model that was built from scratch."""
     adopt_parts(config, asked, name=name, free=_FREE)
     chosen = find_objective(
         objective,
@@ -197,7 +197,7 @@ def _scratch(
 def _encoder(
     name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: Any
 ) -> tuple[PreTrainedModel, Objective]:
-    """A BERT-family encoder with its head for masked words."""
+    """Load a BERT-family encoder with its masked-language-modelling head."""
     if asked:
         raise ConfigError(
             f"{', '.join(sorted(asked))}: --model {name} is a {config.model_type} and has its own; leave out"
@@ -226,7 +226,7 @@ def _encoder(
 def _collator(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, objective: Objective, chance: dict[str, Any]
 ) -> LanguageModelCollator:
-    """What makes batches.
+    """Return the collator.
 
     Raises:
         ModelError: If words are to be hidden and the tokenizer has no mask.
@@ -252,7 +252,7 @@ def _collator(
 
 
 def _keep_masks(model: BaselineForLanguageModeling, row: int) -> None:
-    """Counts the mask as a frequent word: word dropout would take it for one that training never has, and hide it."""
+    """Count the mask as a frequent word, so that word dropout does not hide it as an unseen one."""
     counts: Any = model.baseline.words.row_counts
     counts[row] = 0
     counts[row] = counts.sum().clamp(min=1)

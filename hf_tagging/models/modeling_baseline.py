@@ -1,4 +1,4 @@
-"""Taggers that are trained from scratch, put together from parts that the config names.
+"""Taggers trained from scratch, assembled from the parts that the config names.
 
     subwords ── words in ──► (batch, words, size) ── encoder ──► (batch, words, size) ── head ──► scores of tags
 
@@ -23,28 +23,28 @@ from .word_embeddings import WordInput, Words
 
 
 class BaselinePreTrainedModel(PreTrainedModel):
-    """What the models of the family share: config, names, initialisation."""
+    """Base class of the models trained from scratch: config, names and initialization."""
 
     config_class = BaselineConfig
     base_model_prefix = "baseline"
 
     @classmethod
     def is_custom_code(cls) -> bool:
-        """Says that all weights are drawn by `transformers.initialization`, which leaves alone what was loaded.
+        """Return False: all weights are drawn by `transformers.initialization`, which keeps what was loaded.
 
-        Of other people's models it assumes the worst, and skips every module that has no weights of its own: the parts
-        here that draw the weights of what they hold (transformers 5.23, PreTrainedModel._initialize_weights).
+        For custom code Transformers skips every module without weights of its own, such as the parts here that
+        initialize the modules that they hold (transformers 5.23, PreTrainedModel._initialize_weights).
         """
         return False
 
     @property
     def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
-        """Tables that every process has built alike: gloo sends no 16-bit integers, and nothing in them changes."""
+        """Return the tables, which are constant and equal in all processes: gloo cannot broadcast 16-bit integers."""
         return [name for name, table in self.named_buffers() if not table.is_floating_point()]
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As of any model; word vectors that are not to learn are frozen again, which loading forgets."""
+        """Load a model, and freeze its word vectors again if its config says so."""
         found = super().from_pretrained(*args, **kwargs)
         model = found[0] if isinstance(found, tuple) else found
         model.get_input_embeddings().weight.requires_grad = not model.config.freeze_vectors
@@ -62,7 +62,7 @@ class BaselinePreTrainedModel(PreTrainedModel):
 
 
 class BaselineModel(BaselinePreTrainedModel):
-    """Words in and encoder, without a head.
+    """Word input and sequence encoder, without a head.
 
     Args:
         config: The parts.
@@ -80,7 +80,7 @@ class BaselineModel(BaselinePreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        """The word vectors."""
+        """Return the word vectors."""
         return self.words.vectors
 
     def forward(
@@ -90,7 +90,7 @@ class BaselineModel(BaselinePreTrainedModel):
         word_features: Tensor | None = None,
         sequence_ids: Tensor | None = None,
     ) -> tuple[Tensor, Words]:
-        """Contextual vectors of words.
+        """Return contextual vectors of words.
 
         Args:
             input_ids: (batch, subwords)
@@ -115,7 +115,7 @@ class BaselineModel(BaselinePreTrainedModel):
 
 
 class BaselineForTokenClassification(BaselinePreTrainedModel):
-    """A tagger from scratch.
+    """Tagger trained from scratch.
 
     Args:
         config: The parts, and the tags in `id2label`.
@@ -137,11 +137,11 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
 
     @property
     def computes_loss(self) -> bool:
-        """Whether the loss is the model's own business, and not a sum over words that anybody can take."""
+        """True if the model computes its own loss, as with a CRF, and not a sum over words."""
         return self.crf is not None
 
     def reset_parameters(self) -> None:
-        """Draws the classifier."""
+        """Initialize the classifier."""
         init.xavier_uniform_(self.classifier.weight)
         init.zeros_(self.classifier.bias)
 
@@ -155,7 +155,7 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         sequence_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> TokenClassifierOutput:
-        """Scores of tags; with labels, the loss too.
+        """Return scores of tags and, with labels, the loss.
 
         Args:
             input_ids: (batch, subwords)

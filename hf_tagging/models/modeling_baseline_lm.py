@@ -1,4 +1,4 @@
-"""Language models over the parts of a tagger from scratch, to give the tagger's words and encoder a start.
+"""Language models made of the parts of a tagger from scratch, to pretrain its words and encoder.
 
     masked words         a word that the encoder does not see, from both sides of it (Devlin et al. 2019)
     forward, backward    the next word from all up to here, the one before from all from here (Peters et al. 2018)
@@ -26,7 +26,7 @@ from .recurrent import RecurrentEncoder, TwistedEncoder
 
 @dataclass
 class LanguageModelOutput(ModelOutput):
-    """What a `BaselineForLanguageModeling` gives.
+    """Output of a `BaselineForLanguageModeling`.
 
     Args:
         loss: Mean negative log-likelihood of what was predicted, in nats. ()
@@ -40,7 +40,7 @@ class LanguageModelOutput(ModelOutput):
 
 
 class BaselineForLanguageModeling(BaselinePreTrainedModel):
-    """A language model of words, made of the same parts as a tagger from scratch.
+    """Word-level language model, made of the same parts as a tagger from scratch.
 
     Where each direction of a recurrent encoder is a stack of its own (`separate_directions`), the left-to-right states
     at a word predict the next one and the right-to-left states the one before; no state has seen what it is to predict.
@@ -73,7 +73,7 @@ class BaselineForLanguageModeling(BaselinePreTrainedModel):
         self.post_init()
 
     def reset_parameters(self) -> None:
-        """Draws what is not the tagger's."""
+        """Initialize the parts that a tagger does not have."""
         for weight in self.maps.parameters():
             init.xavier_uniform_(weight) if weight.dim() > 1 else init.zeros_(weight)
         init.zeros_(self.bias)
@@ -87,7 +87,7 @@ class BaselineForLanguageModeling(BaselinePreTrainedModel):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> LanguageModelOutput:
-        """Losses where there are labels, else scores.
+        """Return losses if there are labels, else scores.
 
         Args:
             input_ids: (batch, subwords)
@@ -110,14 +110,14 @@ class BaselineForLanguageModeling(BaselinePreTrainedModel):
         return LanguageModelOutput(loss=losses.sum() / torch.as_tensor(count).clamp(min=1), losses=losses)
 
     def _losses(self, vectors: Tensor, which: int, wanted: Tensor) -> Tensor:
-        """Of each word. Scores are taken only where something is predicted: they are what costs. (batch, words)"""
+        """Return the loss of each word, with scores, the expensive part, of predicted words only. (batch, words)"""
         chosen = wanted != IGNORED
         scores = self._scores(vectors[chosen], which).float()  # (predicted words, rows - 1)
         found = F.cross_entropy(scores, wanted[chosen] - 1, reduction="none")
         return found.new_zeros(wanted.shape).masked_scatter(chosen, found)
 
     def _scores(self, vectors: Tensor, which: int) -> Tensor:
-        """(..., size) to (..., rows - 1): all rows but the padding's, which stays zero."""
+        """Return scores of all words but padding, whose vector stays zero. (..., size) to (..., rows - 1)"""
         return F.linear(self.maps[which](vectors), self.baseline.words.vectors.weight[1:], self.bias)
 
 

@@ -1,4 +1,4 @@
-"""Any pretrained encoder with a CRF over the words of a sentence. This file is copied beside saved models.
+"""Pretrained encoder with a CRF over the words of a sentence. This file is copied beside saved models.
 
     subwords ── encoder ──► (batch, subwords, size) ── linear ──► emissions ── CRF over the first subwords of words
 
@@ -21,7 +21,7 @@ from .crf import IGNORED, LinearChainCrf
 
 
 class CrfEncoderConfig(PreTrainedConfig):
-    """What a `CrfEncoderForTokenClassification` is made of.
+    """Configuration of a `CrfEncoderForTokenClassification`.
 
     Args:
         encoder: The encoder's own config, or a dict of it with its `model_type`, one that Transformers knows.
@@ -44,7 +44,7 @@ class CrfEncoderConfig(PreTrainedConfig):
 
 
 class CrfEncoderForTokenClassification(PreTrainedModel):
-    """An encoder, a linear map to emissions of tags, and a linear-chain CRF over words.
+    """Encoder with a linear layer for emissions of tags and a linear-chain CRF over words.
 
     Args:
         config: The encoder, and the tags in `id2label`.
@@ -84,11 +84,11 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
             init.ones_(self.subword_kind)  # every subword a word: what is known without a tokenizer
 
     def get_input_embeddings(self) -> nn.Module:
-        """Those of the encoder."""
+        """Return the input embeddings of the encoder."""
         return self.encoder.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Sets those of the encoder."""
+        """Set the input embeddings of the encoder."""
         self.encoder.set_input_embeddings(value)
 
     def forward(
@@ -100,7 +100,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> TokenClassifierOutput:
-        """Scores of tags; with labels, the loss and the emissions alone.
+        """Return scores of tags; with labels, the loss and the emissions only.
 
         Args:
             input_ids: (batch, subwords)
@@ -137,7 +137,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         return total / (known.sum().clamp(min=1) if num_items is None else num_items)
 
     def _words(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Where a word starts, and where one is. (batch, subwords) bool each"""
+        """Return where a word starts, and where a word is. (batch, subwords) bool each"""
         kind = self.subword_kind[input_ids]
         inside = kind > 0 if attention_mask is None else (kind > 0) & attention_mask.bool()
         first = ~F.pad(inside, (1, 0))[:, :-1]  # a text may begin without the mark of a word's start

@@ -1,4 +1,4 @@
-"""Several windows in a row of a model: each attends to itself alone, and the logits are those of the window by itself.
+"""Packing of several windows into a row: each attends only to itself, with the logits that it has alone.
 
 What collates such rows gives `sequence_ids`, the number of each subword's window in its row, in the place of an
 attention mask; see `hf_tagging.data.packing`.
@@ -57,13 +57,13 @@ _INSTEAD = "Leave --packing out: --tokens_per_batch makes batches of windows of 
 
 
 def packable(model: nn.Module) -> None:
-    """Makes sure that a model can read several windows in a row as it reads each of them alone.
+    """Check that a model gives packed windows the logits that each of them has alone.
 
     Args:
         model: A tagger, adapters included.
 
     Raises:
-        ModelError: If it cannot, or nobody has proved that it can.
+        ModelError: If it does not, or if that was never verified.
     """
     if reason := _obstacle(unwrapped(model)):
         raise ModelError(f"packing: {reason}. {_INSTEAD}")
@@ -93,7 +93,7 @@ def _obstacle(model: Any) -> str | None:
 
 
 def first_position(model: nn.Module) -> int:
-    """The position of a window's first subword: 0, or of RoBERTa and its kin the one behind the padding's.
+    """Return the position of a window's first subword: 0, or for RoBERTa-like models the one after the padding's.
 
     Args:
         model: A tagger, adapters included.
@@ -105,7 +105,7 @@ def first_position(model: nn.Module) -> int:
 
 
 def pack_model(model: nn.Module) -> RemovableHandle | None:
-    """Makes a model take `sequence_ids` in the place of `attention_mask`; without them it stays what it is.
+    """Let a model take `sequence_ids` instead of `attention_mask`; without them nothing changes.
 
     Nothing of it is saved with the model. How neighbours are kept apart is a matter of the model's
     `attn_implementation`, each in Transformers' own way: ``sdpa`` and ``eager`` get a mask of pairs (rows, 1, subwords,
@@ -117,7 +117,7 @@ def pack_model(model: nn.Module) -> RemovableHandle | None:
         model: A tagger, adapters included; not yet wrapped for several processes.
 
     Returns:
-        To take it off again; None where there is nothing to take off.
+        A handle that removes the hook; None if there is none.
 
     Raises:
         ModelError: See `packable`.
@@ -130,18 +130,18 @@ def pack_model(model: nn.Module) -> RemovableHandle | None:
 
 
 def _translate(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments of a forward with `sequence_ids` to those that the model knows."""
+    """Translate `sequence_ids` into arguments that the model's forward takes."""
     sequence_ids = kwargs.get("sequence_ids")
     if sequence_ids is None:
         return args, kwargs
     if kwargs.get("attention_mask") is not None or kwargs.get("position_ids") is None:
-        raise ValueError("sequence_ids stand in the place of attention_mask, and need position_ids beside them.")
+        raise ValueError("sequence_ids replace attention_mask and need position_ids.")
     others = {name: value for name, value in kwargs.items() if name not in ("sequence_ids", "attention_mask")}
     return args, others | _attention(model, sequence_ids)
 
 
 def _attention(model: Any, sequence_ids: Tensor) -> dict[str, Any]:
-    """What keeps windows apart: masks of pairs or of blocks, or their bounds. Padding counts as one more window.
+    """Return the arguments that keep windows apart: masks of pairs or blocks, or bounds. Padding is a window too.
 
     Args:
         model: For its config and its type of numbers.
@@ -167,7 +167,7 @@ def _attention(model: Any, sequence_ids: Tensor) -> dict[str, Any]:
 
 
 def window_bounds(sequence_ids: Tensor) -> dict[str, Any]:
-    """Where windows begin in all rows, one behind the other, as flash attention of variable length is told.
+    """Return the bounds of windows in all rows, as variable-length flash attention takes them.
 
     Args:
         sequence_ids: (rows, subwords)

@@ -1,4 +1,4 @@
-"""Mixed precision, matrices in bfloat16 or float16 and the rest in float32: which taggers it is for, and without it."""
+"""Mixed precision (matrices in bfloat16 or float16, the rest in float32): which taggers support it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLOAT32_ALONE = frozenset({"deberta"})
 
 
 def mixes_precision(model: nn.Module) -> bool:
-    """Whether a model runs under ``torch.autocast``.
+    """Return whether a model runs under ``torch.autocast``.
 
     Args:
         model: A tagger, adapters included.
@@ -26,7 +26,7 @@ def mixes_precision(model: nn.Module) -> bool:
 
 
 def check_mixed_precision(model: nn.Module) -> None:
-    """Makes sure that a model can be trained in mixed precision.
+    """Check that a model can be trained in mixed precision.
 
     Args:
         model: A tagger, adapters included.

@@ -26,10 +26,10 @@ from .sequence_base import SentenceDropout, SequenceEncoder, without_padding
 
 
 def _draw(unit: nn.RNNBase) -> None:
-    """Orthogonal recurrent weights, Xavier input weights, each gate by itself; zero biases, but 1 at a forget gate.
+    """Initialize a unit: recurrent weights orthogonal, input weights Xavier, per gate; biases 0, forget gates 1.
 
-    What `from_pretrained` has loaded stays: a flag on the parameter says so. Slices of it do not carry the flag, so the
-    whole is drawn aside.
+    Parameters that `from_pretrained` has loaded carry a flag and keep their values. Slices do not carry it, so the
+    whole parameter is drawn aside.
     """
     for name, parameter in unit.named_parameters():
         if getattr(parameter, "_is_hf_initialized", False):
@@ -60,7 +60,7 @@ class _GruUnit(nn.GRU):
 
 
 class RecurrentEncoder(SequenceEncoder):
-    """Layers of recurrent units, each reading left to right, and right to left too if `bidirectional`.
+    """Layers of recurrent units that read left to right and, if `bidirectional`, right to left too.
 
     A layer's output is the left-to-right states, then the right-to-left ones. With `separate_directions`, each
     direction reads only its own states of the layer below, so that no state has seen both sides of its word, as a
@@ -84,11 +84,11 @@ class RecurrentEncoder(SequenceEncoder):
 
     @staticmethod
     def _separate(config: PreTrainedConfig) -> bool:
-        """Whether a unit reads only one direction of the layer below."""
+        """Return whether a unit reads only one direction of the layer below."""
         return config.separate_directions and config.bidirectional
 
     def layers(self, vectors: Tensor, mask: Tensor) -> list[Tensor]:
-        """Output of every layer, the lowest first, all zero at padding.
+        """Return the output of every layer, the lowest first, zero at padding.
 
         Args:
             vectors: Anything at padding. (batch, words, input_size)
@@ -117,7 +117,7 @@ class RecurrentEncoder(SequenceEncoder):
         return outputs
 
     def _inputs(self, layer: int, below: Tensor) -> tuple[Tensor, Tensor]:
-        """What the two directions of a layer read, of the output of the layer below."""
+        """Return the inputs of a layer's two directions from the output of the layer below."""
         if not self.separate or layer == 0:
             return below, below
         ahead, back = below.chunk(2, -1)
@@ -174,7 +174,7 @@ class TwistedEncoder(RnnEncoder):
 
 
 class _Rows(NamedTuple):
-    """In which order a recurrent unit reads a batch: step by step, the longest rows first.
+    """Order in which a recurrent unit reads a batch: step by step, the longest rows first.
 
     A *slot* is one row at one step. `sizes` says how many rows each step has, never more than the one before.
     """
@@ -187,7 +187,7 @@ class _Rows(NamedTuple):
 
     @classmethod
     def of(cls, mask: Tensor, in_blocks: bool) -> _Rows:
-        """Args: mask (batch, words) bool; whether blocks are faster than a packed sequence on a CPU."""
+        """Return the order for a mask (batch, words) bool; `in_blocks`: run blocks, not a packed sequence, on a CPU."""
         (batch, width), device = mask.shape, mask.device
         lengths, words = mask.sum(1), torch.arange(width, device=device)
         order = lengths.argsort(descending=True, stable=True)
@@ -209,7 +209,7 @@ class _Rows(NamedTuple):
         return cls(mask, sizes, in_blocks, (row * width + step, row * width + mirrored), (slot[0], slot[1]))
 
     def run(self, unit: nn.Module, vectors: Tensor, mirrored: bool) -> Tensor:
-        """States of a unit that reads the rows as they are, or mirrored.
+        """Return the states of a unit that reads the rows as they are, or mirrored.
 
         Args:
             unit: One layer, one direction.
@@ -228,7 +228,7 @@ class _Rows(NamedTuple):
         return without_padding(states, self.mask)
 
     def _run_blocks(self, unit: nn.Module, slots: Tensor) -> Tensor:
-        """(slots, size) to (slots, hidden), one call of the unit for all steps of one size."""
+        """Run (slots, size) to (slots, hidden), with one call of the unit for all steps of one size."""
         blocks = [(rows, len(list(steps))) for rows, steps in itertools.groupby(self.sizes)]
         states, last = list[Tensor](), None
         for (rows, steps), block in zip(blocks, slots.split([rows * steps for rows, steps in blocks]), strict=True):
@@ -241,14 +241,14 @@ _State = Tensor | tuple[Tensor, Tensor] | None  # an LSTM has two
 
 
 def _first_rows(state: _State, rows: int) -> _State:
-    """State of the first rows, in storage of its own, as kernels want it. (1, rows before, hidden)"""
+    """Return the state of the first rows, contiguous, as kernels need it. (1, rows before, hidden)"""
     if isinstance(state, tuple):
         return state[0][:, :rows].contiguous(), state[1][:, :rows].contiguous()
     return None if state is None else state[:, :rows].contiguous()
 
 
 def _halving(sizes: list[int]) -> list[int]:
-    """Falling sizes, rounded up so that they fall only when half of the rows have ended.
+    """Round falling sizes up so that they fall only when half of the rows have ended.
 
     >>> _halving([8, 7, 5, 4, 3, 2, 1])
     [8, 8, 8, 4, 4, 2, 1]

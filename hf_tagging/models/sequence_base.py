@@ -1,4 +1,4 @@
-"""What all sequence encoders share: the interface, a learned mix of layers, dropout, initialisation.
+"""Base of all sequence encoders: interface, learned mix of layers, dropout, initialization.
 
 This file is copied beside saved models, so it imports nothing of this package.
 """
@@ -14,7 +14,7 @@ from transformers import initialization as init
 
 
 class SequenceEncoder(nn.Module):
-    """Word vectors in, contextual word vectors out. Words of a row stand to the left, padding to the right.
+    """Base class of encoders from word vectors to contextual word vectors. Rows are padded on the right.
 
     What stands at padding never reaches a word: the output for a word is the same for any amount of padding and any
     company in the batch, and zero at padding. A row may be empty. Subclasses write `layers` and name what they read in
@@ -44,7 +44,7 @@ class SequenceEncoder(nn.Module):
         self.mix = LayerMix(self.num_layers) if config.layer_mix else None
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """Contextual vectors: the last layer's, or with `layer_mix` the mix of all.
+        """Return contextual vectors: the last layer's, or with `layer_mix` the mix of all.
 
         Args:
             vectors: Anything at padding. (batch, words, input_size)
@@ -57,7 +57,7 @@ class SequenceEncoder(nn.Module):
         return self.dropout(outputs[-1] if self.mix is None else self.mix(outputs))
 
     def layers(self, vectors: Tensor, mask: Tensor) -> list[Tensor]:
-        """Output of every layer, the lowest first, all zero at padding.
+        """Return the output of every layer, the lowest first, zero at padding.
 
         Args:
             vectors: Anything at padding. (batch, words, input_size)
@@ -69,7 +69,7 @@ class SequenceEncoder(nn.Module):
         raise NotImplementedError
 
     def reset_parameters(self) -> None:
-        """Draws every parameter; what `from_pretrained` has loaded stays. A model's `_init_weights` calls this."""
+        """Initialize every parameter that `from_pretrained` has not loaded. A model's `_init_weights` calls this."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 init.xavier_uniform_(module.weight)
@@ -83,7 +83,7 @@ class SequenceEncoder(nn.Module):
 
 
 class LayerMix(nn.Module):
-    """The layers' sum, weighted by a softmax, times one factor, all learned (Peters et al. 2018, equation 1).
+    """Learned, softmax-weighted sum of layers, times a learned factor (Peters et al. 2018, equation 1).
 
     Args:
         num_layers: How many; they have one size.
@@ -96,18 +96,18 @@ class LayerMix(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The mean of the layers."""
+        """Start from the mean of the layers."""
         init.zeros_(self.weights)
         init.ones_(self.gamma)
 
     def forward(self, outputs: list[Tensor]) -> Tensor:
-        """As many tensors of one shape as there are layers to one of that shape."""
+        """Mix as many tensors of one shape as there are layers into one."""
         stacked = torch.stack(outputs, dim=-1)  # (batch, words, size, layers)
         return self.gamma * (stacked @ self.weights.softmax(0))
 
 
 class SentenceDropout(nn.Module):
-    """Dropout that hides the same dimensions at all words of a sentence (Gal and Ghahramani 2016).
+    """Dropout of the same dimensions at all words of a sentence (Gal and Ghahramani 2016).
 
     A recurrent network would average noise that is new at each word.
 
@@ -120,18 +120,18 @@ class SentenceDropout(nn.Module):
         self.drop = nn.Dropout(probability)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(batch, words, size) to the same."""
+        """Drop dimensions of (batch, words, size)."""
         if not self.training or self.drop.p == 0:
             return vectors
         return vectors * self.drop(vectors.new_ones(len(vectors), 1, vectors.shape[-1]))
 
 
 def without_padding(vectors: Tensor, mask: Tensor) -> Tensor:
-    """The vectors (batch, words, size), zero outside the mask (batch, words)."""
+    """Return vectors (batch, words, size) that are zero outside the mask (batch, words)."""
     return vectors.masked_fill(~mask[..., None], 0)
 
 
 def check_at_least(least: int, name: str, value: int) -> None:
-    """Raises a ValueError that names the setting if its value is smaller."""
+    """Raise a ValueError that names the setting if its value is smaller."""
     if value < least:
         raise ValueError(f"{name}: {value} is less than {least}.")

@@ -19,7 +19,7 @@ _ROTARY_BASE = 10000.0  # the longest wave has this many words, times 2 pi (Vasw
 
 
 class MlpEncoder(SequenceEncoder):
-    """Layers of a linear map and GELU over each word and, if `context` is not 0, that many neighbours on each side.
+    """Linear layers with GELU over each word and `context` neighbours on each side.
 
     Neighbours are concatenated at the input alone, zeros beyond the sentence (the window approach of Collobert et al.
     2011), so a word sees `context` words on each side however many layers there are.
@@ -85,7 +85,7 @@ class CnnEncoder(SequenceEncoder):
 
 
 class TransformerEncoder(SequenceEncoder):
-    """Layers of self-attention and a feed-forward network (Vaswani et al. 2017), after a linear map to the hidden size.
+    """Transformer layers (Vaswani et al. 2017) after a linear layer to the hidden size.
 
     `norm` ``post`` normalises after each residual connection as the paper does; ``pre`` normalises before each sublayer
     and every layer's output once more (Xiong et al. 2020), which trains without warm-up. `positions` are added
@@ -115,13 +115,13 @@ class TransformerEncoder(SequenceEncoder):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws every parameter; what `from_pretrained` has loaded stays. A model's `_init_weights` calls this."""
+        """Initialize every parameter that `from_pretrained` has not loaded. A model's `_init_weights` calls this."""
         super().reset_parameters()
         if self.position_vectors is not None:
             init.normal_(self.position_vectors, std=0.02)
 
     def forward(self, vectors: Tensor, mask: Tensor, sequence_ids: Tensor | None = None) -> Tensor:
-        """Contextual vectors: the last layer's, or with `layer_mix` the mix of all; arguments as of `layers`.
+        """Return contextual vectors: the last layer's, or with `layer_mix` the mix of all; arguments as in `layers`.
 
         Returns:
             (batch, words, output_size)
@@ -130,7 +130,7 @@ class TransformerEncoder(SequenceEncoder):
         return self.dropout(outputs[-1] if self.mix is None else self.mix(outputs))
 
     def layers(self, vectors: Tensor, mask: Tensor, sequence_ids: Tensor | None = None) -> list[Tensor]:
-        """Output of every layer, the lowest first, all zero at padding.
+        """Return the output of every layer, the lowest first, zero at padding.
 
         Args:
             vectors: Anything at padding. (batch, words, input_size)
@@ -158,7 +158,7 @@ class TransformerEncoder(SequenceEncoder):
         return outputs
 
     def _added_positions(self, positions: Tensor, waves: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Vectors of the positions. (words, hidden) or (batch, words, hidden)"""
+        """Return vectors of the positions. (words, hidden) or (batch, words, hidden)"""
         if waves is not None:
             return torch.cat(waves, -1)
         assert self.position_vectors is not None
@@ -174,7 +174,7 @@ class TransformerEncoder(SequenceEncoder):
 
 
 class _Block(nn.Module):
-    """One layer of a `TransformerEncoder`; its caller initialises it."""
+    """Layer of a `TransformerEncoder`; its caller initializes it."""
 
     def __init__(self, config: PreTrainedConfig):
         super().__init__()
@@ -188,7 +188,7 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, keys: Tensor, waves: tuple[Tensor, Tensor] | None) -> Tensor:
-        """(batch, words, hidden) to the same; keys see `_attended`; waves of rotary positions."""
+        """Run the layer on (batch, words, hidden); for `keys` see `_attended`; `waves` are of rotary positions."""
         if self.pre:
             hidden = hidden + self.dropout(self._attend(self.attention_norm(hidden), keys, waves))
             return hidden + self.dropout(self._feed(self.feed_norm(hidden)))
@@ -211,7 +211,7 @@ class _Block(nn.Module):
 
 
 def rotate(vectors: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
-    """Turns pairs of dimensions, i and i + size / 2, by angles that grow with the position (Su et al. 2021).
+    """Rotate pairs of dimensions, i and i + size / 2, by angles that grow with the position (Su et al. 2021).
 
     Args:
         vectors: (..., words, size)
@@ -226,7 +226,7 @@ def rotate(vectors: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _positions(like: Tensor, sequence_ids: Tensor | None) -> Tensor:
-    """Numbers of the words of (batch, words, ...): (words,), or where sentences share rows (batch, words)."""
+    """Return the positions of words: (words,), or (batch, words) if sentences share rows."""
     steps = torch.arange(like.shape[1], device=like.device)
     if sequence_ids is None:
         return steps
@@ -235,7 +235,7 @@ def _positions(like: Tensor, sequence_ids: Tensor | None) -> Tensor:
 
 
 def _attended(mask: Tensor, sequence_ids: Tensor | None) -> Tensor:
-    """Which words each word attends to. (batch, 1, 1 or words, words) bool
+    """Return which words each word attends to. (batch, 1, 1 or words, words) bool
 
     A softmax over nothing is not a number: an empty row attends to all of its padding, and where sentences share rows,
     padding attends to padding.
@@ -246,14 +246,14 @@ def _attended(mask: Tensor, sequence_ids: Tensor | None) -> Tensor:
 
 
 def _waves(positions: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Sines and cosines of positions (..., words) at size / 2 frequencies. (..., words, size / 2) each"""
+    """Return sines and cosines of positions (..., words) at size / 2 frequencies. (..., words, size / 2) each"""
     exponents = torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size
     angles = positions[..., None].float() * _ROTARY_BASE**-exponents
     return angles.sin().to(dtype), angles.cos().to(dtype)
 
 
 def _windows(vectors: Tensor, count: int, distance: int = 1) -> Tensor:
-    """Concatenates to each word its neighbours at both sides, zeros beyond the edges.
+    """Concatenate each word with its neighbours on both sides, zeros beyond the edges.
 
     Args:
         vectors: Zero at padding. (batch, words, size)

@@ -1,4 +1,4 @@
-"""Word vectors of one's own: skip-gram, CBOW and fastText, trained by gensim on sentences of words."""
+"""Training of word vectors with gensim: skip-gram, CBOW and fastText."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def train_vectors(
     workers: int = 1,
     buckets: int = 200_000,
 ) -> Word2Vec:
-    """Trains word vectors with negative sampling.
+    """Train word vectors with negative sampling.
 
     Args:
         sentences: Words; read once more per epoch, so no generator. (sentences, words)
@@ -73,7 +73,7 @@ def train_vectors(
 
 
 def check_output(path: str | Path, *, overwrite: bool = False) -> None:
-    """Makes sure that word vectors can be written to a path, before they are trained for it.
+    """Check that word vectors can be written to a path, before they are trained.
 
     Raises:
         OutputError: If its suffix is none of `SUFFIXES`, or it is there and is not to be replaced, or its folder cannot
@@ -90,7 +90,7 @@ def check_output(path: str | Path, *, overwrite: bool = False) -> None:
 
 
 def write_vectors(model: Word2Vec, path: str | Path, *, overwrite: bool = False) -> None:
-    """Writes what `read_vectors` reads; the file appears whole or not at all.
+    """Write word vectors for `read_vectors`; the file appears whole or not at all.
 
     Args:
         model: A trained one.
@@ -113,7 +113,7 @@ def write_vectors(model: Word2Vec, path: str | Path, *, overwrite: bool = False)
 
 
 def neighbours(vectors: KeyedVectors, words: int = 5, near: int = 5) -> dict[str, list[str]]:
-    """What a few frequent words have near them, for a person to judge by.
+    """Return the nearest neighbours of a few frequent words, as a check by eye.
 
     Args:
         vectors: The most frequent first, as gensim sorts them.
@@ -125,5 +125,5 @@ def neighbours(vectors: KeyedVectors, words: int = 5, near: int = 5) -> dict[str
 
 
 def _stable_hash(text: str) -> int:
-    """Python's own differs from process to process."""
+    """Return a hash that is the same in every process, unlike Python's own."""
     return zlib.crc32(text.encode("utf-8", errors="replace"))

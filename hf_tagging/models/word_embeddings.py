@@ -1,4 +1,4 @@
-"""From the ids of a tokenizer to one vector per word: word vectors, characters, shape and further columns.
+"""Input layer from a tokenizer's ids to one vector per word: word vectors, characters, shape, further columns.
 
 A word is one or more *subwords* (subwords). With a word vocabulary a known word is one subword, and an unseen word is
 spelled by subwords of one character each, so that its characters are known wherever the tokenizer is. With a subword
@@ -24,7 +24,7 @@ SHAPES = 64
 
 
 class Words(NamedTuple):
-    """Which subwords belong to which words; the words of a row stand to the left."""
+    """Subwords of each word; the words of a row are padded on the right."""
 
     mask: Tensor  # where a word is. (batch, words) bool
     first: Tensor  # the position of each word's first subword, 0 where there is none. (batch, words)
@@ -33,16 +33,16 @@ class Words(NamedTuple):
     sentence: Tensor | None = None  # each word's sentence, where several share a row, 0 at padding. (batch, words)
 
     def gather(self, values: Tensor) -> Tensor:
-        """Values at each word's first subword. (batch, subwords, ...) to (batch, words, ...)"""
+        """Return values at each word's first subword. (batch, subwords, ...) to (batch, words, ...)"""
         return _pick(values, self.first)
 
     def spread(self, values: Tensor) -> Tensor:
-        """A word's values at all of its subwords. (batch, words, ...) to (batch, subwords, ...)"""
+        """Return a word's values at all of its subwords. (batch, words, ...) to (batch, subwords, ...)"""
         return _pick(values, self.of)
 
 
 class SubwordTables(nn.Module):
-    """What is known of every id of the tokenizer; none of it is learned.
+    """Constant tables about every id of the tokenizer.
 
     Args:
         config: A `BaselineConfig`, or any other with its names of sizes.
@@ -64,7 +64,7 @@ class SubwordTables(nn.Module):
         self.register_buffer("character_class", torch.empty(config.num_characters, dtype=torch.int8))
 
     def reset_parameters(self) -> None:
-        """Every subword is an unknown word of unknown spelling; `fill` tells what they are."""
+        """Make every subword an unknown word of unknown spelling, until `fill`."""
         init.constant_(self.subword_kind, STARTS)
         init.constant_(self.vector_of_id, UNKNOWN_ROW)
         init.zeros_(self.spelling)
@@ -72,7 +72,7 @@ class SubwordTables(nn.Module):
 
     @torch.no_grad()
     def fill(self, tables: Mapping[str, Any]) -> None:
-        """Sets the tables.
+        """Set the tables.
 
         Args:
             tables: `subword_kind` (ids,), `vector_of_id` (ids,), `spelling` (ids, characters), `character_class`
@@ -82,7 +82,7 @@ class SubwordTables(nn.Module):
             getattr(self, name).copy_(torch.as_tensor(table))
 
     def group(self, input_ids: Tensor, attention_mask: Tensor | None) -> Words:
-        """Finds the words of a batch of subwords, each (batch, subwords)."""
+        """Find the words of a batch of subwords, each (batch, subwords)."""
         kind = self.subword_kind[input_ids]
         inside = kind != OUTSIDE
         if attention_mask is not None:
@@ -101,13 +101,13 @@ class SubwordTables(nn.Module):
         return Words(mask, first, of, inside)
 
     def rows(self, input_ids: Tensor, words: Words) -> Tensor:
-        """The row of each word in the table of vectors: that of unknown words where it is spelled. (batch, words)"""
+        """Return each word's row in the table of vectors, the unknown word's if it is spelled out. (batch, words)"""
         rows = words.gather(self.vector_of_id[input_ids].long())
         subwords = torch.zeros_like(words.first).scatter_add(1, words.of, words.inside.long())
         return torch.where(subwords > 1, UNKNOWN_ROW, rows)
 
     def characters(self, input_ids: Tensor, words: Words) -> Tensor:
-        """Each word's characters, those of its subwords one behind the other, 0 behind the last. (batch, words, n)"""
+        """Return each word's characters, over all of its subwords, padded with 0. (batch, words, n)"""
         spelling = self.spelling[input_ids].long()  # (batch, subwords, subword characters)
         known = (spelling > 0) & words.inside[..., None]
         lengths = known.sum(-1)
@@ -123,7 +123,7 @@ class SubwordTables(nn.Module):
 
 
 class WordInput(nn.Module):
-    """One vector per word: the parts that the config names, concatenated.
+    """One vector per word: the concatenated parts that the config names.
 
     Args:
         config: A `BaselineConfig`.
@@ -153,7 +153,7 @@ class WordInput(nn.Module):
         )
 
     def reset_parameters(self) -> None:
-        """Word vectors uniform with variance 1/size (Ma and Hovy 2016); the padding row is zero."""
+        """Initialize word vectors, uniform with variance 1/size (Ma and Hovy 2016); the padding row is zero."""
         bound = math.sqrt(3 / self.vectors.embedding_dim)
         init.uniform_(self.vectors.weight, -bound, bound)
         if not getattr(self.vectors.weight, "_is_hf_initialized", False):
@@ -164,7 +164,7 @@ class WordInput(nn.Module):
                 init.normal_(table.weight, std=0.3)
 
     def forward(self, input_ids: Tensor, words: Words, word_features: Tensor | None = None) -> Tensor:
-        """Vectors of words.
+        """Return vectors of words.
 
         Args:
             input_ids: (batch, subwords)
@@ -199,7 +199,7 @@ class WordInput(nn.Module):
         return self.vectors(rows)
 
     def _per_real_word(self, spelled: Tensor, mask: Tensor) -> Tensor:
-        """Runs the character encoder once per distinct spelling of a batch; padding is none."""
+        """Run the character encoder once per distinct spelling of a batch, without padding."""
         assert self.characters is not None
         if torch.compiler.is_compiling():
             return self.characters(spelled.flatten(0, 1)).unflatten(0, mask.shape)
@@ -227,7 +227,7 @@ class WordInput(nn.Module):
 
 
 class CharacterCnn(nn.Module):
-    """Filters over characters, the maximum of each, then highway layers (Kim et al. 2016; the input of ELMo).
+    """Character CNN: filters, max-pooling, then highway layers (Kim et al. 2016; as in ELMo).
 
     Args:
         config: A `BaselineConfig`.
@@ -245,7 +245,7 @@ class CharacterCnn(nn.Module):
         )
 
     def reset_parameters(self) -> None:
-        """Xavier for all weights; highway layers carry at first (Srivastava et al. 2015)."""
+        """Initialize weights (Xavier); highway layers carry at first (Srivastava et al. 2015)."""
         filters: list[Any] = list(self.filters)
         highways: list[Any] = list(self.highways)
         for layer in filters + highways:
@@ -257,7 +257,7 @@ class CharacterCnn(nn.Module):
             init.copy_(layer.bias, carry)
 
     def forward(self, characters: Tensor) -> Tensor:
-        """(words, characters) ids to (words, output_size)"""
+        """Encode (words, characters) ids as (words, output_size)."""
         vectors, lengths = self.embedding(characters)  # (words, characters, size)
         steps = vectors.shape[1]
         behind = torch.arange(steps, device=vectors.device) >= lengths[:, None]  # a filter there sees padding alone
@@ -278,7 +278,7 @@ class CharacterCnn(nn.Module):
 
 
 class CharacterLstm(nn.Module):
-    """The last states of an LSTM in each direction (Lample et al. 2016).
+    """Character LSTM: the last states of both directions (Lample et al. 2016).
 
     Args:
         config: A `BaselineConfig`.
@@ -291,12 +291,12 @@ class CharacterLstm(nn.Module):
         self.output_size = 2 * config.character_hidden_size
 
     def reset_parameters(self) -> None:
-        """Xavier for what comes in, orthogonal for what recurs."""
+        """Initialize input weights (Xavier) and recurrent weights (orthogonal)."""
         for name, weight in self.lstm.named_parameters():
             {"weight_ih": init.xavier_uniform_, "weight_hh": init.orthogonal_}.get(name[:9], init.zeros_)(weight)
 
     def forward(self, characters: Tensor) -> Tensor:
-        """(words, characters) ids to (words, output_size)"""
+        """Encode (words, characters) ids as (words, output_size)."""
         if torch.compiler.is_exporting():
             raise NotImplementedError("A character LSTM cannot be exported: use a model with a character CNN.")
         vectors, lengths = self.embedding(characters)
@@ -309,7 +309,7 @@ CHARACTER_ENCODERS: dict[str, Any] = {"none": None, "cnn": CharacterCnn, "lstm":
 
 
 class _Spelled(nn.Module):
-    """Vectors of a word's characters between one for its beginning and one for its end."""
+    """Vectors of a word's characters, with one before and one after them."""
 
     def __init__(self, num_characters: int, size: int):
         super().__init__()
@@ -323,7 +323,7 @@ class _Spelled(nn.Module):
             init.zeros_(self.table.weight[0])
 
     def forward(self, characters: Tensor) -> tuple[Tensor, Tensor]:
-        """(words, n) ids to vectors (words, n + 2, size), and lengths (words,)"""
+        """Return vectors (words, n + 2, size) of (words, n) ids, and lengths (words,)."""
         lengths = (characters > 0).sum(1)
         ids = F.pad(characters, (1, 1))
         ids[:, 0] = self.begin
@@ -332,7 +332,7 @@ class _Spelled(nn.Module):
 
 
 def word_shapes(classes: Tensor) -> Tensor:
-    """Which kinds of characters a word has: small, several capitals, a capital in front, digits, others, nothing but.
+    """Return the shape of words: lower case, capitals, an initial capital, digits, other characters, combinations.
 
     Args:
         classes: 0 behind the word's last character. (..., characters)
@@ -359,6 +359,6 @@ def _one_of(name: str, value: str, choices: Any) -> str:
 
 
 def _pick(values: Tensor, index: Tensor) -> Tensor:
-    """`values` (batch, n, ...) at `index` (batch, m) of the second dimension. (batch, m, ...)"""
+    """Return `values` (batch, n, ...) at `index` (batch, m) of the second dimension. (batch, m, ...)"""
     shape = index.shape + values.shape[2:]
     return values.gather(1, index.view(*index.shape, *[1] * (values.dim() - 2)).expand(shape))

@@ -1,4 +1,4 @@
-"""The tags of words that end alike, which is what is known of a word that training never showed.
+"""Tags of words with the same ending, the evidence for words that training never showed.
 
 Samuelsson 1993; Brants 2000. This file is copied beside saved models, so it imports nothing of this package.
 """
@@ -15,7 +15,7 @@ from .word_embeddings import DIGIT, SHAPES, word_shapes
 
 
 class Endings(nn.Module):
-    """What the ending of a word says of its tag: log P(tag | ending) - log P(tag) of the longest that is known.
+    """Scores of tags by a word's longest known ending: log P(tag | ending) - log P(tag).
 
     Endings are a tree in breadth-first order. Its first nodes, one per shape of a word, are its roots: the ending
     without a character. Any other node has a code, parent * (characters + 1) + the character before the parent's. These
@@ -36,12 +36,12 @@ class Endings(nn.Module):
         self.scores = nn.Parameter(torch.empty(config.num_suffixes, config.num_labels), requires_grad=False)
 
     def reset_parameters(self) -> None:
-        """No ending is known; what `from_pretrained` has loaded stays."""
+        """Forget all endings, except what `from_pretrained` has loaded."""
         init.zeros_(self.codes)
         init.zeros_(self.scores)
 
     def forward(self, characters: Tensor, classes: Tensor) -> Tensor:
-        """Scores of tags.
+        """Return scores of tags.
 
         Args:
             characters: Of each word, 0 behind the last. (..., characters)
@@ -61,7 +61,7 @@ class Endings(nn.Module):
 
     @torch.no_grad()
     def fit(self, characters: Tensor, classes: Tensor, shares: Tensor, prior: Tensor) -> Tensor:
-        """Builds the tree, level by level.
+        """Build the tree, level by level.
 
         Args:
             characters: As in `forward`, a row for each different word; like all that follows on the CPU. (words, n)
@@ -92,7 +92,7 @@ class Endings(nn.Module):
         return chances[node]
 
     def _backwards(self, characters: Tensor, classes: Tensor) -> tuple[Tensor, ...]:
-        """Each word's last characters, the last one first, digits all one; 0 before the first. (...) each"""
+        """Return each word's last characters, the last one first, digits all one; 0 before the first. (...) each"""
         folded = characters.masked_fill(classes == DIGIT, self.digit)
         steps = torch.arange(1, self.longest + 1, device=characters.device)
         place = (characters > 0).sum(-1, keepdim=True) - steps
@@ -100,11 +100,11 @@ class Endings(nn.Module):
 
 
 def witten_bell(counts: Tensor, lower: Tensor) -> Tensor:
-    """Relative frequencies that leave as much to `lower` as there were different tags (Witten and Bell 1991)."""
+    """Return relative frequencies, smoothed with `lower` by Witten and Bell (1991)."""
     different = (counts > 0).sum(-1, keepdim=True).clamp(min=1)
     return (counts + different * lower) / (counts.sum(-1, keepdim=True) + different)
 
 
 def sums_by(index: Tensor, values: Tensor, size: int) -> Tensor:
-    """Sums of the rows of `values` (n, tags) by their `index` (n,). (size, tags)"""
+    """Return sums of the rows of `values` (n, tags) by their `index` (n,). (size, tags)"""
     return values.new_zeros(size, values.shape[1]).index_add(0, index, values)

@@ -1,4 +1,4 @@
-"""A fast tokenizer whose subwords are the words of the training split, and tables of what each of its ids stands for.
+"""Word-level vocabulary as a fast tokenizer, with tables of each id's word vector and spelling.
 
 A known word is one id. A word that training never showed is spelled (``Xyzzy`` -> ``X ##y ##z ##z ##y``), so that its
 characters reach the model wherever the tokenizer goes, `pipeline` included. All of it is an ordinary tokenizer.json: a
@@ -47,7 +47,7 @@ _TWEET_WORDS = ("URL", "@user", "#hashtag")
 
 @dataclass(frozen=True)
 class WordVocabulary:
-    """A tokenizer, and for each of its ids a row in a table of word vectors and a spelling.
+    """Tokenizer with a row in the table of word vectors and a spelling for each of its ids.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -77,7 +77,7 @@ def build_word_tokenizer(
     max_words: int | None = None,
     model_max_length: int = 512,
 ) -> WordVocabulary:
-    """Builds a vocabulary of words and the tokenizer that goes with it.
+    """Build a vocabulary of words and its tokenizer.
 
     A word of the vocabulary is always one id, any other is spelled by several, or is ``[UNK]`` if training lacks one of
     its characters; each word starts once. Only a word with white space inside counts as several, as it does in text.
@@ -140,7 +140,7 @@ def build_word_tokenizer(
 
 
 def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> WordVocabulary:
-    """The same tables for any other fast tokenizer: every id has a row of its own, and its own characters.
+    """Return the tables of any other fast tokenizer: every id has a row and characters of its own.
 
     Args:
         tokenizer: WordPiece, byte-level BPE or SentencePiece. Bytes that are no whole character are unknown ones.
@@ -181,7 +181,7 @@ def _normalizer(*, fold_digits: bool, fold_tweets: bool) -> normalizers.Normaliz
 
 
 def _normalized_counts(raw: Counter[str], normalizer: normalizers.Normalizer) -> Counter[str]:
-    """How often each word stands in training, as the tokenizer will see it; the most frequent first."""
+    """Count the training words as the tokenizer will see them; the most frequent first."""
     counts: Counter[str] = Counter()
     for word, count in raw.items():
         normal = word if word.isalpha() else normalizer.normalize_str(word)
@@ -191,7 +191,7 @@ def _normalized_counts(raw: Counter[str], normalizer: normalizers.Normalizer) ->
 
 
 def _pre_tokenizer(counts: Counter[str]) -> pre_tokenizers.PreTokenizer:
-    """Splits text by rules, but keeps what training has as one word and the rules would split."""
+    """Return a pre-tokenizer that splits text by rules but keeps words of training whole."""
 
     def split(words: Sequence[str] = ()) -> pre_tokenizers.PreTokenizer:
         return pre_tokenizers.Split(Regex(splitting_pattern(words)), behavior="removed", invert=True)
@@ -203,7 +203,7 @@ def _pre_tokenizer(counts: Counter[str]) -> pre_tokenizers.PreTokenizer:
 
 
 def _may_be_odd(word: str, counts: Counter[str]) -> bool:
-    """Whether a word is to stay whole in text: not an oddity seen once, unless it looks like an abbreviation."""
+    """Return whether a word is kept whole in text: if it is frequent or looks like an abbreviation."""
     if word.isalnum() or len(word) > _LONGEST_WORD:
         return False
     if word.endswith("."):  # "Corp." is a word; "end." is none where training mostly has "end" and "." apart
@@ -215,7 +215,7 @@ def _may_be_odd(word: str, counts: Counter[str]) -> bool:
 def _rows(
     counts: Counter[str], fold: Callable[[str], str], min_count: int, max_words: int | None, always: Sequence[str]
 ) -> dict[str, int]:
-    """The words that get a vector, with their counts; the most frequent first."""
+    """Return the words that get a vector, with their counts; the most frequent first."""
     folded: Counter[str] = Counter()
     for word, count in counts.items():
         if len(word) <= _LONGEST_WORD and word not in (PAD, UNK, MASK):
@@ -225,7 +225,7 @@ def _rows(
 
 
 def _forms(rows: dict[str, int], counts: Counter[str], *, lowercase: bool) -> dict[str, int]:
-    """Every way to write a word of the vocabulary, and its row."""
+    """Return every form of a word of the vocabulary, and its row."""
     row = {word: i for i, word in enumerate(rows, 3)}
     if not lowercase:
         return row
@@ -237,14 +237,14 @@ def _forms(rows: dict[str, int], counts: Counter[str], *, lowercase: bool) -> di
 
 
 def _alphabet(counts: Counter[str]) -> list[str]:
-    """The characters of training, those of ASCII and the letters of Latin-1."""
+    """Return the characters of training, of ASCII, and the letters of Latin-1."""
     latin = (chr(code) for code in range(0xC0, 0x100) if chr(code).isalpha())
     ascii = (chr(code) for code in range(0x21, 0x7F))
     return sorted({*"".join(counts), *ascii, *latin, _OTHER_HASH})
 
 
 def _spelling(texts: Sequence[str | None], characters: Sequence[str]) -> np.ndarray:
-    """The characters of texts as ids, None as one unknown character. (texts, at most 24) int16"""
+    """Return the characters of texts as ids, None as one unknown character. (texts, at most 24) int16"""
     number = {character: i for i, character in enumerate(characters, FIRST_CHARACTER)}
     half = LONGEST_SPELLING // 2
     rows = [[UNKNOWN_CHARACTER] if text is None else [number.get(c, UNKNOWN_CHARACTER) for c in text] for text in texts]
@@ -256,7 +256,7 @@ def _spelling(texts: Sequence[str | None], characters: Sequence[str]) -> np.ndar
 
 
 def _subword_reader(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple[str, bool]]:
-    """Tells what a subword's text is, and whether it starts a word."""
+    """Return a function from a subword to its text and whether it starts a word."""
     backend = tokenizer.backend_tokenizer
     prefix = getattr(backend.model, "continuing_subword_prefix", None)
     if isinstance(backend.model, models.WordPiece):
@@ -275,7 +275,7 @@ def _subword_reader(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple
 
 
 def _byte_of_symbol() -> dict[str, int]:
-    """Byte-level BPE writes a byte as its Latin-1 character, or from U+0100 on where that would not be visible."""
+    """Return the byte of each symbol of byte-level BPE: Latin-1, or from U+0100 on if that is not visible."""
     visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = (byte for byte in range(256) if byte not in set(visible))
     return {chr(byte): byte for byte in visible} | {chr(0x100 + i): byte for i, byte in enumerate(hidden)}

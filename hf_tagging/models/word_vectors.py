@@ -1,4 +1,4 @@
-"""Word vectors of others: word2vec, GloVe and fastText files, and what of a vocabulary they cover.
+"""Pretrained word vectors: word2vec, GloVe and fastText files, and their coverage of a vocabulary.
 
 What a file is, is found by looking into it; its name does not count. A file of vectors is untrusted input, so only
 formats of plain numbers are read. gensim's own `save` format is a pickle, which can run code, and is refused.
@@ -37,7 +37,7 @@ _OTHER_NAMES = {"@user": "<user>", "#hashtag": "<hashtag>", "URL": "<url>", "url
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a vocabulary a file of word vectors knows.
+    """Coverage of a vocabulary by a file of word vectors.
 
     Args:
         words: Words of the vocabulary.
@@ -57,7 +57,7 @@ class Coverage:
     tokens: float
 
     def describe(self) -> str:
-        """One line for a person."""
+        """Return a summary in one line."""
         found = self.words - self.missing
         parts = [f"{self.exact:,} as written", f"{self.by_case:,} in another case"]
         parts += [f"{self.composed:,} composed from n-grams"] if self.composed else []
@@ -73,7 +73,7 @@ def initial_vectors(
     size: int | None = None,
     generator: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, Coverage]:
-    """The table of word vectors that a vocabulary starts with.
+    """Return the initial table of word vectors of a vocabulary.
 
     Args:
         path: What `read_vectors` reads.
@@ -116,7 +116,7 @@ def initial_vectors(
 
 
 def read_vectors(path: str | Path) -> KeyedVectors:
-    """Reads word vectors: word2vec text or binary, GloVe, fastText ``.vec`` or ``.bin``; also gzipped.
+    """Read word vectors: word2vec text or binary, GloVe, fastText ``.vec`` or ``.bin``; also gzipped.
 
     Args:
         path: The file.
@@ -155,7 +155,7 @@ def _read(path: Path) -> KeyedVectors:
 
 
 def check_gensim() -> None:
-    """Makes sure that gensim is there.
+    """Check that gensim is installed.
 
     Raises:
         ConfigError: If it is not, with what to type.
@@ -170,7 +170,7 @@ def _special_rows(vocabulary: WordVocabulary) -> set[int]:
 
 
 def _look_up(vectors: KeyedVectors, word: str, row: np.ndarray) -> str:
-    """Writes the vector of a word into `row`; says how it was found."""
+    """Write the vector of a word into `row`, and return how it was found."""
     known = vectors.key_to_index
     if word in known:
         row[:] = vectors.vectors[known[word]]
@@ -197,7 +197,7 @@ def _opened(path: Path) -> Iterator[gzip.GzipFile | BufferedReader]:
 
 
 def _kind(path: Path) -> str:
-    """``"fasttext"``, ``"binary"`` or ``"text"``, from the first bytes.
+    """Return ``"fasttext"``, ``"binary"`` or ``"text"``, from the first bytes.
 
     Raises:
         DataError: If it is none of them.
@@ -241,7 +241,7 @@ def _kind_of_lines(line: bytes, following: bytes) -> str | None:
 
 
 def _header(line: bytes) -> tuple[int, int] | None:
-    """The number of words and of dimensions that a word2vec file begins with."""
+    """Return the number of words and dimensions at the start of a word2vec file."""
     fields = line.split()
     if len(fields) != 2 or not all(field.isdigit() for field in fields):
         return None
@@ -249,7 +249,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 
 
 def _numbers(line: bytes, size: int) -> np.ndarray | None:
-    """The last `size` fields of a line, if all are numbers and a word is in front of them."""
+    """Return the last `size` fields of a line if all are numbers after a word."""
     fields = line.rstrip(b" \t\r\n").rsplit(b" ", size)
     if size < 1 or len(fields) != size + 1:
         return None
@@ -260,7 +260,7 @@ def _numbers(line: bytes, size: int) -> np.ndarray | None:
 
 
 def _read_text(path: Path) -> KeyedVectors:
-    """Reads a word and its numbers a line, with or without a header.
+    """Read a word and its numbers per line, with or without a header.
 
     Not by gensim, whose reader takes no words with spaces (GloVe's largest file has some) and names no line.
     """
