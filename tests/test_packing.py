@@ -343,7 +343,7 @@ def test_what_is_not_packed_stays_as_it_was_and_the_hook_comes_off():
     handle = pack_model(model)
     assert torch.equal(logits_of_windows(model, batch), expected)
     packed = pack(model, random_windows(model))
-    with pytest.raises(ValueError, match="in the place of attention_mask, and need position_ids"):
+    with pytest.raises(ValueError, match="sequence_ids replace attention_mask and need position_ids"):
         model(input_ids=packed["input_ids"], sequence_ids=packed["sequence_ids"])
     handle.remove()
     assert not copy.deepcopy(model)._forward_pre_hooks
