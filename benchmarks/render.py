@@ -22,7 +22,7 @@ from common import NOT_MEASURED, RESULTS, cells
 
 from hf_tagging import markdown
 from hf_tagging.atomic import whole_file
-from hf_tagging.comparison.page import short
+from hf_tagging.comparison.result import short
 from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
 
@@ -139,18 +139,24 @@ def _comparison_row(row: Result) -> tuple[str, ...]:
 
 
 def render_runs(runs: Result) -> str:
-    """Return the table of single runs, each with its command."""
-    header = ("task", "model", "figure", "validation", "test", "test, by seed", "command")
-    return _text_to_the_left(markdown.table(header, [_run_row(row) for row in runs["rows"]]))
+    """Return the table of single runs and, below it, the command of each."""
+    header = ("run", "task", "model", "figure", "validation", "test", "test, by seed")
+    commands = list(dict.fromkeys(map(_command, runs["rows"])))
+    rows = [(str(1 + commands.index(_command(row))), *_run_row(row)) for row in runs["rows"]]
+    listed = [f"{number}. {command}" for number, command in enumerate(commands, 1)]
+    return "\n".join([_text_to_the_left(markdown.table(header, rows)), "", "The commands of the runs:", "", *listed])
+
+
+def _command(row: Result) -> str:
+    part_of = row.get("part_of")
+    text = f"`{row['command']}`" + "".join(f", {seed}" for seed in row["seeds"][1:])
+    return text + (f" (part of `{part_of}`)" if part_of else "")
 
 
 def _run_row(row: Result) -> tuple[str, ...]:
-    seeds, part_of = row["seeds"], row.get("part_of")
-    command = f"`{row['command']}`" + "".join(f", {seed}" for seed in seeds[1:])
-    command += f" (part of `{part_of}`)" if part_of else ""
     figures = (NOT_MEASURED if row[split] is None else f"{row[split]:.4f}" for split in ("validation", "test"))
     by_seed = ", ".join(f"{figure:.4f}" for figure in row.get("test_by_seed", ()))
-    return (row["task"], row["model"], row["figure"], *figures, by_seed, markdown.Markup(command))
+    return (row["task"], row["model"], row["figure"], *figures, by_seed)
 
 
 def render_averaging(averaging: Result) -> str:

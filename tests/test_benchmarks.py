@@ -26,8 +26,8 @@ import tagging  # noqa: E402
 import trainers  # noqa: E402
 import training  # noqa: E402
 
-from hf_tagging.comparison.compare import Comparison, Cost, Row  # noqa: E402
 from hf_tagging.comparison.page import write_comparison  # noqa: E402
+from hf_tagging.comparison.result import Comparison, Cost, Row  # noqa: E402
 from hf_tagging.data import TagSchema  # noqa: E402
 from hf_tagging.errors import ConfigError, TaggingError  # noqa: E402
 
