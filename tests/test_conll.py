@@ -8,7 +8,7 @@ import pytest
 from hf_tagging.data.column_layout import ColumnRequest
 from hf_tagging.data.conll import ConllBuilder, read_sentences, unique_stems
 from hf_tagging.errors import DataError
-from hf_tagging.tasks import NER, get_task
+from hf_tagging.tasks import NER, POS, get_task
 
 FOUR = (
     "-DOCSTART- -X- -X- O\n\n"
@@ -45,9 +45,11 @@ def read(tmp_path):
 
 @pytest.fixture
 def builder(tmp_path):
-    def _builder(*files, **config):
+    def _builder(*files, **columns):
         return ConllBuilder(
-            cache_dir=str(tmp_path / "cache"), data_files={"train": [str(file) for file in files]}, **config
+            cache_dir=str(tmp_path / "cache"),
+            data_files={"train": [str(file) for file in files]},
+            columns=ColumnRequest(**{"task": NER, **columns}),
         )
 
     return _builder
@@ -369,14 +371,14 @@ def test_comments_stand_after_blank_lines_also_within_what_mentions_start(read):
 
 def test_builder_streams(builder, tmp_path):
     (tmp_path / "train.txt").write_text(FOUR)
-    rows = list(builder(tmp_path / "train.txt", task="ner").as_streaming_dataset("train"))
+    rows = list(builder(tmp_path / "train.txt").as_streaming_dataset("train"))
     assert rows[1] == {"tokens": ["Rome"], "tags": ["B-LOC"], "document_id": "train:1"}
     assert [row["document_id"] for row in rows] == ["train:1", "train:1", "train:2"]
 
 
 def test_builder_is_memory_mapped_and_pickles(builder, tmp_path):
     (tmp_path / "train.txt").write_text(FOUR)
-    one = pickle.loads(pickle.dumps(builder(tmp_path / "train.txt", task="pos")))
+    one = pickle.loads(pickle.dumps(builder(tmp_path / "train.txt", task=POS)))
     one.download_and_prepare()
     dataset = one.as_dataset("train")
     assert dataset.cache_files

@@ -7,7 +7,7 @@ processes and streamed, as any dataset is.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +25,7 @@ from hf_tagging.data.column_layout import (
 from hf_tagging.data.text_lines import BOM, numbered_lines
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import OwnErrorsBuilder
-from hf_tagging.tasks import Task, get_task
+from hf_tagging.tasks import NER
 
 _DOCUMENT_LINE = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*-DOCSTART-(?!\w)|# newdoc\b)")
 _NEW_DOCUMENT = re.compile(r"# newdoc\b")
@@ -33,36 +33,13 @@ _NEW_DOCUMENT = re.compile(r"# newdoc\b")
 
 @dataclass
 class ConllConfig(datasets.BuilderConfig):
-    """How column files are read.
+    """The configuration of `ConllBuilder`.
 
     Args:
-        task: Name of a task, or a `Task`: finds the column of the tags where `tags_column` is None.
-        tokens_column: Column of the words, by name or by position from 0 (negative: from the end).
-        tags_column: Column of the tags, likewise.
-        separator: "tab", "space" or a literal; None finds it from the first data line.
-        word_features: Further columns to keep, likewise by name or by position.
-        sentence_start: "blank": a sentence starts after a blank line; "mention": at every word that begins with `@`,
-            as a tweet does in corpora that have no other mark of it, and blank lines mean nothing.
+        columns: Which columns are read, and how.
     """
 
-    task: str | Task = "ner"
-    tokens_column: str | int | None = None
-    tags_column: str | int | None = None
-    separator: str | None = None
-    word_features: tuple[str, ...] = ()
-    sentence_start: str = "blank"
-
-    @property
-    def request(self) -> ColumnRequest:
-        """What is asked of every file's columns."""
-        return ColumnRequest(
-            task=get_task(self.task),
-            tokens_column=self.tokens_column,
-            tags_column=self.tags_column,
-            separator=self.separator,
-            word_features=tuple(self.word_features),
-            sentence_start=self.sentence_start,
-        )
+    columns: ColumnRequest = field(default_factory=lambda: ColumnRequest(task=NER))
 
 
 @dataclass(frozen=True)
@@ -98,7 +75,7 @@ class ConllBuilder(OwnErrorsBuilder):
     def _info(self) -> datasets.DatasetInfo:
         strings = datasets.List(datasets.Value("string"))
         columns = {"tokens": strings, "tags": strings, "document_id": datasets.Value("string")}
-        features = datasets.Features(columns | dict.fromkeys(self.config.word_features, strings))
+        features = datasets.Features(columns | dict.fromkeys(self.config.columns.word_features, strings))
         return datasets.DatasetInfo(features=features)
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
@@ -124,14 +101,17 @@ class ConllBuilder(OwnErrorsBuilder):
         for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             # `open` is named in this module because datasets replaces it here for streaming.
             with open(local_file, "rb") as stream:
-                sentences = read_sentences(stream, file=file, request=self.config.request)
+                sentences = read_sentences(stream, file=file, request=self.config.columns)
                 for index, sentence in enumerate(sentences):
                     row = {
                         "tokens": sentence.words,
                         "tags": sentence.tags,
                         "document_id": f"{stem}:{sentence.document}",
                     }
-                    yield Key(shard, index), row | dict(zip(self.config.word_features, sentence.features, strict=True))
+                    yield (
+                        Key(shard, index),
+                        row | dict(zip(self.config.columns.word_features, sentence.features, strict=True)),
+                    )
 
 
 def unique_stems(files: Sequence[str]) -> list[str]:

@@ -127,7 +127,7 @@ def load_tagging_dataset(
         if not raw:
             raise DataError("no data was named; give --dataset NAME, --dataset PATH or --train_file FILE")
         place = str(name_or_path or next(iter(raw.values())).place)
-        splits = {split: standard_columns(raw[split], task=task) for split in SPLITS if split in raw}
+        splits = {split: standard_columns(raw[split]) for split in SPLITS if split in raw}
         splits = hold_out.split(splits, place)
         names = common_tag_names(splits, task=task, tag_names=tag_names, place=place)
         dataset = DatasetDict(
@@ -208,13 +208,7 @@ def _read_named(
         return {split: read_files(files, split, request=request, builders=builders) for split, files in found.items()}
     refuse_sentence_start(name, request)
     return {
-        split: RawSplit(
-            dataset=part,
-            place=f"{name}, split {split}",
-            tokens_column=request.tokens_column,
-            tags_column=request.tags_column,
-            word_features=request.word_features,
-        )
+        split: RawSplit(dataset=part, place=f"{name}, split {split}", columns=request)
         for split, part in loaded.items()
         if split not in left_out
     }

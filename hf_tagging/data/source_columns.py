@@ -14,7 +14,6 @@ from hf_tagging.data.column_names import feature_is_taken
 from hf_tagging.data.sources import RawSplit
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
-from hf_tagging.tasks import Task
 
 TOKENS_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
 DOCUMENT_COLUMNS = ("document_id", "doc_id")
@@ -25,14 +24,13 @@ _ITEMS = {"tokens": ("string",), "tags": ("string", "id")}
 _FEATURE_ITEMS = ("string", "id", "bool")
 
 
-def standard_columns(raw: RawSplit, *, task: Task) -> datasets.Dataset:
+def standard_columns(raw: RawSplit) -> datasets.Dataset:
     """Chooses a source's columns and names them `tokens`, `tags` and, where there is one, `document_id`.
 
     Further columns that were asked for follow, under the names that they were asked for.
 
     Args:
         raw: The split as its source has it.
-        task: The task whose tags are read.
 
     Returns:
         The split with these columns; rows checked, tags as the source has them.
@@ -43,14 +41,15 @@ def standard_columns(raw: RawSplit, *, task: Task) -> datasets.Dataset:
     dataset = raw.dataset.with_format(None)
     if is_reordered(dataset):  # the Arrow table below would be in another order than the rows
         dataset = dataset.flatten_indices()
-    tokens = _choose(dataset, raw.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
-    tags = _choose(dataset, raw.tags_column, task.columns, what="tags", place=raw.place)
+    asked = raw.columns
+    tokens = _choose(dataset, asked.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
+    tags = _choose(dataset, asked.tags_column, asked.task.columns, what="tags", place=raw.place)
     if tokens == tags:
         raise DataError(f"{raw.place}: the column {tokens!r} would be both words and tags; give another --tags_column")
     columns = {tokens: "tokens", tags: "tags"}
     if document := next((name for name in DOCUMENT_COLUMNS if name in dataset.column_names), None):
         columns.setdefault(document, "document_id")
-    columns |= _feature_columns(dataset, raw.word_features, taken=columns, place=raw.place)
+    columns |= _feature_columns(dataset, asked.word_features, taken=columns, place=raw.place)
     dataset = dataset.select_columns(list(columns))
     dataset = dataset.rename_columns({old: new for old, new in columns.items() if old != new})
     names = {new: old for old, new in columns.items()}

@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -39,16 +39,12 @@ class RawSplit:
     Args:
         dataset: The rows.
         place: The source as a message names it.
-        tokens_column: The column of the words, None to find it.
-        tags_column: The column of the tags, None to find it.
-        word_features: Further columns to keep.
+        columns: Which columns are read.
     """
 
     dataset: datasets.Dataset
     place: str
-    tokens_column: str | int | None = None
-    tags_column: str | int | None = None
-    word_features: tuple[str, ...] = ()
+    columns: ColumnRequest
 
 
 class BuilderCache:
@@ -117,33 +113,12 @@ def read_files(files: SplitFiles, split: str, *, request: ColumnRequest, builder
     """
     if files.kind == "columns":
         with reading_files(files, "columns"):
-            dataset = builders.prepare(
-                conll.ConllBuilder,
-                files,
-                split,
-                task=request.task,
-                tokens_column=request.tokens_column,
-                tags_column=request.tags_column,
-                separator=request.separator,
-                word_features=request.word_features,
-                sentence_start=request.sentence_start,
-            )
-        return RawSplit(
-            dataset=dataset,
-            place=files.place,
-            tokens_column="tokens",
-            tags_column="tags",
-            word_features=request.word_features,
-        )
+            dataset = builders.prepare(conll.ConllBuilder, files, split, columns=request)
+        named = replace(request, tokens_column="tokens", tags_column="tags")
+        return RawSplit(dataset=dataset, place=files.place, columns=named)
     refuse_sentence_start(files.place, request)
     dataset = _read_json(files, split, builders) if files.kind == "json" else _read_parquet(files, split, builders)
-    return RawSplit(
-        dataset=dataset,
-        place=files.place,
-        tokens_column=request.tokens_column,
-        tags_column=request.tags_column,
-        word_features=request.word_features,
-    )
+    return RawSplit(dataset=dataset, place=files.place, columns=request)
 
 
 def refuse_sentence_start(place: str, request: ColumnRequest) -> None:
