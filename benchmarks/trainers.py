@@ -34,10 +34,10 @@ from transformers.trainer_callback import PrinterCallback
 from hf_tagging.data import TagSchema, align_dataset
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.errors import ConfigError
-from hf_tagging.evaluation import score_entities
 from hf_tagging.models import load_encoder, resolve_model
 from hf_tagging.models.encoder import quiet
-from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.trainer import TaggingTrainer
+from hf_tagging.training import parse_arguments
 
 ONE_EPOCH = ("--eval_strategy", "no", "--save_strategy", "no", "--num_train_epochs", "1")
 
@@ -152,10 +152,10 @@ def our_trainer(
     trainer = OurTrainer(
         model=encoder,
         args=args.training,
-        schema=schema,
-        tokenizer=tokenizer,
-        splits=splits,
-        score=partial(score_entities, scheme=schema.scheme),
+        train_dataset=splits.get("train"),
+        eval_dataset=splits.get("validation"),
+        processing_class=tokenizer,
+        task="ner",
     )
     trainer.splits = splits
     return trainer

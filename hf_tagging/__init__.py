@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hf_tagging.inference import Tagger
     from hf_tagging.models import load_encoder
     from hf_tagging.tasks import Task, register_task
-    from hf_tagging.training import TaggingConfig, TaggingRun, TaggingTrainer, parse_arguments
+    from hf_tagging.trainer import TaggingTrainer
+    from hf_tagging.training import TaggingConfig, TaggingRun, parse_arguments
 
 _WHERE = {
     "data": ("AlignedSplit", "Aligner", "TagSchema", "align_dataset", "convert_tags", "load_tagging_dataset"),
@@ -22,7 +23,8 @@ _WHERE = {
     "inference": ("Tagger",),
     "models": ("load_encoder",),
     "tasks": ("Task", "register_task"),
-    "training": ("TaggingConfig", "TaggingRun", "TaggingTrainer", "parse_arguments"),
+    "trainer": ("TaggingTrainer",),
+    "training": ("TaggingConfig", "TaggingRun", "parse_arguments"),
 }
 
 __all__ = [

@@ -69,12 +69,19 @@ def exit_code(error: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def heard() -> Iterator[None]:
+def heard(*, restore: bool = False) -> Iterator[None]:
     """Raise `Terminated` where the program is asked to end. In other threads than the main one, nothing is changed.
 
     A signal that is ignored (``nohup``, the background of a shell) or that the program handles itself is left alone.
+    Within another such block, nothing is changed either.
+
+    Args:
+        restore: Give the signals their former effect in any case, for a part of a program that may go on after one.
     """
     global _state
+    if any(signal.getsignal(number) is _hear for number in ASKING) and _state.process == os.getpid():
+        yield
+        return
     _state = _State()
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -83,7 +90,7 @@ def heard() -> Iterator[None]:
     try:
         yield
     finally:
-        if _state.last < 0:  # otherwise the program is about to end, and an echo may still come
+        if restore or _state.last < 0:  # otherwise the program is about to end, and an echo may still come
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -9,19 +9,17 @@ Its words are those of the training split; what is not among them is read by its
 The model is an ordinary one: pipeline("token-classification", trust_remote_code=True) loads the folder anywhere.
 """
 
-from functools import partial
-
 from hf_tagging.console import plain_errors
-from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset, vocabulary
-from hf_tagging.evaluation import results_table, score_words, write_predictions
+from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.models import build_baseline, saved_schema
-from hf_tagging.publishing import model_card, publish_run
-from hf_tagging.training import TaggingRun, TaggingTrainer, parse_arguments
+from hf_tagging.publishing import publish_run
+from hf_tagging.trainer import TaggingTrainer
+from hf_tagging.training import parse_arguments, start_run
 
 
 def main() -> None:
     args = parse_arguments("pos", family="baseline", description=__doc__)
-    run = TaggingRun(args)
+    run = start_run(args)
 
     with run.main_process_first():
         dataset = run.select(load_tagging_dataset(**args.loading()))
@@ -34,16 +32,19 @@ def main() -> None:
         aligned = align_dataset(dataset, tokenizer, schema, word_features=features, **args.alignment())
         splits = run.note_alignment(aligned)
 
-    score = partial(score_words, known_words=vocabulary(dataset.get("train")))
     trainer = TaggingTrainer(
-        model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits, score=score
+        model=model,
+        args=args.training,
+        train_dataset=splits.get("train"),
+        eval_dataset=splits.get("validation"),
+        processing_class=tokenizer,
+        run=run,
     )
-    run.train(trainer)
-
-    results = run.evaluate(trainer, splits, write_predictions)
-    run.save(results, model_card(run.record, results, schema))
-    run.say(results_table("pos", results))
-    publish_run(run, results, schema, splits)  # report.html, a card that quotes it, and the push
+    if args.training.do_train:
+        trainer.train()
+    trainer.save_model()
+    trainer.final_evaluation(splits.get("test"))
+    publish_run(trainer)  # results, predictions, report.html, a card that quotes it, and the push
 
 
 if __name__ == "__main__":

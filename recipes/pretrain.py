@@ -22,14 +22,14 @@ from hf_tagging.models.language_model import build_language_model
 from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
 from hf_tagging.publishing.card.language_model import language_model_card
 from hf_tagging.publishing.hub.push import push_finished
-from hf_tagging.training import TaggingRun
+from hf_tagging.training import start_run
 from hf_tagging.training.pretraining import parse_pretraining
 from hf_tagging.training.pretraining_trainer import PretrainingTrainer
 
 
 def main() -> None:
     args = parse_pretraining(description=__doc__)
-    run = TaggingRun(args)
+    run = start_run(args)
 
     with run.main_process_first():
         if args.data.text_file:
@@ -43,12 +43,15 @@ def main() -> None:
     with run.main_process_first():
         splits = run.note_alignment(align_dataset(dataset, tokenizer, NO_TAGS, **args.alignment()))
 
-    trainer = PretrainingTrainer(model=model, args=args.training, tokenizer=tokenizer, splits=splits, collator=collator)
-    run.train(trainer)
+    trainer = PretrainingTrainer(
+        model=model, args=args.training, tokenizer=tokenizer, splits=splits, collator=collator, run=run
+    )
+    trainer.train()
+    trainer.save_model()
 
     results = trainer.held_out()
     scratch = isinstance(model, BaselineForLanguageModeling)
-    run.save(results, language_model_card(run.record, results, objective=collator.objective, scratch=scratch))
+    run.finish(results, language_model_card(run.record, results, objective=collator.objective, scratch=scratch))
     run.say(summary(results))
     push_finished(run)
 

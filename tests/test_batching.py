@@ -19,7 +19,8 @@ from hf_tagging.data.alignment import window_lengths
 from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import load_encoder, resolve_model
-from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.trainer import TaggingTrainer
+from hf_tagging.training import parse_arguments
 from hf_tagging.training.budget import largest_budget
 
 
@@ -164,7 +165,14 @@ def trainer(folder, sample, output, *flags):
     schema = TagSchema.detect(sample, task="pos")
     model, tokenizer = load_encoder(str(folder), schema)
     splits = align_dataset(sample, tokenizer, schema)
-    return TaggingTrainer(model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits)
+    return TaggingTrainer(
+        model=model,
+        args=args.training,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        processing_class=tokenizer,
+        task="pos",
+    )
 
 
 def test_the_trainer_sees_every_window_and_counts_its_steps(folder, sample, tmp_path):
@@ -278,7 +286,7 @@ def test_a_crf_is_not_packed(folder, sample, tmp_path):
     schema = TagSchema.detect(sample, task="pos")
     model, tokenizer = load_encoder(str(folder), schema, head="crf")
     with pytest.raises(ModelError, match=r"chain of tags .* runs through a row .* --tokens_per_batch"):
-        TaggingTrainer(model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits={})
+        TaggingTrainer(model=model, args=args.training, processing_class=tokenizer)
 
 
 @pytest.mark.slow

@@ -19,7 +19,8 @@ from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import CrfEncoderForTokenClassification, LinearChainCrf, load_encoder
-from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.trainer import TaggingTrainer
+from hf_tagging.training import parse_arguments
 
 SCHEMA = TagSchema(TAGS, "IOB2")
 PLAIN = "Jordan sailed slowly past Lisbon because nobody waved to Xyzzy"
@@ -346,7 +347,11 @@ def trainer(folder, sample, output, *flags, model=None):
     loaded, tokenizer = load_encoder(str(folder), schema, head="crf")
     splits = align_dataset(sample, tokenizer, schema)
     return TaggingTrainer(
-        model=model or loaded, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits
+        model=model or loaded,
+        args=args.training,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        processing_class=tokenizer,
     ), splits
 
 

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, TrainerControl, TrainerState, TrainingAr
 from hf_tagging.errors import ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.memory import out_of_memory
-from hf_tagging.training import TaggingTrainer
+from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training.checkpoints import damage, mark_complete
 from hf_tagging.training.finite import FiniteTraining
 
@@ -110,7 +110,7 @@ def test_both_of_two_processes_stop_where_one_has_no_number(model, tmp_path):
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "from accelerate import PartialState\nfrom recipe_runs import run_here\n"
-        "from hf_tagging.console import plain_errors\nfrom hf_tagging.training import TaggingTrainer\n"
+        "from hf_tagging.console import plain_errors\nfrom hf_tagging import TaggingTrainer\n"
         "original = TaggingTrainer.compute_loss\n"
         "def broken(self, model, inputs, *args, **options):\n"
         "    loss = original(self, model, inputs, *args, **options)\n"

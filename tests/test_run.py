@@ -19,7 +19,7 @@ from transformers import pipeline
 from hf_tagging import Tagger
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.processes import Terminated
-from hf_tagging.training import TaggingTrainer
+from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training.checkpoints import is_complete
 from hf_tagging.training.folder import RunFolder
 

@@ -16,7 +16,8 @@ import sys
 import torch
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.models import load_encoder
-from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.trainer import TaggingTrainer
+from hf_tagging.training import parse_arguments
 
 folder, out, *ways = sys.argv[1:]
 data = load_tagging_dataset("sample", task="pos")
@@ -31,7 +32,7 @@ for way in ways:
     steps = "--num_train_epochs 2 --eval_strategy no --save_strategy no --warmup_steps 0 --learning_rate 1e-3"
     flags = f"--use_cpu --bf16 false --logging_steps 1 {steps} {flags} --output_dir {out}/{name}"
     args = parse_arguments("pos", flags.split()).training
-    run = TaggingTrainer(model=model, args=args, schema=schema, tokenizer=tokenizer, splits={"train": splits["train"]})
+    run = TaggingTrainer(model=model, args=args, train_dataset=splits["train"], processing_class=tokenizer)
     run.train()
     run.save_model(f"{out}/{name}", _internal_call=True)
     if run.is_world_process_zero():

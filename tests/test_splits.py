@@ -10,7 +10,8 @@ from transformers import set_seed
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.models import load_encoder
-from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.trainer import TaggingTrainer
+from hf_tagging.training import parse_arguments
 from hf_tagging.training.pretraining import parse_pretraining
 
 
@@ -195,7 +196,9 @@ def test_the_seed_of_the_splits_leaves_the_order_of_batches_to_the_seed(corpus, 
         schema = TagSchema.detect(dataset, task="ner")
         model, tokenizer = load_encoder(str(folder), schema)
         splits = align_dataset(dataset, tokenizer, schema)
-        trainer = TaggingTrainer(model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits)
+        trainer = TaggingTrainer(
+            model=model, args=args.training, train_dataset=splits["train"], processing_class=tokenizer
+        )
         return words(dataset["test"]), next(iter(trainer.get_train_dataloader()))["input_ids"].tolist()
 
     (test, first), (same_test, other) = (

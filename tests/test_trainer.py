@@ -25,7 +25,8 @@ from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.evaluation import score_words
 from hf_tagging.inference import Tagger
 from hf_tagging.models import freeze, load_encoder, parameter_depths
-from hf_tagging.training import TaggingTrainer, parse_arguments
+from hf_tagging.trainer import TaggingTrainer
+from hf_tagging.training import parse_arguments
 from hf_tagging.training.losses import class_weights, word_loss
 from hf_tagging.training.rates import parameter_groups
 
@@ -52,7 +53,12 @@ def trainer(folder, sample, output, *flags, head="linear"):
     model, tokenizer = load_encoder(str(folder), schema, head=head)
     splits = align_dataset(sample, tokenizer, schema)
     return TaggingTrainer(
-        model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits, score=score_words
+        model=model,
+        args=args.training,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        processing_class=tokenizer,
+        task="pos",
     ), splits
 
 
@@ -207,7 +213,7 @@ def test_a_split_is_scored_as_itself_whoever_asks(folder, sample, tmp_path):
     assert {name: figures[f"test_{name}"] for name in ("loss", "accuracy", "words")} == {
         name: expected[name] for name in ("loss", "accuracy", "words")
     }
-    with pytest.raises(TypeError, match="predict takes an AlignedSplit, as align_dataset gives it, not Dataset"):
+    with pytest.raises(TypeError, match="test: expected an AlignedSplit, as align_dataset gives it, not Dataset"):
         run.predict(splits["test"].features)
 
 
@@ -246,7 +252,10 @@ def test_a_model_that_counts_is_fitted_once_over_all_of_training(folder, sample,
     _, tokenizer = load_encoder(str(folder), schema)
     splits = align_dataset(sample, tokenizer, schema)
     model = Counter(len(tokenizer), len(schema.tags))
-    run = TaggingTrainer(model=model, args=args, schema=schema, tokenizer=tokenizer, splits=splits, score=score_words)
+    with pytest.warns(FutureWarning, match="splits is deprecated; give train_dataset and eval_dataset"):
+        run = TaggingTrainer(
+            model=model, args=args, schema=schema, tokenizer=tokenizer, splits=splits, score=score_words
+        )
     output = run.train(resume_from_checkpoint=None)
     assert output.metrics["train_runtime"] > 0
     assert sum(model.fitted) == len(splits["train"].features)
@@ -341,7 +350,7 @@ def test_sharded_weights_are_not_averaged(folder, sample, tmp_path, monkeypatch,
 
 def test_training_is_in_bfloat16_where_the_device_has_it(folder, sample, tmp_path):
     for flags, expected in ((["--bf16", "true"], torch.bfloat16), (["--bf16", "false"], torch.float32)):
-        run, _ = trainer(folder, sample, tmp_path / "out", "--max_steps", 1, "--eval_strategy", "no", *flags)
+        run, _ = trainer(folder, sample, tmp_path / flags[1], "--max_steps", 1, "--eval_strategy", "no", *flags)
         seen = []
         run.model.classifier.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output.dtype))
         run.train()

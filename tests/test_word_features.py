@@ -19,7 +19,7 @@ from hf_tagging.data import (
     load_tagging_dataset,
 )
 from hf_tagging.errors import DataError
-from hf_tagging.training import TaggingTrainer
+from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training.arguments import TaggingConfig
 
 FOUR = "Ada NNP B-NP I-PER\nsleeps VBZ B-VP O\n\nRome NNP B-NP I-LOC\n"
@@ -269,11 +269,11 @@ def test_the_trainer_gives_them_to_a_model_that_takes_them(bert, tmp_path, kind)
     dataset = DatasetDict(train=Dataset.from_dict(SENTENCES), validation=Dataset.from_dict(SENTENCES))
     splits = align_dataset(dataset, tokenizer, schema, word_features=VALUES)
     trainer = TaggingTrainer(
-        model=kind.from_pretrained(bert),
+        model=kind.from_pretrained(bert, id2label=schema.id2label, label2id=schema.label2id),
         args=TaggingConfig(output_dir=str(tmp_path / "run"), use_cpu=True),
-        schema=schema,
-        tokenizer=tokenizer,
-        splits=splits,
+        processing_class=tokenizer,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
     )
     assert ("word_features" in next(iter(trainer.get_train_dataloader()))) == (kind is ReadsFeatures)
     assert len(trainer.predict_words(splits["validation"], "validation").predicted) == 3

@@ -26,7 +26,7 @@ from hf_tagging.secrets import by_environment
 from hf_tagging.training.flags import OF_DATA, did_you_mean, plain_name, read_flags, replaced_data
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.parsing import RunConfig, parse_arguments
-from hf_tagging.training.run import FREE_ARGUMENTS
+from hf_tagging.training.resuming import FREE_ARGUMENTS
 from hf_tagging.training.yaml_files import compose_yaml, plain_value
 
 _TOP = ("output_dir", "seeds", "reference", "split", "launcher", "parallel", "folds", "arguments", "runs")

@@ -24,7 +24,7 @@ from hf_tagging.hub import first_line
 from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, wrong_value
-from hf_tagging.training.run import FREE_ARGUMENTS
+from hf_tagging.training.resuming import FREE_ARGUMENTS
 
 _CACHE_VERSION = 1
 # How recipes/compare.py names the folders of one run, and how a folder is named that nobody has chosen.

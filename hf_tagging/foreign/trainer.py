@@ -37,6 +37,14 @@ class TrainerHooks(Trainer):
         """
         return nullcontext()
 
+    def save_finished(self, folder: str | None) -> None:
+        """Save what a caller of `save_model` gets, as opposed to a checkpoint.
+
+        Args:
+            folder: Where to; None: `output_dir`.
+        """
+        self.save_files(folder)
+
     def saving_model(self) -> AbstractContextManager[None]:
         """Return a context in which a model is saved, by itself or in a checkpoint."""
         return nullcontext()
@@ -101,8 +109,19 @@ class TrainerHooks(Trainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save model and tokenizer; see `Trainer.save_model`."""
+        if _internal_call:
+            self.save_files(output_dir)
+        else:
+            self.save_finished(output_dir)
+
+    def save_files(self, folder: str | None) -> None:
+        """Save model and tokenizer as a checkpoint holds them; on every process, where weights are sharded.
+
+        Args:
+            folder: Where to; None: `output_dir`.
+        """
         with self.saving_model():
-            super().save_model(output_dir, _internal_call)
+            super().save_model(folder, _internal_call=True)
 
     @contextmanager
     def _whole_and_in_order(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What a finished run leaves for others to read: its report, a card that quotes it, and what is pushed."""
+"""The end of a run: its results, its predictions, its card, its report, and the push."""
 
 from __future__ import annotations
 
@@ -8,38 +8,56 @@ from typing import Any
 
 from hf_tagging.analysis.seen import seen_in, write_seen
 from hf_tagging.atomic import whole_file
-from hf_tagging.data.alignment import AlignedSplit
-from hf_tagging.data.schema import TagSchema
 from hf_tagging.disk import refusal
 from hf_tagging.errors import TaggingError
 from hf_tagging.evaluation.figures import Results
+from hf_tagging.evaluation.predictions import results_table
 from hf_tagging.hub import first_line
 from hf_tagging.publishing.card.model_card import model_card, seed_results
 from hf_tagging.publishing.hub.push import push_finished
 from hf_tagging.publishing.report.write import REPORT, analyse_run, write_page
 from hf_tagging.training.run import TaggingRun
+from hf_tagging.training.trainer import AlignedTrainer
 
 logger = logging.getLogger(__name__)
 
 
-def publish_run(run: TaggingRun, results: Results, schema: TagSchema, splits: dict[str, AlignedSplit]) -> None:
-    """Write report and card of a run, and push it where that was asked.
+def publish_run(trainer: AlignedTrainer, test_dataset: Any = None) -> Results:
+    """Finish the run of a trainer: score what is not scored yet, and leave all its files in the folder.
 
-    By the main process alone. The run was saved before and is finished: if the report cannot be made, that is logged
-    and no more. The folder, with the model and a card without the report's findings, is pushed; the exit code is 0.
+    These are the model, unless it is saved already, `results.json`, the predictions, `report.html`, a card that quotes
+    it, and `run.json`. If the arguments ask for it, the folder is pushed. A report that cannot be made is logged and
+    no more: the run is finished, and its exit code is 0.
 
     Args:
-        run: After `TaggingRun.save`.
-        results: Per split, every figure.
-        schema: The tags of the model.
-        splits: The words of the run.
+        trainer: After training.
+        test_dataset: Test split, if there is one and it has not been evaluated.
+
+    Returns:
+        Every figure, by split.
     """
-    if not run.state.is_main_process:
-        return
-    folder = Path(run.folder.path)
+    run = trainer.run
+    with run.opened():
+        if not run.is_saved:
+            trainer.save_model()
+        results = trainer.final_evaluation(test_dataset)
+        for name in results:
+            outcome = trainer.outcomes[name]
+            run.write_predictions(name, trainer.splits[name].words["tokens"], outcome.gold, outcome.predicted)
+        run.finish(results, model_card(run.record, results, trainer.schema))
+        run.say(results_table(trainer.scorer.task, results))
+        if run.state.is_main_process:
+            _write_report(trainer, results)
+    push_finished(run)
+    return results
+
+
+def _write_report(trainer: AlignedTrainer, results: Results) -> None:
+    """Write the report of a finished run, and the card anew with what it found."""
+    run, folder = trainer.run, Path(trainer.run.folder.path)
     try:
-        analysis = _report(run, folder, results, schema, splits)
-        card = model_card(run.record, results, schema, analysis=analysis, seeds=seed_results(folder))
+        analysis = _report(trainer, run, folder, results)
+        card = model_card(run.record, results, trainer.schema, analysis=analysis, seeds=seed_results(folder))
         with whole_file(folder / "README.md") as file:
             file.write(card)
         if analysis:
@@ -54,20 +72,13 @@ def publish_run(run: TaggingRun, results: Results, schema: TagSchema, splits: di
             folder,
             exc_info=error if is_bug else None,
         )
-    push_finished(run)
 
 
-def _report(
-    run: TaggingRun,
-    folder: Path,
-    results: Results,
-    schema: TagSchema,
-    splits: dict[str, AlignedSplit],
-) -> dict[str, Any] | None:
-    """Writes what the training has seen and the report; gives the analysis, None where no split was scored."""
-    if run.arguments.training.do_train and "train" in splits:
-        train = splits["train"].words
-        write_seen(folder, {name: seen_in(train, splits[name].words, schema) for name in results})
+def _report(trainer: AlignedTrainer, run: TaggingRun, folder: Path, results: Results) -> dict[str, Any] | None:
+    """Write which words and tags training has seen, and the report; return the analysis, None without results."""
+    if run.arguments.training.do_train and "train" in trainer.splits:
+        train = trainer.splits["train"].words
+        write_seen(folder, {name: seen_in(train, trainer.splits[name].words, trainer.schema) for name in results})
     if not results:
         return None
     analysis = analyse_run(

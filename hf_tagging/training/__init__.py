@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from hf_tagging.training.arguments import DataConfig, EncoderConfig, TaggingConfig
     from hf_tagging.training.parsing import RunConfig, parse_arguments
     from hf_tagging.training.run import TaggingRun
-    from hf_tagging.training.trainer import TaggingTrainer, WordPredictions
+    from hf_tagging.training.scoring import WordPredictions
+    from hf_tagging.training.startup import start_run
 
 _WHERE = {
     "arguments": (
@@ -21,10 +22,8 @@ _WHERE = {
         "parse_arguments",
     ),
     "run": ("TaggingRun",),
-    "trainer": (
-        "TaggingTrainer",
-        "WordPredictions",
-    ),
+    "scoring": ("WordPredictions",),
+    "startup": ("start_run",),
 }
 
 __all__ = [
@@ -33,9 +32,9 @@ __all__ = [
     "RunConfig",
     "TaggingConfig",
     "TaggingRun",
-    "TaggingTrainer",
     "WordPredictions",
     "parse_arguments",
+    "start_run",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _WHERE)

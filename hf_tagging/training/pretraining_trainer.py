@@ -26,6 +26,7 @@ from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.models.precision import exact
 from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.losses import word_loss
+from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.word_trainer import WordTrainer
 
 
@@ -41,6 +42,7 @@ class PretrainingTrainer(WordTrainer):
         tokenizer: Saved beside the model.
         splits: `train` and, if there is one, `validation`.
         collator: Makes the batches.
+        run: The run, which keeps its folder and its record.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class PretrainingTrainer(WordTrainer):
         tokenizer: PreTrainedTokenizerBase,
         splits: dict[str, AlignedSplit],
         collator: LanguageModelCollator,
+        run: TaggingRun,
     ):
         args = copy.copy(args)
         args.packing = False  # hidden words are drawn by the collator, window by window
@@ -65,6 +68,7 @@ class PretrainingTrainer(WordTrainer):
             loss=_encoder_loss,
             compute_metrics=perplexity,
             callbacks=[_CountEpochs(collator)],
+            run=run,
         )
         self.args.remove_unused_columns = False  # the collator knows what it needs, the model's signature does not
 

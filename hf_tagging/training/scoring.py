@@ -13,7 +13,7 @@ from transformers import EvalPrediction
 from hf_tagging.data.alignment import IGNORED, AlignedSplit, vocabulary
 from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.evaluation.figures import Figures
-from hf_tagging.evaluation.predictions import score_entities, score_words
+from hf_tagging.evaluation.scoring import score
 from hf_tagging.tasks import Task, task_of_tags
 
 Tags = list[list[str]]  # (sentences, words)
@@ -46,7 +46,7 @@ class WordScorer:
         schema: The tags.
         task: Decides between figures over entities and over words; None: the schema decides.
         train: The training split, whose words count as seen.
-        score: Figures from (split, predicted, gold), in the place of the task's.
+        score_by: Figures from (split, predicted, gold), in the place of the task's.
         compute_metrics: A function of the caller's, which gets logits and labels of windows; its figures win.
         by_batch: Whether batches come one by one (`batch_eval_metrics`).
     """
@@ -57,13 +57,13 @@ class WordScorer:
         *,
         task: Task | None = None,
         train: AlignedSplit | None = None,
-        score: Score | None = None,
+        score_by: Score | None = None,
         compute_metrics: ComputeMetrics | None = None,
         by_batch: bool = False,
     ):
         self.schema, self.by_batch = schema, by_batch
         self.task = task or task_of_tags(has_entities=schema.scheme != PLAIN)
-        self.score: Score = score or self.task_figures
+        self.score: Score = score_by or self.task_figures
         self.compute_metrics = compute_metrics
         self.split: AlignedSplit | None = None
         self.outcome = WordPredictions([], [], {})
@@ -86,11 +86,10 @@ class WordScorer:
             predicted: (sentences, words)
             gold: (sentences, words)
         """
-        if self.task.has_entities:
-            return score_entities(split, predicted, gold, scheme=self.schema.scheme)
-        if self._known is None and self._train is not None:
+        if self._known is None and self._train is not None and not self.task.has_entities:
             self._known = vocabulary(self._train.words)
-        return score_words(split, predicted, gold, known_words=self._known)
+        words = None if self._known is None else list(split.words["tokens"])
+        return score(self.task, predicted, gold, scheme=self.schema.scheme, words=words, known_words=self._known)
 
     def __call__(self, outcome: EvalPrediction, compute_result: bool = True) -> dict[str, Any]:
         """Return single figures of an evaluation; `outcome` keeps all of them.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,21 +17,21 @@ from transformers.trainer_utils import PredictionOutput, TrainOutput
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.evaluation.figures import Figures, Results
+from hf_tagging.memory import EVALUATING, enough_memory
 from hf_tagging.models.margins import keep_margin
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.models.precision import exact
-from hf_tagging.tasks import Task
 from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.counting import counts, fit_counted
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
+from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score, WordPredictions, WordScorer
 from hf_tagging.training.word_trainer import WordTrainer
 
-__all__ = ["TaggingTrainer", "WordPredictions"]
 
-
-class TaggingTrainer(WordTrainer):
-    """Fine-tunes a tagger on aligned splits.
+class AlignedTrainer(WordTrainer):
+    """A trainer of taggers on aligned splits. `hf_tagging.TaggingTrainer` is one that takes words and tags, too.
 
     Where it differs from `WordTrainer`:
 
@@ -43,18 +43,18 @@ class TaggingTrainer(WordTrainer):
       cross-entropy, without class weights and label smoothing). A model with a loss of its own runs without labels
       here, as in `pipeline`: `eval_loss` of a CRF is the cross-entropy of its posterior marginals.
     - Metrics see whole sentences of words, put together from windows, in the order of the split.
-    - A model with a method `fit` counts instead of learning by gradients: `train` hands it all batches once.
+    - A model that is counted (`hmm`) is fitted once, see `hf_tagging.training.counting`.
 
     Args:
         model: From `load_encoder`, or any `*ForTokenClassification`, adapters included.
         args: The Trainer's arguments and ours.
         schema: The tags.
-        tokenizer: Saved beside the model.
-        splits: `train` and, if there is one, `validation`.
-        score: Figures from (split, predicted, gold), the last two (sentences, words) of tags, in the place of the
-            task's.
-        task: Decides between figures over entities and over words; None: the schema decides.
+        processing_class: The tokenizer, saved beside the model.
+        train_dataset: Windows of the training split, or None.
+        eval_dataset: Windows that are evaluated while it trains, or None.
+        run: The run, which keeps its folder and its record.
         compute_metrics: As of `Trainer`: further figures, from logits and labels of windows.
+        score: Figures from (split, predicted, gold), in the place of the task's.
         callbacks: As of `Trainer`.
         optimizers: As of `Trainer`.
 
@@ -71,39 +71,42 @@ class TaggingTrainer(WordTrainer):
         model: nn.Module,
         args: TaggingConfig,
         schema: TagSchema,
-        tokenizer: PreTrainedTokenizerBase,
-        splits: dict[str, AlignedSplit],
-        score: Score | None = None,
-        task: Task | None = None,
+        processing_class: PreTrainedTokenizerBase,
+        train_dataset: AlignedSplit | None,
+        eval_dataset: AlignedSplit | None,
+        run: TaggingRun,
         compute_metrics: ComputeMetrics | None = None,
+        score: Score | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
     ):
         if getattr(unwrapped(model), "computes_loss", False):
-            refuse_changes_of_loss(args, splits.get("train"))
-        train, validation = splits.get("train"), splits.get("validation")
+            refuse_changes_of_loss(args, train_dataset)
         self.schema = schema
-        self.validation = validation and validation.longest_first()
+        self.splits = {n: s for n, s in {"train": train_dataset, "validation": eval_dataset}.items() if s is not None}
+        self.validation = eval_dataset and eval_dataset.longest_first()
+        self.outcomes: dict[str, WordPredictions] = {}
         self.scorer = WordScorer(
             schema,
-            task=task,
-            train=train,
-            score=score,
+            task=run.task,
+            train=train_dataset,
+            score_by=score,
             compute_metrics=compute_metrics,
             by_batch=args.batch_eval_metrics,
         )
-        weight = class_weights(train, schema, args.class_weights)
+        weight = class_weights(train_dataset, schema, args.class_weights)
         super().__init__(
             model=model,
             args=args,
-            processing_class=tokenizer,
-            data_collator=WindowCollator(tokenizer.pad_token_id or 0),
-            train_dataset=train and train.features,
+            processing_class=processing_class,
+            data_collator=WindowCollator(processing_class.pad_token_id or 0),
+            train_dataset=train_dataset and train_dataset.features,
             eval_dataset=self.validation and self.validation.features,
             loss=partial(word_loss, weight=weight, label_smoothing=args.label_smoothing_factor),
             compute_metrics=self.scorer,
             callbacks=callbacks,
             optimizers=optimizers,
+            run=run,
         )
 
     def choose_budget(self, earlier: int | None = None) -> int | None:
@@ -114,59 +117,95 @@ class TaggingTrainer(WordTrainer):
         """
         return None if counts(self.model) else super().choose_budget(earlier)
 
-    def train(self, *args: Any, **options: Any) -> TrainOutput:
-        """Train, see `Trainer.train`; a model that is counted is fitted once, on one process.
+    def fit(self, checkpoint: str | None, trial: Any = None, ignore_keys_for_eval: Any = None) -> TrainOutput:
+        """Train by gradients, or count; see `WordTrainer.fit`."""
+        self.outcomes = {}  # of other weights
+        return fit_counted(self) if counts(self.model) else super().fit(checkpoint, trial, ignore_keys_for_eval)
 
-        Raises:
-            ConfigError: If such a model is to be fitted by several processes.
-        """
-        return fit_counted(self) if counts(self.model) else super().train(*args, **options)
+    def aligned(self, data: Any, name: str) -> AlignedSplit:
+        """Return data as an aligned split.
 
-    def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
-    ) -> dict[str, float]:
-        """Evaluate an `AlignedSplit` (default: validation); see `Trainer.evaluate`. Only single figures are kept.
+        Args:
+            data: An `AlignedSplit`.
+            name: What the split is called.
 
         Raises:
             TypeError: If it is something else: without the split nobody knows whose subwords are whose.
         """
-        split = self.validation if eval_dataset is None else eval_dataset
-        if split is self.eval_dataset:  # the Trainer's own call while it trains
+        if not isinstance(data, AlignedSplit):
+            raise TypeError(f"{name}: expected an AlignedSplit, as align_dataset gives it, not {type(data).__name__}")
+        return data
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Score words of whole sentences (default: of validation); see `Trainer.evaluate`. Returns single figures.
+
+        All figures, and the tags, are in `outcomes` under the prefix; what is called "validation" or "test" is part of
+        the run's results.
+        """
+        if eval_dataset is None or eval_dataset is self.eval_dataset:  # the Trainer's own call while it trains
             split = self.validation
-        if not isinstance(split, AlignedSplit):
-            raise TypeError(f"evaluate takes an AlignedSplit, as align_dataset gives it, not {type(split).__name__}")
-        return super().evaluate(self.scorer.begin(split).features, ignore_keys, metric_key_prefix)
+            if split is None:
+                raise ValueError("evaluate: there is no eval_dataset; give the data to be scored")
+        else:
+            split = self.aligned(eval_dataset, metric_key_prefix)
+        figures = super().evaluate(self.scorer.begin(split).features, ignore_keys, metric_key_prefix)
+        if metric_key_prefix != "eval":
+            self._keep(metric_key_prefix, split, figures)
+        return figures
 
     def predict(
         self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
-        """Tag and score an `AlignedSplit`; see `Trainer.predict`. Predictions are of windows, the longest first.
+        """Tag and score a split; see `Trainer.predict`. Predictions are of windows, the longest first.
 
         `predict_words` gives tags of words, in the order of the split.
-
-        Raises:
-            TypeError: If it is something else: it would be scored as if it were another split.
         """
-        if not isinstance(test_dataset, AlignedSplit):
-            raise TypeError(
-                f"predict takes an AlignedSplit, as align_dataset gives it, not {type(test_dataset).__name__}"
-            )
-        return super().predict(self.scorer.begin(test_dataset).features, ignore_keys, metric_key_prefix)
+        windows = self.scorer.begin(self.aligned(test_dataset, metric_key_prefix)).features
+        return super().predict(windows, ignore_keys, metric_key_prefix)
 
-    def predict_words(self, split: AlignedSplit, name: str = "test") -> WordPredictions:
+    def predict_words(self, split: Any, name: str = "test") -> WordPredictions:
         """Tag a split and score it.
 
         Args:
             split: The split.
-            name: Its name, for the log.
+            name: Its name; "validation" and "test" are part of the run's results.
         """
+        split = self.aligned(split, name)
         windows = self.scorer.begin(split).features
         self.args.prediction_loss_only = False  # that flag is for the evaluations while training
         figures = super().predict(windows, metric_key_prefix=name).metrics or {}
+        return self._keep(name, split, figures)
+
+    def _keep(self, name: str, split: AlignedSplit, figures: Mapping[str, float]) -> WordPredictions:
         seconds = figures[f"{name}_runtime"]
         words = int(split.sentence_starts[-1])
         speed = {"runtime": seconds, "words_per_second": round(words / seconds, 1) if seconds else None}
-        return replace(self.scorer.outcome, metrics=self.scorer.outcome.metrics | speed)
+        outcome = self.scorer.outcome
+        self.splits[name] = split
+        self.outcomes[name] = replace(outcome, metrics={**outcome.metrics, **speed})
+        return self.outcomes[name]
+
+    def final_evaluation(self, test_dataset: Any = None) -> Results:
+        """Tag and score validation and test, as `do_eval` and `do_predict` ask, and return every figure.
+
+        A split that was evaluated since the training, under its name, is not evaluated again.
+
+        Args:
+            test_dataset: The test split, if there is one.
+        """
+        training = self.run.arguments.training
+        if test_dataset is not None and training.do_predict:
+            self.splits["test"] = self.aligned(test_dataset, "test")
+        results: Results = {}
+        for name, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
+            if wanted and name in self.splits and name not in self.outcomes:
+                with self.run.noted_if_it_ends(), enough_memory(f"tagging {name}", advice=EVALUATING):
+                    self.predict_words(self.splits[name], name)
+            if name in self.outcomes:
+                results[name] = cast(Figures, self.outcomes[name].metrics)
+        return results
 
     def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
         """Measure the margin for fast tagging on the validation split; see `hf_tagging.models.margins.keep_margin`."""

@@ -15,23 +15,31 @@ from accelerate.utils import send_to_device
 from datasets import Dataset
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import EvalLoopOutput, align_special_tokens
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput, align_special_tokens
 
+from hf_tagging.atomic import remove
 from hf_tagging.data.alignment import window_lengths
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.foreign.trainer import TrainerHooks
+from hf_tagging.memory import TRAINING, enough_memory
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable, unwrapped
 from hf_tagging.models.precision import check_mixed_precision
+from hf_tagging.processes import heard, put_off
 from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import find_budget, step_fits
-from hf_tagging.training.callbacks import CompleteCheckpoints, ReadableProgress
+from hf_tagging.training.callbacks import CompleteCheckpoints, EndWhenAsked, ReadableProgress, stopped_early
 from hf_tagging.training.checkpoints import loading, lost_best, read_state
+from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.finite import FiniteTraining
+from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.loader import ORDERS, plan_steps, shares_of_a_step
+from hf_tagging.training.randomness import preserved_random_state
 from hf_tagging.training.rates import parameter_groups
+from hf_tagging.training.run import TaggingRun
+from hf_tagging.training.saving import files_to_keep, save_adapters
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +69,7 @@ class WordTrainer(TrainerHooks):
         compute_metrics: As of `Trainer`.
         callbacks: Further callbacks.
         optimizers: An optimizer and a schedule, in the place of those that the arguments name.
+        run: The run, which keeps its folder and its record.
 
     Raises:
         ConfigError: If the weights are to be averaged under FSDP or DeepSpeed.
@@ -83,21 +92,24 @@ class WordTrainer(TrainerHooks):
         compute_metrics: Callable[..., dict[str, float]] | None,
         callbacks: Sequence[TrainerCallback] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
+        run: TaggingRun,
     ):
+        self.run = run
         self.computes_loss = bool(getattr(unwrapped(model), "computes_loss", False))
         keep = args.save_total_limit
-        super().__init__(
-            model=model,
-            args=own_arguments(args, model, has_validation=eval_dataset is not None),
-            processing_class=processing_class,
-            data_collator=data_collator,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
-            compute_metrics=compute_metrics,
-            compute_loss_func=None if self.computes_loss else loss,
-            callbacks=list(callbacks or ()),
-            optimizers=optimizers,
-        )
+        with preserved_random_state():  # the Trainer seeds all generators; here `train` does
+            super().__init__(
+                model=model,
+                args=own_arguments(args, model, has_validation=eval_dataset is not None),
+                processing_class=processing_class,
+                data_collator=data_collator,
+                train_dataset=train_dataset,
+                eval_dataset=eval_dataset,
+                compute_metrics=compute_metrics,
+                compute_loss_func=None if self.computes_loss else loss,
+                callbacks=list(callbacks or ()),
+                optimizers=optimizers,
+            )
         # Our loss does the smoothing; the stock smoother would divide by the batch's own words.
         self.label_smoother = None
         if args.ema_decay:
@@ -119,12 +131,118 @@ class WordTrainer(TrainerHooks):
         if self.args.early_stopping_patience is not None:
             threshold = self.args.early_stopping_threshold
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience, threshold))
+        self.add_callback(EndWhenAsked())
 
     @property
     def average(self) -> AveragedWeights | None:
         """The callback that averages the weights, if there is one."""
         callbacks = self.callback_handler.callbacks
         return next((callback for callback in callbacks if isinstance(callback, AveragedWeights)), None)
+
+    # The run
+
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, ignore_keys_for_eval: Any = None
+    ) -> TrainOutput:
+        """Train, see `Trainer.train`, and keep the run's record; the folder is locked meanwhile.
+
+        With ``resume=True`` among the arguments, the last complete checkpoint is gone on from.
+
+        Args:
+            resume_from_checkpoint: Folder of a checkpoint, or True: the last complete one.
+            trial: See `Trainer.train`.
+            ignore_keys_for_eval: See `Trainer.train`.
+
+        Raises:
+            OutputError: If the folder holds a run that is neither to be resumed nor to be replaced, or another process
+                is writing into it.
+            ConfigError: If the run to be resumed had other arguments; if an argument asks for a package that is not
+                installed, or for LoRA on sharded weights.
+        """
+        assert self.model is not None
+        if resume_from_checkpoint:
+            self.run.resume(resume_from_checkpoint)
+        if getattr(self.run.arguments.model, "lora", False) and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            raise ConfigError(
+                "lora: adapters on weights that FSDP or DeepSpeed has sharded cannot be merged or saved here. "
+                "Train them with accelerate_configs/multi_gpu.yaml, or leave --lora out."
+            )
+        with self.run.opened():
+            budget = self.choose_budget(self.run.earlier_budget)
+            found = self.run.begin(self.model, budget=budget)
+            with self.run.noted_if_it_ends():
+                return self._train_from(found.checkpoint, trial, ignore_keys_for_eval)
+
+    def _train_from(self, checkpoint: Path | None, trial: Any, ignore_keys_for_eval: Any) -> TrainOutput:
+        record, training = self.run.record, self.run.arguments.training
+        record["resumed_from"] = checkpoint.name if checkpoint else None
+        if checkpoint and not training.resume_from_checkpoint and stopped_early(checkpoint):
+            self.restore_finished(str(checkpoint))  # killed after its last step: there is nothing left to train
+            output = TrainOutput(self.state.global_step, float("nan"), {})
+        else:
+            try:
+                with (
+                    enough_memory("training", advice=TRAINING),
+                    EnergyMeter(gpus=not training.use_cpu) as meter,
+                    heard(restore=True),
+                    put_off(),
+                ):
+                    output = self.fit(str(checkpoint) if checkpoint else None, trial, ignore_keys_for_eval)
+            except ImportError as error:
+                raise ConfigError(f"A package is missing for what was asked: {error}") from error
+            record["seconds"] = {"training": round(output.metrics["train_runtime"], 1)}
+            if counted := meter.record():
+                record["energy"] = counted
+        self.run.note_history(self.state.log_history)
+        return output
+
+    def fit(self, checkpoint: str | None, trial: Any = None, ignore_keys_for_eval: Any = None) -> TrainOutput:
+        """Train by gradients, and keep no record.
+
+        Args:
+            checkpoint: Folder of a checkpoint to go on from.
+            trial: See `Trainer.train`.
+            ignore_keys_for_eval: See `Trainer.train`.
+        """
+        if not self.args.full_determinism:
+            set_seed(self.args.seed)
+        return super().train(checkpoint, trial, ignore_keys_for_eval)
+
+    def save_finished(self, folder: str | None) -> None:
+        """Save a model that `pipeline` and `Tagger` load, each file whole; adapters are merged into it.
+
+        The average of the weights is saved, where there is one.
+
+        Args:
+            folder: Where to; None: the run's.
+        """
+        run = self.run
+        place = RunFolder(folder or run.folder.path)
+        is_own = place.path.resolve() == run.folder.path.resolve()
+        with run.opened() if is_own else nullcontext(), run.noted_if_it_ends():
+            if is_own:
+                assert self.model is not None
+                run.begin(self.model)
+            staging = place.path / ".model"
+            if run.state.is_main_process:
+                remove(staging)  # of a run that was killed
+            run.state.wait_for_everyone()
+            self.save_files(str(staging))  # every process takes part where weights are sharded
+            model: Any = self.accelerator.unwrap_model(self.model)
+            if run.state.is_main_process:
+                self.keep_margin(staging, save_adapters(model, staging, merge=run.merges))
+                (run.take_model if is_own else place.take)(files_to_keep(staging))
+                remove(staging)
+            run.state.wait_for_everyone()
+            run.is_saved |= is_own
+
+    def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
+        """Write what tagging has to know of a saved model into its folder; nothing for models that do not tag.
+
+        Args:
+            folder: Folder that the model was saved in.
+            model: The same model; None if it has adapters in files of their own.
+        """
 
     # Steps
 
@@ -224,14 +342,6 @@ class WordTrainer(TrainerHooks):
     def saving_model(self) -> AbstractContextManager[None]:
         """Save the average of the weights, where there is one."""
         return self._averaged()
-
-    def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
-        """Write what tagging has to know of a saved model into its folder; nothing for models that do not tag.
-
-        Args:
-            folder: Folder that the model was saved in.
-            model: The same model; None if it has adapters in files of their own.
-        """
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.average is None else self.average.in_place()

@@ -1,0 +1,45 @@
+"""The files of a trained model, as the Trainer saves them and as they are handed on."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+_LEFT_OUT = ("training_args.bin", "README.md")  # a pickle, and the empty card of PEFT
+
+
+def save_adapters(model: Any, staging: Path, *, merge: bool) -> Any:
+    """Save an ordinary model in the place of adapters, or beside them; the model itself stays as it is.
+
+    Args:
+        model: The model, not wrapped for several processes.
+        staging: Folder in which the Trainer has saved it.
+        merge: Whether adapters are merged; otherwise they lie beside the encoder that they belong to: the folder loads
+            without the Hub, and the adapter can be taken out of it.
+
+    Returns:
+        The model that was saved: merged, or as it is without adapters; None where the adapters stay in files of their
+        own.
+    """
+    if not hasattr(model, "merge_and_unload"):
+        return model
+    if not merge:
+        copy.deepcopy(model).unload().save_pretrained(staging)
+        return None
+    merged = copy.deepcopy(model).merge_and_unload()
+    merged.save_pretrained(staging)
+    for adapter in staging.glob("adapter_*"):
+        adapter.unlink()
+    return merged
+
+
+def files_to_keep(staging: Path) -> list[Path]:
+    """Remove what the Trainer has saved and nobody gets, and return the rest.
+
+    Args:
+        staging: Folder in which it has.
+    """
+    for leftover in _LEFT_OUT:
+        (staging / leftover).unlink(missing_ok=True)
+    return sorted(staging.iterdir())
