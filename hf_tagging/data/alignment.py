@@ -1,4 +1,4 @@
-"""Splits of words to splits of windows and back: labels masked with -100 on the way in, one tag per word out."""
+"""Alignment of words and subwords: labels with -100 on the way in, one tag per word on the way out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LABEL_STRATEGIES = ("first", "all")
 
 @dataclass(frozen=True)
 class AlignmentCounts:
-    """What alignment did to a split: nothing of it is silent."""
+    """Counts of everything that alignment changed in a split."""
 
     sentences: int
     words: int
@@ -43,7 +43,7 @@ class AlignmentCounts:
     shortened_words: int
 
     def describe(self) -> str:
-        """One line for the log, empty where every sentence fits a window and every word has its subwords."""
+        """Return one line for the log; empty if every sentence fits a window and every word has its subwords."""
         parts = []
         if self.windowed_sentences:
             parts.append(
@@ -58,7 +58,7 @@ class AlignmentCounts:
 
 @dataclass(frozen=True)
 class AlignedSplit:
-    """A split of a dataset with the windows that a model sees of it.
+    """A split of a dataset with the windows that a model reads.
 
     Args:
         words: The source: `tokens`, `tags`, `document_id`, a row per sentence.
@@ -74,7 +74,7 @@ class AlignedSplit:
     sentence_starts: np.ndarray
 
     def counts(self) -> AlignmentCounts:
-        """Counts of what alignment did."""
+        """Return the counts of what alignment changed."""
         windows = np.zeros(len(self.words), np.int64)
         vanished = shortened = 0
         for batch in arrow_batches(self.features, "sentence", "vanished", "shortened"):
@@ -91,12 +91,12 @@ class AlignedSplit:
         )
 
     def longest_first(self) -> AlignedSplit:
-        """The same split with its windows sorted by length: batches without padding, the largest one first."""
+        """Return the same split with its windows sorted by length, longest first, for batches with little padding."""
         order = np.argsort(-window_lengths(self.features), kind="stable")
         return AlignedSplit(self.words, self.features.select(order), self.sentence_starts)
 
     def read(self, windows: Sequence[np.ndarray], fill: int = IGNORED) -> np.ndarray:
-        """Reads one value per word from values per window.
+        """Return one value per word from values per subword of the windows.
 
         Args:
             windows: For each row of `features` its values. (windows, at least that window's subwords)
@@ -118,7 +118,7 @@ class AlignedSplit:
         return result
 
     def per_sentence(self, values: Sequence[Any] | np.ndarray) -> list[list[Any]]:
-        """Splits a value per word (words,) into a list per sentence."""
+        """Split values of words (words,) into a list per sentence."""
         bounds = self.sentence_starts
         return [list(values[a:b]) for a, b in pairwise(bounds)]
 
@@ -133,7 +133,7 @@ def align_dataset(
     word_features: Mapping[str, Sequence[str]] | None = None,
     num_proc: int | None = None,
 ) -> dict[str, AlignedSplit]:
-    """Aligns every split of a dataset.
+    """Align every split of a dataset with the subwords of a tokenizer.
 
     Args:
         dataset: Splits with `tokens` and, where labels are wanted, `tags`.
@@ -162,7 +162,7 @@ def align_split(
     word_features: Mapping[str, Sequence[str]] | None = None,
     num_proc: int | None = None,
 ) -> AlignedSplit:
-    """Aligns a split; the result is cached by `datasets` under source, tokenizer, settings and this code.
+    """Align a split; `datasets` caches the result by source, tokenizer, settings and the code of this module.
 
     Args:
         dataset: `tokens` and, where labels are wanted, `tags`.
@@ -216,20 +216,20 @@ def align_split(
 
 @cache
 def _code_hash() -> str:
-    """What older code aligned is not taken from the cache."""
+    """Return a hash of this code, so that results of older code are not taken from the cache."""
     modules = (windowing, rows, pretokenized, schemas, further_columns)
     files = [__file__, *(str(module.__file__) for module in modules)]
     return str(Hasher.hash([Path(file).read_bytes() for file in files]))
 
 
 def window_lengths(features: Dataset) -> np.ndarray:
-    """Subwords of each window of a split. (windows,)"""
+    """Return the number of subwords of each window of a split. (windows,)"""
     lengths = (batch.column("length").to_numpy() for batch in arrow_batches(features, "length"))
     return np.concatenate([np.zeros(0, np.int32), *lengths])
 
 
 def _types(aligner: Aligner, schema: TagSchema, *, further: bool) -> dict[str, pa.DataType]:
-    """Types of the columns of `features`: none wider than it has to be, as the file is mapped into memory."""
+    """Return the narrowest column types of `features` that fit, since the file is mapped into memory."""
     label, position = (pa.int16() if n < 2**15 else pa.int32() for n in (len(schema.tags), aligner.max_length))
     lists = {"input_ids": pa.int32(), "labels": label, "word_starts": position}
     lists |= {"word_features": pa.int32()} if further else {}
@@ -276,7 +276,7 @@ def _align_batch(
 
 
 def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, strategy: str = "first") -> np.ndarray:
-    """Labels for every subword of every window; -100 where a word is not scored.
+    """Return labels for the subwords of all windows, -100 where a word is not scored.
 
     Args:
         windows: From `Aligner.windows`.
@@ -297,7 +297,7 @@ def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, s
 
 
 def vocabulary(split: Dataset | None) -> frozenset[str] | None:
-    """All distinct words of a split, spelled as they stand there; None without one."""
+    """Return all distinct words of a split, in their original spelling; None without a split."""
     if split is None:
         return None
     batches = arrow_batches(split, "tokens")

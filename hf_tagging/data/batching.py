@@ -1,4 +1,4 @@
-"""Windows to batches: which windows go together, and how they become tensors."""
+"""Batches of windows: which windows go together, and how they become tensors."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class TokenBudgetBatches(Steps):
         return np.split(step, cuts[1:-1] + [len(step)] * (self.shares + 1 - len(cuts)))
 
     def _batches(self, generator: np.random.Generator) -> list[np.ndarray]:
-        """The numbers of the windows of every batch, the largest shapes first."""
+        """Return the numbers of the windows of every batch, the largest shapes first."""
         count = len(self.lengths)
         order = np.lexsort((generator.random(count), -self.lengths))  # neighbours of one length in any order
         dealt = np.full(-(-count // self.blocks) * self.blocks, -1)
@@ -172,7 +172,7 @@ class TokenBudgetBatches(Steps):
 
 
 def _plan(lengths: np.ndarray, budget: int) -> tuple[int, list[int]]:
-    """The most blocks whose batches keep the padding small, and where each block is cut.
+    """Return the largest number of blocks that keeps padding small, and the boundaries of the blocks.
 
     Args:
         lengths: Of the windows, the longest first. (windows,)
@@ -190,7 +190,7 @@ def _plan(lengths: np.ndarray, budget: int) -> tuple[int, list[int]]:
 
 
 def _cut(longest: np.ndarray, budget: int) -> list[int]:
-    """Where the batches of a block begin, and the end."""
+    """Return where the batches of a block begin, and the end."""
     cuts = [0]
     while cuts[-1] < len(longest):
         cuts.append(min(len(longest), cuts[-1] + max(1, budget // int(longest[cuts[-1]]))))
@@ -198,7 +198,7 @@ def _cut(longest: np.ndarray, budget: int) -> list[int]:
 
 
 class WindowRows(torch.utils.data.Dataset[Any]):
-    """Rows of windows, fetched a batch at a time; of an empty batch, one window that nothing is learned from.
+    """Rows of windows, fetched one batch at a time; an empty batch is one window without labels.
 
     Where a step has fewer windows than processes, each process still has to take part in it.
 
@@ -224,7 +224,7 @@ class WindowRows(torch.utils.data.Dataset[Any]):
         return len(self.features)
 
     def __getitems__(self, rows: list[int]) -> pa.Table | list[dict[str, Any]] | Unlearned:
-        """Fetches a batch, for the collator."""
+        """Fetch a batch for the collator."""
         if not rows:
             return Unlearned(self.__getitems__([0]))
         return self.features[rows] if self.as_table else self.features.__getitems__(rows)
@@ -232,7 +232,7 @@ class WindowRows(torch.utils.data.Dataset[Any]):
 
 @dataclass(frozen=True)
 class Unlearned:
-    """Windows that make up a batch, but that nothing is to be learned from.
+    """Windows that fill a batch without contributing to the loss.
 
     Args:
         windows: Rows, or a table of them.
@@ -243,7 +243,7 @@ class Unlearned:
 
 @dataclass(frozen=True)
 class Collate:
-    """Hands windows to a collator; of `Unlearned` ones, no label is left.
+    """Collate windows; `Unlearned` ones lose their labels.
 
     Args:
         collator: Makes tensors of windows.
@@ -252,7 +252,7 @@ class Collate:
     collator: Callable[[Any], dict[str, torch.Tensor]]
 
     def __call__(self, windows: Any) -> dict[str, torch.Tensor]:
-        """Collates a batch of `WindowRows`."""
+        """Collate a batch of `WindowRows`."""
         if not isinstance(windows, Unlearned):
             return self.collator(windows)
         batch = self.collator(windows.windows)
@@ -260,7 +260,7 @@ class Collate:
 
 
 class WindowCollator:
-    """Pads windows on the right to the longest of the batch, whatever side the tokenizer would choose.
+    """Collator that pads windows on the right to the longest of the batch, whatever the padding side of the tokenizer.
 
     The places where words are read (`word_starts`) count from the left, so the padding has to stand on the right.
 
@@ -272,7 +272,7 @@ class WindowCollator:
         self.pad_token_id = pad_token_id
 
     def __call__(self, windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, torch.Tensor]:
-        """Collates windows with `input_ids` and, if present, `labels`, each (subwords,), and `word_features`.
+        """Collate windows with `input_ids` and, if present, `labels`, each (subwords,), and `word_features`.
 
         Args:
             windows: Rows, or the table of `WindowRows`; `word_features` are flat: for each subword one id per column.
@@ -297,7 +297,7 @@ class WindowCollator:
 
 
 def flat_columns(windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Of each column all values one after the other, and their number in each window. (values,) and (windows,)"""
+    """Return all values of each column in one array, and their number in each window. (values,) and (windows,)"""
     if isinstance(windows, pa.Table):
         flat = {name: flat_lists(windows.column(name)) for name in windows.column_names}
         return {name: (values, np.diff(bounds)) for name, (values, bounds) in flat.items()}
@@ -307,7 +307,7 @@ def flat_columns(windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, tupl
 
 
 def _padded(values: np.ndarray, real: np.ndarray, padding: int) -> torch.Tensor:
-    """Lays values out where `real` is true. (batch, subwords) or (batch, subwords, columns)"""
+    """Write values where `real` is true. (batch, subwords) or (batch, subwords, columns)"""
     laid = np.full((*real.shape, *values.shape[1:]), padding, dtype=np.int64)
     laid[real] = values
     return torch.from_numpy(laid)

@@ -1,4 +1,4 @@
-"""What the columns of a column file are: how a line is cut into fields, which is the word and which the tag.
+"""Layout of column files: how a line is split into fields, and which of them are the word and the tag.
 
 The layout is found once per file, from its first data line, because the formats that people have differ in
 little more: CoNLL-2003 (word POS chunk NER), CoNLL-2000/2002 (three columns), two columns, CoNLL-U and
@@ -41,7 +41,7 @@ DOCUMENT_MARK = re.compile(r"[ \t]*-DOCSTART-(?!\w)")
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnLayout:
-    """The layout of one file.
+    """The layout of one column file.
 
     Args:
         separator: What stands between fields; None is any run of spaces and tabs.
@@ -66,14 +66,14 @@ class ColumnLayout:
     features: tuple[int, ...] = ()
 
     def fields(self, line: str) -> list[str]:
-        """Cuts a line into its fields; blanks after the last column do not count as one more."""
+        """Split a line into its fields; blanks after the last column are not another column."""
         fields = split_fields(line, self.separator)
         while len(fields) > self.count and not fields[-1]:
             fields.pop()
         return fields
 
     def is_comment(self, line: str, *, starts_sentence: bool) -> bool:
-        """Tells a comment from a sentence's word: outside CoNLL-U, `#` may be the word itself."""
+        """Return whether a line is a comment. Outside CoNLL-U, `#` may also be a word."""
         if not line.startswith("#"):
             return False
         if self.conllu:
@@ -84,29 +84,29 @@ class ColumnLayout:
 
     @property
     def separator_words(self) -> str:
-        """The separator as a message says it."""
+        """Name of the separator in messages."""
         return {None: "spaces or tabs", "\t": "one tab"}.get(self.separator, repr(self.separator))
 
 
 def shortened(text: str, limit: int = 60) -> str:
-    """The repr of what stood in a file, short enough for one line of a message."""
+    """Return the repr of text from a file, short enough for one line of a message."""
     return repr(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
 def is_blank(line: str) -> bool:
-    """Whether a line separates sentences: nothing but spaces and tabs."""
+    """Return whether a line separates sentences: it has only spaces and tabs."""
     return not line.strip(" \t")
 
 
 def split_fields(line: str, separator: str | None) -> list[str]:
-    """Cuts a line at the separator; None is any run of spaces and tabs, outer blanks aside."""
+    """Split a line at the separator; None is any run of spaces and tabs, ignoring leading and trailing ones."""
     if separator is None:
         return _BLANKS.split(line.strip(" \t"))
     return line.rstrip(" ").split(separator)
 
 
 def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnRequest) -> ColumnLayout:
-    """Reads a file's layout from its first data line.
+    """Detect a file's layout from its first line of data.
 
     Args:
         lines: Line numbers from 1 and lines without their ends; read as far as needed.
@@ -156,7 +156,7 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
 
 
 def _first_data_line(lines: Iterable[tuple[int, str]], file: str) -> tuple[int, str, Sequence[str]]:
-    """The first line that is a word for certain, with its number and the columns that CoNLL-U Plus declares.
+    """Return the first line that is certainly a word, with its number and the columns that CoNLL-U Plus declares.
 
     A line with `#` is taken only where no other follows: it may be a comment or the word `#`, and only the
     number of columns of the other lines tells.
@@ -176,7 +176,7 @@ def _first_data_line(lines: Iterable[tuple[int, str]], file: str) -> tuple[int, 
 
 
 def separator_of(line: str, asked: str | None) -> str | None:
-    """The separator that was asked for, or the one of the first data line."""
+    """Return the separator that was asked for, or the one of the first line of data."""
     if asked is None:
         return "\t" if "\t" in line else None
     if asked == "":
@@ -185,7 +185,7 @@ def separator_of(line: str, asked: str | None) -> str | None:
 
 
 def _first_fields(line: str, separator: str | None, *, place: str) -> list[str]:
-    """The fields of the first data line, which set how many columns the file has."""
+    """Return the fields of the first line of data, which set the number of columns of the file."""
     fields = split_fields(line, separator)
     while len(fields) > 2 and not fields[-1]:  # a tab at the end of every line is no column
         fields.pop()

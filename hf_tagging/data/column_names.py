@@ -1,4 +1,4 @@
-"""What the columns of a column file are called in each format, and how a column that was asked for is found."""
+"""Names of columns in column files, and how a requested column is found."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ SENTENCE_STARTS = ("blank", "mention")
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnRequest:
-    """What the caller asked of the columns, the same for every file.
+    """Column options of `load_tagging_dataset`, the same for every file.
 
     Args:
         task: The task whose tags are read.
@@ -36,7 +36,7 @@ class ColumnRequest:
 
 
 def feature_is_taken(asked: str, what: str) -> str:
-    """What a message says of a further column that is that of the words or of the tags."""
+    """Return the message about a further column that is the column of the words or of the tags."""
     why = "a feature would give away the answer" if what == "tags" else "the model sees the words already"
     return f"--word_features {asked}: this is the column of the {what}, and {why}; ask for another one, or for none"
 
@@ -47,7 +47,7 @@ def header_tag_names(task: Task) -> frozenset[str]:
 
 
 def header_names(fields: Sequence[str]) -> list[frozenset[str]]:
-    """The names that each column of a header answers to: its own, and any word for words where one column has them."""
+    """Return the names that each column of a header answers to; the only column of words answers to all of them."""
     names = [field.strip().lower() for field in fields]
     one_of_words = sum(name in WORD_NAMES for name in names) == 1
     return [
@@ -57,7 +57,7 @@ def header_names(fields: Sequence[str]) -> list[frozenset[str]]:
 
 
 def column_names(count: int, header: Sequence[str], conllu: bool) -> list[frozenset[str]]:
-    """The names each column answers to, the first column first; empty where nobody knows."""
+    """Return the names that each column answers to, in the order of columns; empty if the format is unknown."""
     if conllu:
         return [WORD_NAMES if name == "form" else frozenset({name}) for name in header or CONLLU_COLUMNS]
     known: dict[int, list[frozenset[str]]] = {
@@ -69,13 +69,13 @@ def column_names(count: int, header: Sequence[str], conllu: bool) -> list[frozen
 
 
 def index_of(name: str, names: Sequence[frozenset[str]]) -> int | None:
-    """The first column that answers to a name; None where none does."""
+    """Return the first column that answers to a name; None if there is none."""
     return next((index for index, known in enumerate(names) if name in known), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnFinder:
-    """Finds a column by name or by position, and says what there is where it fails."""
+    """Search for columns by name or by position, with messages that list the columns."""
 
     file: str
     number: int
@@ -86,7 +86,7 @@ class ColumnFinder:
 
     @property
     def listing(self) -> str:
-        """The columns as a message lists them: `0 word, 1 pos, ...`."""
+        """Columns as messages list them: `0 word, 1 pos, ...`."""
         if not self.names:
             return f"{self.count} columns without names, 0 to {self.count - 1}"
         return ", ".join(f"{index} {self._shown(names)}" for index, names in enumerate(self.names))
@@ -98,7 +98,7 @@ class ColumnFinder:
         return "/".join(sorted(names - _TAG_NAMES or names))
 
     def tokens_position(self, request: ColumnRequest) -> int:
-        """The column that was asked for, or the one that the format keeps the words in."""
+        """Return the position of the words: the requested column, or that of the format."""
         if request.tokens_column is not None:
             return self.position(request.tokens_column, "--tokens_column")
         if self.has_header:
@@ -106,7 +106,7 @@ class ColumnFinder:
         return self.position("form", "--tokens_column") if self.conllu else 0
 
     def tags_position(self, request: ColumnRequest) -> int:
-        """The column that was asked for, or the one that the format keeps the task's tags in."""
+        """Return the position of the tags: the requested column, or that of the task in this format."""
         if request.tags_column is not None:
             return self.position(request.tags_column, "--tags_column")
         place = f"{self.file}, line {self.number}"
@@ -134,7 +134,7 @@ class ColumnFinder:
         return self.position(task.unnamed_column, "--tags_column")
 
     def feature_positions(self, request: ColumnRequest, *, tokens: int, tags: int) -> tuple[int, ...]:
-        """The further columns that were asked for, in their order; none of them the words, the tags, or there twice."""
+        """Return the positions of further columns, each once and none with words or tags, in the order requested."""
         found: dict[int, str] = {}
         for asked in request.word_features:
             position = self.position(asked, "--word_features")
@@ -146,7 +146,7 @@ class ColumnFinder:
         return tuple(found)
 
     def position(self, asked: str | int, flag: str) -> int:
-        """The position of a column given by name or by position."""
+        """Return the position of a column given by name or by position."""
         if isinstance(asked, int) or re.fullmatch(r"-?\d+", asked):
             index = int(asked)
             if not -self.count <= index < self.count:

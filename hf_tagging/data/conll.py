@@ -1,4 +1,4 @@
-"""ConllBuilder, a `datasets` builder for column files: a word and its tags per line.
+"""ConllBuilder, a `datasets` builder for column files: one word and its tags per line.
 
 The formats are those of `column_layout`. Being a builder it is cached, memory-mapped, read by several
 processes and streamed, as any dataset is.
@@ -61,7 +61,7 @@ class Sentence:
 
 
 class ConllBuilder(OwnErrorsBuilder):
-    """Reads column files into `tokens`, `tags`, the further columns asked for (strings all) and `document_id`.
+    """Builder that reads column files into `tokens`, `tags`, further columns (all strings) and `document_id`.
 
     Raises:
         DataError: When the data is generated, for anything that cannot be read as words and tags, with file
@@ -115,7 +115,7 @@ class ConllBuilder(OwnErrorsBuilder):
 
 
 def unique_stems(files: Sequence[str]) -> list[str]:
-    """A name for each file that no other one has: its stem, else its file name, else its path."""
+    """Return a unique name for each file: its stem, else its file name, else its path."""
     paths = [Path(file) for file in files]
     for names in ([path.stem for path in paths], [path.name for path in paths]):
         if max(Counter(names).values(), default=0) <= 1:
@@ -124,7 +124,7 @@ def unique_stems(files: Sequence[str]) -> list[str]:
 
 
 def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> Iterator[Sentence]:
-    """Reads the sentences of one column file.
+    """Read the sentences of one column file.
 
     Args:
         stream: The file, opened for bytes; read once for its layout, once for its document marks, once for
@@ -162,7 +162,7 @@ def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> It
 def _sentences(
     lines: Iterable[tuple[int, str]], *, file: str, layout: ColumnLayout, at_mentions: bool
 ) -> Iterator[list[tuple[str, ...]] | None]:
-    """Yields the rows of each sentence, a word with its tag and its features in each; None where a document starts."""
+    """Yield the rows of each sentence, each a word, its tag and its features; None at the start of a document."""
     rows: list[tuple[str, ...]] = []
     fresh = True  # no word since the last blank line: here, and only here, a comment may stand
     for number, line in lines:
@@ -193,7 +193,7 @@ def _marks_document(line: str, layout: ColumnLayout, *, starts_sentence: bool) -
 
 
 def _row(line: str, *, file: str, number: int, layout: ColumnLayout) -> tuple[str, ...] | None:
-    """The word of a line, its tag and its features; None for a CoNLL-U line that is no word (`1-2`, `1.1`)."""
+    """Return the word of a line with its tag and features; None for a CoNLL-U line without a word (`1-2`, `1.1`)."""
     fields = layout.fields(line)
     if len(fields) != layout.count:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Which files hold the data, and which split each is, told from the words in its name."""
+"""Data files and their splits, which are read from the words in file names."""
 
 import difflib
 import json
@@ -56,7 +56,7 @@ _SAVED_DATASET_FILES = ("dataset_dict.json", "state.json")
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFiles:
-    """The files of one split, in the order they are read, all of one kind.
+    """The files of one split, in reading order and all of one kind.
 
     Args:
         kind: "columns", "json" or "parquet".
@@ -70,13 +70,13 @@ class SplitFiles:
 
     @property
     def place(self) -> str:
-        """The files as a message names them."""
+        """The files as messages name them."""
         shown = ", ".join(str(path) for path in self.paths[:3])
         return shown if len(self.paths) <= 3 else f"{shown} and {len(self.paths) - 3} more"
 
 
 def split_in_name(name: str) -> str | None:
-    """Finds the split that the words of a name speak of.
+    """Return the split named by the words of a file name.
 
     Args:
         name: A file or split name: `eng.testa`, `en_ewt-ud-dev.conllu`, `train-00000-of-00003.parquet`.
@@ -97,13 +97,13 @@ def split_in_name(name: str) -> str | None:
 
 
 def splits_in_name(name: str) -> list[str]:
-    """All splits that the words of a name speak of, sorted."""
+    """Return all splits named by the words of a file name, sorted."""
     words = re.split(r"[^a-z]+", name.lower())
     return sorted({_SPLIT_OF_WORD[word] for word in words if word in _SPLIT_OF_WORD})
 
 
 def looks_like_path(name: str) -> bool:
-    """Whether a name that is not there was meant as a path, not as a name on the Hub."""
+    """Return whether a name that does not exist was meant as a path rather than as a name on the Hub."""
     suffix = Path(name).suffix.lower()
     known = suffix in _DATA_SUFFIXES or suffix.removeprefix(".") in _SPLIT_OF_WORD
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):  # owner/name, as on the Hub
@@ -112,12 +112,12 @@ def looks_like_path(name: str) -> bool:
 
 
 def is_saved_dataset(folder: Path) -> bool:
-    """Whether a folder was written by `save_to_disk`."""
+    """Return whether a folder was written by `save_to_disk`."""
     return any((folder / name).is_file() for name in _SAVED_DATASET_FILES)
 
 
 def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
-    """Finds the data files of a folder, or takes a single file, and sorts them into splits.
+    """Find the data files of a folder, or take a single file, and sort them into splits.
 
     Args:
         path: A file, pipe or folder that exists.
@@ -160,7 +160,7 @@ def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
 
 
 def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
-    """Refuse files of data that no split would get, and tell of others (a list of labels, settings) that none gets.
+    """Refuse data files that belong to no split, and log other files (a list of labels, settings).
 
     Raises:
         DataError: For the first ones.
@@ -178,7 +178,7 @@ def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
 
 
 def _holds_rows(file: Path) -> bool:
-    """Tell by its first lines if a file looks like words and tags: rows of JSON or Parquet, or two columns and more."""
+    """Return whether a file begins like words and tags: with rows of JSON or Parquet, or several columns."""
     beginning = _beginning(file).removeprefix(BOM)
     lines = beginning.split(b"\n")[: -1 if len(beginning) == _PROBED else None]
     if _kind(file) == "parquet":
@@ -192,7 +192,7 @@ def _holds_rows(file: Path) -> bool:
 
 
 def _is_row(line: bytes) -> bool:
-    """Return whether a line is a JSON object with a list in it; settings, printed over several lines, are not."""
+    """Return whether a line is a JSON object with a list in it; settings are printed over several lines."""
     try:
         return any(isinstance(value, list) for value in json.loads(line).values())
     except (ValueError, AttributeError, RecursionError):
@@ -200,13 +200,13 @@ def _is_row(line: bytes) -> bool:
 
 
 def _without_raw_text(files: Sequence[Path]) -> list[Path]:
-    """Leaves out x.txt beside x.conllu: a Universal Dependencies release has the running text there."""
+    """Leave out x.txt beside x.conllu, the running text of a Universal Dependencies release."""
     treebanks = {file.stem for file in files if file.suffix.lower() in (".conllu", ".conllup")}
     return [file for file in files if not (file.suffix.lower() == ".txt" and file.stem in treebanks)]
 
 
 def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None], spool: Spool) -> dict[str, SplitFiles]:
-    """Checks the files that were given split by split.
+    """Check the files that were given for each split.
 
     Args:
         files: Split to path, to paths in the order they are to be read, or to None.
@@ -233,7 +233,7 @@ def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None],
 
 
 def split_files(paths: Sequence[Path], spool: Spool, *, split: str = "train", kind: str | None = None) -> SplitFiles:
-    """Makes sure that the files of one split are of one kind and can be read; their order stays.
+    """Check that the files of a split are readable and of one kind; their order is kept.
 
     Args:
         paths: Of files and pipes that exist.
@@ -258,7 +258,7 @@ def split_files(paths: Sequence[Path], spool: Spool, *, split: str = "train", ki
 
 
 def nearest_path(path: Path) -> Path | None:
-    """The existing path whose name is most like that of a path which is not there."""
+    """Return the existing path whose name is most similar to that of a missing path."""
     folder = _nearest_folder(path)
     if not os.access(folder, os.R_OK):
         return None
@@ -270,7 +270,7 @@ def nearest_path(path: Path) -> Path | None:
 
 
 def missing_path(path: Path) -> DataError:
-    """The error for a path that is not there, with the nearest name that is."""
+    """Return the error for a missing path, with the most similar name that exists."""
     if DESCRIPTOR.fullmatch(str(path)):
         return DataError(
             f"{path} is not open here: a process substitution does not reach the processes that are started from "
@@ -293,7 +293,7 @@ def _two_kinds(paths: Sequence[Path], split: str) -> DataError:
 
 
 def _kind(path: Path) -> str:
-    """The kind of a file, by its suffix, or where that says nothing by how the file begins."""
+    """Return the kind of a file by its suffix or, without a known one, by its first bytes."""
     suffix = path.suffix.lower()
     if suffix in _JSON_SUFFIXES or (suffix not in _DATA_SUFFIXES and begins_like_json(path)):
         return "json"
@@ -303,7 +303,7 @@ def _kind(path: Path) -> str:
 
 
 def is_parquet(path: Path) -> bool:
-    """Return whether a file begins as Parquet does, whatever it is called."""
+    """Return whether a file begins like Parquet, regardless of its name."""
     return _beginning(path).startswith(_PARQUET_MARK)
 
 

@@ -1,4 +1,4 @@
-"""Datasets of the Hub: found, found in the cache, or explained in one message where they are not."""
+"""Datasets from the Hub or its local cache, with one message when neither has them."""
 
 import logging
 from pathlib import Path
@@ -31,7 +31,7 @@ _FAILURES = (DatasetsError, HTTPError, OSError, ValueError, RuntimeError)
 def read_hub(
     name: str, *, config_name: str | None, revision: str | None, builders: BuilderCache
 ) -> dict[str, datasets.Dataset]:
-    """Loads a dataset of the Hub, or its copy in the cache where the Hub cannot be reached.
+    """Load a dataset from the Hub, or from the cache if the Hub cannot be reached.
 
     Args:
         name: An alias or the name of a repository.
@@ -77,7 +77,7 @@ def _load_from_hub(name: str, config_name: str | None, revision: str | None, bui
 
 
 def _only_config(name: str) -> str:
-    """The one configuration of a Parquet copy; several would be read as if they were one dataset."""
+    """Return the only configuration of a Parquet copy; several would be read as if they were one dataset."""
     api = HfApi(endpoint=datasets.config.HF_ENDPOINT)
     files = api.list_repo_files(name, repo_type="dataset", revision=PARQUET_REVISION)
     configs = sorted({file.split("/")[0] for file in files if file.endswith(".parquet")})

@@ -1,4 +1,4 @@
-"""JSON looked at before the loader sees it: its parser names no line, and ends the interpreter at some files.
+"""Checks of JSON files before the loader reads them: its parser names no line, and crashes on some files.
 
 pyarrow 26 crashes on a file whose first row is ``null`` and on deep nesting, and drops later rows of ``null``.
 """
@@ -67,7 +67,7 @@ def _is_whole(line: bytes) -> bool:
 
 
 def _of_lines(path: Path) -> Iterator[tuple[str, Any, str]]:
-    """Yields place, row and text of each line."""
+    """Yield place, row and text of each line."""
     with open(path, "rb") as stream:
         for number, raw in enumerate(stream, start=1):
             place = f"line {number}"
@@ -92,7 +92,7 @@ def _of_array(path: Path) -> Iterator[tuple[str, Any, str]]:
 
 
 def _one_after_the_other(path: Path) -> Iterator[tuple[str, Any, str]]:
-    """Yields objects that are written over several lines."""
+    """Yield objects that are written over several lines."""
     decoder = json.JSONDecoder()
     raw = path.read_bytes().removeprefix(BOM)
     try:

@@ -1,4 +1,4 @@
-"""load_tagging_dataset(): one entrance for data of the Hub, saved datasets, files and the embedded sample."""
+"""load_tagging_dataset(): datasets from the Hub, saved datasets, files and the embedded sample."""
 
 import logging
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def load_tagging_dataset(
     num_proc: int | None = None,
     cache_dir: str | Path | None = None,
 ) -> DatasetDict:
-    """Loads words and tags from wherever they are.
+    """Load a dataset of words and tags from the Hub, from files or from a saved dataset.
 
     Args:
         name_or_path: An alias (`conll2003`, `sample`), a file, a folder of files or of `save_to_disk`, or a
@@ -138,7 +138,7 @@ def load_tagging_dataset(
 
 
 def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
-    """Counts the tags of validation and test that train never has: no model trained there gets them right.
+    """Count the tags of validation and test that never occur in train; no model trained there predicts them.
 
     Args:
         dataset: What `load_tagging_dataset` returned.
@@ -170,7 +170,7 @@ def _check_arguments(sentence_start: str, hold_out: HoldOut) -> None:
 
 
 def _check_hub_only(name_or_path: str | Path | None, flags: dict[str, str | None]) -> None:
-    """Refuses what only a dataset on the Hub has, where it would be dropped without a word."""
+    """Refuse options that only apply to datasets on the Hub, instead of ignoring them."""
     given = [flag for flag, value in flags.items() if value is not None]
     if given and not (name_or_path is not None and _is_on_hub(str(name_or_path))):
         what = "what files hold" if name_or_path is None else name_or_path
@@ -178,7 +178,7 @@ def _check_hub_only(name_or_path: str | Path | None, flags: dict[str, str | None
 
 
 def _is_on_hub(name: str) -> bool:
-    """Whether a name is one on the Hub: an alias of such a one, or nothing that this machine or the package has."""
+    """Return whether a name belongs to the Hub: an alias, or a name that is neither a local path nor in the package."""
     path = PATH_ALIASES.get(name, Path(name).expanduser())
     return name in HUB_ALIASES or not (path.exists() or looks_like_path(name))
 
@@ -193,7 +193,7 @@ def _read_named(
     left_out: set[str],
     spool: Spool,
 ) -> dict[str, RawSplit]:
-    """Reads what `name_or_path` names: an alias, a path that exists, or a name on the Hub."""
+    """Read the dataset that `name_or_path` names: an alias, an existing path, or a name on the Hub."""
     if (name in PATH_ALIASES or name in HUB_ALIASES) and Path(name).exists():
         logger.warning("%s is read as the alias; for the local %s write ./%s", name, name, name)
     path = PATH_ALIASES.get(name, Path(name).expanduser())
@@ -215,7 +215,7 @@ def _read_named(
 
 
 def _report(dataset: DatasetDict, place: str, task: Task) -> None:
-    """Says what was loaded, and what a person would want to know before training on it."""
+    """Log the size of each split, and tags that cannot be learned."""
     for split, part in dataset.items():
         documents = len(pc.unique(part.data.column("document_id")))
         words = pc.sum(pc.list_value_length(part.data.column("tokens"))).as_py()
@@ -234,7 +234,7 @@ def _report(dataset: DatasetDict, place: str, task: Task) -> None:
 
 
 def _unseen_types(dataset: DatasetDict) -> dict[str, dict[str, int]]:
-    """What `unseen_tags` counts, by entity type: splits in two schemes have other tags for the same entities."""
+    """Count unseen entity types as `unseen_tags` counts tags: in two schemes, the same entities have different tags."""
     if "train" not in dataset:
         return {}
     schema = TagSchema(tuple(dataset["train"].features["tags"].feature.names), "IOB2")  # types are so in any scheme

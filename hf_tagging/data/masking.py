@@ -1,4 +1,4 @@
-"""What a language model is to predict: hidden words, or the neighbours of each word.
+"""Targets of language models: masked words, or the neighbours of each word.
 
 Transformers' own collator either hides whole words or replaces some of them at random, not both (transformers 5.23,
 `DataCollatorForLanguageModeling`), and it does not know which words a window owns, so that a word in the overlap of two
@@ -28,7 +28,7 @@ _ROWS = 1000
 
 @dataclass(frozen=True)
 class Predictable:
-    """What of a tokenizer's ids a model is to predict.
+    """The ids of a tokenizer that a language model may predict.
 
     Args:
         kinds: What an id is to words, see `subword_kinds`. (ids,)
@@ -50,7 +50,7 @@ class Predictable:
 
 @dataclass(frozen=True)
 class _Words:
-    """The words of some windows, one behind the other.
+    """The words of several windows in one array.
 
     Args:
         places: Of the subwords that belong to words. (subwords,)
@@ -65,13 +65,13 @@ class _Words:
     known: np.ndarray
 
     def subwords(self, words: np.ndarray, *, first: bool | None = None) -> np.ndarray:
-        """Places of the subwords of some words, (words,) bool: of all, of the first ones, or of the others."""
+        """Return the positions of the subwords of chosen words, (words,) bool: all, the first, or the others."""
         which = words[self.of]
         return self.places[which if first is None else which & (self.first == first)]
 
 
 class LanguageModelCollator:
-    """Windows to batches of a language model.
+    """Collator that turns windows into batches for a language model.
 
     Rows that have `targets` already (from `fixed`) are only padded. Which words are hidden follows from seed, epoch and
     the batch itself: loaders fetch batches ahead, so that what is drawn from a generator that runs on would differ
@@ -103,7 +103,7 @@ class LanguageModelCollator:
         self._pool = np.flatnonzero(stands_in & (predictable.kinds == STARTS) if predictable.whole else stands_in)
 
     def __call__(self, windows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Makes a batch.
+        """Collate a batch.
 
         Args:
             windows: With `input_ids` (subwords,) and `labels`, -100 outside the words that the window owns (subwords,).
@@ -133,7 +133,7 @@ class LanguageModelCollator:
         return np.random.default_rng([self.seed, self.epoch, content])
 
     def fixed(self, windows: Dataset) -> list[Example]:
-        """Examples that stay the same whenever they are read, in any batches: those of an evaluation.
+        """Return examples that are the same on every read and in any batches, for evaluation.
 
         Args:
             windows: Rows as `__call__` takes them.
@@ -148,7 +148,7 @@ class LanguageModelCollator:
         return found
 
     def examples(self, windows: Sequence[Mapping[str, Any]], chance: np.random.Generator) -> list[Example]:
-        """What the model sees of each window, `input_ids` (subwords,), and what it is to predict there, `targets`."""
+        """Return the inputs `input_ids` (subwords,) and the targets `targets` of each window."""
         ids = np.concatenate([window["input_ids"] for window in windows]).astype(np.int64)
         owned = np.concatenate([window["labels"] for window in windows]) != IGNORED
         window = np.repeat(np.arange(len(windows)), [len(window["input_ids"]) for window in windows])
@@ -162,7 +162,7 @@ class LanguageModelCollator:
         return [{"input_ids": seen, "targets": wanted} for seen, wanted in parts]
 
     def _words(self, ids: np.ndarray, owned: np.ndarray, window: np.ndarray) -> _Words:
-        """Finds the words, as the model will."""
+        """Find the words in the way that the model does."""
         kinds = self.predictable.kinds[ids]
         places = np.flatnonzero(kinds != OUTSIDE)
         new_window = np.diff(window[places], prepend=-1) > 0
@@ -174,7 +174,7 @@ class LanguageModelCollator:
         return _Words(places, of, first, known)
 
     def _neighbours(self, ids: np.ndarray, window: np.ndarray, words: _Words) -> np.ndarray:
-        """At each word the one behind it, then the one before it. (subwords, directions)"""
+        """Return for each word the next word, then the previous one. (subwords, directions)"""
         starts = words.places[words.first]
         row = np.where(words.known, self.predictable.targets[ids[starts]], IGNORED)
         together = window[starts[1:]] == window[starts[:-1]]
@@ -187,7 +187,7 @@ class LanguageModelCollator:
     def _hide(
         self, ids: np.ndarray, window: np.ndarray, words: _Words, chance: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Hides words; gives ids, targets (subwords,) or (subwords, 1) and windows of the subwords that are left."""
+        """Mask words; return ids, targets (subwords,) or (subwords, 1), and the windows of the remaining subwords."""
         whole = self.predictable.whole
         first = True if whole else None  # where a hidden word is seen and predicted
         chosen = words.known & (chance.random(len(words.known)) < self.share)

@@ -1,4 +1,4 @@
-"""Packing: several windows in one row, so that all batches have one shape and next to no padding.
+"""Packing: several windows in one row, so that all batches have the same shape and almost no padding.
 
     lengths ── PackedRows ──► which windows make a batch ── PackingCollator ──► (rows, row_length)
 
@@ -77,18 +77,18 @@ class PackedRows(Sampler[list[int]]):
 
     @property
     def real_share(self) -> float:
-        """Share of the positions of all rows that hold a subword, the same in every epoch."""
+        """Share of positions that hold a subword, the same in every epoch."""
         return int(self.lengths.sum()) / (self._batches * self.rows_per_batch * self.row_length)
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch whose order `__iter__` gives."""
+        """Choose the epoch whose order `__iter__` yields."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return self._batches * self.shares
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Gives the windows of each share of each batch, row after row."""
+        """Yield the windows of each share of each batch, row by row."""
         rng = np.random.default_rng((self.seed, self.epoch))
         rows, loads = self._rows(rng)
         batch_of_row = self._deal(loads, rng)
@@ -102,7 +102,7 @@ class PackedRows(Sampler[list[int]]):
             yield share.tolist()
 
     def _fewest_batches(self) -> int:
-        """The smallest number that was found to be enough."""
+        """Return the smallest number of batches found that holds all windows."""
         longest_first = np.sort(self.lengths)[::-1]
         rows = max(-(-int(self.lengths.sum()) // self.row_length), int((2 * self.lengths > self.row_length).sum()), 1)
 
@@ -119,7 +119,7 @@ class PackedRows(Sampler[list[int]]):
         return int(loads.max()) <= self.row_length
 
     def _rows(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The row of each window (windows,), and how full each row is (rows,)."""
+        """Return the row of each window (windows,) and the fill of each row (rows,)."""
         rows = np.empty(len(self.lengths), np.int64)
         for disorder in _DISORDER:
             blurred = self.lengths * rng.uniform(1 - disorder, 1 + disorder, len(self.lengths))
@@ -130,7 +130,7 @@ class PackedRows(Sampler[list[int]]):
         return rows, loads
 
     def _deal(self, loads: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Gives each batch one row of the fullest, one of the next fullest and so on: none is empty. (rows,)"""
+        """Deal rows to batches from fullest to emptiest, so that no batch is empty. (rows,)"""
         ranked = np.argsort(-loads, kind="stable").reshape(self.rows_per_batch, self._batches)
         batches = np.empty(len(loads), np.int64)
         batches[rng.permuted(ranked, axis=1)] = np.arange(self._batches)
@@ -138,7 +138,7 @@ class PackedRows(Sampler[list[int]]):
 
 
 class PackingCollator:
-    """Writes windows one behind the other into rows: a window that does not fit begins the next row.
+    """Collator that writes windows one after another into rows; a window that does not fit starts the next row.
 
     The shape is always (rows_per_batch, row_length), so that a compiled model is compiled once.
 
@@ -155,7 +155,7 @@ class PackingCollator:
         self.pad_token_id, self.first_position = pad_token_id, first_position
 
     def __call__(self, windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, torch.Tensor]:
-        """Collates windows with `input_ids` and, if present, `labels`, each (subwords,), and `word_features`.
+        """Collate windows with `input_ids` and, if present, `labels`, each (subwords,), and `word_features`.
 
         Args:
             windows: Those of a batch of `PackedRows`, in its order, as rows or as the table of `WindowRows`;
@@ -213,7 +213,7 @@ class PackingCollator:
 
 
 def _emptiest_first(lengths: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Puts each window, as they come, into the row that holds least.
+    """Assign each window in turn to the emptiest row.
 
     Args:
         lengths: (windows,)

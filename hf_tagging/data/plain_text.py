@@ -1,4 +1,4 @@
-"""Words without tags: of plain text, or of tagging data whose tags are left out.
+"""Words without tags, from plain text or from tagging data.
 
 They go where tagged words go, with one and the same tag for every word.
 """
@@ -46,7 +46,7 @@ def load_text(
     seed: int = 42,
     num_proc: int | None = None,
 ) -> DatasetDict:
-    """Loads plain text, a sentence or paragraph a line.
+    """Load plain text with one sentence or paragraph per line.
 
     Args:
         files: UTF-8; characters that are none are replaced.
@@ -87,7 +87,7 @@ def read_table(files: Sequence[str | Path]) -> Dataset:
 
 
 def _read_rows(builder_class: type[DatasetBuilder], files: Sequence[str | Path], **options: Any) -> Dataset:
-    """Reads files or pipes by a builder of `datasets`, from the cache where their content is there already."""
+    """Read files or pipes with a builder of `datasets`, from the cache if the same content is there."""
     paths = [Path(file).expanduser() for file in files]
     for path in paths:
         if not path.exists():
@@ -112,7 +112,7 @@ def _split_lines(batch: dict[str, Any], split_words: Splitter) -> dict[str, Any]
 
 
 def without_tags(dataset: DatasetDict) -> DatasetDict:
-    """The words of training and validation, all with the one tag of `NO_TAGS`; a test split is left alone."""
+    """Return the words of train and validation with the single tag `NO_TAGS`; a test split is left out."""
     return DatasetDict({name: _untagged(split) for name, split in dataset.items() if name != "test"})
 
 

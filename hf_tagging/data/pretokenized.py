@@ -1,4 +1,4 @@
-"""Tokenizers that are given words which are split already."""
+"""Tokenizers for words that are already split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # a byte of a character that SentencePie
 
 
 def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase) -> tuple[PreTrainedTokenizerBase, str]:
-    """Makes a tokenizer treat words that are already split as it treats them in text.
+    """Make a tokenizer treat pre-split words as it treats words in text.
 
     Byte-level tokenizers mark the space before a word (``Ġthe``). With `add_prefix_space` off they take pre-split words
     without an error, but without the mark too, as a model has only seen the first word of a text; ModernBERT loses a
@@ -53,7 +53,7 @@ def prepare_tokenizer(tokenizer: PreTrainedTokenizerBase) -> tuple[PreTrainedTok
 
 
 def _flatten(step: Any) -> list[Any]:
-    """The steps of a pre-tokenizer, which may be a sequence of them."""
+    """Return the steps of a pre-tokenizer, which may be a sequence of them."""
     if type(step).__name__ != "Sequence":
         return [step] if step is not None else []
     return [inner for i in range(len(step)) for inner in _flatten(step[i])]
@@ -71,14 +71,14 @@ def _splits_like_text(tokenizer: PreTrainedTokenizerBase, lead: str) -> bool:
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The ids that the tokenizer puts before and after a sentence."""
+    """Return the ids that the tokenizer adds before and after a sentence."""
     encoding = tokenizer.backend_tokenizer.encode(["a"], is_pretokenized=True)
     inside = [i for i, word in enumerate(encoding.word_ids) if word is not None]
     return encoding.ids[: inside[0]], encoding.ids[inside[-1] + 1 :]
 
 
 def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id that stands for a word without subwords.
+    """Return the id for words without subwords.
 
     Raises:
         ModelError: If the tokenizer has no token that could.
@@ -95,7 +95,7 @@ def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None) -> np.ndarray:
-    """What each id of a vocabulary is to words, so that a model can tell words apart by its input ids alone.
+    """Return the kind of each id of a vocabulary, so that a model can find words from its input ids alone.
 
     WordPiece says it outright (``##ing``); the others mark the space before a word, and what has no mark continues one.
     Punctuation always starts a word: in running text no space stands before it, and BERT's own tokenizer, too, cuts it
@@ -125,7 +125,7 @@ def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None
 
 
 def _continues(tokenizer: PreTrainedTokenizerBase, lead: str) -> Callable[[str], bool]:
-    """Tells whether a subword, as the vocabulary writes it, continues a word."""
+    """Return whether a subword, in the spelling of the vocabulary, continues a word."""
     backend = tokenizer.backend_tokenizer
     if prefix := getattr(backend.model, "continuing_subword_prefix", None):
         return lambda subword: subword.startswith(prefix)

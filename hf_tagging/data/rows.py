@@ -1,4 +1,4 @@
-"""Rows of different lengths as flat arrays: values one after another, and where each row starts."""
+"""Rows of different lengths as flat arrays: concatenated values, and the offset of each row."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def arrow_batches(split: Dataset, *columns: str, size: int = 10_000) -> Iterator[pa.Table]:
-    """Reads columns of a split from the first row to the last, in tables of at most `size` rows."""
+    """Yield columns of a split as tables of at most `size` rows, from first to last."""
     yield from reopened(split).select_columns(list(columns)).with_format("arrow").iter(batch_size=size)
 
 
 def reopened(split: Dataset) -> Dataset:
-    """The same split, its files mapped into memory once more.
+    """Return the same split with its files mapped into memory again.
 
     What is read once, from end to end, is read through a mapping that goes with it: through the split's own all that
     was read would count as this process's memory until the split is gone. The split itself is given back where a part
@@ -38,20 +38,20 @@ def reopened(split: Dataset) -> Dataset:
 
 
 def row_starts(sizes: np.ndarray) -> np.ndarray:
-    """Sizes (n,) to the position where each begins, and the end (n + 1,)."""
+    """Return the offset of each row from sizes (n,), and the end (n + 1,)."""
     starts = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, out=starts[1:])
     return starts
 
 
 def row_ranges(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes (n,) to, for each of sum(sizes) items, its group and its place in the group."""
+    """Return the row and the position within the row of each of sum(sizes) items."""
     group = np.repeat(np.arange(len(sizes)), sizes)
     return group, np.arange(len(group)) - row_starts(sizes)[group]
 
 
 def flat_lists(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """The values of a list column as one array, and where each row starts, with the end.
+    """Return the values of a list column as one array, and the offset of each row with the end.
 
     Args:
         column: A list column of integers without nulls. (rows,)

@@ -1,4 +1,4 @@
-"""The tag inventory of one task: label ids, entity schemes, legal transitions.
+"""Tag schemas: label ids, entity schemes, legal transitions.
 
 A scheme says how entities are written as tags, one tag per word:
 
@@ -55,7 +55,7 @@ Block = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a change of scheme did: `repaired` words whose tag was not valid in the scheme it was written in."""
+    """Outcome of a change of scheme; `repaired` words had a tag that was not valid in the original scheme."""
 
     source: str
     target: str
@@ -65,7 +65,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class TagSchema:
-    """The tags of a task in the order of their label ids, and the scheme that they are written in.
+    """The tags of a task in the order of their label ids, and their scheme.
 
     Args:
         tags: All tags; a tag's label id is its position.
@@ -77,7 +77,7 @@ class TagSchema:
 
     @classmethod
     def detect(cls, dataset: DatasetDict, *, task: str | Task) -> TagSchema:
-        """Reads the inventory and the scheme off all splits of a dataset.
+        """Detect tags and scheme from all splits of a dataset.
 
         For a task without entities the scheme is always plain. With entities it is BIOES where an ``E-``/``S-`` (or
         ``L-``/``U-``, ``M-``) occurs; else IOB1 where more entities begin with ``I-`` than there are ``B-`` that do
@@ -113,7 +113,7 @@ class TagSchema:
 
     @classmethod
     def from_config(cls, config: Any) -> TagSchema:
-        """The schema of a saved tagger, from the `id2label` of its config and `tag_scheme`, which our runs save.
+        """Return the schema of a saved tagger from its config: `id2label`, and `tag_scheme` if this package saved it.
 
         Without `tag_scheme` the tags must tell. Where all but ``O`` have a prefix, or are nothing but one (``B I O``),
         the scheme is BIOES with ``E-``/``S-`` (or ``L-``/``U-``, ``M-``), IOB1 without any ``B-``, else IOB2: IOB1
@@ -158,7 +158,7 @@ class TagSchema:
         ]
 
     def in_scheme(self, scheme: str) -> TagSchema:
-        """This schema's entity types, written in another scheme, every tag that it allows included.
+        """Return the schema with the same entity types in another scheme, with every tag that the scheme allows.
 
         Raises:
             ConfigError: If `scheme` is unknown, or the schema is plain.
@@ -172,7 +172,7 @@ class TagSchema:
         return TagSchema(self.tags if set(tags) == set(self.tags) else tuple(tags), scheme)
 
     def convert(self, dataset: DatasetDict, to: str) -> tuple[DatasetDict, TagSchema, Conversion]:
-        """Rewrites the column `tags` in another scheme; into its own scheme it repairs invalid sequences.
+        """Rewrite the column `tags` in another scheme; in the same scheme, repair invalid sequences.
 
         Lossless on valid input. Entities are read by the rule in the head of this module.
 
@@ -198,7 +198,7 @@ class TagSchema:
         return type(dataset)(converted), target, conversion
 
     def adopt(self, dataset: DatasetDict, other: TagSchema | None) -> tuple[DatasetDict, TagSchema]:
-        """Takes over the label ids of a model that is a tagger for all these tags already.
+        """Use the label ids of a model that already knows all these tags.
 
         Args:
             dataset: Splits with a column `tags` in this schema.
@@ -218,7 +218,7 @@ class TagSchema:
         return type(dataset)(moved), adopted
 
     def rewrite(self, ids: np.ndarray, offsets: np.ndarray, target: TagSchema) -> np.ndarray:
-        """Reads entities from label ids of this schema and writes them as label ids of another.
+        """Write the entities of label ids in another schema.
 
         Args:
             ids: Label ids of all words, sentence after sentence. (words,)
@@ -243,7 +243,7 @@ class TagSchema:
         return target._lookup(self.entity_types)[types, prefix]
 
     def entity_edges(self, ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where entities start and end, by the rule in the head of this module.
+        """Find the first and last words of entities, by the rule in the docstring of this module.
 
         Args:
             ids: Label ids of all words, sentence after sentence. (words,)
@@ -262,7 +262,7 @@ class TagSchema:
         return starts, ends, types
 
     def transitions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which sequences of tags are legal in this scheme.
+        """Return the sequences of tags that are legal in this scheme.
 
         Returns:
             Whether a sentence may begin with each tag (tags,), whether the second of two tags may follow the first
@@ -290,7 +290,7 @@ class TagSchema:
         return np.where(np.isin(self.prefixes, (B, S)) & (inside >= 0), inside, np.arange(len(self.tags)))
 
     def _lookup(self, entity_types: Sequence[str]) -> np.ndarray:
-        """Label id for (entity type, prefix code); row -1 is O. (types + 1, prefixes)."""
+        """Return a table of label ids by entity type and prefix code; row -1 is O. (types + 1, prefixes)"""
         table = np.full((len(entity_types) + 1, len(PREFIXES)), -1)
         table[-1] = self.label2id.get("O", 0)
         rows = {name: row for row, name in enumerate(entity_types)}
@@ -304,7 +304,7 @@ class TagSchema:
 
 
 def convert_tags(tags: Sequence[str], *, source: str, target: str) -> list[str]:
-    """Converts one sentence's tags; see `TagSchema.convert` for whole datasets.
+    """Convert the tags of one sentence; see `TagSchema.convert` for datasets.
 
     Args:
         tags: One tag per word.
@@ -351,7 +351,7 @@ def _blocks(split: Dataset) -> Iterator[Block]:
 
 
 def _with_tags(split: Dataset, schema: TagSchema, change: Callable[..., pa.Table], **options: Any) -> Dataset:
-    """A split whose column `tags` is made anew, in batches of Arrow, with the names of `schema`."""
+    """Return a split with a new column `tags`, computed in batches of Arrow, with the names of `schema`."""
     from datasets import ClassLabel, List  # here: a tagger needs schemas without datasets
 
     features = split.features.copy()

@@ -1,4 +1,4 @@
-"""Which columns of a source hold words, tags, documents and further values of words, and whether its rows are sound."""
+"""Columns of a source: which hold words, tags, documents and features, and whether the rows are valid."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _FEATURE_ITEMS = ("string", "id", "bool")
 
 
 def standard_columns(raw: RawSplit) -> datasets.Dataset:
-    """Chooses a source's columns and names them `tokens`, `tags` and, where there is one, `document_id`.
+    """Select the columns of a source and rename them to `tokens`, `tags` and, if there is one, `document_id`.
 
     Further columns that were asked for follow, under the names that they were asked for.
 
@@ -59,7 +59,7 @@ def standard_columns(raw: RawSplit) -> datasets.Dataset:
 
 
 def item_kind(dataset: datasets.Dataset, column: str) -> str | None:
-    """What the lists of a column hold: "string", "id", another dtype; None where it holds no lists."""
+    """Return the type in the lists of a column: "string", "id" or another dtype; None if it holds no lists."""
     feature = dataset.features[column]
     if not isinstance(feature, datasets.List | datasets.LargeList):
         return None
@@ -73,13 +73,13 @@ def item_kind(dataset: datasets.Dataset, column: str) -> str | None:
 
 
 def row_of_item(column: pa.ChunkedArray, index: int) -> int:
-    """The row whose list holds the item at an index of the flattened column."""
+    """Return the row whose list holds an item of the flattened column."""
     ends = np.cumsum(pc.list_value_length(column).to_numpy())
     return int(np.searchsorted(ends, index, side="right"))
 
 
 def check_ids(dataset: datasets.Dataset, column: str, count: int, *, what: str, place: str) -> None:
-    """Makes sure that every id in a column has a name.
+    """Check that every id in a column has a name.
 
     Raises:
         DataError: One is not from 0 up to below `count`.
@@ -97,7 +97,7 @@ def check_ids(dataset: datasets.Dataset, column: str, count: int, *, what: str, 
 def _choose(
     dataset: datasets.Dataset, asked: str | int | None, expected: Sequence[str], *, what: str, place: str
 ) -> str:
-    """The column that was asked for, by name or position, or the first of the expected that is there."""
+    """Return the requested column, by name or position, or the first expected one that exists."""
     there = dataset.column_names
     if asked is None:
         for name in expected:
@@ -111,7 +111,7 @@ def _choose(
 
 
 def _named(dataset: datasets.Dataset, asked: str | int, *, flag: str, place: str) -> str:
-    """The column that was asked for, by name or by position."""
+    """Return the column with a name or at a position."""
     there = dataset.column_names
     if isinstance(asked, str) and asked in there:
         return asked
@@ -128,7 +128,7 @@ def _named(dataset: datasets.Dataset, asked: str | int, *, flag: str, place: str
 def _feature_columns(
     dataset: datasets.Dataset, asked: Sequence[str], *, taken: Mapping[str, str], place: str
 ) -> dict[str, str]:
-    """The further columns with the names that they were asked for; `pos` and `pos_tags` are one name, as in files."""
+    """Return further columns with their requested names; `pos` and `pos_tags` are the same name, as in files."""
     found: dict[str, str] = {}
     for name in asked:
         spellings = (name, f"{name}_tags", name.removesuffix("_tags"))
@@ -165,7 +165,7 @@ def _wanted(column: str) -> str:
 
 
 def _first_odd_row(dataset: datasets.Dataset, column: str) -> tuple[int, Any]:
-    """The first row that is not a list of strings (or, but for words, of integers): what gave the column its type."""
+    """Return the first row that is not a list of strings (or of integers, except for words), which set the type."""
     wanted: tuple[type, ...] = (str,) if column == "tokens" else (str, int)
     for row, value in enumerate(dataset[column]):
         if not isinstance(value, list) or not all(isinstance(item, wanted) for item in value):
@@ -176,7 +176,7 @@ def _first_odd_row(dataset: datasets.Dataset, column: str) -> tuple[int, Any]:
 
 
 def _check_rows(dataset: datasets.Dataset, names: Mapping[str, str], *, place: str) -> None:
-    """One tag and one value per word and nothing null, by Arrow over whole columns."""
+    """Check whole columns with Arrow: one tag and one value per feature for each word, and nothing null."""
     columns = {column: dataset.data.column(column) for column in names}
     for column, values in columns.items():
         if values.null_count:

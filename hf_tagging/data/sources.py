@@ -1,4 +1,4 @@
-"""Where the raw splits come from: files through a builder and its cache, or a folder of `save_to_disk`."""
+"""Sources of raw splits: files, read by a cached builder, or a folder of `save_to_disk`."""
 
 import contextlib
 import hashlib
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RawSplit:
-    """One split as its source has it.
+    """One split with the columns of its source.
 
     Args:
         dataset: The rows.
@@ -48,7 +48,7 @@ class RawSplit:
 
 
 class BuilderCache:
-    """Runs builders in one cache folder; as a context, it takes back what it added when a DataError comes.
+    """A cache folder for builders; as a context manager, it removes what it added if a DataError is raised.
 
     Args:
         cache_dir: The folder; None is the one of `datasets`.
@@ -79,7 +79,7 @@ class BuilderCache:
         check: Callable[[Path], object] | None = None,
         **config: Any,
     ) -> datasets.Dataset:
-        """Builds one split or finds it in the cache, by the files' names and content and our code.
+        """Build one split, or load it from the cache by file names, file content and our code.
 
         Args:
             builder_class: Reads the files.
@@ -106,7 +106,7 @@ class BuilderCache:
 
 
 def read_files(files: SplitFiles, split: str, *, request: ColumnRequest, builders: BuilderCache) -> RawSplit:
-    """Reads the files of one split.
+    """Read the files of one split.
 
     Raises:
         DataError: They cannot be read as what they are; the message has file and line.
@@ -122,7 +122,7 @@ def read_files(files: SplitFiles, split: str, *, request: ColumnRequest, builder
 
 
 def refuse_sentence_start(place: str, request: ColumnRequest) -> None:
-    """Refuses to be told where sentences start in data that has one sentence per row.
+    """Refuse `sentence_start` for data that has one sentence per row.
 
     Raises:
         DataError: The request tells it.
@@ -135,7 +135,7 @@ def refuse_sentence_start(place: str, request: ColumnRequest) -> None:
 
 
 def read_saved(folder: Path) -> dict[str, datasets.Dataset]:
-    """Reads a folder that `save_to_disk` wrote; a single Dataset is train unless it says which split it is.
+    """Read a folder written by `save_to_disk`; a single Dataset is train unless it names its split.
 
     Raises:
         DataError: The folder is damaged, or has no split that we know.
@@ -155,7 +155,7 @@ def read_saved(folder: Path) -> dict[str, datasets.Dataset]:
 
 
 def named_splits(loaded: Mapping[str, datasets.Dataset], *, place: str) -> dict[str, datasets.Dataset]:
-    """Gives splits our names: an exact name wins, others go by their words, a single one without is train.
+    """Map split names to train, validation and test: exact names first, then words in names; a single split is train.
 
     Raises:
         DataError: No split has a name that we know, or two speak of the same.
@@ -205,7 +205,7 @@ def _class_names(features: datasets.Features) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def reading_files(files: SplitFiles, kind: str) -> Iterator[None]:
-    """End in one message where the libraries stumble over a damaged file; they do so with any kind of error.
+    """Turn any error of a library about a damaged file into one message.
 
     Raises:
         DataError: For every error but our own and those of a full disk, which is not the files' fault.
@@ -222,7 +222,7 @@ def reading_files(files: SplitFiles, kind: str) -> Iterator[None]:
 
 
 def _refuse_for_memory(error: Exception, place: str, kind: str) -> None:
-    """Say what files take more memory than there is, if that is what an error says: they need not be damaged."""
+    """Raise a message of its own if an error means that memory is exhausted: the files need not be damaged."""
     if said := out_of_memory(error):
         raise DataError(
             f"{place}: reading it as {kind} takes more memory than there is ({said}). It is damaged, or too large for "
@@ -231,7 +231,7 @@ def _refuse_for_memory(error: Exception, place: str, kind: str) -> None:
 
 
 class _Files(DataFilesList):
-    """Files as they are, not as patterns (a name may hold brackets), which the cache knows by names and content."""
+    """Files taken literally, not as patterns (a name may hold brackets); the cache knows them by name and content."""
 
     def __init__(self, files: SplitFiles):
         super().__init__([str(path) for path in files.paths], [(content_hash(path),) for path in files.paths])
@@ -242,19 +242,19 @@ class _Files(DataFilesList):
 
 
 def content_hash(path: Path) -> str:
-    """Return what tells a file's content, whatever its time and size say."""
+    """Return a hash of the content of a file, independent of its time and size."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()
 
 
 @cache
 def _code_hash() -> str:
-    """What was parsed by an older parser is not taken from the cache."""
+    """Return a hash of the parsing code, so that results of an older parser are not taken from the cache."""
     return Hasher.hash([Path(str(module.__file__)).read_bytes() for module in (conll, column_layout, column_names)])
 
 
 def _remove(builder: datasets.DatasetBuilder) -> None:
-    """Removes a builder's cache folder, its lock files, and the folders that this leaves empty."""
+    """Remove a builder's cache folder, its lock files, and folders that become empty."""
     folder = Path(builder.cache_dir)
     root = next(parent for parent in folder.parents if parent.name == builder.name).parent
     shutil.rmtree(folder, ignore_errors=True)
@@ -273,7 +273,7 @@ def _remove(builder: datasets.DatasetBuilder) -> None:
 
 
 def innermost_cause(error: BaseException) -> str:
-    """The innermost cause of a library's error, in one line."""
+    """Return the innermost cause of a library's error, in one line."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
     return re.sub(r"\s+", " ", str(error)).strip()[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Splits out of one file: documents of the training split held out for validation and test, or cut into folds."""
+"""Splits from one file: documents of train are held out for validation and test, or cut into folds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CUTS = ("folds", "test_share", "validation_share")  # arguments that draw a spli
 
 @dataclass(frozen=True, kw_only=True)
 class HoldOut:
-    """What to hold out of the training split, by whole documents; by sentences where there are no documents.
+    """Options for holding out part of train, by whole documents, or by sentences if there are no documents.
 
     The documents are put in an order by chance, which the seed alone decides. The test split is taken from this order
     and validation from what follows it, so that for one seed the test split is the same with validation and without.
@@ -40,7 +40,7 @@ class HoldOut:
     seed: int = 42
 
     def problems(self) -> list[str]:
-        """What is wrong with the shares and folds, each as `name: what`."""
+        """Return problems with shares and folds, each as `name: reason`."""
         shares = {"validation_share": self.validation_share, "test_share": self.test_share}
         found = [
             f"{name}: {share} is not between 0 and 1"
@@ -64,7 +64,7 @@ class HoldOut:
         return found
 
     def split(self, splits: dict[str, Dataset], place: str) -> dict[str, Dataset]:
-        """Holds out what was asked for.
+        """Hold out the requested splits.
 
         Args:
             splits: The splits that there are.
@@ -112,7 +112,7 @@ class HoldOut:
         return f"--test_share {self.test_share}" if self.test_share is not None else ""
 
     def _documents(self, train: Dataset, wanted: dict[str, str], place: str) -> np.ndarray:
-        """The number of each row's document, enough of them for what is wanted. (sentences,)"""
+        """Return the document number of each row, and check that there are enough documents. (sentences,)"""
         documents, units = _document_numbers(train), "documents"
         flags = " ".join(wanted.values())
         if documents.max() == 0:
@@ -127,7 +127,7 @@ class HoldOut:
         return documents
 
     def _take(self, sizes: np.ndarray) -> dict[str, np.ndarray]:
-        """Chooses documents for each split that is held out.
+        """Choose the documents of each split that is held out.
 
         Args:
             sizes: Sentences of each document. (documents,)
@@ -153,7 +153,7 @@ class HoldOut:
 
 
 def fold_bounds(sizes: np.ndarray, folds: int) -> np.ndarray:
-    """Cuts documents into consecutive parts of nearly equal numbers of sentences, none of them empty.
+    """Cut documents into consecutive, non-empty parts with similar numbers of sentences.
 
     Args:
         sizes: Sentences of each document, in the order that is cut; as many documents as folds, or more.
@@ -173,14 +173,14 @@ def fold_bounds(sizes: np.ndarray, folds: int) -> np.ndarray:
 
 
 def _share(order: np.ndarray, sizes: np.ndarray, share: float, *, keep: int) -> tuple[np.ndarray, np.ndarray]:
-    """Takes documents off the front until they have a share of all sentences; at least `keep` are left."""
+    """Take documents from the front until they reach a share of all sentences; at least `keep` are left."""
     reached = np.cumsum(sizes[order])
     count = min(int(np.searchsorted(reached, share * sizes.sum())) + 1, len(order) - keep)
     return order[:count], order[count:]
 
 
 def _document_numbers(dataset: Dataset) -> np.ndarray:
-    """The number of each row's document; each row is its own where the source has no documents. (sentences,)"""
+    """Return the document number of each row; without documents, each row is its own. (sentences,)"""
     if "document_id" not in dataset.column_names:
         return np.arange(len(dataset))
     encoded_ids = pc.dictionary_encode(dataset.data.column("document_id")).unify_dictionaries()

@@ -1,4 +1,4 @@
-"""The tags of all splits: the names that they share, and tags as a ClassLabel of these names."""
+"""Tags of all splits as a ClassLabel with common names."""
 
 import difflib
 import re
@@ -28,7 +28,7 @@ _ENCODING_BATCH = 10_000
 def common_tag_names(
     splits: Mapping[str, datasets.Dataset], *, task: Task, tag_names: Sequence[str] | None, place: str
 ) -> list[str]:
-    """Finds the tag names that all splits share, in the order of their ids.
+    """Return the tag names shared by all splits, in the order of their ids.
 
     A ClassLabel or `tag_names` sets names and order; tags that are strings are collected over all splits and
     sorted.
@@ -69,7 +69,7 @@ def common_tag_names(
 
 
 def encoded(dataset: datasets.Dataset, *, names: Sequence[str], split: str, cache_dir: str | None) -> datasets.Dataset:
-    """Turns a split's tags into a ClassLabel; on disk and cached where the split was.
+    """Encode a split's tags as a ClassLabel; the result is on disk and cached if the split was.
 
     Args:
         dataset: The split after `standard_columns`.
@@ -117,7 +117,7 @@ def encoded(dataset: datasets.Dataset, *, names: Sequence[str], split: str, cach
 
 
 def tag_counts(dataset: datasets.Dataset) -> np.ndarray:
-    """How often each tag occurs in a split, by its id: `(tags,)`."""
+    """Return the frequency of each tag in a split, by id. (tags,)"""
     counts = np.zeros(len(dataset.features["tags"].feature.names), np.int64)
     for batch in arrow_batches(dataset, "tags"):
         counts += np.bincount(pc.list_flatten(batch.column("tags")).to_numpy(), minlength=len(counts))
@@ -161,7 +161,7 @@ def _as_strings(lists: pa.Array, item: Any) -> pa.ListArray:
 def _declared_names(
     splits: Mapping[str, datasets.Dataset], tag_names: Sequence[str] | None, place: str
 ) -> list[str] | None:
-    """The names that are fixed, by the caller or by a ClassLabel, None where there are none."""
+    """Return the names fixed by the caller or by a ClassLabel; None if there are none."""
     if tag_names is not None and len(set(tag_names)) != len(tag_names):
         raise DataError(f"--tag_names {' '.join(tag_names)}: a name is there twice")
     declared, source = (list(tag_names), "--tag_names") if tag_names is not None else (None, "")
@@ -181,7 +181,7 @@ def _declared_names(
 
 
 def _check_tags(tags: Sequence[str], place: str) -> None:
-    """No white space in a tag: a prediction is written as a line of fields, which `conlleval` cuts at blanks."""
+    """Refuse tags with white space: predictions are written as lines of fields, which `conlleval` splits at blanks."""
     for tag in tags:
         if not tag or re.search(r"\s", tag):
             raise DataError(

@@ -1,4 +1,4 @@
-"""Sentences of words to windows of subwords that fit the model: no word falls out.
+"""Windows of subwords that fit the model, from sentences of words; no word is lost.
 
 The tokenizer runs once over the different words of a batch; everything after it is arithmetic on flat arrays, so that
 its cost does not depend on Python. Three things happen that the usual loop over ``word_ids()`` leaves out:
@@ -59,7 +59,7 @@ class Windows:
         return len(self.sentence)
 
     def word_starts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where to read the words that a window owns.
+        """Return the positions at which to read the words that a window owns.
 
         Returns:
             Positions in the window of the first subwords of owned words, window after window (words,), and where each
@@ -71,7 +71,7 @@ class Windows:
 
 
 class Aligner:
-    """Turns sentences of words into windows of subwords for one tokenizer.
+    """Converts sentences of words to windows of subwords for one tokenizer.
 
     Args:
         tokenizer: A fast tokenizer. Made right for words that are already split (`prepare_tokenizer`).
@@ -98,7 +98,7 @@ class Aligner:
             raise ConfigError(f"window_overlap: {overlap} is not between 0 and half a window ({self.capacity // 2}).")
 
     def windows(self, sentences: Sequence[Sequence[str]]) -> Windows:
-        """Cuts a batch of sentences into windows.
+        """Cut a batch of sentences into windows.
 
         Args:
             sentences: Words. (sentences, words)
@@ -110,7 +110,7 @@ class Aligner:
         return self._lay_out(plan, ids, row_starts(sizes), row_starts(lengths), vanished, shortened)
 
     def _subwords(self, sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Subword ids (subwords,), subwords per word (words,), and which words vanished (words,).
+        """Return subword ids (subwords,), subwords per word (words,), and which words vanished (words,).
 
         The tokenizer sees each word alone, whatever stands beside it; so the words that come again are not cut again.
         """
@@ -126,7 +126,7 @@ class Aligner:
         return ids[row_starts(sizes)[which][word] + nth], sizes[which], vanished[which]
 
     def _encode(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Subword ids (subwords,) and subwords per word (words,); none where the tokenizer gives none."""
+        """Return subword ids (subwords,) and subwords per word (words,), 0 for a word that the tokenizer drops."""
         backend = self.tokenizer.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
@@ -149,7 +149,7 @@ class Aligner:
         vanished: np.ndarray,
         shortened: np.ndarray,
     ) -> Windows:
-        """Copies each window's subwords between the special tokens."""
+        """Copy each window's subwords between the special tokens."""
         before, after = len(self._before), len(self._after)
         offsets = row_starts(starts[plan.end] - starts[plan.first] + before + after)
         window, within = row_ranges(np.diff(offsets))
@@ -189,7 +189,7 @@ class _Plan:
 
 
 def _plan(sizes: np.ndarray, sentence_starts: np.ndarray, capacity: int, overlap: int) -> _Plan:
-    """One window per sentence that fits; several for the few that do not. Sentences without words get none."""
+    """Return one window per sentence that fits, several per sentence that does not, none without words."""
     starts = row_starts(sizes)
     subwords = starts[sentence_starts[1:]] - starts[sentence_starts[:-1]]
     filled = np.diff(sentence_starts) > 0
@@ -204,7 +204,7 @@ def _plan(sizes: np.ndarray, sentence_starts: np.ndarray, capacity: int, overlap
 
 
 def _cut(sizes: np.ndarray, capacity: int, overlap: int) -> np.ndarray:
-    """Cuts one long sentence between words.
+    """Cut one long sentence between words.
 
     Returns:
         Rows first, end, own_first, own_end; a column per window. (4, windows)
@@ -225,7 +225,7 @@ def _cut(sizes: np.ndarray, capacity: int, overlap: int) -> np.ndarray:
 
 
 def _owners(starts: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
-    """For each word the window with the longest shorter context; the sentence's own edge is no lack. (words,)"""
+    """Return for each word the window with most context on its shorter side; a sentence's edge is enough. (words,)"""
     words = len(starts) - 1
     best, owner = np.full(words, -1), np.zeros(words, int)
     for i, (first, end) in enumerate(spans):
@@ -239,7 +239,7 @@ def _owners(starts: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
 
 
 def _shorten(ids: np.ndarray, sizes: np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keeps the first `capacity` subwords of a word; says which words lost some."""
+    """Keep the first `capacity` subwords of each word; return which words lost some."""
     shortened = sizes > capacity
     if shortened.any():
         _, nth = row_ranges(sizes)
@@ -248,6 +248,6 @@ def _shorten(ids: np.ndarray, sizes: np.ndarray, capacity: int) -> tuple[np.ndar
 
 
 def _sums(flags: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """How many flags are set in each range of words."""
+    """Return the number of flags set in each range of words."""
     total = row_starts(flags)
     return total[end] - total[first]

@@ -1,4 +1,4 @@
-"""Further columns of a dataset, one value per word: their values become ids, which a model embeds beside its words."""
+"""Word features: further columns with one value per word, as ids that a model embeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESERVED = ("tokens", "tags", "document_id")
 
 
 def check_feature_names(asked: Sequence[str]) -> None:
-    """Makes sure that each further column can stand under the name that it was asked for.
+    """Check that each feature can be a column under its requested name.
 
     Raises:
         DataError: A name is that of a column which every dataset has, or is there twice.
@@ -40,7 +40,7 @@ def check_feature_names(asked: Sequence[str]) -> None:
 
 
 def feature_values(train: datasets.Dataset, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Finds the values that the words of the training split have in further columns.
+    """Return the values of each feature in the training split.
 
     Args:
         train: The training split, with these columns.
@@ -70,7 +70,7 @@ def feature_values(train: datasets.Dataset, columns: Sequence[str]) -> dict[str,
 
 
 def feature_ids(table: pa.Table, word_features: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """Looks up the ids of all words of a batch of sentences.
+    """Return the ids of the features of all words in a batch of sentences.
 
     Args:
         table: `tokens` and the further columns.
