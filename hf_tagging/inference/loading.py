@@ -25,6 +25,7 @@ from hf_tagging.hub import model_errors
 from hf_tagging.inference.onnx_model import GRAPH, MANIFEST, OnnxModel, is_exported
 from hf_tagging.inference.reading import Precision, TagModel
 from hf_tagging.models.encoder import (
+    HubOptions,
     hub_options,
     load_tokenizer,
     model_options,
@@ -146,7 +147,7 @@ def _existing(name: str) -> str:
     return str(folder)
 
 
-def _as_folder(source: str, hub: dict[str, Any]) -> str:
+def _as_folder(source: str, hub: HubOptions) -> str:
     """A repository with an adapter or an exported graph as the folder of its download; anything else as it is.
 
     Read by its name, an adapter would be put on the base that it names, and a repository that was renamed or copied
@@ -154,17 +155,20 @@ def _as_folder(source: str, hub: dict[str, Any]) -> str:
     """
     if Path(source).exists():
         return source
-    wanted = {"revision": hub["revision"], "local_files_only": hub["local_files_only"]}
-    if not (find_adapter_config_file(source, **wanted) or _is_there(source, MANIFEST, wanted)):
+    revision, local = hub["revision"], hub["local_files_only"]
+    adapter = find_adapter_config_file(source, revision=revision, local_files_only=local)
+    if not (adapter or _is_there(source, MANIFEST, hub)):
         return source
     # In these patterns a star stands for slashes too.
-    return snapshot_download(source, allow_patterns=list(_FILES), ignore_patterns=["*/*"], **wanted)
+    return snapshot_download(
+        source, revision=revision, local_files_only=local, allow_patterns=list(_FILES), ignore_patterns=["*/*"]
+    )
 
 
-def _is_there(source: str, file: str, wanted: dict[str, Any]) -> bool:
+def _is_there(source: str, file: str, hub: HubOptions) -> bool:
     """Return whether a repository has a file, as far as can be found out."""
     try:
-        return cached_file(source, file, **wanted) is not None
+        return cached_file(source, file, revision=hub["revision"], local_files_only=hub["local_files_only"]) is not None
     except OSError:  # not there, not to be read, not in the cache
         return False
 
@@ -176,7 +180,7 @@ def _refuse_other_tasks(name: str, config: Any) -> None:
         raise ModelError(f"{name}: {classifiers[0]} classifies whole texts, not words. {_HOW_TO_TRAIN}")
 
 
-def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype: Dtype) -> PreTrainedModel:
+def _load_model(name: str, source: str, config: Any, hub: HubOptions, dtype: Dtype) -> PreTrainedModel:
     model, report = AutoModelForTokenClassification.from_pretrained(
         source, config=config, dtype=dtype, output_loading_info=True, **model_options(hub)
     )
@@ -185,7 +189,7 @@ def _load_model(name: str, source: str, config: Any, hub: dict[str, Any], dtype:
 
 
 def _load_adapter(
-    name: str, source: str, config: Any, tokenizer: PreTrainedTokenizerBase, hub: dict[str, Any], dtype: Dtype
+    name: str, source: str, config: Any, tokenizer: PreTrainedTokenizerBase, hub: HubOptions, dtype: Dtype
 ) -> PreTrainedModel:
     """Loads the base with the tags of the adapter's own config, and merges the adapter into it.
 

@@ -19,7 +19,7 @@ from hf_tagging.data.word_features import feature_values
 from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.hub import model_errors
 from hf_tagging.models.configuration_baseline import BaselineConfig
-from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model
+from hf_tagging.models.encoder import HubOptions, hub_options, load_tokenizer, quiet, resolve_model
 from hf_tagging.models.heads import is_tagger, keep_shared_tags, legal_tables, saved_head, with_rules
 from hf_tagging.models.hmm import HmmConfig, HmmForTokenClassification
 from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
@@ -185,7 +185,7 @@ def _continued(
     name: str,
     schema: TagSchema,
     asked: dict[str, Any],
-    hub: dict[str, Any],
+    hub: HubOptions,
     *,
     keep_head: bool,
     max_length: int | None,

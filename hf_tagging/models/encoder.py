@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -64,6 +65,23 @@ def resolve_model(name: str) -> str:
     return str(folder)
 
 
+class LoraOptions(TypedDict, total=False):
+    """Options of `add_lora`."""
+
+    rank: int
+    alpha: int
+    dropout: float
+    target_modules: list[str] | None
+
+
+class HubOptions(TypedDict):
+    """Options that every `from_pretrained` takes."""
+
+    revision: str | None
+    trust_remote_code: bool
+    local_files_only: bool
+
+
 def load_encoder(
     name: str,
     schema: TagSchema,
@@ -74,7 +92,7 @@ def load_encoder(
     attn_implementation: str | None = None,
     dropout: float | None = None,
     freeze_layers: int | None = None,
-    lora: dict[str, Any] | None = None,
+    lora: LoraOptions | None = None,
     keep_head: bool = False,
     head: Head | None = None,
 ) -> tuple[nn.Module, PreTrainedTokenizerBase]:
@@ -103,31 +121,11 @@ def load_encoder(
             its architecture cannot carry a CRF.
         ConfigError: If `max_length` is more than the model takes, or its tag head has no dropout to set.
     """
-    source = resolve_model(name)
-    hub = hub_options(source, revision, trust_remote_code)
+    hub = hub_options(resolve_model(name), revision, trust_remote_code)
     with model_errors(name), quiet():
-        config = AutoConfig.from_pretrained(source, **hub)
-        head = head or head_of(config)
-        refuse_adapter(name, source, hub, trained=not keep_head)
-        if keep_head:
-            _check_head(name, config, schema, head)
-        tokenizer = load_tokenizer(source, hub)
-        same_tags = config.id2label == schema.id2label
-        options = {**model_options(hub), "dtype": torch.float32}
-        learned = None
-        if is_tagger(config) and not (same_tags and head == head_of(config)):
-            learned = saved_head(AutoModelForTokenClassification.from_pretrained(source, **options))
-        set_schema(config, schema)
-        model = AutoModelForTokenClassification.from_pretrained(
-            source,
-            config=config,
-            **options,
-            **({} if attn_implementation is None else {"attn_implementation": attn_implementation}),
-            ignore_mismatched_sizes=True,  # a tagger for other tags is a fine start
+        model, tokenizer = _load_tagger(
+            name, schema, hub, head=head, keep_head=keep_head, attn_implementation=attn_implementation
         )
-        model = with_head(model, head, schema, tokenizer, same_tags=same_tags)
-        if learned is not None:
-            keep_shared_tags(model, learned, schema, name=name)
     if name == PACKAGED_ENCODER:
         model.name_or_path = PACKAGED_ENCODER_ON_HUB  # what an adapter names as its base: no path of this machine
     tokenizer.model_max_length = window_length(model, tokenizer, max_length)
@@ -138,7 +136,45 @@ def load_encoder(
     return (model if lora is None else add_lora(model, **lora)), tokenizer
 
 
-def refuse_adapter(name: str, source: str, hub: dict[str, Any], *, trained: bool = True) -> None:
+def _load_tagger(
+    name: str,
+    schema: TagSchema,
+    hub: HubOptions,
+    *,
+    head: Head | None,
+    keep_head: bool,
+    attn_implementation: str | None,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a model with a head for the schema, and its tokenizer; see `load_encoder`."""
+    source = resolve_model(name)
+    config = AutoConfig.from_pretrained(source, **hub)
+    head = head or head_of(config)
+    refuse_adapter(name, source, hub, trained=not keep_head)
+    if keep_head:
+        _check_head(name, config, schema, head)
+    tokenizer = load_tokenizer(source, hub)
+    same_tags = config.id2label == schema.id2label
+    learned = None
+    if is_tagger(config) and not (same_tags and head == head_of(config)):
+        learned = saved_head(_from_pretrained(source, hub))
+    set_schema(config, schema)
+    attention = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+    # Sizes are ignored because a tagger for other tags is a fine start.
+    model = _from_pretrained(source, hub, config=config, ignore_mismatched_sizes=True, **attention)
+    model = with_head(model, head, schema, tokenizer, same_tags=same_tags)
+    if learned is not None:
+        keep_shared_tags(model, learned, schema, name=name)
+    return model, tokenizer
+
+
+def _from_pretrained(source: str, hub: HubOptions, **options: Any) -> PreTrainedModel:
+    model: PreTrainedModel = AutoModelForTokenClassification.from_pretrained(
+        source, dtype=torch.float32, **model_options(hub), **options
+    )
+    return model
+
+
+def refuse_adapter(name: str, source: str, hub: HubOptions, *, trained: bool = True) -> None:
     """Refuse a model with unmerged adapters: a run would save neither an adapter nor a whole model.
 
     Args:
@@ -150,7 +186,7 @@ def refuse_adapter(name: str, source: str, hub: dict[str, Any], *, trained: bool
     Raises:
         ModelError: If there is an adapter in its folder.
     """
-    if find_adapter_config_file(source, **{key: hub[key] for key in ("revision", "local_files_only")}) is None:
+    if find_adapter_config_file(source, revision=hub["revision"], local_files_only=hub["local_files_only"]) is None:
         return
     what, advice = "trained further", "Give a model trained with --lora_merge true, or the base model with --lora."
     if not trained:
@@ -162,14 +198,14 @@ def refuse_adapter(name: str, source: str, hub: dict[str, Any], *, trained: bool
     raise ModelError(f"--model {name}: {adapters}, and cannot be {what}. {advice}")
 
 
-def _check_head(name: str, config: Any, schema: TagSchema, head: Head) -> None:
+def _check_head(name: str, config: PreTrainedConfig, schema: TagSchema, head: Head) -> None:
     """Refuse a model whose head would have to be initialized anew.
 
     Raises:
         ModelError: If it is one for other tags, or of another kind.
     """
     if config.id2label != schema.id2label:
-        found = ", ".join(map(str, [tag for _, tag in sorted(config.id2label.items())][:6]))
+        found = ", ".join(map(str, [tag for _, tag in sorted((config.id2label or {}).items())][:6]))
         raise ModelError(
             f"--model {name}: its tag head is not one for the tags of this dataset in {schema.scheme}: it has "
             f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... Leave out --do_train false, or give the "
@@ -221,13 +257,13 @@ def is_chain(name: str | None, *, revision: str | None = None, trust_remote_code
     return head_of(config) == "crf" or (isinstance(config, BaselineConfig) and config.head == "crf")
 
 
-def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
+def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> HubOptions:
     """Return the options for every `from_pretrained` of a model: the cache alone if the Hub does not answer."""
     local = Path(source).exists() or why_unreachable(source, repo_type="model", revision=revision) is not None
     return {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": local}
 
 
-def model_options(hub: dict[str, Any]) -> dict[str, Any]:
+def model_options(hub: HubOptions) -> dict[str, Any]:
     """Return `hub_options` for an auto model, with options for its search for an adapter.
 
     The search ignores `local_files_only` (transformers 5.23, auto_factory.py): offline it would retry for half a
@@ -236,7 +272,7 @@ def model_options(hub: dict[str, Any]) -> dict[str, Any]:
     return {**hub, "adapter_kwargs": {"local_files_only": hub["local_files_only"]}}
 
 
-def load_tokenizer(source: str, hub: dict[str, Any]) -> PreTrainedTokenizerBase:
+def load_tokenizer(source: str, hub: HubOptions) -> PreTrainedTokenizerBase:
     """Load a tokenizer; every failure becomes a ValueError, which `model_errors` turns into a message.
 
     The tokenizers library has no error classes: a broken ``tokenizer.json`` is a plain Exception, or a TypeError or

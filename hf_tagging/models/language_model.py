@@ -29,6 +29,7 @@ from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.encoder import (
     PACKAGED_ENCODER,
     PACKAGED_ENCODER_ON_HUB,
+    HubOptions,
     hub_options,
     load_tokenizer,
     model_options,
@@ -175,7 +176,7 @@ def _forget_tags(config: Any) -> None:
 
 
 def _scratch(
-    name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: Any
+    name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: HubOptions
 ) -> tuple[PreTrainedModel, Objective]:
     """Load a model that was built from scratch."""
     adopt_parts(config, asked, name=name, free=_FREE)
@@ -195,7 +196,7 @@ def _scratch(
 
 
 def _encoder(
-    name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: Any
+    name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: HubOptions
 ) -> tuple[PreTrainedModel, Objective]:
     """Load a BERT-family encoder with its masked-language-modelling head."""
     if asked:

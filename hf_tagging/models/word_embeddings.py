@@ -1,19 +1,20 @@
 """Input layer from a tokenizer's ids to one vector per word: word vectors, characters, shape, further columns.
 
-A word is one or more *subwords* (subwords). With a word vocabulary a known word is one subword, and an unseen word is
-spelled by subwords of one character each, so that its characters are known wherever the tokenizer is. With a subword
-tokenizer the subwords are subwords. This file is copied beside saved models, so it imports nothing of this package.
+A word is one or more subwords. With a word vocabulary a known word is a single subword, and an unseen word is spelled
+by subwords of one character each, so that its characters reach the model. This file is copied beside saved models, so
+it imports nothing of this package.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a subword is
@@ -53,7 +54,7 @@ class SubwordTables(nn.Module):
     spelling: Tensor
     character_class: Tensor
 
-    def __init__(self, config: Any):
+    def __init__(self, config: PreTrainedConfig):
         super().__init__()
         self.longest = config.max_word_characters
         self.register_buffer("subword_kind", torch.empty(config.vocab_size, dtype=torch.int8))
@@ -134,7 +135,7 @@ class WordInput(nn.Module):
 
     row_counts: Tensor
 
-    def __init__(self, config: Any):
+    def __init__(self, config: PreTrainedConfig):
         super().__init__()
         self.tables = SubwordTables(config)
         self.pooling = _one_of("word_pooling", config.word_pooling, ("unknown", "mean"))
@@ -143,7 +144,8 @@ class WordInput(nn.Module):
         self.vectors.weight.requires_grad = not config.freeze_vectors
         self.register_buffer("row_counts", torch.empty(config.num_vectors))
         kind = _one_of("characters", config.characters, CHARACTER_ENCODERS)
-        self.characters = CHARACTER_ENCODERS[kind](config) if CHARACTER_ENCODERS[kind] else None
+        encoder = CHARACTER_ENCODERS[kind]
+        self.characters = encoder(config) if encoder else None
         self.shape = nn.Embedding(SHAPES, config.feature_size) if config.word_shape else None
         values = (config.word_features or {}).values()
         self.features = nn.ModuleList(nn.Embedding(len(names) + 1, config.feature_size) for names in values)
@@ -233,7 +235,7 @@ class CharacterCnn(nn.Module):
         config: A `BaselineConfig`.
     """
 
-    def __init__(self, config: Any):
+    def __init__(self, config: PreTrainedConfig):
         super().__init__()
         size = config.character_size
         self.embedding = _Spelled(config.num_characters, size)
@@ -284,7 +286,7 @@ class CharacterLstm(nn.Module):
         config: A `BaselineConfig`.
     """
 
-    def __init__(self, config: Any):
+    def __init__(self, config: PreTrainedConfig):
         super().__init__()
         self.embedding = _Spelled(config.num_characters, config.character_size)
         self.lstm = nn.LSTM(config.character_size, config.character_hidden_size, batch_first=True, bidirectional=True)
@@ -305,7 +307,11 @@ class CharacterLstm(nn.Module):
         return last.transpose(0, 1).flatten(1)
 
 
-CHARACTER_ENCODERS: dict[str, Any] = {"none": None, "cnn": CharacterCnn, "lstm": CharacterLstm}
+CHARACTER_ENCODERS: dict[str, type[CharacterCnn | CharacterLstm] | None] = {
+    "none": None,
+    "cnn": CharacterCnn,
+    "lstm": CharacterLstm,
+}
 
 
 class _Spelled(nn.Module):
@@ -352,7 +358,7 @@ def word_shapes(classes: Tensor) -> Tensor:
     return sum(fact.long() << i for i, fact in enumerate(facts))  # type: ignore[return-value]
 
 
-def _one_of(name: str, value: str, choices: Any) -> str:
+def _one_of(name: str, value: str, choices: Collection[str]) -> str:
     if value not in choices:
         raise ValueError(f"{name}: {value!r} is not one of {', '.join(choices)}.")
     return value

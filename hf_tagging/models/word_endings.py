@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from .word_embeddings import DIGIT, SHAPES, word_shapes
@@ -28,12 +29,13 @@ class Endings(nn.Module):
 
     codes: Tensor
 
-    def __init__(self, config: Any):
+    def __init__(self, config: PreTrainedConfig):
         super().__init__()
+        tags: Any = config.num_labels
         self.digit, self.base = config.num_characters, config.num_characters + 1
         self.longest, self.min_words = config.suffix_length, config.min_suffix_words
         self.register_buffer("codes", torch.empty(config.num_suffixes, dtype=torch.int64))
-        self.scores = nn.Parameter(torch.empty(config.num_suffixes, config.num_labels), requires_grad=False)
+        self.scores = nn.Parameter(torch.empty(config.num_suffixes, tags), requires_grad=False)
 
     def reset_parameters(self) -> None:
         """Forget all endings, except what `from_pretrained` has loaded."""

@@ -108,23 +108,7 @@ def build_word_tokenizer(
     characters = _alphabet(counts)
     subwords = [PAD, UNK, MASK, *row_of_form, *characters, *(PREFIX + character for character in characters)]
     ids = {subword: i for i, subword in enumerate(dict.fromkeys(subwords))}
-    backend = Tokenizer(
-        models.WordPiece(
-            ids, unk_token=UNK, continuing_subword_prefix=PREFIX, max_input_chars_per_word=_LONGEST_WORD
-        )
-    )  # fmt: skip
-    backend.normalizer, backend.pre_tokenizer = normalizer, pre_tokenizer
-    backend.decoder = decoders.WordPiece(prefix=PREFIX, cleanup=False)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token=PAD,
-        unk_token=UNK,
-        mask_token=MASK,
-        padding_side="right",
-        model_max_length=model_max_length,
-        model_input_names=["input_ids", "attention_mask"],
-        clean_up_tokenization_spaces=False,
-    )
+    tokenizer = _word_tokenizer(ids, normalizer, pre_tokenizer, model_max_length)
     special = {PAD: 0, UNK: UNKNOWN_ROW, MASK: 2}
     row_counts = np.array([0, counts.total() - sum(rows.values()), 0, *rows.values()], np.int64)
     vector_of_id = np.fromiter((special.get(p, row_of_form.get(p, UNKNOWN_ROW)) for p in ids), np.int64, len(ids))
@@ -136,6 +120,31 @@ def build_word_tokenizer(
         row_counts,
         _spelling(["", None, None, *texts[3:]], characters),
         characters,
+    )
+
+
+def _word_tokenizer(
+    ids: dict[str, int],
+    normalizer: normalizers.Normalizer,
+    pre_tokenizer: pre_tokenizers.PreTokenizer,
+    model_max_length: int,
+) -> PreTrainedTokenizerFast:
+    backend = Tokenizer(
+        models.WordPiece(
+            ids, unk_token=UNK, continuing_subword_prefix=PREFIX, max_input_chars_per_word=_LONGEST_WORD
+        )
+    )  # fmt: skip
+    backend.normalizer, backend.pre_tokenizer = normalizer, pre_tokenizer
+    backend.decoder = decoders.WordPiece(prefix=PREFIX, cleanup=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token=PAD,
+        unk_token=UNK,
+        mask_token=MASK,
+        padding_side="right",
+        model_max_length=model_max_length,
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
     )
 
 
