@@ -156,7 +156,7 @@ class TestErrorKinds:
         assert [row["name"] for row in rows] == [
             "missed", "spurious", "wrong type", "wrong boundary", "wrong type and boundary", "split", "merged",
         ]  # fmt: skip
-        assert rows[2]["explain"] == "The right words, but another type."
+        assert rows[2]["explain"] == "Correct words, different type."
 
     def test_are_counted_with_their_share(self):
         analysis = analyse(ner(("P P~ .", "P . L"), ("P . .", "L . .")))
@@ -320,7 +320,7 @@ class TestGroups:
         answers = pos(("DT", "DT"), ("NN", "NN"))
         casings = ([0, 1], {"as is": [["DT"], ["NN"]], "upper case": [["DT"], ["NN"]]})
         found = group(analyse(answers, casings=casings), "Casing")
-        assert found["note"].endswith(" All gave the same tags.")
+        assert found["note"].endswith(" The tags are the same in all three.")
 
     def test_intervals_want_ten_sentences(self):
         few, many = (group(analyse(pos(*[("DT NN", "DT DT")] * n)), "Sentence length")["rows"][0] for n in (9, 10))

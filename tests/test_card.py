@@ -201,8 +201,8 @@ def test_pos_sections(pos_record):
         "| Unseen words |  | 2,000 |\n"
         "| Words |  | 46,435 |\n"
         "| Sentences |  | 3,453 |\n\n"
-        "Seen words occur in the training split, unseen ones do not.\n\n"
-        "Figures by sentence are not comparable with those by word or entity.\n\n"
+        "Seen words occur in the training split, unseen words do not.\n\n"
+        "Figures per sentence are not comparable with figures per word or entity.\n\n"
         "### By tag, test split\n\n"
         "| Tag | Precision | Recall | F1 | Support |\n"
         "| --- | ---: | ---: | ---: | ---: |\n"
@@ -223,11 +223,11 @@ def test_pos_sections(pos_record):
         "| test | eriktks/conll2003 | 3,453 | 46,435 | 4567ef00 |\n\n"
         "On the Hub: [eriktks/conll2003](https://huggingface.co/datasets/eriktks/conll2003), revision "
         "refs/convert/parquet.\n\n"
-        "Tags of the test split that training never has, with their words: SYM (3).\n\n"
+        "Tags of the test split that do not occur in the training split, with their number of words: SYM (3).\n\n"
         "Licence of the data: the text of CoNLL-2003 is Reuters news (RCV1), which is for research use.\n\n"
         "Licence of [sentence-transformers/all-MiniLM-L6-v2]"
         "(https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2): Apache-2.0.\n\n"
-        "What licence this model comes under is for those to say who publish it; none is claimed here."
+        "The licence of this model is for its publisher to state; none is claimed here."
     )
     assert section(card, "Hyper-parameters") == (
         "| Argument | Value |\n"
@@ -259,21 +259,21 @@ def test_pos_sections(pos_record):
         "| model files | 90.9 MB |\n"
         "| peak memory of the process | 1.5 GB |\n"
         "| training time | 7.1 min |\n\n"
-        "Words per second are those of the run's own evaluation, on the machine below.\n\n"
+        "Words per second were measured in the run's own evaluation, on the machine below.\n\n"
         "Energy of training: not measured."
     )
     assert section(card, "Limits").splitlines() == [
-        "- In the test split, all counted in its figures: sentences longer than a window, read in overlapping "
-        "windows: 2; words without a subword, read as the unknown token: 1; words longer than a window, read by their "
+        "- In the test split (all counted in its figures): sentences longer than a window, read in overlapping "
+        "windows: 2; words without subwords, read as the unknown token: 1; words longer than a window, cut to their "
         "beginning: 5.",
-        "- Words of the test split with a tag that training never shows, so that the model cannot have learned it "
-        "there: 3.",
-        "- The part-of-speech column of CoNLL-2003 was made by a tagger, not by hand: accuracy on it is agreement with "
-        "that tagger.",
+        "- Words of the test split whose tag does not occur in the training split, so that the model cannot have "
+        "learned it: 3.",
+        "- The part-of-speech column of CoNLL-2003 was produced by a tagger, not by hand: accuracy on it is agreement "
+        "with that tagger.",
     ]
     assert 'pipeline("token-classification", model="pos-minilm-conll2003")' in card
     assert 'Tagger.from_pretrained("pos-minilm-conll2003")' in card
-    assert "It answers for every subword; the tag of a word is that of its first." in card
+    assert "The pipeline returns one tag per subword; the tag of a word is that of its first subword." in card
 
 
 def test_ner_card(ner_record):
@@ -302,23 +302,23 @@ def test_ner_card(ner_record):
     ]
     assert "| Strict F1 | 0.9050 |" in card
     assert "configuration en, revision v2." in card
-    assert "Entities came in IOB1 and are in IOB2 here." in card
+    assert "Entities were converted from IOB1 to IOB2." in card
     settings = section(card, "Hyper-parameters")
     assert "`max_steps` | 200" in settings
     assert "`lora_rank` | 8" in settings
     assert "num_train_epochs" not in settings  # max_steps wins
     assert section(card, "Limits").splitlines() == [
-        "- **A partial run**: training saw the first sentences of a split only (`max_train_samples`: 100). The "
-        "figures are of a sample and not comparable with those of the whole data.",
-        "- **A partial run**: evaluation saw the first sentences of a split only (`max_eval_samples`: 40). The "
-        "figures are of a sample and not comparable with those of the whole data.",
+        "- **A partial run**: training used only the first 100 sentences of a split (`max_train_samples`). The "
+        "figures are not comparable with those on the full data.",
+        "- **A partial run**: evaluation used only the first 40 sentences of a split (`max_eval_samples`). The "
+        "figures are not comparable with those on the full data.",
         "- In the test split every sentence fits one window, and no word was lost or shortened.",
-        "- Words (of 1,400) whose tag IOB1 does not allow, repaired before training and evaluation: 12.",
+        "- Tags that are invalid in IOB1, repaired before training and evaluation: 12 of 1,400.",
     ]
     assert 'model="me/news-ner", aggregation_strategy="first")' in card
     bioes = TagSchema(("O", "S-PER"), "BIOES")  # the pipeline does not know S-
     assert "aggregation_strategy" not in model_card(ner_record, NER_RESULTS, bioes)
-    assert "It answers for every subword" not in card
+    assert "one tag per subword" not in card
 
 
 @pytest.mark.parametrize("task", ["pos", "ner"])
@@ -497,7 +497,7 @@ def test_a_tagger_from_scratch_is_described_as_it_was_built(pos_record):
 
 def test_an_evaluation_alone_claims_no_training(pos_record, ner_record):
     pos_record["arguments"] |= {"max_train_samples": 100, "word_vectors": "glove.txt"}
-    claims = ("that training never", "training saw the first", "vectors of words began")
+    claims = ("not occur in the training split", "training used only the first", "Word vectors were initialised")
     assert all(claim in model_card(pos_record, POS_RESULTS, POS_SCHEMA) for claim in claims)
     pos_record["arguments"]["do_train"] = False
     card = model_card(pos_record, POS_RESULTS, POS_SCHEMA)
@@ -508,15 +508,15 @@ def test_an_evaluation_alone_claims_no_training(pos_record, ner_record):
     assert ModelCard(card).data.datasets is None
     ner_record["arguments"]["do_train"] = False
     limits = section(model_card(ner_record, NER_RESULTS, NER_SCHEMA), "Limits")
-    assert "evaluation saw the first sentences of a split only (`max_eval_samples`: 40)" in limits
-    assert "- Words (of 1,400) whose tag IOB1 does not allow, repaired before evaluation: 12." in limits
+    assert "evaluation used only the first 40 sentences of a split (`max_eval_samples`)" in limits
+    assert "- Tags that are invalid in IOB1, repaired before evaluation: 12 of 1,400." in limits
 
 
 def test_what_became_of_the_training_data_is_counted_in_no_figure(pos_record):
     pos_record["alignment"]["train"] = {**ALIGNMENT, "windowed_sentences": 7}
     limits = section(model_card(pos_record, POS_RESULTS, POS_SCHEMA), "Limits")
     assert "- In the train split: sentences longer than a window, read in overlapping windows: 7." in limits
-    assert "- In the test split, all counted in its figures: sentences" in limits
+    assert "- In the test split (all counted in its figures): sentences" in limits
 
 
 def test_an_undefined_figure_is_left_out_of_the_index(pos_record):
@@ -651,7 +651,7 @@ def test_seeds_give_figures_a_spread(ner_record):
         ("Entity F1 (mean of 3 seeds)", 0.91, {"seeds": 3, "standard_deviation": 0.01}),
         ("Word accuracy", 0.98, None),
     ]
-    assert "Behind ± is the standard deviation" in card
+    assert "± is the standard deviation" in card
     alone = model_card(ner_record, own, NER_SCHEMA)
     assert "seeds" not in alone
     assert "±" not in alone
@@ -747,13 +747,13 @@ def found_by_the_report(analysis, ner_record):
 
 def test_findings_of_the_report_are_limits(ner_record):
     assert found_by_the_report(ANALYSIS, ner_record) == [
-        "- Entity types that are most often missed or wrongly given: MISC 321 times (F1 0.7123); ORG 300 times "
+        "- Entity types most often missed or wrongly predicted: MISC 321 times (F1 0.7123); ORG 300 times "
         "(F1 0.8800); PER 90 times (F1 0.9600).",
-        "- Of 200 errors the most frequent kind is “split”: 140 (70%). A further part of an entity.",
+        "- The most frequent of 200 errors is “split”: 140 (70%). A further part of an entity.",
         "- Words: recall 0.8000 (0.7700 to 0.8300) for “unseen”, 0.9500 (0.9400 to 0.9600) for “seen”.",
         "- Entity length (words): recall 0.7000 (0.6000 to 0.8000) for “4 or more”, 0.9200 (0.9100 to 0.9300) for “1”.",
-        "- A word's score is off by 0.1250 on average (expected calibration error over 400 words): the mean score is "
-        "0.7750, and 0.6500 of the words are right.",
+        "- Expected calibration error 0.1250 over 400 words: the mean score is 0.7750, and 0.6500 of the words are "
+        "correct.",
     ]
 
 
@@ -801,7 +801,7 @@ def test_hostile_names_in_findings_stay_text(ner_record):
     for bad in ("<", "http://", "`x`", "/home"):
         assert bad not in body
     assert "&#60;i&#62;: recall" in body
-    assert "The vectors of words began as those of &#60;s&#62;.txt." in body
+    assert "Word vectors were initialised from &#60;s&#62;.txt." in body
 
 
 # Licences, works, cost.
@@ -862,13 +862,13 @@ def test_works_are_cited_by_what_the_record_names(arguments, keys, pos_record):
     ("energy", "told"),
     [
         ({"processor_joules": 9_000.0}, "Energy of training, by the counters of one machine: 2.5 Wh by the processors "
-         "(RAPL). Other programs that ran there are counted with it; memory, disks, cooling and power supply are not. "
+         "(RAPL). Other programs that ran there are counted as well; memory, disks, cooling and power supply are not. "
          "The GPUs are not measured."),
         ({"processor_joules": 900.0, "gpu_joules": 7_200_000.0}, "Energy of training, by the counters of one machine: "
-         "900 J by the processors (RAPL) and 2 kWh by the GPUs (NVML). Other programs that ran there are counted with "
-         "it; memory, disks, cooling and power supply are not."),
-        ({"gpu_watts": 1_400.0}, "Energy of training: not measured. The GPUs of one machine took 165 Wh at most: 7.1 "
-         "min at the 1,400 W that their driver allows them."),
+         "900 J by the processors (RAPL) and 2 kWh by the GPUs (NVML). Other programs that ran there are counted as "
+         "well; memory, disks, cooling and power supply are not."),
+        ({"gpu_watts": 1_400.0}, "Energy of training: not measured. The GPUs of one machine used at most 165 Wh: 7.1 "
+         "min at their power limit of 1,400 W."),
         (None, "Energy of training: not measured."),
     ],
 )  # fmt: skip
@@ -889,7 +889,7 @@ def test_gpus_that_a_run_on_the_cpu_leaves_alone_are_not_spoken_of(pos_record):
     ("energy", "told"),
     [
         ({"processor_joules": 9_000.0}, ", by the counters of one machine: 2.5 Wh"),
-        ({"gpu_watts": 700.0}, ": not measured. The GPUs of one machine took 82.3 Wh at most"),
+        ({"gpu_watts": 700.0}, ": not measured. The GPUs of one machine used at most 82.3 Wh"),
         (None, ": not measured."),
     ],
 )
@@ -914,7 +914,7 @@ def test_a_tagger_from_scratch_says_where_it_comes_from(pos_record):
         "A part-of-speech tagger with 3 tags, trained from scratch on [eriktks/conll2003]"
         "(https://huggingface.co/datasets/eriktks/conll2003) (encoder: lstm). **Accuracy" in card
     )
-    assert "- The figures are with further columns of the data (chunk)." in section(card, "Limits")
+    assert "- The figures use additional columns of the data (chunk)." in section(card, "Limits")
 
 
 # The snippets of a real card, in a process that knows nothing of the run.

@@ -79,12 +79,10 @@ def test_the_top_names_the_worst_tag_the_commonest_error_and_three_examples() ->
     text = text_of(report_page(ner_analysis()))
 
     assert "F1 0.7391 95 % interval 0.6610 to 0.8127" in text
-    assert "Worst tag: MISC" in text
-    assert (
-        "5 times. Of 4 MISC entities in the data, 4 were not found as such. Of 1 that the model predicted, 1 is" in text
-    )
+    assert "Tag with most errors: MISC" in text
+    assert "5 errors. Of 4 gold MISC entities, the model missed 4. Of 1 predicted, 1 is" in text
     assert "Most frequent error: wrong type 3 errors, 43 % of all." in text
-    top = text[text.index("Three errors with MISC") : text.index("Tags, worst first")]
+    top = text[text.index("Three errors with MISC") : text.index("Errors of a tag")]
     assert re.findall(r"Sentence (\d+)", top) == ["15", "3", "40"]  # of different kinds
     assert "missed: “Lantern Prize”, gold MISC, predicted no entity" in top
     assert "wrong boundary: gold MISC “Festival of Small Boats”, predicted MISC “Boats”" in top
@@ -112,10 +110,10 @@ def test_plain_tags_have_their_commonest_confusion_at_the_top() -> None:
     text = text_of(report_page(pos_analysis()))
 
     assert "on 3,684 sentences with 46,435 words." in text
-    assert "Worst tag: T00" in text
-    assert "Most frequent error: T01 taken for T03 3 errors" in text
+    assert "Tag with most errors: T00" in text
+    assert "Most frequent error: T01 predicted as T03 3 errors" in text
     assert "20 further tags" in text  # 45, of which 25 are shown at once
-    assert "Not available. The record of the run has no evaluation during training." in text
+    assert "Not available. The run was not evaluated during training." in text
     assert "Not available. This needs cleanlab." in text
 
 
@@ -130,16 +128,16 @@ def test_a_perfect_model_is_told_so() -> None:
     text = text_of(report_page(flawless_analysis()))
 
     assert "on 1 sentence with 4 words and 1 entity." in text
-    assert "No errors: every entity was tagged as in the data." in text
-    assert "There are none: gold and predicted agree on every entity." in text
-    assert "Worst tag" not in text
+    assert "No errors: every entity is predicted correctly." in text
+    assert "None: gold and predicted agree on every entity." in text
+    assert "Tag with most errors" not in text
 
 
 def test_a_split_without_entities_has_nothing_to_say_of_tags() -> None:
     nothing = {"tags": ["O"], "counts": [[0]], "left_out": 0}
     text = text_of(report_page(flawless_analysis() | {"entities": 0, "tags": [], "confusion": nothing}))
 
-    assert "The split holds no entities and none was predicted." in text
+    assert "The split has no entities, and none were predicted." in text
 
 
 def test_missing_parts_say_why() -> None:
@@ -233,7 +231,7 @@ def test_a_large_report_stays_below_three_megabytes_and_counts_what_it_leaves_ou
     assert numbers == sorted(numbers)
     gaps = {after - before for before, after in itertools.pairwise(numbers)}
     assert max(gaps) - min(gaps) <= 1  # from all over
-    assert "The first 20 of 4,007 wrong sentences." in text_of(page)
+    assert "The first 20 of 4,007 sentences with errors." in text_of(page)
 
 
 def test_of_thousands_of_tags_the_costliest_have_room() -> None:
@@ -243,8 +241,8 @@ def test_of_thousands_of_tags_the_costliest_have_room() -> None:
     assert len(page.encode()) <= MOST_BYTES
     assert page.count(' data-tag="T') == MOST_ROWS
     assert "975 further tags" in text
-    assert "The 5,000 tags with the fewest errors have no room on this page." in text
-    assert "no room on this page" not in text_of(report_page(pos_analysis(1000, 5)))
+    assert "The 5,000 tags with the fewest errors are not shown." in text
+    assert "fewest errors" not in text_of(report_page(pos_analysis(1000, 5)))
 
 
 def test_the_documentation_shows_only_pictures_that_are_there() -> None:
@@ -398,19 +396,19 @@ def test_filters_by_tag_kind_and_text(opened: Any) -> None:
     report = opened(ner_analysis())
     page = report.page
     assert page.locator("#by-tag option").all_inner_texts() == [
-        "every tag", "MISC (3)", "LOC (3)", "ORG (3)", "PER (1)",
+        "all tags", "MISC (3)", "LOC (3)", "ORG (3)", "PER (1)",
     ]  # fmt: skip
 
     page.get_by_label("Tag", exact=True).select_option("MISC")
     assert report.count == "1 of 3"
-    page.get_by_label("Kind of error", exact=True).select_option("type")
+    page.get_by_label("Error type", exact=True).select_option("type")
     assert (report.count, report.place) == ("1 of 2", "Sentence 15")
     page.get_by_label("Text", exact=True).fill("QUILL week")
     assert (report.count, report.place) == ("1 of 1", "Sentence 40")
     page.keyboard.type("jk")  # letters of a search, not keys of ours
     assert page.get_by_label("Text", exact=True).input_value() == "QUILL weekjk"
     assert report.count == "0 of 0"
-    assert "No wrong sentence is like that." in page.locator("#shown").inner_text()
+    assert "No sentence matches." in page.locator("#shown").inner_text()
     page.get_by_role("button", name="Clear filters").click()
     assert report.count == "1 of 6"
     assert page.get_by_label("Text", exact=True).input_value() == ""
@@ -429,11 +427,11 @@ def test_a_tag_a_kind_and_a_confusion_lead_to_their_sentences(opened: Any) -> No
     ]
     page.locator("#confusion tbody tr").nth(4).get_by_role("link").click()  # gold O, predicted PER
     assert (report.count, report.place) == ("1 of 1", "Sentence 21")
-    page.get_by_role("button", name="Stop showing O taken for PER only").click()
+    page.get_by_role("button", name="Remove filter: O predicted as PER").click()
     assert report.count == "1 of 6"
     page.locator("#suspects").get_by_role("link", name="40").click()
     assert (report.count, report.place) == ("6 of 6", "Sentence 40")
-    page.get_by_role("link", name="All wrong sentences with MISC").click()
+    page.get_by_role("link", name="All errors with MISC").click()
     assert report.count == "1 of 3"
     assert page.evaluate("document.activeElement.id") == "sentences-title"
 
@@ -464,7 +462,7 @@ def test_a_sentence_that_is_not_on_the_page_is_not_taken_for_another(opened: Any
     assert suspects.all_inner_texts() == ["40", "77"]
     assert suspects.get_by_role("link").all_inner_texts() == ["40"]
     assert report.page.locator("#shown").inner_text() == (
-        "Sentence 77 is not among these wrong sentences: it has no such error, or no room on this page."
+        "Sentence 77 is not among these: it has no such error, or was left out of this page."
     )
     assert report.count == "0 of 3"
     assert not report.page.locator("#permalink").is_visible()
@@ -521,7 +519,7 @@ def test_many_tags_and_sentences_work(opened: Any) -> None:
 def test_sentences_without_room_are_counted(opened: Any) -> None:
     report = opened(ner_analysis(examples={"sentences": SENTENCES, "left_out": 1500}))
 
-    assert report.page.locator("#left-out").inner_text() == "1,500 wrong sentences have no room on this page."
+    assert report.page.locator("#left-out").inner_text() == "1,500 more sentences with errors not shown."
 
 
 def test_without_scripts_the_first_sentences_are_a_list(opened: Any) -> None:
@@ -530,7 +528,7 @@ def test_without_scripts_the_first_sentences_are_a_list(opened: Any) -> None:
     assert report.page.locator(".listed ol > li").count() == 20
     assert report.page.locator(".listed").is_visible()
     assert not report.page.locator(".browser").is_visible()
-    assert "The first 20 of 120 wrong sentences." in report.page.locator("#sentences").inner_text()
+    assert "The first 20 of 120 sentences with errors." in report.page.locator("#sentences").inner_text()
 
 
 def test_print_has_the_list_and_no_filters(opened: Any) -> None:
@@ -637,7 +635,7 @@ def test_every_column_of_the_matrix_can_be_seen_and_reached(opened: Any) -> None
 
     page = opened(pos_analysis(), viewport={"width": 390, "height": 844}).page
     box = page.locator(".scroll:has(.matrix)")
-    assert page.locator("#confusion .sideways").inner_text().startswith("Wider than the page: scroll it sideways")
+    assert page.locator("#confusion .sideways").inner_text().startswith("Wider than the page: scroll sideways")
     box.focus()
     for _ in range(40):
         page.keyboard.press("ArrowRight")

@@ -1,4 +1,4 @@
-"""Kinds of errors of entities: missed, spurious, of a wrong type, of a wrong boundary, of both, split or merged.
+"""Kinds of entity errors: missed, spurious, wrong type, wrong boundary, both, split, merged.
 
 The kinds are those of the Message Understanding Conferences (Chinchor and Sundheim, 1993: MUC-5 Evaluation Metrics:
 missing, spurious, incorrect, partial), with what is incorrect or partial told apart by words and by type, as in
@@ -18,24 +18,24 @@ counts a gold entity, a split one a predicted entity, and the gold or predicted 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hf_tagging.analysis.answers import Answers, Spans
+from hf_tagging.analysis.shape import ErrorRow
 from hf_tagging.evaluation.metrics import Array
 
 RIGHT = "right"
 KINDS = {
-    "missed": ("missed", "An entity of the data, and the model found none in its words."),
-    "spurious": ("spurious", "The model found an entity where the data has none."),
-    "type": ("wrong type", "The right words, but another type."),
-    "boundary": ("wrong boundary", "The right type, but a word too many or too few."),
-    "both": ("wrong type and boundary", "Some words in common with the entity of the data, and another type."),
-    "split": ("split", "A further part of an entity of the data that the model cut into several."),
-    "merged": ("merged", "An entity of the data that the model took for part of a neighbouring one."),
+    "missed": ("missed", "A gold entity; the model predicted none of its words as an entity."),
+    "spurious": ("spurious", "A predicted entity where the data has none."),
+    "type": ("wrong type", "Correct words, different type."),
+    "boundary": ("wrong boundary", "Correct type, but too many or too few words."),
+    "both": ("wrong type and boundary", "Overlaps the gold entity, with a different type."),
+    "split": ("split", "One more part of a gold entity that the model cut into several."),
+    "merged": ("merged", "A gold entity that the model joined to a neighbouring one."),
 }
-WRONG_TAG = ("wrong tag", "The model gave the word another tag than the data.")
+WRONG_TAG = ("wrong tag", "The predicted tag differs from the gold tag.")
 _BY_MATCH = np.array([["both", "boundary"], ["type", RIGHT]])  # [same words, same type]
 
 
@@ -56,12 +56,12 @@ class Pairs:
 
     @property
     def counts_gold(self) -> Array:
-        """Tell whether a pair is the one that counts its gold entity: once for each of them. (pairs,) bool"""
+        """Mask of the pairs that count their gold entity, one per entity. (pairs,) bool"""
         return (self.gold >= 0) & (self.kind != "split")
 
     @property
     def counts_predicted(self) -> Array:
-        """Tell whether a pair is the one that counts its predicted entity: once for each of them. (pairs,) bool"""
+        """Mask of the pairs that count their predicted entity, one per entity. (pairs,) bool"""
         return (self.predicted >= 0) & (self.kind != "merged")
 
 
@@ -92,7 +92,7 @@ def pair_entities(answers: Answers) -> Pairs:
     return Pairs(ours[order], theirs[order], kind[order])
 
 
-def error_rows(pairs: Pairs | None, wrong_words: int = 0) -> list[dict[str, Any]]:
+def error_rows(pairs: Pairs | None, wrong_words: int = 0) -> list[ErrorRow]:
     """Count the errors of each kind.
 
     Args:
@@ -109,13 +109,20 @@ def error_rows(pairs: Pairs | None, wrong_words: int = 0) -> list[dict[str, Any]
         share = 1.0 if wrong_words else 0.0
         return [{"kind": "tag", "name": name, "count": wrong_words, "share": share, "explain": explain}]
     total = max(int(np.count_nonzero(pairs.kind != RIGHT)), 1)
-    rows = []
+    rows: list[ErrorRow] = []
     for kind, (name, explain) in KINDS.items():
         of_kind = pairs.kind == kind
         count = int(np.count_nonzero(of_kind))
-        sides = {"gold": pairs.counts_gold, "predicted": pairs.counts_predicted}
-        counted = {side: int(np.count_nonzero(of_kind & counts)) for side, counts in sides.items()}
-        rows.append({"kind": kind, "name": name, "count": count, "share": count / total, **counted, "explain": explain})
+        row: ErrorRow = {
+            "kind": kind,
+            "name": name,
+            "count": count,
+            "share": count / total,
+            "gold": int(np.count_nonzero(of_kind & pairs.counts_gold)),
+            "predicted": int(np.count_nonzero(of_kind & pairs.counts_predicted)),
+            "explain": explain,
+        }
+        rows.append(row)
     return rows
 
 
@@ -130,7 +137,7 @@ def _overlapping(gold: Spans, predicted: Spans, bounds: Array) -> tuple[Array, A
 
 
 def _matched(left: Array, right: Array) -> Array:
-    """Places of the pairs that answer each other: each is the best of those that are left when it is taken."""
+    """Return the places of the matched pairs, chosen greedily from the best."""
     chosen: list[int] = []
     given: set[int] = set()
     taken: set[int] = set()
@@ -143,12 +150,12 @@ def _matched(left: Array, right: Array) -> Array:
 
 
 def _best_of_others(side: Array, answered: Array) -> Array:
-    """Places of the best pair of each entity of a side that shares words but is in no pair that was taken."""
+    """Return the place of the best pair of each entity that overlaps but was not matched."""
     numbers, first = np.unique(side, return_index=True)
     return first[~np.isin(numbers, answered)]
 
 
 def _places(spans: Spans, numbers: Array) -> Array:
-    """Sentence and first word of entities; behind everything for -1. (n, 2)"""
+    """Return sentence and first word of entities; -1 sorts last. (n, 2)"""
     behind = np.full((1, 2), np.iinfo(np.int64).max)
     return np.concatenate([spans.rows[:, :2], behind])[numbers]

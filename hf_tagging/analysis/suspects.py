@@ -1,40 +1,37 @@
-"""Words whose annotation is likely wrong: the model is confident, and the data say otherwise.
+"""Likely annotation errors: words where the model is confident and the gold tag differs.
 
 The more probable another tag is than the one in the data, the lower the quality of that tag, as cleanlab scores it
 (normalised margin; Northcutt, Jiang and Chuang, 2021, Confident Learning; Wang and Mueller, 2022, Detecting Label
-Errors in Token Classification Data). It is a list to look at, no verdict: a confident model may be confidently wrong.
+Errors in Token Classification Data). Check them by hand: a confident model may be wrong.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from hf_tagging.analysis.answers import Answers
 from hf_tagging.analysis.rereading import Rereading
+from hf_tagging.analysis.shape import SuspectRow, Suspects
 
 MOST = 50
 MISSING = "This needs cleanlab. Type: pip install 'hf-tagging[report]'"
 METHOD = (
-    "Quality is that of the tag in the data, as cleanlab scores it (normalised margin): 0 where the model is sure of "
-    "another tag, 0.5 where it holds both for equally likely."
+    "Quality is cleanlab's score of the gold tag (normalised margin): 0 if the model is certain of another tag, 0.5 if "
+    "both are equally likely."
 )
 _AROUND = 6  # words of context on each side
 _LONGEST = 60  # characters of a word
 
 
-def find_suspects(answers: Answers, reading: Rereading) -> dict[str, Any]:
-    """Ranks words by how confidently the model contradicts their gold tag.
+def find_suspects(answers: Answers, reading: Rereading) -> Suspects:
+    """Rank words by how confidently the model contradicts their gold tag.
 
     Args:
         answers: Words with gold and predicted tags.
-        reading: What the tagger says of them with probabilities.
+        reading: Tags and probabilities of a second reading.
 
     Returns:
-        ``rows``, at most 50, the worst first: ``number`` of the sentence from 1, ``word`` in it from 0, ``text``,
-        ``gold``, ``predicted``, ``score``, ``context``, a few words around, and ``at``, the word's place in these;
-        ``method``. Or ``missing``: why there are none.
+        At most 50 rows, the worst first; or the reason why there are none.
     """
     if not len(reading.doubted):
         return {"rows": [], "method": METHOD}
@@ -48,7 +45,7 @@ def find_suspects(answers: Answers, reading: Rereading) -> dict[str, Any]:
     return {"rows": [_row(answers, reading, word, score) for word, score in ranked], "method": METHOD}
 
 
-def _row(answers: Answers, reading: Rereading, number: int, score: float) -> dict[str, Any]:
+def _row(answers: Answers, reading: Rereading, number: int, score: float) -> SuspectRow:
     sentence = int(answers.sentence[number])
     word = number - int(answers.bounds[sentence])
     words = answers.words[sentence]

@@ -12,7 +12,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.hub_source import HUB_ALIASES
-from hf_tagging.markdown import text, visible
+from hf_tagging.markdown import Markup, text, visible
 from hf_tagging.models.encoder import PACKAGED_ENCODER, PACKAGED_ENCODER_ON_HUB
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class Source(NamedTuple):
     name: str
     hub: str | None = None
 
-    def link(self, kind: str = "") -> str:
-        """Its name as Markdown, with its page where it has one; `kind` is ``"datasets/"`` for a data set."""
-        return f"[{text(self.hub)}](https://huggingface.co/{kind}{self.hub})" if self.hub else text(self.name)
+    def link(self, kind: str = "") -> Markup:
+        """Return the name as Markdown, linked to its page on the Hub; `kind` is ``"datasets/"`` for a dataset."""
+        return Markup(f"[{text(self.hub)}](https://huggingface.co/{kind}{self.hub})" if self.hub else text(self.name))
 
 
 def trained(record: RunRecord) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_tagging.analysis.seen import seen_in, write_seen
+from hf_tagging.analysis.shape import Analysis
 from hf_tagging.atomic import whole_file
 from hf_tagging.disk import refusal
 from hf_tagging.errors import TaggingError
@@ -74,7 +75,7 @@ def _write_report(trainer: AlignedTrainer, results: Results) -> None:
         )
 
 
-def _report(trainer: AlignedTrainer, run: TaggingRun, folder: Path, results: Results) -> dict[str, Any] | None:
+def _report(trainer: AlignedTrainer, run: TaggingRun, folder: Path, results: Results) -> Analysis | None:
     """Write which words and tags training has seen, and the report; return the analysis, None without results."""
     if run.arguments.training.do_train and "train" in trainer.splits:
         train = trainer.splits["train"].words

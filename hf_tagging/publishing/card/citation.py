@@ -1,10 +1,11 @@
-"""The works that a model stands on, as BibTeX: those that are known by the names in its record, and this project."""
+"""References for a model card, as BibTeX: works known by the names in the record, and this project."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from hf_tagging.markdown import Markup
 from hf_tagging.publishing import provenance
 from hf_tagging.training.record import RunRecord
 
@@ -88,15 +89,15 @@ _OF_MODEL = {
 }
 
 
-def citation_section(record: RunRecord, splits: list[str]) -> str:
-    """The works behind a model in one block of BibTeX; empty where none is known.
+def citation(record: RunRecord, splits: list[str]) -> Markup | None:
+    """Return the references of a model in one block of BibTeX; None where none is known.
 
     Args:
-        record: Of the run, with `task` and `arguments`.
-        splits: Names of the splits that the card speaks of.
+        record: Record of the run, with `task` and `arguments`.
+        splits: Names of the splits in the card.
     """
     works = [_WORKS[name] for name in dict.fromkeys(_known(record, splits))] + list(_project(record))
-    return "```bibtex\n" + "\n\n".join(works) + "\n```" if works else ""
+    return Markup("```bibtex\n" + "\n\n".join(works) + "\n```") if works else None
 
 
 def _known(record: RunRecord, splits: list[str]) -> Iterator[str]:
@@ -115,7 +116,7 @@ def _known(record: RunRecord, splits: list[str]) -> Iterator[str]:
 
 
 def _project(record: RunRecord) -> Iterator[str]:
-    """This project, in the version that the run was made with."""
+    """Yield this project, in the version of the run."""
     version = (record.get("versions") or {}).get("hf_tagging")
     if version:
         plain = re.sub(r"[^\w.+-]", "", str(version))

@@ -1,200 +1,216 @@
-"""The limits of a model card: what the run left out or lost on its way, and what the report found.
+"""The limits of a model card: what the run left out, shortened or repaired, and what the report found.
 
-A finding is told only where there is evidence for it: 30 words, entities or errors at least, and where two groups are
-set against each other, 95 % intervals that do not overlap.
+A finding needs evidence: at least 30 words, entities or errors and, where two groups are compared, 95 % intervals that
+do not overlap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from hf_tagging.analysis.shape import Analysis, Calibration, ErrorRow, Group, GroupRow, TagRow
 from hf_tagging.evaluation.figures import Results
-from hf_tagging.markdown import is_finite, listed, text
+from hf_tagging.markdown import is_finite
 from hf_tagging.publishing import provenance
 from hf_tagging.tasks import POS, get_task
-from hf_tagging.training.record import RunRecord
+from hf_tagging.training.record import AlignmentRecord, RunRecord
 
-_ENOUGH = 30  # words, entities or errors; of fewer nothing is said
+_ENOUGH = 30  # words, entities or errors
 _WORST_TAGS = 3
 
 
-def limits_section(record: RunRecord, results: Results, analysis: dict[str, Any] | None) -> str:
-    """What to know before the model is used.
+@dataclass(frozen=True)
+class Repaired:
+    """Tags that were invalid in a scheme and were repaired."""
+
+    scheme: str | None
+    count: int
+    words: int | None
+
+
+@dataclass(frozen=True)
+class ChangedSplit:
+    """Sentences and words that alignment cut or replaced."""
+
+    name: str
+    is_scored: bool
+    counts: list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class LimitsView:
+    """What to know before using the model."""
+
+    partial: list[tuple[str, str, int]]
+    changed: list[ChangedSplit]
+    unchanged: list[str]
+    word_features: list[str]
+    repaired: Repaired | None
+    unseen_tags: list[tuple[str, int]]
+    is_bioes: bool
+    is_conll_pos: bool
+    is_sample: bool
+
+
+class Bound(NamedTuple):
+    """A group's score with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class WeakGroup:
+    """The worst and the best part of a group, whose intervals do not overlap."""
+
+    title: str
+    unit: str | None
+    metric: str | None
+    worst: Bound
+    best: Bound
+
+
+@dataclass(frozen=True)
+class FrequentError:
+    """The kind of most errors."""
+
+    name: str
+    count: int
+    total: int
+    explain: str
+
+    @property
+    def share(self) -> float:
+        """Its share of all errors."""
+        return self.count / self.total
+
+
+class Miscalibration(NamedTuple):
+    """Expected calibration error, with mean score and accuracy."""
+
+    error: float
+    words: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class FindingsView:
+    """What the report found."""
+
+    split: str
+    classes: str
+    costly: list[TagRow]
+    frequent: FrequentError | None
+    weak: list[WeakGroup]
+    calibration: Miscalibration | None
+
+
+def limits_view(record: RunRecord, results: Results) -> LimitsView:
+    """Return the limits that follow from the record of a run.
 
     Args:
-        record: Of the run, with `task` and `arguments`.
-        results: Per split, every figure.
-        analysis: Of the model's predictions, as `hf_tagging.analysis.analyse` makes it.
+        record: Record of the run, with `task` and `arguments`.
+        results: Figures by split.
     """
-    points = [*_partial(record), *_alignment(record, results), *_features(record), *_tags(record)]
-    points += _scheme(record)
-    points += _known_data(record, provenance.splits(record, results))
-    parts = [_bullets(points)] if points else []
-    if analysis and (found := list(_findings(analysis))):
-        split = text(analysis.get("split") or "evaluated")
-        parts.append(f"Found by the report on the {split} split:\n\n{_bullets(found)}")
-    return "\n\n".join(parts)
-
-
-def _bullets(points: Sequence[str]) -> str:
-    return "\n".join(f"- {point}" for point in points)
-
-
-def _partial(record: RunRecord) -> list[str]:
-    """What was cut short on purpose."""
-    uses: dict[str, Literal["max_train_samples", "max_eval_samples"]] = {
-        "training": "max_train_samples",
-        "evaluation": "max_eval_samples",
+    trained, splits = provenance.trained(record), provenance.splits(record, results)
+    limits = {
+        ("training", "max_train_samples"): provenance.limit(record, "max_train_samples") if trained else None,
+        ("evaluation", "max_eval_samples"): provenance.limit(record, "max_eval_samples"),
     }
-    if not provenance.trained(record):
-        del uses["training"]
-    return [
-        f"**A partial run**: {use} saw the first sentences of a split only (`{key}`: {limit:,}). The figures are of a "
-        "sample and not comparable with those of the whole data."
-        for use, key in uses.items()
-        if (limit := provenance.limit(record, key))
-    ]
+    changed, unchanged = _aligned(record.get("alignment") or {}, results)
+    scheme, unseen = record.get("scheme") or {}, (record.get("dataset") or {}).get("unseen_tags") or {}
+    count = scheme.get("repaired")
+    return LimitsView(
+        partial=[(use, key, limit) for (use, key), limit in limits.items() if limit],
+        changed=changed,
+        unchanged=unchanged,
+        word_features=record["arguments"].get("word_features") or [],
+        repaired=Repaired(scheme.get("source"), count, scheme.get("words")) if count else None,
+        unseen_tags=[(split, sum(tags.values())) for split, tags in unseen.items() if tags] if trained else [],
+        is_bioes=scheme.get("target") == "BIOES",
+        is_conll_pos=get_task(record["task"]) == POS and provenance.is_conll2003(record, splits),
+        is_sample=provenance.is_sample(record, splits),
+    )
 
 
-def _alignment(record: RunRecord, results: Results) -> list[str]:
-    """What became of sentences and words on their way into the model."""
-    told = {
-        "windowed_sentences": "sentences longer than a window, read in overlapping windows",
-        "vanished_words": "words without a subword, read as the unknown token",
-        "shortened_words": "words longer than a window, read by their beginning",
-    }
-    points, whole = [], []
-    for split, counts in (record.get("alignment") or {}).items():
-        found = [f"{what}: {n:,}" for key, what in told.items() if is_finite(n := counts.get(key)) and n]
-        if found:
-            counted = ", all counted in its figures" if split in results else ""
-            points.append(f"In the {text(split)} split{counted}: {'; '.join(found)}.")
-        elif all(counts.get(key) == 0 for key in told):
-            whole.append(text(split))
-    if whole:
-        named = " and ".join(filter(None, [", ".join(whole[:-1]), whole[-1]]))
-        splits = "splits" if len(whole) > 1 else "split"
-        points.append(f"In the {named} {splits} every sentence fits one window, and no word was lost or shortened.")
-    return points
+def _aligned(alignment: dict[str, AlignmentRecord], results: Results) -> tuple[list[ChangedSplit], list[str]]:
+    """Return the splits that alignment changed, and the names of those known to be unchanged."""
+    changed, unchanged = [], []
+    for split, counts in alignment.items():
+        named = {
+            "sentences longer than a window, read in overlapping windows": counts.get("windowed_sentences"),
+            "words without subwords, read as the unknown token": counts.get("vanished_words"),
+            "words longer than a window, cut to their beginning": counts.get("shortened_words"),
+        }
+        if found := [(what, count) for what, count in named.items() if count]:
+            changed.append(ChangedSplit(split, split in results, found))
+        elif all(count == 0 for count in named.values()):
+            unchanged.append(split)
+    return changed, unchanged
 
 
-def _features(record: RunRecord) -> list[str]:
-    """Columns that the evaluation had and a user has not."""
-    columns = record["arguments"].get("word_features") or []
-    if not columns:
-        return []
-    named = listed(text(column) for column in columns)
-    return [
-        f"The figures are with further columns of the data ({named}). From words alone, as the snippets above read, "
-        "the model tags without them and less well; how much less was not measured."
-    ]
+def findings_view(analysis: Analysis | None) -> FindingsView | None:
+    """Return the findings of a report; None where there are none.
 
-
-def _tags(record: RunRecord) -> Iterator[str]:
-    """Tags that were repaired, and tags that training never shows."""
-    trained, scheme = provenance.trained(record), record.get("scheme") or {}
-    if scheme.get("repaired"):
-        words = f" (of {scheme['words']:,})" if scheme.get("words") else ""
-        yield (
-            f"Words{words} whose tag {text(scheme.get('source'))} does not allow, repaired before "
-            f"{'training and ' if trained else ''}evaluation: {scheme['repaired']:,}."
-        )
-    unseen = (record.get("dataset") or {}).get("unseen_tags") or {}
-    for split, tags in unseen.items() if trained else ():
-        if tags:
-            yield (
-                f"Words of the {text(split)} split with a tag that training never shows, so that the model cannot "
-                f"have learned it there: {sum(tags.values()):,}."
-            )
-
-
-def _scheme(record: RunRecord) -> Iterator[str]:
-    """Say what the pipeline of Transformers makes of a scheme that it does not know."""
-    if (record.get("scheme") or {}).get("target") == "BIOES":
-        yield (
-            "Its tags are BIOES, and the pipeline of Transformers knows the prefixes B- and I- alone: with an "
-            "`aggregation_strategy` it cuts entities at E- and S- tags. Read its tags as they are, or let `Tagger` of "
-            "`hf_tagging` join them."
-        )
-
-
-def _known_data(record: RunRecord, splits: Sequence[str]) -> Iterator[str]:
-    """What is known of the data sets that have a name here."""
-    if provenance.is_conll2003(record, splits) and get_task(record["task"]) == POS:
-        yield (
-            "The part-of-speech column of CoNLL-2003 was made by a tagger, not by hand: accuracy on it is agreement "
-            "with that tagger."
-        )
-    if provenance.is_sample(record, splits):
-        yield "The sample corpus is for demonstration: its figures say nothing of other text."
-
-
-def _findings(analysis: dict[str, Any]) -> Iterator[str]:
-    yield from _costly_tags(analysis)
-    yield from _frequent_error(analysis.get("errors") or [])
-    for group in analysis.get("groups") or []:
-        yield from _weak_group(group)
-    yield from _calibration(analysis.get("calibration") or {})
-
-
-def _costly_tags(analysis: dict[str, Any]) -> Iterator[str]:
+    Args:
+        analysis: Analysis of the model's predictions; any key may be missing or None.
+    """
+    if not analysis:
+        return None
     rows = [row for row in analysis.get("tags") or [] if row.get("cost") and (row.get("gold") or 0) >= _ENOUGH]
-    worst = sorted(rows, key=lambda row: -row["cost"])[:_WORST_TAGS]
-    if worst:
-        what = get_task(analysis["task"]).classes.capitalize() if analysis.get("task") else "Tags"
-        named = "; ".join(f"{text(row['tag'])} {row['cost']:,} times (F1 {text(row.get('f1'))})" for row in worst)
-        yield f"{what} that are most often missed or wrongly given: {named}."
+    view = FindingsView(
+        split=analysis.get("split") or "evaluated",
+        classes=get_task(analysis["task"]).classes.capitalize() if analysis.get("task") else "Tags",
+        costly=sorted(rows, key=lambda row: -row["cost"])[:_WORST_TAGS],
+        frequent=_frequent_error(analysis.get("errors") or []),
+        weak=[found for group in analysis.get("groups") or [] if (found := _weak_group(group))],
+        calibration=_miscalibration(analysis.get("calibration") or {}),
+    )
+    return view if view.costly or view.frequent or view.weak or view.calibration else None
 
 
-def _frequent_error(errors: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """The kind that most errors are of; nothing where there is one kind only."""
+def _frequent_error(errors: Sequence[ErrorRow]) -> FrequentError | None:
+    """Return the kind of most errors; None where there is only one kind, or too few errors."""
     total = sum(error.get("count") or 0 for error in errors)
     if len(errors) < 2 or total < _ENOUGH:
-        return
+        return None
     most = max(errors, key=lambda error: error.get("count") or 0)
-    kind = text(most.get("name") or most.get("kind"))
-    explained = f" {text(most['explain'])}" if most.get("explain") else ""
-    yield (
-        f"Of {total:,} errors the most frequent kind is “{kind}”: {most['count']:,} ({most['count'] / total:.0%})."
-        f"{explained}"
+    return FrequentError(
+        most.get("name") or most.get("kind") or "", most.get("count") or 0, total, most.get("explain") or ""
     )
 
 
-def _weak_group(group: dict[str, Any]) -> Iterator[str]:
-    """The worst row of a group beside its best, where their difference is more than chance."""
+def _weak_group(group: Group) -> WeakGroup | None:
+    """Return the worst and the best part of a group if they differ by more than chance."""
     rows = [r for r in group.get("rows") or [] if is_finite(r.get("value")) and (r.get("count") or 0) >= _ENOUGH]
     if len(rows) < 2:
-        return
-    worst, best = (edge(rows, key=lambda row: row["value"]) for edge in (min, max))
-    if worst["value"] < best["value"] and _apart(worst, best):
-        metric = f" {text(group['metric'])}" if group.get("metric") else ""
-        numbers = group.get("unit") and any(c.isdigit() for c in str(worst["name"]))
-        unit = f" ({text(group['unit'])})" if numbers else ""
-        yield (
-            f"{text(group.get('title'))}{unit}:{metric} {_with_interval(worst)} for “{text(worst['name'])}”, "
-            f"{_with_interval(best)} for “{text(best['name'])}”."
-        )
+        return None
+    worst, best = (_bound(edge(rows, key=lambda row: row["value"])) for edge in (min, max))
+    if worst is None or best is None or worst.value >= best.value or worst.high >= best.low:
+        return None
+    is_numbered = any(character.isdigit() for character in worst.name)
+    unit = group.get("unit") if is_numbered else None
+    return WeakGroup(group.get("title") or "", unit, group.get("metric"), worst, best)
 
 
-def _apart(worst: dict[str, Any], best: dict[str, Any]) -> bool:
-    top, bottom = worst.get("high"), best.get("low")
-    known = is_finite(worst.get("low")) and is_finite(best.get("high"))
-    return known and is_finite(top) and is_finite(bottom) and top < bottom
+def _bound(row: GroupRow) -> Bound | None:
+    """Return a row with its interval; None where it has none."""
+    low, high = row.get("low"), row.get("high")
+    if not (is_finite(low) and is_finite(high)):
+        return None
+    return Bound(str(row.get("name")), float(row["value"]), float(low), float(high))
 
 
-def _with_interval(row: dict[str, Any]) -> str:
-    return f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
-
-
-def _calibration(calibration: dict[str, Any]) -> Iterator[str]:
-    """How far the scores of the model are from the share of words that it gets right."""
+def _miscalibration(calibration: Calibration) -> Miscalibration | None:
     bins = [bin_ for bin_ in calibration.get("bins") or [] if bin_.get("words")]
-    words = sum(bin_["words"] for bin_ in bins)
-    if not is_finite(calibration.get("ece")) or words < _ENOUGH:
-        return
-    means = [sum(bin_[key] * bin_["words"] for bin_ in bins) / words for key in ("confidence", "accuracy")]
-    yield (
-        f"A word's score is off by {calibration['ece']:.4f} on average (expected calibration error over {words:,} "
-        f"words): the mean score is {means[0]:.4f}, and {means[1]:.4f} of the words are right."
-    )
+    words, error = sum(bin_["words"] for bin_ in bins), calibration.get("ece")
+    if not is_finite(error) or words < _ENOUGH:
+        return None
+    confidence = sum(bin_["confidence"] * bin_["words"] for bin_ in bins) / words
+    accuracy = sum(bin_["accuracy"] * bin_["words"] for bin_ in bins) / words
+    return Miscalibration(float(error), words, confidence, accuracy)

@@ -35,6 +35,9 @@ class SeedSpread(NamedTuple):
     mean: float
     deviation: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ± {self.deviation:.4f}"
+
 
 def over_seeds(results: Results, seeds: Sequence[Results], split: str, key: str) -> SeedSpread | None:
     """A figure over a run and the same run with other seeds; None without others, or where one lacks it."""

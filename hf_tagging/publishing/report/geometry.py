@@ -1,12 +1,12 @@
-"""Geometry of the report's figures: numbers that the template writes into inline SVG."""
+"""Geometry of the report's charts: numbers for inline SVG."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from hf_tagging.analysis.shape import Bin
 from hf_tagging.markdown import is_finite
 
 WIDTH, HEIGHT = 460, 230  # of a chart, in SVG units, axes included
@@ -20,11 +20,11 @@ class Chart:
     """A line over two axes, in SVG units from the upper left corner.
 
     Args:
-        path: The line, as `points` of a polyline.
-        dots: Per point x, y, radius and what it says.
-        across: Ticks of the horizontal axis: place and text.
-        up: Ticks of the vertical axis: place and text.
-        frame: Left, top, right and bottom of the area inside the axes.
+        path: Points of the polyline.
+        dots: x, y, radius and text of each point.
+        across: Place and text of the ticks on the horizontal axis.
+        up: Place and text of the ticks on the vertical axis.
+        frame: Left, top, right and bottom of the plot area.
     """
 
     path: str
@@ -35,11 +35,11 @@ class Chart:
 
 
 def curve(points: Sequence[tuple[float, float]], unit: str) -> Chart:
-    """A learning curve whose axes fit its points.
+    """Return a learning curve with axes that fit its points.
 
     Args:
-        points: Epoch and value, one at least, by epoch.
-        unit: What the value is, for the text of a dot.
+        points: Epoch and value, at least one, by epoch.
+        unit: Name of the value, for the text of a dot.
     """
     across = ticks(0.0, max(x for x, _ in points) or 1.0)
     up = ticks(min(y for _, y in points), max(y for _, y in points))
@@ -47,15 +47,15 @@ def curve(points: Sequence[tuple[float, float]], unit: str) -> Chart:
     return _chart(points, said, [3.5] * len(points), across, up)
 
 
-def reliability(bins: Sequence[dict[str, Any]]) -> Chart:
-    """Confidence against accuracy: a dot per filled bin, its area by its words.
+def reliability(bins: Sequence[Bin]) -> Chart:
+    """Return a reliability diagram: confidence against accuracy, a dot per filled bin, its area by number of words.
 
-    The reliability diagram of Guo et al. 2017, <https://arxiv.org/abs/1706.04599>.
+    See Guo et al. (2017), <https://arxiv.org/abs/1706.04599>.
 
     Args:
-        bins: With confidence, accuracy and words.
+        bins: Bins with confidence, accuracy and words.
     """
-    filled = [b for b in bins if b["words"] and finite(b["confidence"]) and finite(b["accuracy"])]
+    filled = [b for b in bins if b["words"] and is_finite(b["confidence"]) and is_finite(b["accuracy"])]
     most = max((b["words"] for b in filled), default=1)
     said = [
         f"{b['words']:,} words of confidence {b['low']:.1f} to {b['high']:.1f}: mean confidence {b['confidence']:.3f}, "
@@ -68,11 +68,11 @@ def reliability(bins: Sequence[dict[str, Any]]) -> Chart:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers that enclose a range, about five.
+    """Return about five round numbers that enclose a range.
 
     Args:
-        low: The smallest value.
-        high: The largest; a range of no width is widened.
+        low: Smallest value.
+        high: Largest value; an empty range is widened.
     """
     if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = (low - 0.05, high + 0.05) if abs(high) < 1 else (low * 0.95, high * 1.05)
@@ -85,18 +85,13 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def shade(count: int, total: int) -> int:
-    """How dark a cell is, 0 to 8: the square root of its share, so that rare confusions can be seen too.
+    """Return how dark a cell is, 0 to 8: the square root of its share, so that rare confusions are visible.
 
     Args:
-        count: Of the cell.
-        total: Of the cell's row.
+        count: Count of the cell.
+        total: Total of the row.
     """
     return math.ceil(_LEVELS * math.sqrt(count / total)) if count and total else 0
-
-
-def finite(value: Any) -> bool:
-    """Whether a value can be drawn."""
-    return is_finite(value)
 
 
 def _chart(

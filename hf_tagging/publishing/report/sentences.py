@@ -1,33 +1,72 @@
-"""Wrong sentences for the report: made legible, cut around their errors, and laid out as marked words."""
+"""Wrong sentences for the report: made legible, cut around their errors, with marked words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, TypeVar, cast
 
-Span = tuple[int, int, str]  # start, end, type; a list where it comes from JSON
+from hf_tagging.analysis.shape import Analysis, Error, Span, WrongSentence
 
-COLOURS, LINES = 7, 5  # colours and line styles of a mark: 35 tags look different, and each says its name besides
+_T = TypeVar("_T")
+
+COLOURS, LINES = 7, 5  # of marks: 35 tags look different, and the tag is written beside each
 _AROUND = 20  # words kept on either side of an error in a list
 _LONGEST, _LONGEST_PROSE = 200, 2000  # characters of a word or name; of an explanation
 _PROSE = ("missing", "note", "explain", "method")
-_JOINERS = "\u200c\u200d"  # they belong to words of several scripts, and to emoji
+_JOINERS = "\u200c\u200d"  # part of words in several scripts, and of emoji
 
 
-def legible(value: Any, longest: int = _LONGEST) -> Any:
-    """An analysis in which every text can be seen: controls and direction marks spelled out, endless words cut.
+class Run(TypedDict, total=False):
+    """Words of one line that are marked with a tag, or not (`tag` is None)."""
+
+    text: str
+    tag: str | None
+    wrong: bool
+    style: str
+
+
+class Side(TypedDict):
+    """The gold or the predicted side of an error."""
+
+    tag: str
+    text: str
+
+
+class Said(TypedDict):
+    """An error in words; `text` is None where its sides have different words."""
+
+    kind: str
+    text: str | None
+    gold: Side | None
+    predicted: Side | None
+
+
+class LaidOut(TypedDict):
+    """A sentence as two lines of marked words, with its errors in words."""
+
+    number: int
+    gold: list[Run]
+    predicted: list[Run]
+    errors: list[Said]
+    before: bool
+    after: bool
+
+
+def legible(value: _T, longest: int = _LONGEST) -> _T:
+    """Return an analysis with visible texts: control characters and direction marks escaped, long words cut.
 
     Args:
         value: Dicts and lists of texts and numbers.
-        longest: Most characters of a text.
+        longest: Maximum number of characters of a text.
     """
+    changed: object = value
     if isinstance(value, str):
-        return _legible_text(value, longest)
-    if isinstance(value, dict):
-        return {key: legible(item, _LONGEST_PROSE if key in _PROSE else longest) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [legible(item, longest) for item in value]
-    return value
+        changed = _legible_text(value, longest)
+    elif isinstance(value, dict):
+        changed = {key: legible(item, _LONGEST_PROSE if key in _PROSE else longest) for key, item in value.items()}
+    elif isinstance(value, (list, tuple)):
+        changed = [legible(item, longest) for item in value]
+    return cast(_T, changed)
 
 
 def _legible_text(text: str, longest: int) -> str:
@@ -42,30 +81,30 @@ def _escape(character: str) -> str:
 
 
 def style(tag: str, styles: Sequence[str]) -> str:
-    """The class names of a tag's mark: colour and line style.
+    """Return the class names of a tag's mark: colour and line style.
 
     Args:
-        tag: Or entity type.
+        tag: Tag or entity type.
         styles: Every tag of the report, in a fixed order.
     """
     place = styles.index(tag) if tag in styles else 0
     return f"c{place % COLOURS} u{(place + place // COLOURS) % LINES}"
 
 
-def listed_sentences(analysis: dict[str, Any], styles: Sequence[str], most: int) -> list[dict[str, Any]]:
-    """The first wrong sentences as they are printed, each whole or cut around its first error."""
+def listed_sentences(analysis: Analysis, styles: Sequence[str], most: int) -> list[LaidOut]:
+    """Return the first wrong sentences for print, each whole or cut around its first error."""
     sentences = analysis["examples"]["sentences"][:most]
     return [laid_out(sentence, sentence["errors"], styles) for sentence in sentences]
 
 
-def excerpts(analysis: dict[str, Any], styles: Sequence[str], tag: str, most: int) -> list[dict[str, Any]]:
-    """Sentences that show how a tag goes wrong: short ones, as different as can be had.
+def excerpts(analysis: Analysis, styles: Sequence[str], tag: str, most: int) -> list[LaidOut]:
+    """Return sentences that show the errors of a tag: short ones, with different errors.
 
     Args:
-        analysis: With its examples.
+        analysis: Analysis with examples.
         styles: Every tag of the report.
-        tag: Or entity type.
-        most: How many.
+        tag: Tag or entity type.
+        most: Maximum number of sentences.
     """
     found = []
     for sentence in analysis["examples"]["sentences"]:
@@ -73,7 +112,7 @@ def excerpts(analysis: dict[str, Any], styles: Sequence[str], tag: str, most: in
         if errors:
             found.append((abs(len(sentence["words"]) - 12), sentence, errors))
     found.sort(key=lambda item: (item[0], item[1]["number"]))
-    first: dict[tuple[Any, ...], int] = {}
+    first: dict[tuple[str | None, ...], int] = {}
     for place, (_, _, errors) in enumerate(found):
         first.setdefault((errors[0]["kind"], *_tags(errors[0])), place)
     firsts = set(first.values())
@@ -81,12 +120,12 @@ def excerpts(analysis: dict[str, Any], styles: Sequence[str], tag: str, most: in
     return [laid_out(found[place][1], found[place][2], styles) for place in order[:most]]
 
 
-def laid_out(sentence: dict[str, Any], errors: Sequence[dict[str, Any]], styles: Sequence[str]) -> dict[str, Any]:
-    """A sentence as two lines of marked words, and its errors in words.
+def laid_out(sentence: WrongSentence, errors: Sequence[Error], styles: Sequence[str]) -> LaidOut:
+    """Return a sentence as two lines of marked words, with its errors in words.
 
     Args:
-        sentence: Of the analysis.
-        errors: Those of its errors that are spoken of; the lines are cut around the first.
+        sentence: A sentence of the analysis.
+        errors: Errors to describe; the lines are cut around the first.
         styles: Every tag of the report.
     """
     first, last = _reach(errors[0]) if errors else (0, _AROUND)
@@ -104,9 +143,9 @@ def laid_out(sentence: dict[str, Any], errors: Sequence[dict[str, Any]], styles:
 
 def _line(
     words: Sequence[str], spans: Sequence[Span], others: Sequence[Span], start: int, end: int, styles: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Runs of words from start to end, marked or not; a mark is wrong where the other line has no such span."""
-    runs: list[dict[str, Any]] = []
+) -> list[Run]:
+    """Return runs of words, marked or not; a mark is wrong if the other line has no such span."""
+    runs: list[Run] = []
     at = start
     same = {tuple(span) for span in others}
     for first, last, tag in sorted((first, last, tag) for first, last, tag in spans):
@@ -122,27 +161,24 @@ def _line(
     return [*runs, {"text": " ".join(words[at:end]), "tag": None}] if at < end else runs
 
 
-def _tags(error: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Gold and predicted tag of an error, None for no entity."""
+def _tags(error: Error) -> tuple[str | None, str | None]:
+    """Return gold and predicted tag of an error, None for no entity."""
     gold, predicted = error["gold"], error["predicted"]
-    return gold and gold[2], predicted and predicted[2]
+    return gold[2] if gold else None, predicted[2] if predicted else None
 
 
-def _reach(error: dict[str, Any]) -> tuple[int, int]:
+def _reach(error: Error) -> tuple[int, int]:
     """Return the first word of an error, and the one after its last."""
     sides = [side for side in (error["gold"], error["predicted"]) if side]
     return min(side[0] for side in sides), max(side[1] for side in sides)
 
 
-def _said(words: Sequence[str], error: dict[str, Any]) -> dict[str, Any]:
-    """An error as its kind and two sides, each a tag with the words that it stands on, or none.
-
-    `text` is the words of both sides where they are the same, or of the only one.
-    """
-    gold, predicted = (
-        side and {"tag": side[2], "text": " ".join(words[side[0] : side[1]])}
-        for side in (error["gold"], error["predicted"])
-    )
+def _said(words: Sequence[str], error: Error) -> Said:
+    gold, predicted = (_side(words, span) for span in (error["gold"], error["predicted"]))
     texts = {side["text"] for side in (gold, predicted) if side}
     text = texts.pop() if len(texts) == 1 else None
     return {"kind": error["kind"], "text": text, "gold": gold, "predicted": predicted}
+
+
+def _side(words: Sequence[str], span: Span | None) -> Side | None:
+    return {"tag": span[2], "text": " ".join(words[span[0] : span[1]])} if span else None

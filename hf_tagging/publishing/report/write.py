@@ -20,6 +20,7 @@ from hf_tagging.analysis.answers import Answers
 from hf_tagging.analysis.groups import Casings
 from hf_tagging.analysis.rereading import Rereading, reread
 from hf_tagging.analysis.seen import read_seen
+from hf_tagging.analysis.shape import Analysis
 from hf_tagging.atomic import read_json, whole_file
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
@@ -79,8 +80,8 @@ def write_report(
 
 def analyse_run(
     folder: Path, *, split: str | None = None, device: Any = None, trust_remote_code: bool = False
-) -> dict[str, Any]:
-    """Analyses the predictions in a run's folder; see `write_report` and `hf_tagging.analysis.analyse.analyse`."""
+) -> Analysis:
+    """Analyse the predictions in a run's folder; see `write_report` and `hf_tagging.analysis.analyse.analyse`."""
     record = _record(folder)
     split = _split(folder, split)
     answers = Answers(get_task(record["task"]), *read_predictions(_predictions(folder, split)))
@@ -97,7 +98,7 @@ def analyse_run(
     )
 
 
-def write_page(folder: Path, analysis: dict[str, Any]) -> Path:
+def write_page(folder: Path, analysis: Analysis) -> Path:
     """Writes the page of an analysis, and notes in ``run.json`` that it is the run's.
 
     Args:

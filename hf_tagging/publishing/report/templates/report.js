@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const spoken = (number) => number.toLocaleString("en");
-  const COLOURS = 7, LINES = 5; // as in report_sentences.py
+  const COLOURS = 7, LINES = 5; // as in sentences.py
   const FILTERS = ["tag", "kind", "gold", "predicted", "text"];
   const NOTHING = { tag: "", kind: "", gold: "", predicted: "", text: "" };
   let filter = { ...NOTHING };
@@ -93,8 +93,8 @@
     byId("permalink").hidden = !sentence;
     if (!sentence) {
       const why = gone
-        ? `Sentence ${spoken(gone)} is not among these wrong sentences: it has no such error, or no room on this page.`
-        : "No wrong sentence is like that. Clear the filters to see them all.";
+        ? `Sentence ${spoken(gone)} is not among these: it has no such error, or was left out of this page.`
+        : "No sentence matches. Clear the filters to see all of them.";
       box.replaceChildren(element("p", {}, why));
       return;
     }
@@ -113,8 +113,8 @@
     if (byId("by-text").value !== filter.text) byId("by-text").value = filter.text;
     const pair = byId("pair");
     pair.hidden = !filter.gold && !filter.predicted;
-    pair.textContent = `${filter.gold || "any"} taken for ${filter.predicted || "any"} ✕`;
-    pair.setAttribute("aria-label", `Stop showing ${filter.gold || "any"} taken for ${filter.predicted || "any"} only`);
+    pair.textContent = `${filter.gold || "any"} predicted as ${filter.predicted || "any"} ✕`;
+    pair.setAttribute("aria-label", `Remove filter: ${filter.gold || "any"} predicted as ${filter.predicted || "any"}`);
   };
 
   const address = () => {
@@ -179,8 +179,8 @@
       add(tags, new Set(errors.flatMap((error) => [tagOf(error.gold), tagOf(error.predicted)]).filter((tag) => tag !== null)));
       add(kinds, new Set(errors.map((error) => error.kind)));
     }
-    options("by-tag", tags, "every tag", (tag) => tag);
-    options("by-kind", kinds, "every kind", (kind) => data.kinds[kind]);
+    options("by-tag", tags, "all tags", (tag) => tag);
+    options("by-kind", kinds, "all types", (kind) => data.kinds[kind]);
     byId("by-kind").parentElement.hidden = Object.keys(data.kinds).length < 2; // plain tags have one
   };
 
@@ -203,7 +203,7 @@
     step(by);
   };
 
-  // A suspect may stand in a sentence that is right, or that has no room here: its number is then text.
+  // A suspect may be in a sentence without errors or not on this page: its number is then plain text.
   const unlink = () => {
     const here = new Set(data.sentences.map((sentence) => String(sentence.number)));
     for (const link of document.querySelectorAll("a[data-sentence]")) {
@@ -227,8 +227,8 @@
     document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
     document.addEventListener("keydown", onKey);
     addEventListener("hashchange", readAddress);
-    const many = `${spoken(data.leftOut)} wrong ${data.leftOut === 1 ? "sentence has" : "sentences have"}`;
-    byId("left-out").textContent = data.leftOut ? `${many} no room on this page.` : "";
+    const many = `${spoken(data.leftOut)} more ${data.leftOut === 1 ? "sentence" : "sentences"} with errors`;
+    byId("left-out").textContent = data.leftOut ? `${many} not shown.` : "";
     if (!readAddress()) ask({}, { keep: false });
   };
 
@@ -238,7 +238,7 @@
     const said = box.previousElementSibling?.classList.contains("sideways") ? box.previousElementSibling : null;
     if (said && !wider) said.remove();
     if (wider && !said) {
-      const text = "Wider than the page: scroll it sideways, or choose it with Tab and press → to see every column.";
+      const text = "Wider than the page: scroll sideways, or focus the table with Tab and press → to see all columns.";
       box.before(element("p", { class: "hint sideways" }, text));
     }
   };
