@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -18,6 +19,8 @@ from hf_tagging.data.files import (
     missing_path,
 )
 from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
+from hf_tagging.data.in_memory import PLACE, InMemory, is_in_memory, read_in_memory
+from hf_tagging.data.origin import Origin, with_origin
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.source_columns import standard_columns
 from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved, refuse_sentence_start
@@ -36,7 +39,7 @@ Files = str | Path | Sequence[str | Path]
 
 
 def load_tagging_dataset(
-    name_or_path: str | Path | None = None,
+    name_or_path: str | Path | InMemory | None = None,
     *,
     task: str | Task,
     config_name: str | None = None,
@@ -58,11 +61,13 @@ def load_tagging_dataset(
     num_proc: int | None = None,
     cache_dir: str | Path | None = None,
 ) -> DatasetDict:
-    """Load a dataset of words and tags from the Hub, from files or from a saved dataset.
+    """Load a dataset of words and tags from the Hub, from files, from a saved dataset or from memory.
 
     Args:
         name_or_path: An alias (`conll2003`, `sample`), a file, a folder of files or of `save_to_disk`, or a
-            name on the Hub. Column files (CoNLL-2003, CoNLL-U, two columns), JSON Lines and Parquet are read.
+            name on the Hub. Column files (CoNLL-2003, CoNLL-U, two columns), JSON Lines and Parquet are read. Or data
+            that is there already: a `Dataset`, a `DatasetDict` or a pandas DataFrame, a sentence per row; several
+            by the name of their split.
         task: Name of a task ("pos", "ner" or a registered one), or a `Task`.
         config_name: Configuration of a dataset on the Hub.
         revision: Branch, tag or commit of a dataset on the Hub.
@@ -90,7 +95,8 @@ def load_tagging_dataset(
     Returns:
         The splits that exist of `train`, `validation` and `test`, in this order, each with the columns
         `tokens` (List(string)), `tags` (List(ClassLabel), the same names in every split), `document_id`
-        (string) and, under the names that they were asked for, `word_features` (List(string) each).
+        (string) and, under the names that they were asked for, `word_features` (List(string) each). They know their
+        task, so that a trainer need not be given it again.
 
     Raises:
         DataError: Anything that keeps the data from being words with one tag each; the cache is left as it
@@ -111,12 +117,13 @@ def load_tagging_dataset(
         sentence_start=sentence_start,
     )
     cache = str(cache_dir) if cache_dir is not None else None
+    in_memory = is_in_memory(name_or_path)
     with Spool() as spool, BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
         given = files_by_flag({"train": train_file, "validation": validation_file, "test": test_file}, spool)
         raw = {split: read_files(files, split, request=request, builders=builders) for split, files in given.items()}
         if name_or_path is not None and len(raw) < len(SPLITS):
             raw |= _read_named(
-                str(name_or_path),
+                name_or_path,
                 config_name=config_name,
                 revision=revision,
                 request=request,
@@ -126,7 +133,7 @@ def load_tagging_dataset(
             )
         if not raw:
             raise DataError("no data was named; give --dataset NAME, --dataset PATH or --train_file FILE")
-        place = str(name_or_path or next(iter(raw.values())).place)
+        place = str(next(iter(raw.values())).place if in_memory or name_or_path is None else name_or_path)
         splits = {split: standard_columns(raw[split]) for split in SPLITS if split in raw}
         splits = hold_out.split(splits, place)
         names = common_tag_names(splits, task=task, tag_names=tag_names, place=place)
@@ -134,7 +141,32 @@ def load_tagging_dataset(
             {split: encoded(splits[split], names=names, split=split, cache_dir=cache) for split in splits}
         )
     _report(dataset, place, task)
-    return dataset
+    arguments: dict[str, Any] = {
+        "dataset": None if in_memory else name_or_path and str(name_or_path),
+        "dataset_config": config_name,
+        "dataset_revision": revision,
+        "train_file": _names(train_file),
+        "validation_file": _names(validation_file),
+        "test_file": _names(test_file),
+        "tokens_column": None if tokens_column is None else str(tokens_column),
+        "tags_column": None if tags_column is None else str(tags_column),
+        "separator": separator,
+        "sentence_start": None if sentence_start == "blank" else sentence_start,
+        "tag_names": tag_names and list(tag_names),
+        "validation_share": validation_share,
+        "test_share": test_share,
+        "folds": folds,
+        "fold": fold,
+        "num_proc": num_proc,
+    }
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return with_origin(dataset, Origin(task.name, given))
+
+
+def _names(files: Files | None) -> list[str] | None:
+    if files is None:
+        return None
+    return [str(file) for file in ([files] if isinstance(files, str | Path) else files)]
 
 
 def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
@@ -169,11 +201,11 @@ def _check_arguments(sentence_start: str, hold_out: HoldOut) -> None:
         raise DataError(f"--{problem}")
 
 
-def _check_hub_only(name_or_path: str | Path | None, flags: dict[str, str | None]) -> None:
+def _check_hub_only(name_or_path: str | Path | InMemory | None, flags: dict[str, str | None]) -> None:
     """Refuse options that only apply to datasets on the Hub, instead of ignoring them."""
     given = [flag for flag, value in flags.items() if value is not None]
-    if given and not (name_or_path is not None and _is_on_hub(str(name_or_path))):
-        what = "what files hold" if name_or_path is None else name_or_path
+    if given and (name_or_path is None or is_in_memory(name_or_path) or not _is_on_hub(str(name_or_path))):
+        what = "what files hold" if name_or_path is None else PLACE if is_in_memory(name_or_path) else name_or_path
         raise DataError(f"{what} is not on the Hub; leave {' and '.join(given)} out")
 
 
@@ -184,7 +216,7 @@ def _is_on_hub(name: str) -> bool:
 
 
 def _read_named(
-    name: str,
+    data: str | Path | InMemory,
     *,
     config_name: str | None,
     revision: str | None,
@@ -193,11 +225,14 @@ def _read_named(
     left_out: set[str],
     spool: Spool,
 ) -> dict[str, RawSplit]:
-    """Read the dataset that `name_or_path` names: an alias, an existing path, or a name on the Hub."""
+    """Read the dataset that `name_or_path` names: an alias, an existing path, or a name on the Hub; or is itself."""
+    name = PLACE if is_in_memory(data) else str(data)
     if (name in PATH_ALIASES or name in HUB_ALIASES) and Path(name).exists():
         logger.warning("%s is read as the alias; for the local %s write ./%s", name, name, name)
     path = PATH_ALIASES.get(name, Path(name).expanduser())
-    if _is_on_hub(name):
+    if is_in_memory(data):
+        loaded = read_in_memory(data)
+    elif _is_on_hub(name):
         loaded = read_hub(name, config_name=config_name, revision=revision, builders=builders)
     elif not path.exists():
         raise missing_path(path)

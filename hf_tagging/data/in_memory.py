@@ -1,0 +1,63 @@
+"""Data that is there already: a Dataset, a DatasetDict, or a pandas DataFrame with a sentence per row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias
+
+from datasets import Dataset, IterableDataset
+
+from hf_tagging.data.sources import named_splits
+from hf_tagging.errors import DataError
+
+PLACE = "the given data"
+
+
+class Frame(Protocol):
+    """A pandas DataFrame, which need not be installed."""
+
+    @property
+    def columns(self) -> Any:
+        """Names of the columns."""
+
+
+InMemory: TypeAlias = Dataset | Frame | Mapping[str, Any]
+"""A `Dataset`, a pandas DataFrame, or several by the name of their split."""
+
+
+def is_in_memory(data: object) -> bool:
+    """Return whether this is data, and not the name of some."""
+    return isinstance(data, Dataset | IterableDataset | Mapping) or _is_frame(data)
+
+
+def read_in_memory(data: Any) -> dict[str, Dataset]:
+    """Return the splits of data by name; a single one is train unless it says which split it is.
+
+    Args:
+        data: A Dataset or DataFrame, or several by the name of their split.
+
+    Raises:
+        DataError: If it is something else, or the splits have names that say nothing.
+    """
+    if isinstance(data, Mapping):
+        return named_splits({str(name): _dataset(split) for name, split in data.items()}, place=PLACE)
+    dataset = _dataset(data)
+    return named_splits({str(dataset.split or "train"): dataset}, place=PLACE)
+
+
+def _dataset(data: Any) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    if _is_frame(data):
+        return Dataset.from_pandas(data, preserve_index=False)
+    if isinstance(data, IterableDataset):
+        raise DataError(f"{PLACE}: is an IterableDataset; training reads data in any order. Load it without streaming.")
+    raise DataError(
+        f"{PLACE}: expected a Dataset or a pandas DataFrame with a sentence per row, found {type(data).__name__}"
+    )
+
+
+def _is_frame(data: object) -> bool:
+    """Return whether this is a pandas DataFrame, which need not be installed."""
+    kind = type(data)
+    return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas"
