@@ -7,34 +7,60 @@ from typing import TYPE_CHECKING
 from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from hf_tagging.comparison.compare import compare_runs
     from hf_tagging.data import AlignedSplit, Aligner, TagSchema, align_dataset, convert_tags, load_tagging_dataset
     from hf_tagging.errors import ConfigError, DataError, ModelError, OutputError, TaggingError
     from hf_tagging.evaluation import EntityMetric, WordMetric
-    from hf_tagging.inference import Tagger
+    from hf_tagging.inference import Tagger, evaluate_tagger
     from hf_tagging.models import load_encoder
-    from hf_tagging.tasks import Task, register_task
+    from hf_tagging.publishing import push_folder, write_report
+    from hf_tagging.tasks import NER, POS, Task, register_task
     from hf_tagging.trainer import TaggingTrainer
-    from hf_tagging.training import TaggingConfig, TaggingRun, parse_arguments
+    from hf_tagging.training import (
+        DataConfig,
+        EncoderConfig,
+        RunConfig,
+        ScratchConfig,
+        TaggingConfig,
+        TaggingRun,
+        parse_arguments,
+    )
 
 _WHERE = {
+    "comparison.compare": ("compare_runs",),
     "data": ("AlignedSplit", "Aligner", "TagSchema", "align_dataset", "convert_tags", "load_tagging_dataset"),
     "errors": ("ConfigError", "DataError", "ModelError", "OutputError", "TaggingError"),
     "evaluation": ("EntityMetric", "WordMetric"),
-    "inference": ("Tagger",),
+    "inference": ("Tagger", "evaluate_tagger"),
     "models": ("load_encoder",),
-    "tasks": ("Task", "register_task"),
+    "publishing": ("push_folder", "write_report"),
+    "tasks": ("NER", "POS", "Task", "register_task"),
     "trainer": ("TaggingTrainer",),
-    "training": ("TaggingConfig", "TaggingRun", "parse_arguments"),
+    "training": (
+        "DataConfig",
+        "EncoderConfig",
+        "RunConfig",
+        "ScratchConfig",
+        "TaggingConfig",
+        "TaggingRun",
+        "parse_arguments",
+    ),
 }
 
 __all__ = [
+    "NER",
+    "POS",
     "AlignedSplit",
     "Aligner",
     "ConfigError",
+    "DataConfig",
     "DataError",
+    "EncoderConfig",
     "EntityMetric",
     "ModelError",
     "OutputError",
+    "RunConfig",
+    "ScratchConfig",
     "TagSchema",
     "Tagger",
     "TaggingConfig",
@@ -44,11 +70,15 @@ __all__ = [
     "Task",
     "WordMetric",
     "align_dataset",
+    "compare_runs",
     "convert_tags",
+    "evaluate_tagger",
     "load_encoder",
     "load_tagging_dataset",
     "parse_arguments",
+    "push_folder",
     "register_task",
+    "write_report",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _WHERE)

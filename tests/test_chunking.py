@@ -23,7 +23,7 @@ from hf_tagging import (
 from hf_tagging import tasks as module
 from hf_tagging.comparison.compare import compare_runs
 from hf_tagging.evaluation import results_table, write_predictions
-from hf_tagging.inference.evaluating import evaluate_model
+from hf_tagging.inference.evaluating import evaluate_tagger
 from hf_tagging.models import build_baseline
 from hf_tagging.publishing import model_card, publish_run
 
@@ -119,7 +119,7 @@ def test_it_loads_as_any_tagger(chunker):
 
 
 def test_it_is_evaluated_and_compared_as_what_it_is(chunker, corpus):
-    found = evaluate_model(chunker, {"name_or_path": corpus}, split="test")
+    found = evaluate_tagger(chunker, corpus, split="test")
     assert found.task is module.TASKS["chunk"]
     assert found.figures["f1"] == json.loads((chunker / "results.json").read_text())["test"]["f1"]
     comparison = compare_runs({"one": [chunker]}, resamples=10)
@@ -129,6 +129,6 @@ def test_it_is_evaluated_and_compared_as_what_it_is(chunker, corpus):
 def test_without_the_registration_the_run_is_refused(chunker, corpus, monkeypatch):
     monkeypatch.delitem(module._REGISTERED, "chunk")
     with pytest.raises(ConfigError, match=r"task 'chunk' is not one of pos, ner.*register_task"):
-        evaluate_model(chunker, {"name_or_path": corpus})
+        evaluate_tagger(chunker, corpus)
     (row,) = compare_runs({"one": [chunker]}, resamples=10).rows
     assert "of the task 'chunk', which is not one of pos, ner; register it first" in row.problems[0]

@@ -15,7 +15,8 @@ from hf_tagging.data import convert_tags, load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation import write_predictions
 from hf_tagging.inference import Tagger
-from hf_tagging.inference.evaluating import evaluate_model, evaluate_predictions, write_evaluation
+from hf_tagging.inference.evaluating import evaluate_model, evaluate_predictions, evaluate_tagger
+from hf_tagging.inference.evaluation import write_evaluation
 from hf_tagging.training.environment import describe_split
 
 SEQEVAL = {"IOB1": IOB1, "IOB2": IOB2, "BIOES": IOBES}
@@ -196,7 +197,7 @@ class TestModel:
         source = conll(tmp_path / "mine.conll", WORDS, gold)
         predicted = Tagger.from_pretrained(model, device="cpu").tag(WORDS)
 
-        found = evaluate_model(model, {"test_file": source}, scheme=scheme, device="cpu")
+        found = evaluate_tagger(model, test_file=source, scheme=scheme, device="cpu")
 
         theirs = conlleval.score(columns(tmp_path / "p.conll", gold, predicted, WORDS).read_text().splitlines())
         for name in ("precision", "recall", "f1"):
@@ -208,7 +209,7 @@ class TestModel:
         assert (told in found.notes) == (told is not None)
 
     def test_tells_what_the_model_does_not_know(self, model, tmp_path):
-        found = evaluate_model(model, {"test_file": conll(tmp_path / "mine.conll", WORDS, GOLD)}, device="cpu")
+        found = evaluate_tagger(model, test_file=conll(tmp_path / "mine.conll", WORDS, GOLD), device="cpu")
 
         assert found.unknown == {"ORG": 1}
         assert found.notes == ("Entity types that the model does not have, with their entities: ORG (1).",)
@@ -230,7 +231,7 @@ class TestModel:
         if task:
             spelled = [[tag if tag == "O" else f"I-{tag}" for tag in row] for row in predicted]
 
-        found = evaluate_model(model, {"test_file": source}, task=task, device="cpu")
+        found = evaluate_tagger(model, test_file=source, task=task, device="cpu")
 
         theirs = conlleval.score(columns(tmp_path / "p.conll", GOLD, spelled, WORDS).read_text().splitlines())
         assert found.predicted == spelled
@@ -244,7 +245,7 @@ class TestModel:
         )
         predicted = Tagger.from_pretrained(model, device="cpu").tag(WORDS)
 
-        found = evaluate_model(model, {"test_file": source}, device="cpu")
+        found = evaluate_tagger(model, test_file=source, device="cpu")
 
         right = np.concatenate(predicted) == np.concatenate(found.gold)
         assert (found.task.name, found.figures["accuracy"]) == ("pos", right.mean())
@@ -266,41 +267,42 @@ class TestModel:
         }
         (folder / "run.json").write_text(json.dumps(record))
 
-        found = evaluate_model(folder, data, device="cpu")
+        with pytest.warns(FutureWarning, match="evaluate_model is now evaluate_tagger"):
+            found = evaluate_model(folder, data, device="cpu", batch_subwords=64)
         right = [a == b for a, b in zip(np.concatenate(found.predicted), ["NN", "VB", "NN", "VB"], strict=True)]
         assert found.figures["unseen_words"] == 2  # sailed, ships
         assert found.figures["unseen_accuracy"] == (right[1] + right[3]) / 2
         assert found.figures["seen_accuracy"] == (right[0] + right[2]) / 2
 
         conll(train, [["Jordan", "sailed"]], [["NN", "VB"]])  # other data: what the model has seen is not known
-        assert "unseen_words" not in evaluate_model(folder, data, device="cpu").figures
+        assert "unseen_words" not in evaluate_tagger(folder, **data, device="cpu").figures
 
     def test_refuses_tags_that_have_nothing_in_common(self, tmp_path, model):
         source = conll(tmp_path / "mine.conll", [["a", "b"]], [["B-Chemical", "O"]])
         with pytest.raises(DataError, match=r"none of their entity types in common: LOC, PER and Chemical\. Is it"):
-            evaluate_model(model, {"test_file": source}, device="cpu")
+            evaluate_tagger(model, test_file=source, device="cpu")
         named = str(tiny_bert(tmp_path, tags=("LABEL_0", "LABEL_1")))
         with pytest.raises(DataError, match="none of their tags in common: LABEL_0, LABEL_1 and B-Chemical, O"):
-            evaluate_model(named, {"test_file": source}, device="cpu")
+            evaluate_tagger(named, test_file=source, device="cpu")
 
     def test_takes_the_split_that_is_there(self, tmp_path, model):
         source = conll(tmp_path / "mine.conll", WORDS, GOLD)
         tagger = Tagger.from_pretrained(model, device="cpu")
 
-        assert evaluate_model(tagger, {"name_or_path": source}).split == "train"  # a single file
-        assert evaluate_model(tagger, {"validation_file": source, "train_file": source}).split == "validation"
+        assert evaluate_tagger(tagger, source).split == "train"  # a single file
+        assert evaluate_tagger(tagger, validation_file=source, train_file=source).split == "validation"
         with pytest.raises(ConfigError, match="--split test: the data has none of this name; it has train"):
-            evaluate_model(tagger, {"name_or_path": source}, split="test")
+            evaluate_tagger(tagger, source, split="test")
 
     def test_a_split_that_is_no_file_name_is_refused_before_it_is_tagged(self, tmp_path, model, monkeypatch):
         source = str(conll(tmp_path / "mine.conll", WORDS, GOLD))
         odd = DatasetDict({"../odd": load_tagging_dataset(source, task="ner")["train"]})
-        monkeypatch.setattr("hf_tagging.inference.evaluating.load_tagging_dataset", lambda **data: odd)
+        monkeypatch.setattr("hf_tagging.inference.evaluating.load_tagging_dataset", lambda *_, **__: odd)
         tagger = Tagger.from_pretrained(model, device="cpu")
-        assert evaluate_model(tagger, {}).split == "../odd"
+        assert evaluate_tagger(tagger).split == "../odd"
         monkeypatch.setattr(tagger, "label_stream", None)
         with pytest.raises(OutputError, match=r"'\.\./odd': a split of this name has no file in"):
-            evaluate_model(tagger, {}, output=tmp_path / "out")
+            evaluate_tagger(tagger, output=tmp_path / "out")
 
     @pytest.mark.parametrize(
         ("data", "message"),
@@ -324,7 +326,7 @@ class TestModel:
 
     def test_the_embedded_sample(self, model, tmp_path):
         tagger = Tagger.from_pretrained(model, device="cpu")
-        found = evaluate_model(tagger, {"name_or_path": "sample"}, split="validation")
+        found = evaluate_tagger(tagger, "sample", split="validation")
 
         assert (found.split, len(found.words), found.figures["words"]) == ("validation", 78, 1067)
         assert set(found.unknown) == {"ORG", "MISC"}

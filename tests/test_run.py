@@ -290,7 +290,7 @@ def test_whatever_ends_a_run_is_noted_and_told_as_it_is(model, tmp_path, monkeyp
     ids=["linear", "lora", "crf", "baseline"],
 )
 def test_a_run_measures_the_margin_for_fast_tagging(model, tmp_path, monkeypatch, recipe, flags):
-    monkeypatch.setattr("hf_tagging.models.margins.computes_bfloat16", lambda on_cpu: True)
+    monkeypatch.setattr("hf_tagging.evaluation.fast_tagging.computes_bfloat16", lambda on_cpu: True)
     own = ("--model", model, *flags) if recipe == "ner_bert" else ("--encoder", "mlp")
     run_here(recipe, *own, *SMALL, "--learning_rate", 0.01, "--max_steps", 20, "--output_dir", tmp_path)
     measured = json.loads((tmp_path / "config.json").read_text()).get("fast_tagging")

@@ -30,12 +30,12 @@ from hf_tagging.data.alignment import align_split
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import Aligner
 from hf_tagging.errors import ConfigError, ModelError, TaggingError
+from hf_tagging.evaluation.fast_tagging import keep_margin, measure_margin
 from hf_tagging.inference import Entity, Tagger, split_words
 from hf_tagging.inference.reading import are_clear, batches_of, runs_side_by_side
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text, text_table
 from hf_tagging.inference.spans import TaggedWord
 from hf_tagging.models import load_encoder
-from hf_tagging.models.margins import keep_margin, measure_margin
 
 BUILDERS = {"bert": tiny_bert, "roberta": tiny_roberta, "modernbert": tiny_modernbert}
 WORDS = (  # noqa: SIM905
@@ -261,7 +261,7 @@ class TestPrecision:
     @pytest.fixture(autouse=True)
     def _on_a_device_with_bfloat16(self, monkeypatch):
         """CPUs without it compute the same, by way of float32."""
-        for module in ("inference.loading", "models.margins"):
+        for module in ("inference.loading", "evaluation.fast_tagging"):
             monkeypatch.setattr(f"hf_tagging.{module}.computes_bfloat16", lambda on_cpu: True)
 
     @pytest.mark.parametrize("factor", [10, 1000])  # of the larger one, probabilities are 0 and 1

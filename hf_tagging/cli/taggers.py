@@ -32,11 +32,11 @@ def _predict(args: argparse.Namespace) -> None:
     tag(args)
 
 
-# What says where words and gold tags come from: the flag, and what load_tagging_dataset calls it.
+# Flags about words and gold tags, and the names of these arguments of evaluate_tagger.
 _DATA = {
-    "dataset": "name_or_path",
+    "dataset": "dataset",
     "dataset_config": "config_name",
-    "dataset_revision": "revision",
+    "dataset_revision": "dataset_revision",
     "test_file": "test_file",
     "tokens_column": "tokens_column",
     "tags_column": "tags_column",
@@ -44,7 +44,7 @@ _DATA = {
     "sentence_start": "sentence_start",
     "tag_names": "tag_names",
 }
-_LOADING = ("revision", "device", "precision", "dtype", "tokens_per_batch")
+_LOADING = {n: n for n in ("revision", "trust_remote_code", "device", "precision", "dtype", "tokens_per_batch")}
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -81,28 +81,26 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(args: argparse.Namespace) -> Answer:
     _check_evaluate(args)
-    from hf_tagging.inference import evaluating
+    from hf_tagging.inference import evaluating, evaluation
 
     if args.output:
-        evaluating.check_evaluation_folder(args.output, overwrite=args.overwrite, predictions=args.predictions)
+        evaluation.check_evaluation_folder(args.output, overwrite=args.overwrite, predictions=args.predictions)
     with _alone_in(args.output):
         quiet_libraries()
         if args.predictions:
             found = evaluating.evaluate_predictions(args.predictions, task=args.task, scheme=args.scheme)
         else:
-            data = {theirs: getattr(args, ours) for ours, theirs in _DATA.items() if getattr(args, ours) is not None}
-            found = evaluating.evaluate_model(
+            given = {theirs: getattr(args, ours) for ours, theirs in (_DATA | _LOADING).items()}
+            found = evaluating.evaluate_tagger(
                 args.model,
-                data,
                 split=args.split,
                 task=args.task,
                 scheme=args.scheme,
-                trust_remote_code=args.trust_remote_code,
                 output=args.output,
-                **{name: getattr(args, name) for name in _LOADING},
+                **{name: value for name, value in given.items() if value is not None},
             )
         if args.output:
-            evaluating.write_evaluation(found, args.output, overwrite=args.overwrite)
+            evaluation.write_evaluation(found, args.output, overwrite=args.overwrite)
     asked = {"model": args.model, "dataset": args.dataset, "predictions": args.predictions, "output": args.output}
     written = f"\n\nWritten to {args.output}" if args.output else ""
     return Answer(asked | found.as_dict(), lambda: show_figures(found.table() + written))
@@ -118,7 +116,7 @@ def _check_evaluate(args: argparse.Namespace) -> None:
     if (args.model is None) == (args.predictions is None):
         raise ConfigError("Give the folder of a model, or --predictions FILE: one of the two.")
     if args.predictions:
-        idle = [n for n in (*_DATA, "split", *_LOADING, "trust_remote_code") if getattr(args, n)]
+        idle = [n for n in (*_DATA, "split", *_LOADING) if getattr(args, n)]
         if idle:
             raise ConfigError(
                 f"--{', --'.join(idle)}: of no use with --predictions, which has its words and tags. Leave out."

@@ -1,37 +1,42 @@
 """Words or text in, tags and entities out."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from hf_tagging.inference.evaluating import evaluate_predictions, evaluate_tagger
+    from hf_tagging.inference.evaluation import Evaluation, write_evaluation
     from hf_tagging.inference.files import FileCounts, tag_file
-    from hf_tagging.inference.results import Entity, TaggedText, TaggedWord
+    from hf_tagging.inference.results import TaggedText
+    from hf_tagging.inference.spans import Entity, TaggedWord
     from hf_tagging.inference.tagger import Tagger
     from hf_tagging.inference.text import split_words
 
 _WHERE = {
-    "files": (
-        "FileCounts",
-        "tag_file",
-    ),
-    "results": (
-        "Entity",
-        "TaggedText",
-        "TaggedWord",
-    ),
+    "evaluating": ("evaluate_predictions", "evaluate_tagger"),
+    "evaluation": ("Evaluation", "write_evaluation"),
+    "files": ("FileCounts", "tag_file"),
+    "results": ("TaggedText",),
+    "spans": ("Entity", "TaggedWord"),
     "tagger": ("Tagger",),
     "text": ("split_words",),
 }
 
 __all__ = [
     "Entity",
+    "Evaluation",
     "FileCounts",
     "TaggedText",
     "TaggedWord",
     "Tagger",
+    "evaluate_predictions",
+    "evaluate_tagger",
     "split_words",
     "tag_file",
+    "write_evaluation",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _WHERE)

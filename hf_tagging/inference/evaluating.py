@@ -1,26 +1,25 @@
-"""How good a tagger is on tagged data, whoever made the two; or how good predictions are, whoever made them.
+"""Scoring a tagger on tagged data, and any predictions file.
 
     words + gold tags ── load_tagging_dataset ──► words ──► Tagger ──► predicted tags
                               └── gold, written in the model's scheme ─────┴──► WordMetric, EntityMetric
 
 Gold tags of entities are rewritten in the scheme of the model, as in its training, so that IOB1 data and a BIOES model
-meet. Predictions are scored as the model wrote them; tags with other letters (BILOU, BMES) or without any (``PER``) are
-spelled as the metrics spell them.
+can be compared. Predictions are scored as the model wrote them; tags with other letters (BILOU, BMES) or without any
+(``PER``) are spelled as the metrics spell them.
 """
 
 from __future__ import annotations
 
-import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack, cast
 
+import torch
 from datasets import DatasetDict
 
-from hf_tagging.atomic import inside, read_json, remove_left_behind, write_json
 from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.loading import load_tagging_dataset
@@ -28,160 +27,147 @@ from hf_tagging.data.prefixes import PLAIN, SCHEMES, are_entities
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_lists import detected, in_metric_letters, may_be_in, rewritten
-from hf_tagging.disk import check_writable, writing_to
-from hf_tagging.errors import ConfigError, DataError, OutputError
-from hf_tagging.evaluation.figures import Figures, Results
+from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.evaluation.figures import Figures
 from hf_tagging.evaluation.metrics import Tags
-from hf_tagging.evaluation.predictions import results_table, write_predictions
 from hf_tagging.evaluation.scoring import score
+from hf_tagging.inference.evaluation import Evaluation, predictions_file
 from hf_tagging.inference.reading import Precision
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
-from hf_tagging.locks import FolderLock
 from hf_tagging.tasks import Task, get_task, task_of_tags
 from hf_tagging.training.environment import describe_split
-from hf_tagging.training.folder import RECORD, RunFolder
-
-RESULTS, PREDICTIONS = "results.json", "predictions"
+from hf_tagging.training.folder import RunFolder
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Predictions beside gold tags, and what they score.
+class DataOptions(TypedDict, total=False):
+    """How words and gold tags are read; see `load_tagging_dataset`."""
 
-    Args:
-        task: The task whose metric scored them.
-        split: What was tagged: a split of the data, or the name of a file of predictions.
-        figures: What `WordMetric` or `EntityMetric` says, and `words_per_second` where a model tagged.
-        words: (sentences, words)
-        gold: As they were scored. (sentences, words)
-        predicted: As they were scored. (sentences, words)
-        unknown: Tags, or entity types, that the data has and the model does not: how many words, or entities, bear
-            them. No such word or entity can be right.
-        notes: What else a reader of the figures has to know, a sentence each.
-    """
-
-    task: Task
-    split: str
-    figures: Figures
-    words: Tags
-    gold: Tags
-    predicted: Tags
-    unknown: dict[str, int]
-    notes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "task", get_task(self.task))
-
-    @property
-    def results(self) -> Results:
-        """The figures by split, as `results.json` of a run holds them."""
-        return {self.split: self.figures}
-
-    def table(self) -> str:
-        """The figures for a terminal, and under them what has to be known of them."""
-        return "\n".join([results_table(self.task, self.results), *(["", *self.notes] if self.notes else [])])
-
-    def as_dict(self) -> dict[str, Any]:
-        """All but the words and tags, as JSON can hold it."""
-        return {
-            "task": self.task.name,
-            "split": self.split,
-            "figures": self.figures,
-            "unknown": self.unknown,
-            "notes": list(self.notes),
-        }
+    config_name: str | None
+    train_file: str | Path | Sequence[str | Path] | None
+    validation_file: str | Path | Sequence[str | Path] | None
+    test_file: str | Path | Sequence[str | Path] | None
+    tokens_column: str | int | None
+    tags_column: str | int | None
+    separator: str | None
+    sentence_start: str
+    tag_names: Sequence[str] | None
+    num_proc: int | None
+    cache_dir: str | Path | None
 
 
-def evaluate_model(
+class TaggerOptions(TypedDict, total=False):
+    """How a tagger is loaded; see `Tagger.from_pretrained`."""
+
+    revision: str | None
+    trust_remote_code: bool
+    device: str | torch.device | None
+    tokens_per_batch: int | None
+    precision: Precision | None
+    dtype: str | torch.dtype | None
+
+
+class EvaluationOptions(TaggerOptions, DataOptions, total=False):
+    """Further arguments of `evaluate_tagger`."""
+
+
+def evaluate_tagger(
     model: str | Path | Tagger,
-    data: Mapping[str, Any],
+    dataset: str | Path | None = None,
     *,
     split: str | None = None,
     task: str | Task | None = None,
     scheme: str | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    device: str | None = None,
-    dtype: str | None = None,
-    tokens_per_batch: int | None = None,
-    precision: Precision | None = None,
+    dataset_revision: str | None = None,
     output: str | Path | None = None,
+    **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
-    """Tags data that has tags already, and scores the one by the other.
+    """Tag data that has gold tags, and score the result.
+
+        print(evaluate_tagger("runs/ner", "conll2003").table())
 
     Args:
-        model: A tagger, or what `Tagger.from_pretrained` loads: the folder of a run or an export, any other folder with
-            a token-classification model, a name on the Hub.
-        data: What `load_tagging_dataset` is to be called with, but for the task: `name_or_path`, `test_file` ...
-        split: Of the data. Default: test, else validation, else the only one that there is.
+        model: Tagger, or a name or folder for `Tagger.from_pretrained`.
+        dataset: Name or path of the data, see `load_tagging_dataset`; None if files are given, as `test_file`.
+        split: Split to tag. Default: test, else validation, else the only one.
         task: Name of a task, or a `Task`. Default: that of the run in the folder, else NER or POS by the model's tags.
-        scheme: Of the gold tags: IOB1, IOB2 or BIOES. Default: found in the data.
-        revision: Of a name on the Hub.
-        trust_remote_code: Run code that comes with the model.
-        device: See `Tagger`.
-        dtype: See `Tagger.from_pretrained`.
-        tokens_per_batch: See `Tagger`.
-        precision: See `Tagger`; the default is ``"exact"``.
-        output: The folder that `write_evaluation` is to write into, if it is: what it would refuse is refused early.
+        scheme: Scheme of the gold tags: IOB1, IOB2 or BIOES. Default: detected in the data.
+        dataset_revision: Branch, tag or commit of a dataset on the Hub.
+        output: Folder that `write_evaluation` will write into; a split that has no file name is refused early.
+        **options: Further arguments of `Tagger.from_pretrained` (its default precision is exact here) and of
+            `load_tagging_dataset`.
 
     Raises:
-        ConfigError: For a split that is not there, or a scheme that nothing is written in.
-        DataError: If the data cannot be read, or model and data have no tag in common.
-        ModelError: If there is no such model.
-        OutputError: For a split whose name cannot be that of a file in `output`.
+        ConfigError: There is no such split, or no tags are in the scheme.
+        DataError: The data cannot be read, or model and data have no tag in common.
+        ModelError: There is no such model.
+        OutputError: The name of the split is not that of a file in `output`.
     """
-    if isinstance(model, Tagger):
-        tagger = model
-    else:
-        tagger = Tagger.from_pretrained(
-            model,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            device=device,
-            dtype=dtype,
-            tokens_per_batch=tokens_per_batch,
-            precision=precision,
-        )
+    of_tagger, of_data = _parted(options)
+    tagger = model if isinstance(model, Tagger) else Tagger.from_pretrained(model, **of_tagger)
     task = get_task(task) if task else _task_of(model, tagger.schema)
     _check_scheme(task, scheme)
-    dataset = load_tagging_dataset(**data, task=task)
-    split = _existing_split(dataset, split)
+    splits = load_tagging_dataset(dataset, task=task, revision=dataset_revision, **of_data)
+    split = _existing_split(splits, split)
     if output is not None:
-        _file_of(split, Path(output))
-    # Entity types without prefixes cannot be told from parts of speech by themselves; the task tells.
+        predictions_file(split, Path(output))
+    # Entity types without prefixes look like parts of speech; only the task says that they are entities.
     own = tagger.schema
     if task.has_entities and own.scheme not in SCHEMES:
         own = TagSchema(own.tags, "IOB1")
-    words = list(dataset[split]["tokens"])
-    gold, notes = _gold(dataset, split, task, scheme, own)
+    words = list(splits[split]["tokens"])
+    gold, notes = _gold(splits, split, task, scheme, own)
     _check_common(own, gold, task)
     began = time.monotonic()
     predicted = _tagged(tagger, words, own, task)
     seconds = time.monotonic() - began
-    known = None if isinstance(model, Tagger) or task.has_entities else _words_of_training(Path(model), dataset)
+    known = None if isinstance(model, Tagger) or task.has_entities else _words_of_training(Path(model), splits)
     figures = score(task, predicted, gold, scheme=own.scheme, words=words, known_words=known)
     figures["words_per_second"] = figures["words"] / seconds if seconds else 0.0
     unknown = _unknown(figures, own)
     return Evaluation(task, split, figures, words, gold, predicted, unknown, (*notes, *_told(unknown, task)))
 
 
-def evaluate_predictions(path: str | Path, *, task: str | Task | None = None, scheme: str | None = None) -> Evaluation:
-    """Scores predictions of anybody's: a file of columns whose last two are the gold and the predicted tag.
+def _parted(options: EvaluationOptions) -> tuple[TaggerOptions, DataOptions]:
+    """Return the options of the tagger and those of the data."""
+    of_tagger = {name: value for name, value in options.items() if name in TaggerOptions.__annotations__}
+    of_data = {name: value for name, value in options.items() if name not in of_tagger}
+    return cast(TaggerOptions, of_tagger), cast(DataOptions, of_data)
 
-    Without `scheme`, it is that of the gold tags. Predictions that cannot be in it (BIOES beside IOB2) are rewritten,
-    and a note says so: that changes no figure but the strict ones. Predictions that only look like another scheme
-    (``I-`` after ``O`` beside IOB2) stay as they are. With `scheme`, both columns are in it and are scored as they
-    stand. The figures are those of conlleval and of seqeval.
+
+def evaluate_model(model: str | Path | Tagger, data: Mapping[str, Any], **options: Any) -> Evaluation:
+    """Evaluate a tagger; deprecated, use `evaluate_tagger`.
 
     Args:
-        path: Lines of ``word ... gold predicted``, a blank line between sentences.
-        task: Name of a task, or a `Task`. Default: NER or POS by the look of the tags.
-        scheme: IOB1, IOB2 or BIOES.
+        model: See `evaluate_tagger`.
+        data: Arguments of `load_tagging_dataset`.
+        **options: Further arguments of `evaluate_tagger`.
+    """
+    message = "evaluate_model is now evaluate_tagger(model, dataset); the old name goes with the next release."
+    warnings.warn(message, FutureWarning, stacklevel=2)
+    if "batch_subwords" in options:
+        options["tokens_per_batch"] = options.pop("batch_subwords")
+    loading = dict(data)
+    dataset, revision = loading.pop("name_or_path", None), loading.pop("revision", None)
+    return evaluate_tagger(model, dataset, dataset_revision=revision, **options, **loading)
+
+
+def evaluate_predictions(path: str | Path, *, task: str | Task | None = None, scheme: str | None = None) -> Evaluation:
+    """Score any predictions file: columns, of which the last two are the gold and the predicted tag.
+
+    Without `scheme`, the scheme is that of the gold tags. Predictions that cannot be in it (BIOES beside IOB2) are
+    rewritten, with a note; this changes the strict figures only. Predictions that merely look like another scheme
+    (``I-`` after ``O`` beside IOB2) are kept. With `scheme`, both columns are scored as they are. The figures are those
+    of conlleval and of seqeval.
+
+    Args:
+        path: File with lines of ``word ... gold predicted`` and a blank line between sentences.
+        task: Name of a task, or a `Task`. Default: NER or POS, detected from the tags.
+        scheme: Scheme of both columns: IOB1, IOB2 or BIOES. Default: detected.
 
     Raises:
-        DataError: If the file cannot be read, or its tags are partly with and partly without prefixes.
-        ConfigError: If there is no such scheme, or the task has none.
+        DataError: The file cannot be read, or its tags are partly with and partly without prefixes.
+        ConfigError: There is no such scheme, or the task has none.
     """
     path = Path(path).expanduser()
     with Spool() as spool:
@@ -199,96 +185,27 @@ def _scored(
         task = task_of_tags(has_entities=bool(scheme) or are_entities({*chain(*gold, *predicted)}))
     task = get_task(task)
     _check_scheme(task, scheme)
-    notes: tuple[str, ...] = ()
-    written = ""
-    if task.has_entities:
-        gold_schema, other = (detected(tags, scheme) for tags in (gold, predicted))
-        differ = gold_schema.scheme != other.scheme and gold_schema.entity_types and other.entity_types
-        if differ and not may_be_in(gold_schema.scheme, predicted, other):
-            predicted, repaired = rewritten(predicted, other, gold_schema.scheme)
-            notes = (_conversion("predictions", other.scheme, gold_schema.scheme, repaired),)
-        else:
-            scheme = scheme or (gold_schema if gold_schema.entity_types else other).scheme
-            predicted = in_metric_letters(predicted, other)
-            if differ:
-                notes = (
-                    f"The gold tags are in {scheme} and the predictions look like {other.scheme}: both were read as "
-                    f"{scheme}, in which the strict figures count an entity that begins or ends otherwise as wrong.",
-                )
-        gold, written = in_metric_letters(gold, gold_schema), scheme or gold_schema.scheme
-    figures = score(task, predicted, gold, scheme=written)
-    return Evaluation(task, name, figures, words, gold, predicted, {}, notes)
+    if not task.has_entities:
+        return Evaluation(task, name, score(task, predicted, gold), words, gold, predicted, {}, ())
+    gold, predicted, scheme, note = _in_one_scheme(gold, predicted, scheme)
+    figures = score(task, predicted, gold, scheme=scheme)
+    return Evaluation(task, name, figures, words, gold, predicted, {}, (note,) if note else ())
 
 
-def check_evaluation_folder(
-    folder: str | Path, *, overwrite: bool = False, predictions: str | Path | None = None
-) -> None:
-    """Makes sure that an evaluation may be written into a folder, before a model is loaded for it.
-
-    Args:
-        folder: Where to.
-        overwrite: What is there of an evaluation may be replaced.
-        predictions: A file that is to be scored; it is not replaced in any case.
-
-    Raises:
-        OutputError: If it is the folder of a run, holds results or predictions that are not to be replaced, or cannot
-            be written.
-    """
-    folder = Path(folder)
-    if os.path.isfile(folder):
-        raise OutputError(f"--output {folder} is a file; expected a folder.")
-    for path in (folder, folder / PREDICTIONS):
-        check_writable(path)
-    if (folder / RECORD).exists():
-        raise OutputError(f"--output {folder} holds a run, with results of its own. Give another folder.")
-    if predictions and Path(predictions).resolve().is_relative_to((folder / PREDICTIONS).resolve()):
-        raise OutputError(f"--output {folder} holds the file of --predictions. Give another folder.")
-    there = [path for path in (folder / RESULTS, *sorted((folder / PREDICTIONS).glob("*.conll"))) if path.exists()]
-    if there and not overwrite:
-        raise OutputError(f"{there[0]} is there already; give another folder, or --overwrite to replace it.")
-
-
-def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: bool = False) -> None:
-    """Writes ``predictions/SPLIT.conll`` and ``results.json`` as a run has them, each file whole.
-
-    Args:
-        evaluation: What to write.
-        folder: Where to.
-        overwrite: Replace what is there; predictions that an earlier evaluation has written for another split go.
-
-    Raises:
-        OutputError: If something is there that is not to be replaced, or the folder cannot be written, or is being
-            written by another process.
-    """
-    folder = Path(folder)
-    check_evaluation_folder(folder, overwrite=overwrite)
-    file = _file_of(evaluation.split, folder)
-    with FolderLock(folder), writing_to(folder):
-        remove_left_behind(file, folder / RESULTS)
-        write_predictions(file, evaluation.words, evaluation.gold, evaluation.predicted)
-        for old in _predictions_of_before(folder):  # as long as results.json names them
-            if old != file:
-                old.unlink(missing_ok=True)
-        write_json(folder / RESULTS, evaluation.results, default=None)
-
-
-def _file_of(split: str, folder: Path) -> Path:
-    """Return where the predictions of a split are written.
-
-    Raises:
-        OutputError: If its name is none of a file; data may name its splits as it likes.
-    """
-    file = folder / PREDICTIONS / f"{split}.conll"
-    if inside(folder / PREDICTIONS, file.name) != file:
-        raise OutputError(f"{split!r}: a split of this name has no file in {folder}. Rename it.")
-    return file
-
-
-def _predictions_of_before(folder: Path) -> list[Path]:
-    """The files of predictions that the results in a folder are of; nobody else's."""
-    splits = read_json(folder / RESULTS)  # maybe none, or not ours
-    there = (path for path in (folder / PREDICTIONS).glob("*.conll") if inside(folder, f"{PREDICTIONS}/{path.name}"))
-    return [path for path in there if isinstance(splits, dict) and path.stem in splits]
+def _in_one_scheme(gold: Tags, predicted: Tags, scheme: str | None) -> tuple[Tags, Tags, str, str]:
+    """Return gold and predicted tags as they are scored, their scheme, and a note on what was changed or assumed."""
+    own, other = (detected(tags, scheme) for tags in (gold, predicted))
+    differ = own.scheme != other.scheme and own.entity_types and other.entity_types
+    if differ and not may_be_in(own.scheme, predicted, other):
+        predicted, repaired = rewritten(predicted, other, own.scheme)
+        note = _conversion("predictions", other.scheme, own.scheme, repaired)
+        return in_metric_letters(gold, own), predicted, scheme or own.scheme, note
+    scheme = scheme or (own if own.entity_types else other).scheme
+    note = (
+        f"The gold tags are in {scheme} and the predictions look like {other.scheme}: both were read as {scheme}, in "
+        "which the strict figures count an entity that begins or ends otherwise as wrong."
+    )
+    return in_metric_letters(gold, own), in_metric_letters(predicted, other), scheme, note if differ else ""
 
 
 def _check_scheme(task: Task, scheme: str | None) -> None:
@@ -309,7 +226,7 @@ def _existing_split(dataset: DatasetDict, split: str | None) -> str:
 def _gold(
     dataset: DatasetDict, split: str, task: Task, scheme: str | None, own: TagSchema
 ) -> tuple[Tags, tuple[str, ...]]:
-    """The gold tags of a split, of entities in the scheme of the model's tags, and what is to be said of it."""
+    """Return the gold tags of a split, entities in the scheme of the model's tags, and notes on the change."""
     schema = TagSchema.detect(dataset, task=task)
     gold = [[schema.tags[label] for label in labels] for labels in dataset[split]["tags"]]
     if not task.has_entities:
@@ -328,7 +245,7 @@ def _tagged(tagger: Tagger, words: Sequence[Sequence[str]], schema: TagSchema, t
 
 
 def _check_common(own: TagSchema, gold: Tags, task: Task) -> None:
-    """Refuses a model and data that speak of different things: every figure would be near 0 without a word why."""
+    """Refuse a model and data without common tags: every figure would be near 0 without an explanation."""
     theirs, ours = {*chain(*gold)}, {*own.tags}
     if task.has_entities:
         theirs, ours = {*TagSchema(tuple(theirs), own.scheme).entity_types}, {*own.entity_types}
@@ -347,7 +264,7 @@ def _task_of(model: str | Path | Tagger, schema: TagSchema) -> Task:
 
 
 def _words_of_training(folder: Path, dataset: DatasetDict) -> frozenset[str] | None:
-    """The words of the data's training split, if it is what the run in a folder was trained on; else None."""
+    """Return the words of the data's training split if the run in a folder was trained on it, else None."""
     record = RunFolder(folder).record()
     facts = ((record or {}).get("dataset") or {}).get("splits", {}).get("train")
     if not facts or "train" not in dataset or describe_split(dataset["train"]) != facts:

@@ -1,9 +1,10 @@
-"""What goes out beside a model. Imported when first asked for: a demo starts without what a training needs."""
+"""Cards, reports, uploads to the Hub and demos."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hf_tagging.publishing.card.model_card import model_card
@@ -14,19 +15,21 @@ if TYPE_CHECKING:
     from hf_tagging.publishing.report.write import write_report
 
 _WHERE = {
-    "launch_demo": "demo.app",
-    "model_card": "card.model_card",
-    "publish_run": "publish",
-    "push_folder": "hub.push",
-    "write_report": "report.write",
-    "write_space": "demo.space",
+    "card.model_card": ("model_card",),
+    "demo.app": ("launch_demo",),
+    "demo.space": ("write_space",),
+    "hub.push": ("push_folder",),
+    "publish": ("publish_run",),
+    "report.write": ("write_report",),
 }
 
-__all__ = ["launch_demo", "model_card", "publish_run", "push_folder", "write_report", "write_space"]
+__all__ = [
+    "launch_demo",
+    "model_card",
+    "publish_run",
+    "push_folder",
+    "write_report",
+    "write_space",
+]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first asked for."""
-    if name in _WHERE:
-        return getattr(import_module(f"hf_tagging.publishing.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'hf_tagging.publishing' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, _WHERE)

@@ -1,26 +1,23 @@
 """A run: its arguments, its trainer, its folder."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hf_tagging.training.arguments import DataConfig, EncoderConfig, TaggingConfig
+    from hf_tagging.training.baseline_arguments import ScratchConfig
     from hf_tagging.training.parsing import RunConfig, parse_arguments
     from hf_tagging.training.run import TaggingRun
     from hf_tagging.training.scoring import WordPredictions
     from hf_tagging.training.startup import start_run
 
 _WHERE = {
-    "arguments": (
-        "DataConfig",
-        "EncoderConfig",
-        "TaggingConfig",
-    ),
-    "parsing": (
-        "RunConfig",
-        "parse_arguments",
-    ),
+    "arguments": ("DataConfig", "EncoderConfig", "TaggingConfig"),
+    "baseline_arguments": ("ScratchConfig",),
+    "parsing": ("RunConfig", "parse_arguments"),
     "run": ("TaggingRun",),
     "scoring": ("WordPredictions",),
     "startup": ("start_run",),
@@ -30,6 +27,7 @@ __all__ = [
     "DataConfig",
     "EncoderConfig",
     "RunConfig",
+    "ScratchConfig",
     "TaggingConfig",
     "TaggingRun",
     "WordPredictions",

@@ -17,9 +17,9 @@ from transformers.trainer_utils import PredictionOutput, TrainOutput
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.evaluation.fast_tagging import keep_margin
 from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.memory import EVALUATING, enough_memory
-from hf_tagging.models.margins import keep_margin
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.models.precision import exact
 from hf_tagging.training.arguments import TaggingConfig
@@ -208,7 +208,7 @@ class AlignedTrainer(WordTrainer):
         return results
 
     def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
-        """Measure the margin for fast tagging on the validation split; see `hf_tagging.models.margins.keep_margin`."""
+        """Measure the margin for fast tagging on the validation split, and write it into a saved model's config."""
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         padding = getattr(self.processing_class, "pad_token_id", None) or 0
         keep_margin(folder, model, None if sharded else self.validation, pad_token_id=padding)
