@@ -22,7 +22,7 @@ import unicodedata
 from functools import lru_cache
 from itertools import groupby
 
-from hf_tagging.models.text_pattern import CLITICS, Engine
+from hf_tagging.data.text_pattern import CLITICS, Engine
 
 _CLITIC = re.compile(rf"(?:n['’]t|{CLITICS})\Z", re.IGNORECASE)
 _LONGEST_CLITIC = 3

@@ -17,8 +17,8 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from hf_tagging.data.text_pattern import splitting_pattern
 from hf_tagging.errors import DataError
-from hf_tagging.models.text_pattern import splitting_pattern
 
 PAD, UNK, MASK = "[PAD]", "[UNK]", "[MASK]"
 PREFIX = "##"
