@@ -204,30 +204,58 @@ def _continued(
         raise ModelError(f"--model {name}: an hmm counts everything anew; leave --model out, or type --do_train false.")
     saved_as = getattr(config, "head", None)
     adopt_parts(config, asked, name=name, free=_FREE - _OF_WEIGHTS if keep_head else _FREE)
-    same_tags = config.id2label == schema.id2label
-    if keep_head and not same_tags:
+    if keep_head and config.id2label != schema.id2label:
         raise ModelError(f"--model {name}: its tag head is for other tags. Leave out --do_train false.")
     config.auto_map = None  # of a pretrained model, it names code that a tagger does not need
-    kind: Any = HmmForTokenClassification if isinstance(config, HmmConfig) else BaselineForTokenClassification
     pretrained = "BaselineForLanguageModeling" in (config.architectures or ())
     if pretrained and config.separate_directions and config.num_layers > 1 and "layer_mix" not in asked:
         config.layer_mix = True  # what language-model pretraining is for (Peters et al. 2018)
+    with model_errors(name), quiet():
+        same_head = saved_as == getattr(config, "head", None)
+        model = _with_schema(name, config, schema, hub, same_head=same_head, pretrained=pretrained)
+    if max_length is not None:
+        tokenizer.model_max_length = max_length
+    return model, tokenizer
+
+
+def _with_schema(
+    name: str,
+    config: BaselineConfig | HmmConfig,
+    schema: TagSchema,
+    hub: HubOptions,
+    *,
+    same_head: bool,
+    pretrained: bool,
+) -> PreTrainedModel:
+    """Load a model with a head for the schema, which keeps what the saved head has learned of shared tags.
+
+    Args:
+        name: What `--model` was given.
+        config: Of the folder, with the parts that were asked for.
+        schema: The tags.
+        hub: See `hub_options`.
+        same_head: The folder's head is of the kind that the config says.
+        pretrained: It is a language model, without a head for tags.
+    """
+    source, same_tags, options = (
+        resolve_model(name),
+        config.id2label == schema.id2label,
+        {"dtype": torch.float32, **hub},
+    )
+    kind: Any = HmmForTokenClassification if isinstance(config, HmmConfig) else BaselineForTokenClassification
     learned = None
-    if is_tagger(config) and not (same_tags and saved_as == getattr(config, "head", None)) and not pretrained:
-        with model_errors(name), quiet():
-            learned = saved_head(kind.from_pretrained(source, dtype=torch.float32, **hub))
+    if is_tagger(config) and not (same_tags and same_head) and not pretrained:
+        learned = saved_head(kind.from_pretrained(source, **options))
     for field, value in _tags(schema).items():
         setattr(config, field, value)
-    with model_errors(name), quiet():
-        model = kind.from_pretrained(source, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, **hub)
+    model: Any = kind.from_pretrained(source, config=config, ignore_mismatched_sizes=True, **options)
     if isinstance(config, BaselineConfig) and model.crf is not None:
         # The rules are the data's, and not those of the folder; what was learned of other tags' steps is forgotten.
         model.crf = with_rules(model.crf, config, same_tags)
     if learned is not None:
         keep_shared_tags(model, learned, schema, name=name)
-    if max_length is not None:
-        tokenizer.model_max_length = max_length
-    return model, tokenizer
+    tagger: PreTrainedModel = model
+    return tagger
 
 
 def parts_of(config: BaselineConfig | HmmConfig) -> dict[str, Any]:

@@ -94,13 +94,7 @@ def initial_vectors(
             f"word_size: {size} was asked for, but the vectors of {path} have {vectors.vector_size} dimensions; "
             f"give {vectors.vector_size}, or leave it out."
         )
-    matrix = np.zeros((len(vocabulary.row_words), vectors.vector_size), np.float32)
-    special = _special_rows(vocabulary)
-    how = np.full(len(matrix), "missing", "<U8")
-    for row, word in enumerate(vocabulary.row_words):
-        if row not in special:
-            how[row] = _look_up(vectors, word, matrix[row])
-    words = np.array([row not in special for row in range(len(matrix))])
+    matrix, how, words = _copied(vectors, vocabulary)
     found = how != "missing"
     if not found.any():
         sample = ", ".join(map(repr, vectors.index_to_key[:5]))
@@ -113,6 +107,17 @@ def initial_vectors(
     share = float(counts[found].sum() / counts.sum()) if counts.sum() else float("nan")
     exact, by_case, composed = (int((how == kind).sum()) for kind in ("exact", "case", "composed"))
     return matrix, Coverage(int(words.sum()), exact, by_case, composed, int((words & ~found).sum()), share)
+
+
+def _copied(vectors: KeyedVectors, vocabulary: WordVocabulary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return vectors (rows, size), how each was found or "missing" (rows,), and whether a row is of a word (rows,)."""
+    matrix = np.zeros((len(vocabulary.row_words), vectors.vector_size), np.float32)
+    special = _special_rows(vocabulary)
+    how = np.full(len(matrix), "missing", "<U8")
+    for row, word in enumerate(vocabulary.row_words):
+        if row not in special:
+            how[row] = _look_up(vectors, word, matrix[row])
+    return matrix, how, np.array([row not in special for row in range(len(matrix))])
 
 
 def read_vectors(path: str | Path) -> KeyedVectors:
