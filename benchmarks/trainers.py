@@ -31,13 +31,13 @@ from transformers import (
 )
 from transformers.trainer_callback import PrinterCallback
 
-from hf_tagging.data import TagSchema, align_dataset
+from hf_tagging.data import TagSchema
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.errors import ConfigError
-from hf_tagging.models import load_encoder, resolve_model
+from hf_tagging.models import resolve_model
 from hf_tagging.models.encoder import quiet
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training import parse_arguments
+from hf_tagging.training import EncoderConfig, RunConfig
 
 ONE_EPOCH = ("--eval_strategy", "no", "--save_strategy", "no", "--num_train_epochs", "1")
 
@@ -145,10 +145,12 @@ def our_trainer(
         flags: Of the recipe, as on the command line.
     """
     given = ["--model", model, "--seed", str(seed), "--output_dir", folder, "--disable_tqdm", "true"]
-    args = parse_arguments("ner", [*given, *(["--use_cpu"] if device == "cpu" else []), *flags])
+    args = RunConfig.from_command_line(
+        [*given, *(["--use_cpu"] if device == "cpu" else []), *flags], task="ner", model=EncoderConfig
+    )
     set_seed(args.training.seed)
-    encoder, tokenizer = load_encoder(schema=schema, **args.encoder())
-    splits = align_dataset(dataset, tokenizer, schema, **args.alignment())
+    encoder, tokenizer = args.build_model(dataset, schema)
+    splits = args.align(dataset, tokenizer, schema, encoder)
     trainer = OurTrainer(
         model=encoder,
         args=args.training,

@@ -20,10 +20,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from transformers import TrainingArguments
 
 from hf_tagging.atomic import whole_file
-from hf_tagging.training import DataConfig, EncoderConfig, TaggingConfig
-from hf_tagging.training.baseline_arguments import _GOES_WITH, ScratchConfig
-from hf_tagging.training.parsing import FROM_SCRATCH, IN_BETWEEN
-from hf_tagging.training.pretraining import StartConfig, TextConfig
+from hf_tagging.training import DataConfig, EncoderConfig, ScratchConfig, TaggingConfig
+from hf_tagging.training.config.models import FROM_SCRATCH
+from hf_tagging.training.config.pretraining import StartConfig, TextConfig
+from hf_tagging.training.config.scratch import GOES_WITH
+from hf_tagging.training.config.training_checks import IN_BETWEEN
 
 PAGE = Path(__file__).parent / "arguments.md"
 _OF_TRANSFORMERS = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments"
@@ -96,8 +97,8 @@ def own_fields(arguments: type, above: type | None) -> Iterable[Field[Any]]:
 
 def _row(field: Field[Any], hint: Any) -> str:
     what = _code_kept(field.metadata["help"])
-    if field.name in _GOES_WITH:
-        other, values = _GOES_WITH[field.name]
+    if field.name in GOES_WITH:
+        other, values = GOES_WITH[field.name]
         what += f" Goes with `--{other}{' ' if values else ''}{'`, `'.join(values)}`."
     return f"| `--{field.name}` | {_values(hint, field.metadata.get('choices'))} | {_default(field)} | {what} |"
 

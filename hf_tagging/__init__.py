@@ -81,4 +81,12 @@ __all__ = [
     "write_report",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, _WHERE)
+_RENAMED = {
+    "BaselineArguments": "ScratchConfig",
+    "DataArguments": "DataConfig",
+    "ModelArguments": "EncoderConfig",
+    "RunArguments": "RunConfig",
+    "TaggingArguments": "TaggingConfig",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _WHERE, renamed=_RENAMED)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 
 def lazy_names(
-    package: str, where: Mapping[str, Sequence[str]]
+    package: str, where: Mapping[str, Sequence[str]], *, renamed: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` for a package (PEP 562) whose names are imported at first use.
 
     Args:
         package: Name of the package, its `__name__`.
         where: Names by the module of the package that defines them.
+        renamed: New names by old ones, which work for one release and warn.
     """
     module_of = {name: module for module, names in where.items() for name in names}
 
     def __getattr__(name: str) -> object:
+        if renamed and name in renamed:
+            told = f"{name} is now {renamed[name]}; the old name goes with the next release."
+            warnings.warn(told, FutureWarning, stacklevel=2)
+            return getattr(sys.modules[package], renamed[name])
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(f"{package}.{module_of[name]}"), name)

@@ -76,11 +76,13 @@ class Spelling:
         return f"{names}: {text}" if names else text
 
     def _value(self, value: Any) -> str:
+        if isinstance(value, str):
+            return value
         if self.between == "=":
             return repr(value)
         if isinstance(value, list | tuple) and self.between == " ":
             return " ".join(map(str, value))
-        return value if isinstance(value, str) else json.dumps(value, default=str)
+        return json.dumps(value, default=str)
 
 
 FLAGS = Spelling("--", " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +16,9 @@ from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.publishing.publish import publish_run
 from hf_tagging.tasks import Task, get_task, task_of_tags
-from hf_tagging.training.arguments import DataConfig, EncoderConfig, TaggingConfig
-from hf_tagging.training.parsing import RunConfig
+from hf_tagging.training.config import EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
+from hf_tagging.training.config.given import given_by
+from hf_tagging.training.config.models import facts_of
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score
 from hf_tagging.training.trainer import AlignedTrainer
@@ -27,6 +29,15 @@ _OLD = {
     "score": "compute_metrics",
     "schema": "a model whose config holds the tags",
 }
+
+
+def _run_of(model: nn.Module, task: Task, args: TaggingConfig, *, own_figures: bool) -> RunConfig:
+    """Return the config of a run of a loaded model, with the defaults that follow from it."""
+    if own_figures and "metric_for_best_model" not in given_by(args).names:
+        args = dataclasses.replace(args, metric_for_best_model="loss")  # the one figure that is known to be there
+    facts = facts_of(model)
+    encoder = EncoderConfig(lora=facts.lora, head="crf" if facts.new_crf else None)
+    return RunConfig(task, model=ScratchConfig() if facts.scratch else encoder, training=args)
 
 
 class TaggingTrainer(AlignedTrainer):
@@ -62,7 +73,8 @@ class TaggingTrainer(AlignedTrainer):
         schema = schema or TagSchema.from_config(model.config)
         if run is None:
             found = get_task(task) if task else task_of_tags(has_entities=schema.scheme != PLAIN)
-            run = TaggingRun(RunConfig(found.name, DataConfig(), EncoderConfig(), args, frozenset()))
+            run = TaggingRun(_run_of(model, found, args, own_figures=bool(compute_metrics or score)))
+            args = run.arguments.training
         super().__init__(
             model=model,
             args=args,

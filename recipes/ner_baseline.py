@@ -9,30 +9,27 @@ The model is an ordinary one: pipeline("token-classification", trust_remote_code
 """
 
 from hf_tagging.console import plain_errors
-from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
-from hf_tagging.models import build_baseline, saved_schema
+from hf_tagging.data import TagSchema
 from hf_tagging.publishing import publish_run
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training import parse_arguments, start_run
+from hf_tagging.training import RunConfig, ScratchConfig, start_run
 
 
 def main() -> None:
-    args = parse_arguments("ner", family="baseline", description=__doc__)
+    args = RunConfig.from_command_line(task="ner", model=ScratchConfig, description=__doc__)
     run = start_run(args)
 
     with run.main_process_first():
-        found = run.select(load_tagging_dataset(**args.loading()))
-        saved = saved_schema(**args.source(), scheme=args.data.scheme)
+        found = run.select(args.load_dataset())
+        saved = args.saved_schema()
         # However the entities were written, the model sees one scheme.
         dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.scheme(saved))
         dataset, schema = schema.adopt(dataset, saved)
     run.note_conversion(conversion)
 
-    model, tokenizer = build_baseline(dataset, schema, **args.baseline())
+    model, tokenizer = args.build_model(dataset, schema)
     with run.main_process_first():
-        features = getattr(model.config, "word_features", None)
-        aligned = align_dataset(dataset, tokenizer, schema, word_features=features, **args.alignment())
-        splits = run.note_alignment(aligned)
+        splits = run.note_alignment(args.align(dataset, tokenizer, schema, model))
 
     trainer = TaggingTrainer(
         model=model,

@@ -9,27 +9,26 @@ the default. The run's folder holds the model with its tokenizer and card, its p
 """
 
 from hf_tagging.console import plain_errors
-from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
-from hf_tagging.models import load_encoder, saved_schema
+from hf_tagging.data import TagSchema
 from hf_tagging.publishing import publish_run
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training import parse_arguments, start_run
+from hf_tagging.training import EncoderConfig, RunConfig, start_run
 
 
 def main() -> None:
-    args = parse_arguments("pos", description=__doc__)
+    args = RunConfig.from_command_line(task="pos", model=EncoderConfig, description=__doc__)
     run = start_run(args)
 
     # Words and tags in. A model that is a tagger for these tags already keeps its label ids.
     with run.main_process_first():
-        dataset = run.select(load_tagging_dataset(**args.loading()))
+        dataset = run.select(args.load_dataset())
         schema = TagSchema.detect(dataset, task="pos")
-        dataset, schema = schema.adopt(dataset, saved_schema(**args.source()))
+        dataset, schema = schema.adopt(dataset, args.saved_schema())
 
     # Words become windows of subwords that fit the encoder.
-    model, tokenizer = load_encoder(schema=schema, **args.encoder())
+    model, tokenizer = args.build_model(dataset, schema)
     with run.main_process_first():
-        splits = run.note_alignment(align_dataset(dataset, tokenizer, schema, **args.alignment()))
+        splits = run.note_alignment(args.align(dataset, tokenizer, schema, model))
 
     trainer = TaggingTrainer(
         model=model,

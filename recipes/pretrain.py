@@ -14,34 +14,27 @@ others, and BERT's family, predict hidden words. Perplexity is that of the valid
 """
 
 from hf_tagging.console import plain_errors
-from hf_tagging.data import align_dataset, load_tagging_dataset
-from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.inference.text import split_words
-from hf_tagging.models.language_model import build_language_model
 from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
 from hf_tagging.publishing.card.language_model import language_model_card
 from hf_tagging.publishing.hub.push import push_finished
 from hf_tagging.training import start_run
-from hf_tagging.training.pretraining import parse_pretraining
+from hf_tagging.training.config.pretraining import PretrainingConfig
 from hf_tagging.training.pretraining_trainer import PretrainingTrainer
 
 
 def main() -> None:
-    args = parse_pretraining(description=__doc__)
+    args = PretrainingConfig.from_command_line(description=__doc__)
     run = start_run(args)
 
     with run.main_process_first():
-        if args.data.text_file:
-            found = load_text(split_words=split_words, **args.text())
-        else:
-            found = without_tags(load_tagging_dataset(**args.loading()))
-        dataset = run.select(found)
+        dataset = run.select(args.load_words(split_words))
 
     # Words are predicted where a window owns them, so none twice.
-    model, tokenizer, collator = build_language_model(dataset, **args.language_model())
+    model, tokenizer, collator = args.build_language_model(dataset)
     with run.main_process_first():
-        splits = run.note_alignment(align_dataset(dataset, tokenizer, NO_TAGS, **args.alignment()))
+        splits = run.note_alignment(args.align_words(dataset, tokenizer))
 
     trainer = PretrainingTrainer(
         model=model, args=args.training, tokenizer=tokenizer, splits=splits, collator=collator, run=run

@@ -20,11 +20,12 @@ from datasets.exceptions import DatasetsError
 from hf_tagging.console import plain_errors
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.plain_text import read_table
-from hf_tagging.data.spool import Spool, input_problem
-from hf_tagging.errors import ConfigError, DataError, printable
+from hf_tagging.data.spool import Spool
+from hf_tagging.errors import DataError, Problem, printable
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.vector_training import check_output, neighbours, train_vectors, write_vectors
 from hf_tagging.models.word_vectors import check_gensim
+from hf_tagging.training.config.checks import below, missing_files, refuse
 from hf_tagging.training.flags import read_arguments
 
 
@@ -54,17 +55,16 @@ class VectorConfig:
 
     def __post_init__(self) -> None:
         counts = ("size", "window", "min_count", "epochs", "workers", "buckets")
-        problems = [f"{name}: {getattr(self, name)} is below 1" for name in counts if getattr(self, name) < 1]
-        problems += [] if self.output else ["output: is missing; give --output FILE"]
+        problems = list(below(self, 1, *counts))
+        problems += [] if self.output else [Problem("output", None, "is missing; give a FILE")]
         sources = [name for name in ("dataset", "train_file", "text_file") if getattr(self, name)]
         if len(sources) != 1:
             found = " and ".join(sources) or "none of them"
-            problems.append(f"expected one of --dataset, --train_file and --text_file, got {found}")
+            problems.append(Problem("dataset, train_file, text_file", None, f"expected one of them, got {found}"))
         if self.text_column and self.text_file:
-            problems.append("text_column: a plain text has no columns; give --train_file or --dataset, or leave it out")
-        problems += [p for name in [*(self.train_file or []), *(self.text_file or [])] if (p := input_problem(name))]
-        if problems:
-            raise ConfigError("\n".join(problems))
+            fix = "give train_file or dataset, or leave it out"
+            problems.append(Problem("text_column", self.text_column, "a plain text has no columns", fix))
+        refuse([*problems, *missing_files(self, "train_file", "text_file")])
 
 
 def main() -> None:

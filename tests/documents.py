@@ -10,11 +10,11 @@ from pathlib import Path
 from unittest import mock
 
 from recipe_runs import ROOT
+from run_configs import run_config
 
 from hf_tagging import cli
 from hf_tagging.comparison.plan import read_plan
-from hf_tagging.training import parse_arguments
-from hf_tagging.training.pretraining import parse_pretraining
+from hf_tagging.training.config.pretraining import PretrainingConfig
 
 PROGRAMS = (
     "accelerate", "torchrun", "python", ".venv/bin/python", "hf-tagging", "make", "pip", "hf", "trackio", "source"
@@ -58,10 +58,10 @@ def parse_recipe(recipe: str, flags: list[str]) -> None:
         assert others[0] == "--config"
         assert read_plan(Path(others[1]), output_dir=None, flags=others[2:]).jobs
     elif recipe == "pretrain":
-        parse_pretraining(flags)
+        PretrainingConfig.from_command_line(flags)
     elif match := re.fullmatch(r"(pos|ner)_(bert|baseline)", recipe):
         flags = [*flags, "--use_cpu"]  # without a GPU bfloat16 may be refused
-        parse_arguments(match[1], flags, family="baseline" if match[2] == "baseline" else "encoder")
+        run_config(match[1], flags, kind="scratch" if match[2] == "baseline" else "encoder")
     else:
         given = {flag for flag in flags if flag.startswith("--")}
         assert given

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from recipe_runs import pipeline_says, record, run_here, run_recipe, weights
+from run_configs import run_config
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_bert, tiny_roberta
 from transformers import AutoTokenizer
@@ -16,7 +17,6 @@ from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.models import build_baseline
 from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.word_tokenizer import describe_tokenizer
-from hf_tagging.training import parse_arguments
 
 ENCODERS = ("mlp", "cnn", "rnn", "lstm", "gru", "twisted", "transformer", "hmm")
 NEURAL = ENCODERS[:-1]
@@ -296,10 +296,10 @@ def test_every_part_draws_its_own_weights(sample):
 
 def test_flags_that_would_do_nothing_are_errors():
     with pytest.raises(ConfigError) as caught:
-        parse_arguments(
+        run_config(
             "pos",
             ["--encoder", "lstm", "--kernel_size", "5", "--character_widths", "3", "--freeze_vectors", "true"],
-            family="baseline",
+            kind="scratch",
         )
     message = str(caught.value)
     assert "3 problems" in message
@@ -307,9 +307,9 @@ def test_flags_that_would_do_nothing_are_errors():
     assert "character_widths: goes with characters cnn, not none" in message
     assert "freeze_vectors: needs --word_vectors FILE" in message
     with pytest.raises(ConfigError, match="hidden_size: an hmm has no use for it"):
-        parse_arguments("pos", ["--encoder", "hmm", "--hidden_size", "5"], family="baseline")
+        run_config("pos", ["--encoder", "hmm", "--hidden_size", "5"], kind="scratch")
     with pytest.raises(ConfigError, match="did you mean lstm"):
-        parse_arguments("pos", ["--encoder", "lstn"], family="baseline")
+        run_config("pos", ["--encoder", "lstn"], kind="scratch")
 
 
 def test_a_vocabulary_needs_training_words(sample):
@@ -360,7 +360,7 @@ def test_a_folder_to_start_from_has_to_agree(sample, folders, tokenizer):
 )
 def test_contradictions_are_told_before_anything_is_loaded(flags, message):
     with pytest.raises(ConfigError) as caught:
-        parse_arguments("ner", flags.split(), family="baseline")
+        run_config("ner", flags.split(), kind="scratch")
     assert message in str(caught.value)
 
 

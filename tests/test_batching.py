@@ -10,6 +10,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipe_runs import without_dropout
+from run_configs import run_config
 from tiny_models import tiny_bert
 from torch._dynamo.utils import counters
 from transformers import AutoTokenizer
@@ -20,7 +21,6 @@ from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import load_encoder, resolve_model
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training import parse_arguments
 from hf_tagging.training.budget import largest_budget
 
 
@@ -161,7 +161,7 @@ def folder(tmp_path_factory):
 
 
 def trainer(folder, sample, output, *flags):
-    args = parse_arguments("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
+    args = run_config("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
     schema = TagSchema.detect(sample, task="pos")
     model, tokenizer = load_encoder(str(folder), schema)
     splits = align_dataset(sample, tokenizer, schema)
@@ -239,15 +239,15 @@ def test_a_window_that_does_not_fit_is_an_error_with_a_way_out(folder, sample, t
 )
 def test_arguments_that_contradict_each_other(flags, message):
     with pytest.raises(ConfigError, match=message):
-        parse_arguments("pos", list(flags))
+        run_config("pos", list(flags))
 
 
 def test_windows_or_subwords():
-    by_subwords = parse_arguments("pos", ["--use_cpu"]).training
+    by_subwords = run_config("pos", ["--use_cpu"]).training
     assert (by_subwords.tokens_per_batch, by_subwords.per_device_train_batch_size) == (768, 0)
-    by_windows = parse_arguments("pos", ["--per_device_train_batch_size", "16"]).training
+    by_windows = run_config("pos", ["--per_device_train_batch_size", "16"]).training
     assert (by_windows.tokens_per_batch, by_windows.per_device_train_batch_size) == (None, 16)
-    assert parse_arguments("pos", ["--tokens_per_batch", "1024"]).training.tokens_per_batch == 1024
+    assert run_config("pos", ["--tokens_per_batch", "1024"]).training.tokens_per_batch == 1024
 
 
 @pytest.mark.parametrize("flags", [(), ("--lora",)])
@@ -282,7 +282,7 @@ def test_packed_training_is_training(folder, sample, tmp_path, flags):
 
 
 def test_a_crf_is_not_packed(folder, sample, tmp_path):
-    args = parse_arguments("pos", ["--output_dir", str(tmp_path), "--use_cpu", "--packing", "true", "--head", "crf"])
+    args = run_config("pos", ["--output_dir", str(tmp_path), "--use_cpu", "--packing", "true", "--head", "crf"])
     schema = TagSchema.detect(sample, task="pos")
     model, tokenizer = load_encoder(str(folder), schema, head="crf")
     with pytest.raises(ModelError, match=r"chain of tags .* runs through a row .* --tokens_per_batch"):

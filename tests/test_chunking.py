@@ -10,22 +10,21 @@ from transformers import pipeline
 
 from hf_tagging import (
     ConfigError,
+    RunConfig,
+    ScratchConfig,
     Tagger,
-    TaggingRun,
     TaggingTrainer,
     TagSchema,
     Task,
-    align_dataset,
     load_tagging_dataset,
-    parse_arguments,
     register_task,
 )
 from hf_tagging import tasks as module
 from hf_tagging.comparison.compare import compare_runs
-from hf_tagging.evaluation import results_table, write_predictions
+from hf_tagging.evaluation import results_table
 from hf_tagging.inference.evaluating import evaluate_tagger
-from hf_tagging.models import build_baseline
-from hf_tagging.publishing import model_card, publish_run
+from hf_tagging.publishing import publish_run
+from hf_tagging.training import start_run
 
 CHUNKING = Task(name="chunk", title="chunking", tagger="chunker", has_entities=True)
 CONLL_2003 = """-DOCSTART- -X- -X- O
@@ -70,21 +69,26 @@ def chunker(registered, corpus, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "chunk"
     flags = ["--dataset", corpus, "--encoder", "lstm", "--scheme", "BIOES", "--num_train_epochs", 15,
              "--learning_rate", 1e-2, "--tokens_per_batch", 64, "--use_cpu", "--output_dir", out]  # fmt: skip
-    args = parse_arguments("chunk", list(map(str, flags)), family="baseline")
-    run = TaggingRun(args)
-    found = run.select(load_tagging_dataset(**args.loading()))
+    args = RunConfig.from_command_line(list(map(str, flags)), task="chunk", model=ScratchConfig)
+    run = start_run(args)
+    found = run.select(args.load_dataset())
     dataset, schema, conversion = TagSchema.detect(found, task=registered).convert(found, to=args.scheme(None))
     run.note_conversion(conversion)
-    model, tokenizer = build_baseline(dataset, schema, **args.baseline())
-    splits = run.note_alignment(align_dataset(dataset, tokenizer, schema, **args.alignment()))
+    model, tokenizer = args.build_model(dataset, schema)
+    splits = run.note_alignment(args.align(dataset, tokenizer, schema, model))
     trainer = TaggingTrainer(
-        model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits, task=registered
+        model=model,
+        args=args.training,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        processing_class=tokenizer,
+        run=run,
     )
-    run.train(trainer)
-    results = run.evaluate(trainer, splits, write_predictions)
-    run.save(results, model_card(run.record, results, schema))
-    assert results_table(registered, results).splitlines()[0].split()[:3] == ["precision", "recall", "f1"]
-    publish_run(run, results, schema, splits)
+    trainer.train()
+    trainer.save_model()
+    trainer.final_evaluation(splits["test"])
+    publish_run(trainer)
+    assert results_table(registered, run.record["results"]).splitlines()[0].split()[:3] == ["precision", "recall", "f1"]
     return out
 
 

@@ -20,8 +20,9 @@ from tiny_models import tiny_bert
 from hf_tagging.cli import COMMANDS, main, make_parser
 from hf_tagging.cli.answers import show_figures, show_table
 from hf_tagging.cli.command import Command
-from hf_tagging.cli.shipped import named_files, recipe_named_by, shipped, shipped_folder
+from hf_tagging.cli.shipped import named_files, recipe_for, shipped, shipped_folder
 from hf_tagging.evaluation import write_predictions
+from hf_tagging.training import RunConfig
 
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
 NAMES = (
@@ -179,14 +180,16 @@ class TestShelf:
         show_figures("  f1\nB-\x1b[2J  0.5\n\n[bold]x[/bold]")
         assert capsys.readouterr().out == "  f1\nB-\\x1b[2J  0.5\n\n[bold]x[/bold]\n"
 
-    def test_every_config_names_its_recipe(self):
+    def test_every_config_says_its_task_and_model(self):
         configs = [item for item in shipped() if item.kind == "config"]
         recipes = {item.name for item in shipped() if item.kind == "recipe"}
         assert len(configs) >= 40
         for config in configs:
             kind = config.name.partition("/")[0]
-            name = recipe_named_by(config.path)
+            name = recipe_for(config.path, [], otherwise="").name
             assert name in recipes, config.name
+            if kind in ("pos", "ner"):
+                assert RunConfig.from_yaml(config.path, use_cpu=True).task.name == kind
             assert name.startswith(kind), config.name
 
     def test_copies_out_of_the_package(self, tmp_path, monkeypatch, capsys):
@@ -284,10 +287,10 @@ class TestValidate:
     def test_a_config_that_names_no_recipe(self, tmp_path, capsys):
         (tmp_path / "mine.yaml").write_text("encoder: hmm\ndataset: sample\n")
         assert run("validate", tmp_path / "mine.yaml") == 2
-        assert "does not say in its head which recipe it is for" in capsys.readouterr().err
+        assert "does not say its task. Add a line such as `task: pos`" in capsys.readouterr().err
         assert run("validate", "pos_baseline", tmp_path / "mine.yaml") == 0
         assert run("validate", "pos_bert", tmp_path / "mine.yaml") == 2
-        assert "mine.yaml, line 1: encoder: there is no such argument" in capsys.readouterr().err
+        assert "mine.yaml, line 1: encoder: is for taggers from scratch; leave it out" in capsys.readouterr().err
 
     def test_every_mistake_at_once(self, capsys):
         assert run("validate", "pos/quickstart", "--learning_rte", "1", "--seed", "x") == 2
@@ -345,8 +348,8 @@ class TestTrain:
                 "python recipes/compare.py --config recipes/configs/compare/quickstart.yaml --dataset sample",
             ),
             (
-                ["pos/hmm_conll2003", "--recipe", "ner_baseline"],
-                "accelerate launch recipes/ner_baseline.py --config recipes/configs/pos/hmm_conll2003.yaml",
+                ["ner/hmm_conll2003", "--recipe", "ner_baseline"],
+                "accelerate launch recipes/ner_baseline.py --config recipes/configs/ner/hmm_conll2003.yaml",
             ),
         ):
             assert run("train", *words, "--dry_run") == 0

@@ -555,7 +555,7 @@ runs:
         "arguments: seed is set for every run; give seeds: [1, 2, 3]",
         "runs.gone.recipe: recipes/pos_brt.py is not there; did you mean recipes/pos_bert.py?",
         "runs.none: has no recipe; give recipe: recipes/pos_baseline.py",
-        "runs.odd.recipe: recipes/predict.py: name it pos_... or ner_..., as the task is read from it",
+        "runs.odd: task: is missing; give pos or ner",
         "runs.ner.seeds: a seed stands there twice",
         "runs.ner: resume is set for every run; every run is resumed anyway",
         "runs.../up: names a folder",
@@ -575,9 +575,9 @@ def test_mistakes_in_the_arguments_of_a_run(tmp_path):
     with pytest.raises(ConfigError) as error:
         read_plan(path, flags=["--datset", "sample"])
     lines = str(error.value).splitlines()[1:-1]
-    assert "  runs.a: --learning_rat: there is no such argument; did you mean --learning_rate?" in lines
-    assert "  runs.a: --num_train_epochs: 'many' is not a number" in lines
-    assert sum("--datset: there is no such argument; did you mean --dataset?" in line for line in lines) == 3
+    assert "  runs.a: learning_rat: there is no such argument; did you mean learning_rate?" in lines
+    assert "  runs.a: num_train_epochs: 'many' is not a number" in lines
+    assert sum("datset: there is no such argument; did you mean dataset?" in line for line in lines) == 3
     with pytest.raises(ConfigError) as error:
         read_plan(path, flags=["--dataset", "sample"])
     assert "  runs.b: do_predict is false, so there would be nothing to compare on test" in str(error.value)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from datasets import DatasetDict
 from recipe_runs import check_batches_of_8, pipeline_says, record, run_here, weights, without_dropout
+from run_configs import run_config
 from safetensors.torch import load_file, save_file
 from tiny_models import TAGS, tiny_bert, tiny_modernbert, tiny_roberta
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -20,7 +21,6 @@ from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import CrfEncoderForTokenClassification, LinearChainCrf, load_encoder
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training import parse_arguments
 
 SCHEMA = TagSchema(TAGS, "IOB2")
 PLAIN = "Jordan sailed slowly past Lisbon because nobody waved to Xyzzy"
@@ -342,7 +342,7 @@ def test_batches_of_8_are_2_times_4_are_2_processes_of_4(tmp_path):
 
 
 def trainer(folder, sample, output, *flags, model=None):
-    args = parse_arguments("ner", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
+    args = run_config("ner", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
     schema = TagSchema.detect(sample, task="ner")
     loaded, tokenizer = load_encoder(str(folder), schema, head="crf")
     splits = align_dataset(sample, tokenizer, schema)
@@ -385,18 +385,18 @@ def test_the_head_has_a_rate_of_its_own(folders, sample, tmp_path):
 def test_what_does_not_go_with_a_crf_is_told_at_once(folders, sample, tmp_path):
     flags = ["--head", "crf", "--label_strategy", "all", "--class_weights", "sqrt", "--label_smoothing_factor", "0.1"]
     with pytest.raises(ConfigError) as caught:
-        parse_arguments("ner", [*flags, "--sede", "1"])
+        run_config("ner", [*flags, "--sede", "1"])
     message = str(caught.value)
     assert "4 problems" in message
     for name in ("label_strategy: all", "class_weights: sqrt", "label_smoothing_factor: 0.1"):
         assert f"{name} does not go with head crf" in message
     with pytest.raises(ConfigError, match=r"head: .*did you mean crf"):
-        parse_arguments("ner", ["--head", "crv"])
+        run_config("ner", ["--head", "crv"])
     with pytest.raises(ConfigError, match="class_weights: the loss of this model is of whole sequences"):
         trainer(folders["bert"], sample, tmp_path, "--class_weights", "sqrt")  # its head is known only once loaded
-    assert parse_arguments("ner", ["--head", "crf"]).training.head_learning_rate == 1e-3
-    assert parse_arguments("ner", ["--head", "crf", "--head_learning_rate", "0.1"]).training.head_learning_rate == 0.1
-    assert parse_arguments("ner", []).training.head_learning_rate is None
+    assert run_config("ner", ["--head", "crf"]).training.head_learning_rate == 1e-3
+    assert run_config("ner", ["--head", "crf", "--head_learning_rate", "0.1"]).training.head_learning_rate == 0.1
+    assert run_config("ner", []).training.head_learning_rate is None
 
 
 def test_the_layer_is_the_one_that_is_public(folders):
@@ -410,7 +410,7 @@ def test_the_layer_is_the_one_that_is_public(folders):
 def test_labels_of_all_subwords_do_not_go_with_a_crf_in_python_either(folders, sample, tmp_path):
     data = sample["train"].select(range(20))
     schema = TagSchema.detect(DatasetDict(train=data), task="ner")
-    args = parse_arguments("ner", ["--dataset", "sample", "--output_dir", str(tmp_path / "run"), "--use_cpu"]).training
+    args = run_config("ner", ["--dataset", "sample", "--output_dir", str(tmp_path / "run"), "--use_cpu"]).training
     for head, strategy in (("crf", "first"), ("linear", "all"), ("crf", "all")):
         model, tokenizer = load_encoder(str(folders["bert"]), schema, head=head)
         splits = align_dataset(DatasetDict(train=data), tokenizer, schema, label_strategy=strategy)

@@ -16,6 +16,7 @@ import pytest
 import torch
 from fuzz import files, yamls
 from fuzz.forked import run_forked
+from run_configs import run_config
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
@@ -28,7 +29,6 @@ from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text import split_words
 from hf_tagging.models import load_encoder
 from hf_tagging.publishing.demo.space import write_space
-from hf_tagging.training import parse_arguments
 
 ROW = '{"tokens": ["a"], "tags": ["O"]}\n'
 
@@ -141,7 +141,7 @@ def test_hostile_yaml_ends_at_once(tmp_path, content, message):
     path.write_text(content)
     began = time.monotonic()
     with pytest.raises(ConfigError, match=message) as told:
-        parse_arguments("ner", ["--config", str(path)])
+        run_config("ner", ["--config", str(path)])
     assert str(path) in str(told.value)
     assert "unicode string" not in str(told.value)
     with pytest.raises(ConfigError, match=r"run\.yaml"):

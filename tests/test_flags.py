@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 from recipe_runs import ROOT, record, run_here, training_log, weights
+from run_configs import run_config
 from tiny_models import tiny_bert, tiny_modernbert, tiny_roberta
 
 from hf_tagging import Tagger, TagSchema, load_encoder, load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError, ModelError, OutputError
-from hf_tagging.training import parse_arguments
 
 FEW = ("--dataset", "sample", "--max_train_samples", 16, "--max_eval_samples", 8, "--max_steps", 4, "--use_cpu",
        "--per_device_train_batch_size", 4, "--learning_rate", 1e-2, "--eval_strategy", "steps", "--eval_steps", 2,
@@ -229,7 +229,7 @@ def test_a_tagger_keeps_its_scheme(run, scheme):
 
 
 def test_files_name_the_run(tmp_path):
-    args = parse_arguments("ner", ["--train_file", str(ROOT / "README.md"), "--model", "minilm"])
+    args = run_config("ner", ["--train_file", str(ROOT / "README.md"), "--model", "minilm"])
     assert args.training.output_dir == "runs/ner-minilm-README-seed-42"
     assert args.dataset_name == "README.md"
 

@@ -17,6 +17,7 @@ from datasets import ClassLabel, Dataset, Features, Sequence, Value
 from hub_server import hub_on_loopback
 from hub_state import TOKEN, Fault
 from recipe_runs import ROOT, environment
+from run_configs import run_config
 from tiny_models import tiny_bert
 
 from hf_tagging import Tagger
@@ -24,8 +25,7 @@ from hf_tagging.errors import ConfigError, ModelError, OutputError, TaggingError
 from hf_tagging.inference.export import export_tagger
 from hf_tagging.publishing.hub.bundle import bundle, portable, without_paths
 from hf_tagging.publishing.hub.push import push_folder
-from hf_tagging.training import parse_arguments
-from hf_tagging.training.pretraining import parse_pretraining
+from hf_tagging.training.config.pretraining import PretrainingConfig
 
 TEXT = "Mira Okonkwo moved from Porto to the Lakeview Institute in May ."
 KINDS = ("encoder", "crf", "adapter", "merged", "baseline")
@@ -526,7 +526,7 @@ def test_an_odd_record_is_called_damaged(tiny, odd):
         push_folder(tiny, "user/x", dry_run=True)
 
 
-@pytest.mark.parametrize("parse", [partial(parse_arguments, "ner"), parse_pretraining])
+@pytest.mark.parametrize("parse", [partial(run_config, "ner"), PretrainingConfig.from_command_line])
 def test_a_run_is_not_pushed_while_it_trains(parse):
     with pytest.raises(ConfigError) as error:
         parse(["--dataset", "sample", "--hub_strategy", "end", "--hub_always_push", "true"])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from recipe_runs import ROOT, environment, recipe_command, record, run_here, run_recipe, weights
+from run_configs import run_config
 from test_compare import make_run
 from tiny_models import tiny_bert
 
@@ -20,7 +21,6 @@ from hf_tagging.comparison.plan import Job, Plan
 from hf_tagging.comparison.runner import carry_out
 from hf_tagging.errors import OutputError
 from hf_tagging.locks import LOCK, FolderLock
-from hf_tagging.training import parse_arguments
 from hf_tagging.training.folder import RunFolder
 
 SMALL = ("--dataset", "sample", "--max_train_samples", 80, "--max_eval_samples", 40, "--learning_rate", 1e-2,
@@ -240,7 +240,7 @@ def test_all_processes_of_a_run_are_refused(model, tmp_path, another):
     ],
 )
 def test_seeds_side_by_side_have_folders_of_their_own(flags, folder):
-    args = parse_arguments("pos", ["--model", "minilm", "--dataset", "sample", *flags])
+    args = run_config("pos", ["--model", "minilm", "--dataset", "sample", *flags])
     assert args.training.output_dir == folder
 
 

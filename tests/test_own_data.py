@@ -4,13 +4,13 @@ import logging
 from pathlib import Path
 
 import pytest
+from run_configs import run_config
 
 from hf_tagging.comparison.plan import read_plan
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.training import parse_arguments
+from hf_tagging.training.config.pretraining import PretrainingConfig
 from hf_tagging.training.flags import _say_once
-from hf_tagging.training.pretraining import parse_pretraining
 
 SENTENCES = "chef O\nLisbon B-LOC\n\nMay O\nPorto B-LOC\n\n"
 
@@ -32,10 +32,10 @@ def config(folder: Path, *lines: str) -> str:
 def test_a_data_flag_replaces_all_data_of_the_file(mine, caplog):
     path = config(mine, "dataset: eriktks/conll2003", "dataset_revision: abc", f"test_file: {mine}/other.conll")
     with caplog.at_level(logging.WARNING):
-        parsed = parse_arguments("ner", ["--config", path, "--train_file", f"{mine}/mine.conll"])
-    loading = parsed.loading()
-    assert (loading["name_or_path"], loading["revision"], loading["test_file"]) == (None, None, None)
-    assert loading["train_file"] == [f"{mine}/mine.conll"]
+        parsed = run_config("ner", ["--config", path, "--train_file", f"{mine}/mine.conll"])
+    data = parsed.data
+    assert (parsed.named_dataset, data.dataset_revision, data.test_file) == (None, None, None)
+    assert data.train_file == [f"{mine}/mine.conll"]
     assert (parsed.dataset_name, parsed.training.seed) == ("mine.conll", 3)
     assert "--train_file: all data is what the flags say; left out: " in caplog.text
     for place in ("line 2: dataset", "line 3: dataset_revision", "line 4: test_file"):
@@ -46,57 +46,57 @@ def test_a_data_flag_replaces_all_data_of_the_file(mine, caplog):
 @pytest.mark.parametrize(("key", "flag"), [("test-file", "--train_file"), ("test_file", "--train-file")])
 def test_names_with_a_dash_are_the_same_names(mine, key, flag):
     path = config(mine, f"{key}: {mine}/other.conll")
-    loading = parse_arguments("ner", ["--config", path, flag, f"{mine}/mine.conll"]).loading()
-    assert (loading["train_file"], loading["test_file"]) == ([f"{mine}/mine.conll"], None)
+    data = run_config("ner", ["--config", path, flag, f"{mine}/mine.conll"]).data
+    assert (data.train_file, data.test_file) == ([f"{mine}/mine.conll"], None)
     path = config(mine, "test-file: a", "test_file: b")
     with pytest.raises(ConfigError, match="line 3: test_file: stands there twice"):
-        parse_arguments("ner", ["--config", path])
+        run_config("ner", ["--config", path])
 
 
 def test_a_file_for_a_split_replaces_what_would_draw_it(mine, caplog):
     path = config(mine, f"train_file: {mine}/mine.conll", "test_share: 0.1", "split_seed: 5")
     files = ("--train_file", f"{mine}/mine.conll", "--test_file", f"{mine}/other.conll")
     with caplog.at_level(logging.WARNING):
-        data = parse_arguments("ner", ["--config", path, *files]).data
+        data = run_config("ner", ["--config", path, *files]).data
     assert (data.test_file, data.test_share, data.split_seed) == ([f"{mine}/other.conll"], None, None)
     assert "line 3: test_share" in caplog.text
-    typed = parse_arguments("ner", ["--config", path, *files, "--test_share", "0.2"]).data
+    typed = run_config("ner", ["--config", path, *files, "--test_share", "0.2"]).data
     assert typed.test_share == 0.2  # what was typed stays, and is refused with the data
-    data = parse_arguments("ner", ["--config", path, *files[:2]]).data  # of another corpus a share is drawn as well
+    data = run_config("ner", ["--config", path, *files[:2]]).data  # of another corpus a share is drawn as well
     assert (data.test_share, data.split_seed) == (0.1, 5)
 
 
 def test_a_file_that_is_no_config_is_not_listed_whole(mine):
     path = config(mine, *(f"key_{number}: 1" for number in range(20_000)))
     with pytest.raises(ConfigError, match=r"51 problems[\s\S]*line 51: key_49[\s\S]*\.\.\. and perhaps more\n"):
-        parse_arguments("ner", ["--config", path])
+        run_config("ner", ["--config", path])
 
 
 def test_a_data_set_by_flag_replaces_the_files_of_the_file(mine):
     path = config(mine, f"train_file: {mine}/mine.conll", f"validation_file: {mine}/other.conll")
-    loading = parse_arguments("ner", ["--config", path, "--dataset=sample"]).loading()
-    assert (loading["name_or_path"], loading["train_file"], loading["validation_file"]) == ("sample", None, None)
+    run = run_config("ner", ["--config", path, "--dataset=sample"])
+    assert (run.named_dataset, run.data.train_file, run.data.validation_file) == ("sample", None, None)
 
 
 def test_files_of_a_config_take_nothing_of_the_default_data_set(mine):
     path = config(mine, f"train_file: {mine}/mine.conll")
-    assert parse_arguments("ner", ["--config", path]).loading()["name_or_path"] is None
+    assert run_config("ner", ["--config", path]).named_dataset is None
 
 
 def test_both_are_taken_where_both_are_flags(mine):
-    loading = parse_arguments("ner", ["--dataset", "sample", "--train_file", f"{mine}/mine.conll"]).loading()
-    assert (loading["name_or_path"], loading["train_file"]) == ("sample", [f"{mine}/mine.conll"])
+    run = run_config("ner", ["--dataset", "sample", "--train_file", f"{mine}/mine.conll"])
+    assert (run.named_dataset, run.data.train_file) == ("sample", [f"{mine}/mine.conll"])
 
 
 def test_a_flag_that_only_says_which_revision_replaces_nothing(mine):
     path = config(mine, "dataset: eriktks/conll2003")
-    loading = parse_arguments("ner", ["--config", path, "--dataset_revision", "abc"]).loading()
-    assert (loading["name_or_path"], loading["revision"]) == ("eriktks/conll2003", "abc")
+    run = run_config("ner", ["--config", path, "--dataset_revision", "abc"])
+    assert (run.named_dataset, run.data.dataset_revision) == ("eriktks/conll2003", "abc")
 
 
 def test_text_by_flag_replaces_tagging_data(mine):
     path = config(mine, "dataset: sample")
-    arguments = parse_pretraining(["--config", path, "--text_file", f"{mine}/mine.conll"])
+    arguments = PretrainingConfig.from_command_line(["--config", path, "--text_file", f"{mine}/mine.conll"])
     assert arguments.data.text_file == [f"{mine}/mine.conll"]
 
 
@@ -215,7 +215,7 @@ def test_what_is_said_of_a_file_colours_no_terminal(mine, caplog):
     """Also where nobody has set up the printing of messages, as in a notebook."""
     file = mine / "\x1b[31mrun.yaml"
     file.write_text("train_file: other.conll\n")
-    parse_arguments("ner", ["--config", str(file), "--dataset", "sample"])
+    run_config("ner", ["--config", str(file), "--dataset", "sample"])
     assert "left out: " in caplog.text
     assert "\\x1b[31mrun.yaml" in caplog.text
     assert "\x1b" not in caplog.text

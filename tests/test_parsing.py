@@ -3,14 +3,14 @@
 import re
 
 import pytest
+from run_configs import run_config
 
 from hf_tagging.errors import ConfigError
-from hf_tagging.training import parse_arguments
-from hf_tagging.training.arguments import LORA_LEARNING_RATE
+from hf_tagging.training.config.models import LORA_LEARNING_RATE
 
 
 def parse(*argv, task="pos"):
-    return parse_arguments(task, [str(word) for word in argv])
+    return run_config(task, [str(word) for word in argv])
 
 
 def problems(*argv, task="pos"):
@@ -120,7 +120,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(confi
         (["--save_total_limit", "-1"], "save_total_limit: -1 is below 1"),
         (["--ema_decay", "1"], "ema_decay: 1.0 is not from 0 up to below 1"),
         (["--enable_jit_checkpoint"], "enable_jit_checkpoint: SIGTERM and SIGHUP save a checkpoint in any case"),
-        (["--resume", "--overwrite"], "resume, overwrite: give one of the two"),
+        (["--resume", "--overwrite"], "--resume, --overwrite: give one of the two"),
         (["--lora", "--freeze_layers", "2"], "freeze_layers: LoRA freezes"),
         (["--dataset", "./nowhere/data"], "dataset: ./nowhere/data is not there"),
         (["--class_weights", "balance"], "did you mean balanced?"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from documents import PROGRAMS, check_command, parse_recipe
 
-from hf_tagging.training.baseline_arguments import ENCODERS
+from hf_tagging.training.config.scratch import ENCODERS
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(path for task in ("pos", "ner") for path in ROOT.glob(f"recipes/configs/{task}/*.yaml"))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from run_configs import run_config
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
@@ -24,8 +25,7 @@ from hf_tagging.inference.files import FORMATS, tag_file
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.word_vectors import read_vectors
-from hf_tagging.training import parse_arguments
-from hf_tagging.training.parsing import missing_paths
+from hf_tagging.training import DataConfig
 from hf_tagging.training.yaml_files import compose_yaml
 
 SENTENCES = 2_000  # more than a pipe holds: a reader that opens it twice loses what the first one has buffered
@@ -156,7 +156,7 @@ def test_other_readers(tmp_path, pipe, kind):
     assert len(load_text([pipe(kind, texts(), "text")], split_words)["train"]) == SENTENCES
     assert len(read_table([pipe(kind, rows(), "rows")])) == SENTENCES
     config = pipe(kind, "dataset: sample\nseed: 7\n", "config")
-    assert parse_arguments("ner", ["--config", config]).training.seed == 7
+    assert run_config("ner", ["--config", config]).training.seed == 7
 
 
 @pytest.mark.failure_mode("empty-pipe")
@@ -218,7 +218,7 @@ def test_devices_are_refused_at_once(tmp_path, tagger, device):
             refusal()
     for name in ("train_file", "dataset", "config"):
         with pytest.raises(ConfigError, match=f"{device} is a device, not a file"):
-            parse_arguments("ner", [f"--{name}", device])
+            run_config("ner", [f"--{name}", device])
     assert time.monotonic() - began < 5
 
 
@@ -235,12 +235,13 @@ def test_several_processes_do_not_share_a_pipe(tmp_path, pipe, monkeypatch):
     os.mkfifo(path)
     monkeypatch.setenv("WORLD_SIZE", "2")
     told = "is a pipe, which only one of the 2 processes could read; write it to a file first"
-    assert missing_paths({"train_file": [str(path)]}) == [f"train_file: {path} {told}"]
-    assert missing_paths({"dataset": str(path)}) == [f"dataset: {path} {told}"]
+    for config in ({"train_file": [str(path)]}, {"dataset": str(path)}):
+        with pytest.raises(ConfigError, match=f"^{next(iter(config))}: {path} {told}$"):
+            DataConfig(**config)
     with pytest.raises(DataError, match=told):
         load_tagging_dataset(train_file=path, task="ner")
     with pytest.raises(ConfigError, match=told):
-        compose_yaml(path, flag="--config")
+        compose_yaml(path, named_by="config")
 
 
 @pytest.mark.failure_mode("shared-pipe")
@@ -330,7 +331,7 @@ def test_closed_standard_input_is_said(tmp_path, tagger, monkeypatch):
         with pytest.raises(DataError, match="Standard input is closed; give a file or a pipe"):
             tag_file(tagger, name, tmp_path / "tagged")
     with pytest.raises(ConfigError, match=r"train_file: Standard input is closed; give a file or a pipe\n"):
-        parse_arguments("ner", ["--train_file", "/dev/stdin"])
+        run_config("ner", ["--train_file", "/dev/stdin"])
 
 
 def test_a_link_that_leads_nowhere_is_not_its_own_nearest_name(tmp_path, tagger):

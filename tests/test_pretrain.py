@@ -22,7 +22,7 @@ from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.inference.text import split_words
 from hf_tagging.models.baseline import build_baseline
 from hf_tagging.models.language_model import build_language_model, find_objective
-from hf_tagging.training.pretraining import parse_pretraining
+from hf_tagging.training.config.pretraining import PretrainingConfig
 
 SMALL = {"word_size": 8, "hidden_size": 8, "num_layers": 2, "num_heads": 2, "intermediate_size": 8, "dropout": 0.0}
 RECURRENT = ("rnn", "lstm", "gru")
@@ -372,7 +372,7 @@ def test_objective_follows_from_the_encoder(wanted, facts, found):
 def test_all_mistakes_at_once():
     flags = ("--encoder=twisted", "--masked_share=2", "--head=crf", "--text_file=no.txt", "--dataset=x")
     with pytest.raises(ConfigError) as error:
-        parse_pretraining([*flags, "--learing_rate=3"])
+        PretrainingConfig.from_command_line([*flags, "--learing_rate=3"])
     for line in (
         "--learing_rate: there is no such argument; did you mean --learning_rate?",
         "head: only taggers have a use for it",
@@ -383,19 +383,20 @@ def test_all_mistakes_at_once():
     ):
         assert line in str(error.value)
     with pytest.raises(ConfigError, match="min_count: the model has its words already"):
-        parse_pretraining(["--model", "some/name", "--min_count", "2"])
+        PretrainingConfig.from_command_line(["--model", "some/name", "--min_count", "2"])
     with pytest.raises(ConfigError, match="masked_share: goes with objective masked"):
-        parse_pretraining(["--masked_share", "0.2"])
+        PretrainingConfig.from_command_line(["--masked_share", "0.2"])
 
 
 def test_a_device_is_not_its_own_nearest_name():
     with pytest.raises(ConfigError) as error:
-        parse_pretraining(["--text_file=/dev/zero"])
+        PretrainingConfig.from_command_line(["--text_file=/dev/zero"])
     assert "text_file: /dev/zero is a device, not a file; give a file or a pipe\n" in str(error.value)
 
 
 def test_defaults_follow_from_what_is_trained():
-    new, old = parse_pretraining([]), parse_pretraining(["--model", "google-bert/bert-base-cased"])
+    new = PretrainingConfig.from_command_line([])
+    old = PretrainingConfig.from_command_line(["--model", "google-bert/bert-base-cased"])
     assert (new.training.learning_rate, old.training.learning_rate) == (2e-3, 5e-5)
     assert (new.training.output_dir, old.training.output_dir) == (
         "runs/pretraining-lstm-conll2003-seed-42", "runs/pretraining-bert-base-cased-conll2003-seed-42",
@@ -405,7 +406,7 @@ def test_defaults_follow_from_what_is_trained():
 @pytest.mark.parametrize("name", ["lstm_conll2003", "transformer_conll2003", "bert_base_text"])
 def test_every_config_parses(name):
     path = ROOT / "recipes" / "configs" / "pretrain" / f"{name}.yaml"
-    assert len(parse_pretraining(["--config", str(path)]).given) > 5
+    assert len(PretrainingConfig.from_command_line(["--config", str(path)]).given) > 5
     assert f"recipes/configs/pretrain/{name}.yaml" in path.read_text()  # its head shows how to run it
 
 

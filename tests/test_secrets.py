@@ -6,6 +6,7 @@ import psutil
 import pytest
 import torch
 from recipe_runs import run_here
+from run_configs import run_config
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
@@ -13,7 +14,6 @@ from hf_tagging.comparison.plan import read_plan
 from hf_tagging.comparison.runner import carry_out, describe_plan
 from hf_tagging.errors import ConfigError
 from hf_tagging.secrets import by_environment, masked
-from hf_tagging.training.parsing import parse_arguments
 
 SECRET = "hf_thesecretofthistestthesecret"
 # Notes what it was started with, and what its parents were.
@@ -56,7 +56,8 @@ def test_a_comparison_hands_it_on_by_the_environment(recipe, tmp_path, capfd):
     path, told = recipe
     plan = tmp_path / "plan.yaml"
     plan.write_text(
-        f"output_dir: {tmp_path / 'out'}\narguments: {{dataset: sample, hub_token: {SECRET}}}\n"
+        f"output_dir: {tmp_path / 'out'}\n"
+        f"arguments: {{task: pos, model: scratch, dataset: sample, hub_token: {SECRET}}}\n"
         f"runs:\n  a: {{recipe: {path}}}\n"
     )
     read = read_plan(plan)
@@ -85,7 +86,7 @@ def test_train_hands_it_on_by_the_environment(recipe, tmp_path, capfd, monkeypat
     assert said["token"] == SECRET
     assert SECRET not in " ".join([*said["argv"], *said["words"]])
     # Read as the recipe would read it: the environment's counts, not that of the file.
-    arguments = parse_arguments("pos", said["argv"][1:], family="baseline")
+    arguments = run_config("pos", said["argv"][1:], kind="scratch")
     assert arguments.training.hub_token is None
 
 
@@ -101,7 +102,7 @@ def test_a_value_that_was_forgotten_is_told():
     words, variables = by_environment(["--dataset", "sample", "--hub_token", "--model", "m", "--output_dir", "out"])
     assert variables == {}
     with pytest.raises(ConfigError, match="--hub_token: expected one value, got none"):
-        parse_arguments("pos", words)
+        run_config("pos", words)
 
 
 def test_command_lines():

@@ -17,7 +17,7 @@ import torch
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.models import load_encoder
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training import parse_arguments
+from run_configs import run_config
 
 folder, out, *ways = sys.argv[1:]
 data = load_tagging_dataset("sample", task="pos")
@@ -31,7 +31,7 @@ for way in ways:
     splits = align_dataset(data, tokenizer, schema)
     steps = "--num_train_epochs 2 --eval_strategy no --save_strategy no --warmup_steps 0 --learning_rate 1e-3"
     flags = f"--use_cpu --bf16 false --logging_steps 1 {steps} {flags} --output_dir {out}/{name}"
-    args = parse_arguments("pos", flags.split()).training
+    args = run_config("pos", flags.split()).training
     run = TaggingTrainer(model=model, args=args, train_dataset=splits["train"], processing_class=tokenizer)
     run.train()
     run.save_model(f"{out}/{name}", _internal_call=True)

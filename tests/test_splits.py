@@ -4,6 +4,7 @@ import logging
 
 import datasets
 import pytest
+from run_configs import run_config
 from tiny_models import tiny_bert
 from transformers import set_seed
 
@@ -11,8 +12,7 @@ from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.models import load_encoder
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training import parse_arguments
-from hf_tagging.training.pretraining import parse_pretraining
+from hf_tagging.training.config.pretraining import PretrainingConfig
 
 
 @pytest.fixture(autouse=True)
@@ -111,16 +111,16 @@ def test_a_share_leaves_documents_for_the_other_splits(corpus):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fold": 0}, r"--fold: 0 of how many\? Give folds too"),
-        ({"folds": 5}, r"--folds: 5, and which one is the test split\? Give fold, from 0 to 4"),
-        ({"folds": 5, "fold": 5}, r"--fold: 5 is not from 0 to 4, with 5 folds"),
-        ({"folds": 5, "fold": -1}, r"--fold: -1 is not from 0 to 4"),
-        ({"folds": 1, "fold": 0}, r"--folds: 1 is below 2"),
-        ({"folds": 5, "fold": 0, "test_share": 0.1}, r"--folds, test_share: give one of the two"),
+        ({"fold": 0}, r"fold: 0 of how many\? Give folds too"),
+        ({"folds": 5}, r"folds: 5, and which one is the test split\? Give fold, from 0 to 4"),
+        ({"folds": 5, "fold": 5}, r"fold: 5 is not from 0 to 4, with 5 folds"),
+        ({"folds": 5, "fold": -1}, r"fold: -1 is not from 0 to 4"),
+        ({"folds": 1, "fold": 0}, r"folds: 1 is below 2"),
+        ({"folds": 5, "fold": 0, "test_share": 0.1}, r"folds, test_share: give one of the two"),
         ({"test_share": 0.0}, r"--test_share 0.0: expected a share between 0 and 1"),
-        ({"test_share": 0.5, "validation_share": 0.5}, r"--validation_share: 0.5 leaves nothing to train on"),
-        ({"folds": 2, "fold": 0, "validation_share": 0.5}, r"--validation_share: 0.5 leaves nothing to train on"),
-        ({"folds": 4, "fold": 0}, r"--folds 4: .*all.txt has 3 documents; expected at least 4"),
+        ({"test_share": 0.5, "validation_share": 0.5}, r"validation_share: 0.5 leaves nothing to train on"),
+        ({"folds": 2, "fold": 0, "validation_share": 0.5}, r"validation_share: 0.5 leaves nothing to train on"),
+        ({"folds": 4, "fold": 0}, r"folds=4: .*all.txt has 3 documents; expected at least 4"),
     ],
 )
 def test_what_cannot_be(corpus, options, message):
@@ -150,22 +150,22 @@ def test_splits_that_are_there_or_are_not(corpus):
             load_tagging_dataset(task="ner", train_file=train, test_file=test, **options)
         with pytest.raises(DataError, match="has no train split"):
             load_tagging_dataset(task="ner", validation_file=test, **options)
-    with pytest.raises(DataError, match=r"--validation_share 0.2 --test_share 0.2: .* has 2 documents; expected .* 3"):
+    with pytest.raises(DataError, match=r"validation_share=0.2 test_share=0.2: .* has 2 documents; expected .* 3"):
         load_tagging_dataset(train, task="ner", validation_share=0.2, test_share=0.2)
 
 
 def test_flags_reach_the_loader(corpus):
     path = corpus(*[3] * 10)
     argv = ["--dataset", str(path), "--folds", "5", "--fold", "1", "--validation_share", "0.1", "--use_cpu"]
-    by_seed = [parse_arguments("ner", [*argv, "--seed", seed]).loading() for seed in ("1", "2")]
-    assert words(load_tagging_dataset(**by_seed[0])["test"]) != words(load_tagging_dataset(**by_seed[1])["test"])
+    by_seed = [run_config("ner", [*argv, "--seed", seed]).load_dataset() for seed in ("1", "2")]
+    assert words(by_seed[0]["test"]) != words(by_seed[1]["test"])
     by_split_seed = [
-        parse_arguments("ner", [*argv, "--split_seed", "9", "--seed", seed]).loading() for seed in ("1", "2")
+        run_config("ner", [*argv, "--split_seed", "9", "--seed", seed]).load_dataset() for seed in ("1", "2")
     ]
-    assert by_split_seed[0] == by_split_seed[1]
-    assert sizes(load_tagging_dataset(**by_split_seed[0])) == {"train": 21, "validation": 3, "test": 6}
-    mentions = parse_arguments("pos", ["--dataset", str(path), "--sentence_start", "mention", "--use_cpu"]).loading()
-    assert mentions["sentence_start"] == "mention"
+    assert words(by_split_seed[0]["test"]) == words(by_split_seed[1]["test"])
+    assert sizes(by_split_seed[0]) == {"train": 21, "validation": 3, "test": 6}
+    mentions = run_config("ner", ["--dataset", str(path), "--sentence_start", "mention", "--use_cpu"])
+    assert sizes(mentions.load_dataset())["train"] < 30  # the corpus has blank lines and no mention
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_flags_reach_the_loader(corpus):
 )
 def test_which_seed_draws_the_splits(flags, seed):
     common = ["--validation_share", "0.1", "--use_cpu", *flags.split()]
-    assert parse_arguments("ner", ["--dataset", "sample", *common]).loading()["seed"] == seed
-    text = parse_pretraining(["--text_file", __file__, *common])
-    assert text.text()["seed"] == text.loading()["seed"] == seed
+    assert run_config("ner", ["--dataset", "sample", *common]).split_seed == seed
+    text = PretrainingConfig.from_command_line(["--text_file", __file__, *common])
+    assert text.split_seed == seed
 
 
 def test_the_seed_of_the_splits_leaves_the_order_of_batches_to_the_seed(corpus, tmp_path):
@@ -190,9 +190,9 @@ def test_the_seed_of_the_splits_leaves_the_order_of_batches_to_the_seed(corpus, 
 
     def held_out_and_first_batch(*flags):
         argv = ["--dataset", str(path), "--test_share", "0.2", "--output_dir", str(tmp_path / "run"), "--use_cpu"]
-        args = parse_arguments("ner", [*argv, *flags])
+        args = run_config("ner", [*argv, *flags])
         set_seed(args.training.seed)
-        dataset = load_tagging_dataset(**args.loading())
+        dataset = args.load_dataset()
         schema = TagSchema.detect(dataset, task="ner")
         model, tokenizer = load_encoder(str(folder), schema)
         splits = align_dataset(dataset, tokenizer, schema)
@@ -212,16 +212,16 @@ def test_the_seed_of_the_splits_leaves_the_order_of_batches_to_the_seed(corpus, 
 def test_mistakes_in_flags_are_told_together():
     argv = ["--folds", "5", "--fold", "7", "--test_share", "2", "--sentence_start", "blanc", "--use_cpu"]
     with pytest.raises(ConfigError) as told:
-        parse_arguments("pos", argv)
+        run_config("pos", argv)
     for line in (
         "test_share: 2.0 is not between 0 and 1",
-        "folds, test_share: give one of the two",
+        "--folds, --test_share: give one of the two",
         "--sentence_start: 'blanc' is not one of blank, mention; did you mean blank?",
     ):
         assert line in str(told.value)
     with pytest.raises(ConfigError, match="fold: 7 is not from 0 to 4, with 5 folds"):
-        parse_arguments("pos", ["--folds", "5", "--fold", "7", "--use_cpu"])
+        run_config("pos", ["--folds", "5", "--fold", "7", "--use_cpu"])
     with pytest.raises(ConfigError, match="split_seed: nothing is drawn with it; give one of folds, test_share, valid"):
-        parse_arguments("pos", ["--split_seed", "7", "--use_cpu"])
+        run_config("pos", ["--split_seed", "7", "--use_cpu"])
     with pytest.raises(ConfigError, match="split_seed: -1 is below 0"):
-        parse_arguments("pos", ["--split_seed", "-1", "--test_share", "0.1", "--use_cpu"])
+        run_config("pos", ["--split_seed", "-1", "--test_share", "0.1", "--use_cpu"])

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset, DatasetDict
 from recipe_runs import check_batches_of_8, without_dropout
+from run_configs import run_config
 from safetensors.torch import load_file
 from tiny_models import tiny_bert
 from transformers import (
@@ -26,7 +27,6 @@ from hf_tagging.evaluation import score_words
 from hf_tagging.inference import Tagger
 from hf_tagging.models import freeze, load_encoder, parameter_depths
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training import parse_arguments
 from hf_tagging.training.losses import class_weights, word_loss
 from hf_tagging.training.rates import parameter_groups
 
@@ -48,7 +48,7 @@ def sample():
 
 
 def trainer(folder, sample, output, *flags, head="linear"):
-    args = parse_arguments("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
+    args = run_config("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
     schema = TagSchema.detect(sample, task="pos")
     model, tokenizer = load_encoder(str(folder), schema, head=head)
     splits = align_dataset(sample, tokenizer, schema)
@@ -247,7 +247,7 @@ class Counter(torch.nn.Module):
     ],
 )
 def test_a_model_that_counts_is_fitted_once_over_all_of_training(folder, sample, tmp_path, flags):
-    args = parse_arguments("pos", ["--output_dir", str(tmp_path), "--use_cpu", *flags]).training
+    args = run_config("pos", ["--output_dir", str(tmp_path), "--use_cpu", *flags]).training
     schema = TagSchema.detect(sample, task="pos")
     _, tokenizer = load_encoder(str(folder), schema)
     splits = align_dataset(sample, tokenizer, schema)
@@ -355,7 +355,7 @@ def test_training_is_in_bfloat16_where_the_device_has_it(folder, sample, tmp_pat
         run.model.classifier.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output.dtype))
         run.train()
         assert set(seen) == {expected}
-    assert parse_arguments("pos", ["--use_cpu"]).training.bf16 is computes_bfloat16(on_cpu=True)
+    assert run_config("pos", ["--use_cpu"]).training.bf16 is computes_bfloat16(on_cpu=True)
 
 
 @pytest.mark.parametrize("head", ["linear", "crf"])

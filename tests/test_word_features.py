@@ -20,7 +20,7 @@ from hf_tagging.data import (
 )
 from hf_tagging.errors import DataError
 from hf_tagging.trainer import TaggingTrainer
-from hf_tagging.training.arguments import TaggingConfig
+from hf_tagging.training.config import TaggingConfig
 
 FOUR = "Ada NNP B-NP I-PER\nsleeps VBZ B-VP O\n\nRome NNP B-NP I-LOC\n"
 

@@ -15,14 +15,17 @@ from hf_tagging.cli.answers import Answer, show_table
 from hf_tagging.cli.command import Command, add_json
 from hf_tagging.cli.shipped import (
     ACCELERATE,
+    COMPARE,
     CONFIG,
+    PRETRAIN,
     RECIPE,
+    Shipped,
     existing_file,
     find_shipped,
     named_files,
     near_path,
     read_settings,
-    recipe_named_by,
+    recipe_for,
     shipped,
     shipped_folder,
     ships,
@@ -33,7 +36,6 @@ from hf_tagging.errors import ConfigError, OutputError
 from hf_tagging.secrets import by_environment, masked
 
 _SHORT = {"pos": "pos_bert", "ner": "ner_bert"}
-_COMPARE = "compare"
 _FLAGS = "Flags stand behind the config. All arguments: docs/arguments.md, or `python recipes/pos_bert.py --help`."
 _CONFIG_HELP = "a YAML file of your own, or one that ships (hf-tagging ls), such as pos/quickstart"
 
@@ -71,7 +73,7 @@ def _copy(args: argparse.Namespace) -> None:
         raise OutputError(f"{target} is there already; give another TARGET, or --overwrite to replace it.")
     _copy_file(item.path, target)
     # The paths in a comparison's file are from where it is started.
-    for name in named_files(item.path) if item.name.startswith(f"{_COMPARE}/") else []:
+    for name in named_files(item.path) if item.name.startswith(f"{COMPARE}/") else []:
         if not Path(name).exists():
             _copy_file(shipped_folder() / name, Path(name))
     if item.kind == CONFIG:
@@ -90,7 +92,7 @@ def _add_validate(parser: argparse.ArgumentParser) -> None:
         "names",
         nargs="+",
         metavar="[RECIPE] CONFIG",
-        help=f"the config: {_CONFIG_HELP}; before it the recipe, where the config does not name one in its head",
+        help=f"the config: {_CONFIG_HELP}; before it the recipe, where the config does not say its task",
     )
     add_json(parser)
 
@@ -105,20 +107,22 @@ def _validate(args: argparse.Namespace) -> Answer:
             f"{given}: a recipe of your own cannot be checked; name the one that it was made from: "
             f"hf-tagging validate ner_bert {config}"
         )
-    recipe = _recipe_name(given, config, "hf-tagging validate RECIPE FILE")
-    data = {"config": str(config), "recipe": recipe} | _checked(recipe, config, args.flags)
+    recipe = _recipe(given, config, args.flags, f"hf-tagging validate RECIPE {config}")
+    data = {"config": str(config), "recipe": recipe.name} | _checked(recipe, config, args.flags)
     what = f"{data['runs']} runs" if "runs" in data else f"{len(data['arguments'])} arguments"
     would = "they would go to" if "runs" in data else "the run would go to"
     return Answer(data, lambda: print(f"{args.names[-1]}: {what}, all right; {would} {data['output_dir']}"))
 
 
-def _checked(recipe: str, config: Path, flags: list[str]) -> dict[str, Any]:
-    """What a recipe makes of a config; all that is wrong with it ends in one error."""
-    from hf_tagging.comparison.plan import read_plan, recipe_kind
-    from hf_tagging.training.parsing import RunConfig, parse_arguments
-    from hf_tagging.training.pretraining import parse_pretraining
+def _checked(recipe: Shipped, config: Path, flags: list[str]) -> dict[str, Any]:
+    """Return what a recipe makes of a config; all that is wrong with it is in one error."""
+    from hf_tagging.comparison.plan import read_plan
+    from hf_tagging.training.config import RunConfig
+    from hf_tagging.training.config.kinds import what_it_trains
+    from hf_tagging.training.config.pretraining import PretrainingConfig
+    from hf_tagging.training.config.reading import KINDS
 
-    if recipe == _COMPARE:
+    if recipe.name == COMPARE:
         _check_named_files(config)
         own, common = _own_flags(flags)
         plan = read_plan(config, output_dir=own.output_dir, flags=common)
@@ -127,33 +131,33 @@ def _checked(recipe: str, config: Path, flags: list[str]) -> dict[str, Any]:
             "per_run": Counter(job.name for job in plan.jobs),
             "output_dir": str(plan.output_dir),
         }
+    argv = ["--config", str(config), *flags]
     parsed: RunConfig
-    if recipe == "pretrain":
-        parsed = parse_pretraining(["--config", str(config), *flags])
-    elif kind := recipe_kind(recipe):
-        parsed = parse_arguments(kind[0], ["--config", str(config), *flags], family=kind[1])
+    if recipe.name == PRETRAIN:
+        parsed = PretrainingConfig.from_command_line(argv)
+    elif trains := what_it_trains(recipe.path):
+        kind = KINDS[trains.kind] if trains.kind else None
+        parsed = RunConfig.from_command_line(argv, task=trains.task, model=kind)
     else:
-        raise ConfigError(f"{recipe}: takes no config that can be checked. Type: hf-tagging validate pos_bert FILE")
+        raise ConfigError(
+            f"{recipe.name}: takes no config that can be checked. Type: hf-tagging validate pos_bert FILE"
+        )
     return {"arguments": sorted(parsed.given), "output_dir": str(parsed.training.output_dir)}
 
 
 def _own_flags(flags: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """The flags that recipes/compare.py has itself, and those that are for its runs."""
-    parser = argparse.ArgumentParser(prog=f"hf-tagging validate {_COMPARE}", add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=f"hf-tagging validate {COMPARE}", add_help=False, allow_abbrev=False)
     parser.add_argument("--output_dir", type=Path, metavar="DIR")
     parser.add_argument("--dry_run", action="store_true")
     return parser.parse_known_args(flags)
 
 
-def _recipe_name(given: str | None, config: Path, usage: str) -> str:
-    """The name of a recipe that ships: as given, or as the config says in its head."""
-    name = _SHORT.get(given, given) if given else recipe_named_by(config)
-    if name is None:
-        raise ConfigError(
-            f"{config}: does not say in its head which recipe it is for (a comment such as "
-            f"`# accelerate launch recipes/pos_bert.py --config FILE`). Type: {usage}"
-        )
-    return find_shipped(name, kinds=[RECIPE]).name
+def _recipe(given: str | None, config: Path, flags: list[str], usage: str) -> Shipped:
+    """Return a recipe that ships: as given, or the one that trains what the config asks for."""
+    if given is None:
+        return recipe_for(config, flags, otherwise=usage)
+    return find_shipped(_SHORT.get(given, given), kinds=[RECIPE])
 
 
 def _check_named_files(config: Path) -> None:
@@ -175,7 +179,7 @@ def _what_brings(missing: list[str], config: Path) -> str:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help=_CONFIG_HELP)
     parser.add_argument(
-        "--recipe", metavar="NAME", help="one that ships, or a file; left out: as the config's head says"
+        "--recipe", metavar="NAME", help="one that ships, or a file; left out: the one for the config's task and model"
     )
     parser.add_argument(
         "--accelerate_config",
@@ -187,10 +191,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     config = existing_file(args.config, kinds=[CONFIG])
-    recipe = _recipe_file(args.recipe, config)
+    recipe = _recipe_file(args.recipe, config, args.flags)
     flags, secrets = by_environment(args.flags)
     asked = [str(recipe), "--config", str(config), *flags]
-    if recipe.stem == _COMPARE:
+    if recipe.stem == COMPARE:
         if args.accelerate_config:
             raise ConfigError("--accelerate_config: a comparison starts its runs itself; give `launcher:` in its file.")
         _check_named_files(config)
@@ -200,12 +204,12 @@ def _train(args: argparse.Namespace) -> None:
         asked = ["--config_file", str(accelerate), *asked]
     if args.dry_run:
         asked = [*asked[: len(asked) - len(flags)], *masked(args.flags)]  # what a person would type
-        print(shlex.join([*(["python"] if recipe.stem == _COMPARE else ["accelerate", "launch"]), *asked]))
+        print(shlex.join([*(["python"] if recipe.stem == COMPARE else ["accelerate", "launch"]), *asked]))
         return
     from hf_tagging.cli.launching import launch, run_script
 
     os.environ |= secrets
-    raise SystemExit(run_script(asked) if recipe.stem == _COMPARE else launch(asked))
+    raise SystemExit(run_script(asked) if recipe.stem == COMPARE else launch(asked))
 
 
 def _check_accelerate(path: Path) -> None:
@@ -220,7 +224,7 @@ def _check_accelerate(path: Path) -> None:
         if path.suffix == ".json":
             found = json.loads(read_settings(path))
         else:  # what is made of nodes within bounds is small; accelerate reads the same file without any
-            root = compose_yaml(path, flag="--accelerate_config")
+            root = compose_yaml(path, named_by="accelerate_config")
             found = root and SafeConstructor().construct_document(root)
     except ConfigError as error:
         raise ConfigError(f"{error}; {expected}") from error
@@ -231,11 +235,10 @@ def _check_accelerate(path: Path) -> None:
         raise ConfigError(f"{path}: {expected}")
 
 
-def _recipe_file(given: str | None, config: Path) -> Path:
+def _recipe_file(given: str | None, config: Path, flags: list[str]) -> Path:
     if given and Path(given).expanduser().is_file():
         return Path(given).expanduser()
-    name = _recipe_name(given, config, f"hf-tagging train {config} --recipe NAME")
-    return near_path(find_shipped(name, kinds=[RECIPE]).path)
+    return near_path(_recipe(given, config, flags, f"hf-tagging train {config} --recipe NAME").path)
 
 
 COMMANDS = (

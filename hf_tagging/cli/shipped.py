@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,8 @@ from hf_tagging.console import read_text
 from hf_tagging.errors import ConfigError
 
 RECIPE, CONFIG, ACCELERATE = KINDS = ("recipe", "config", "accelerate config")
+COMPARE, PRETRAIN = "compare", "pretrain"  # recipes that train no single tagger
 _ABOVE = Path(__file__).resolve().parent.parent
-_STARTED = re.compile(r"^#\s+(?:python|accelerate launch)(?: \S+)*? recipes/(\w+)\.py --config", re.MULTILINE)
 _NAMED = re.compile(r"(?<![\w./~-])recipes/[\w./-]+\.(?:py|ya?ml)\b")
 _END_OF_SENTENCE = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
@@ -121,17 +121,57 @@ def near_path(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def recipe_named_by(config: Path) -> str | None:
-    """The recipe that the comment at a config's head starts it with; None where it does not say.
+def recipe_for(config: Path, flags: Sequence[str], *, otherwise: str) -> Shipped:
+    """Return the recipe that trains what a config asks for, by its keys `task` and `model`; flags win over it.
 
     Args:
-        config: A YAML file; ``# accelerate launch recipes/pos_bert.py --config ...`` in its head names `pos_bert`.
+        config: A YAML file; one with `runs` is a comparison's.
+        flags: ``--name value ...``
+        otherwise: What to type where the config does not say its task.
 
     Raises:
-        ConfigError: If it cannot be read.
+        ConfigError: It does not say its task, or no recipe that ships trains that.
     """
-    found = _STARTED.search(read_settings(config))
-    return found[1] if found else None
+    from hf_tagging.training.config.kinds import kind_of, what_it_trains
+
+    settings = [*_settings(config), *_flag_settings(flags)]
+    given = dict(settings)
+    if "runs" in given:
+        return find_shipped(COMPARE, kinds=[RECIPE])
+    if "task" not in given:
+        raise ConfigError(
+            f"{config}: does not say its task. Add a line such as `task: pos` or `task: ner` (and `model: scratch` "
+            f"for a tagger from scratch), or type: {otherwise}"
+        )
+    if given["task"] == "pretraining":
+        return find_shipped(PRETRAIN, kinds=[RECIPE])
+    kind = kind_of(settings)
+    for item in shipped(RECIPE):
+        trains = what_it_trains(item.path)
+        if trains and trains.task in (None, given["task"]) and trains.kind in (None, kind):
+            return item
+    raise ConfigError(f"task {given['task']}: no recipe that ships trains it; type: {otherwise}")
+
+
+def _settings(config: Path) -> list[tuple[str, str]]:
+    """Return the keys of a YAML file with their values; nested ones are left out."""
+    import yaml
+
+    from hf_tagging.training.yaml_files import compose_yaml
+
+    node = compose_yaml(config)
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return [(str(key.value), value.value if isinstance(value, yaml.ScalarNode) else "") for key, value in pairs]
+
+
+def _flag_settings(flags: Sequence[str]) -> list[tuple[str, str]]:
+    """Return flags with the word that follows each."""
+    pairs = []
+    for flag, word in zip(flags, [*flags[1:], ""], strict=False):
+        if flag.startswith("--"):
+            name, equals, value = flag[2:].partition("=")
+            pairs.append((name.replace("-", "_"), value if equals else word))
+    return pairs
 
 
 def named_files(config: Path) -> list[str]:

@@ -22,10 +22,14 @@ import yaml
 from hf_tagging.atomic import json_text
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError
+from hf_tagging.problems import FLAGS, KEYS
 from hf_tagging.secrets import by_environment
-from hf_tagging.training.flags import OF_DATA, did_you_mean, plain_name, read_flags, replaced_data
+from hf_tagging.training.config import RunConfig
+from hf_tagging.training.config.checks import near_path
+from hf_tagging.training.config.kinds import Trains, what_it_trains
+from hf_tagging.training.config.reading import KINDS, read_command_line
+from hf_tagging.training.flags import OF_DATA, plain_name, read_flags, replaced_data
 from hf_tagging.training.folder import RunFolder
-from hf_tagging.training.parsing import RunConfig, parse_arguments
 from hf_tagging.training.resuming import FREE_ARGUMENTS
 from hf_tagging.training.yaml_files import compose_yaml, plain_value
 
@@ -41,7 +45,6 @@ _OURS = {  # arguments of a recipe that the plan sets itself, and where it says 
     "resume_from_checkpoint": "every run is resumed anyway",
 }
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
-_RECIPE = re.compile(r"(pos|ner)_(\w+)")
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,6 @@ class Plan:
         return [job.name for job in self.jobs]
 
 
-def recipe_kind(recipe: str | Path) -> tuple[str, str] | None:
-    """Task and family of a recipe, by its name: ``("pos", "baseline")`` of `pos_baseline.py`; None for other names."""
-    found = _RECIPE.fullmatch(Path(recipe).stem)
-    return (found[1], "baseline" if "baseline" in found[2] else "encoder") if found else None
-
-
 def read_plan(path: Path, *, output_dir: Path | None = None, flags: Sequence[str] = ()) -> Plan:
     """Reads the plan of a comparison and checks every argument of every run.
 
@@ -138,7 +135,7 @@ def read_plan(path: Path, *, output_dir: Path | None = None, flags: Sequence[str
     for name in given.keys() - set(_TOP):
         problems.append(f"{path}: {name}: there is no such key{_near(name, _TOP)}")
     extra, wrong = read_flags(list(flags))
-    problems += wrong
+    problems += map(FLAGS.line, wrong)
     reader = _Reader(
         problems=problems,
         output_dir=output_dir or Path(_text(given, "output_dir", f"runs/{path.stem}", problems)),
@@ -146,7 +143,7 @@ def read_plan(path: Path, *, output_dir: Path | None = None, flags: Sequence[str
         folds=_number(given, "folds", None, 2, problems),
         launcher=_launcher(given.get("launcher"), problems),
         common=common,
-        extra={flag.name.lstrip("-"): flag.values for flag in extra},
+        extra={flag.name: flag.values for flag in extra},
     )
     jobs = reader.jobs(given.get("runs"))
     names = list(dict.fromkeys(name for name in _mapping("runs", given.get("runs"), [])))
@@ -185,7 +182,7 @@ class _Reader:
         self._refuse("arguments", self.common)
         self._refuse("the command line", self.extra)
         jobs = [job for name, run in _mapping("runs", runs, self.problems).items() for job in self._run(name, run)]
-        tasks = {name: parsed.task for name, parsed in self.parsed.items()}
+        tasks = {name: parsed.task.name for name, parsed in self.parsed.items()}
         if len(set(tasks.values())) > 1:
             listed = ", ".join(f"{name} is {task}" for name, task in tasks.items())
             self.problems.append(f"runs: of different tasks cannot be compared: {listed}")
@@ -199,18 +196,18 @@ class _Reader:
         recipe, seeds = own.pop("recipe", None), own.pop("seeds", None)
         self._refuse(place, own)
         seeds = self.seeds if seeds is None else _whole_numbers(f"{place}.seeds", seeds, self.problems)
-        kind = self._kind(place, recipe)
-        if kind is None:
+        trains = self._trains(place, recipe)
+        if trains is None:
             return []
         arguments = self._merge(place, own)
         flags = [word for key, value in arguments.items() for word in (f"--{key}", *_words(value))]
-        parsed = self._parse(place, kind, flags)
+        parsed = self._parse(place, trains, flags)
         if parsed is None:
             return []
         if any(getattr(parsed.data, cut) for cut in CUTS) and not parsed.given & {"split_seed", "data_seed"}:
             # Drawn with its own seed, every run would be tested on other sentences.
             flags += ["--split_seed", str(self.seeds[0] if self.seeds else 1)]
-            parsed = self._parse(place, kind, flags) or parsed
+            parsed = self._parse(place, trains, flags) or parsed
         self.parsed[name] = parsed
         return [self._job(name, recipe, seed, fold, flags, parsed) for seed in seeds for fold in self._folds]
 
@@ -233,24 +230,24 @@ class _Reader:
     def _folds(self) -> list[int | None]:
         return [None] if self.folds is None else [*range(self.folds)]
 
-    def _kind(self, place: str, recipe: Any) -> tuple[str, str] | None:
+    def _trains(self, place: str, recipe: Any) -> Trains | None:
         if not isinstance(recipe, str):
             self.problems.append(f"{place}: has no recipe; give recipe: recipes/pos_baseline.py")
             return None
         if not Path(recipe).is_file():
-            self.problems.append(f"{place}.recipe: {recipe} is not there{did_you_mean(Path(recipe))}")
+            self.problems.append(f"{place}.recipe: {recipe} is not there{near_path(Path(recipe))}")
             return None
-        kind = recipe_kind(recipe)
-        if kind is None:
-            self.problems.append(f"{place}.recipe: {recipe}: name it pos_... or ner_..., as the task is read from it")
-        return kind
+        return what_it_trains(Path(recipe)) or Trains(None, None)  # its arguments say what it trains
 
-    def _parse(self, place: str, kind: tuple[str, str], flags: list[str]) -> RunConfig | None:
+    def _parse(self, place: str, trains: Trains, flags: list[str]) -> RunConfig | None:
         folds = [] if self.folds is None else ["--folds", str(self.folds), "--fold", "0"]
+        kind = KINDS[trains.kind] if trains.kind else None
         try:
-            return parse_arguments(kind[0], [*flags, *folds, "--resume"], family=kind[1])
+            return read_command_line(
+                [*flags, *folds, "--resume"], task=trains.task, model=kind, description=None, spelling=KEYS
+            )
         except ConfigError as error:
-            self.problems += [f"{place}: {line.strip()}" for line in str(error).splitlines() if line.startswith("  ")]
+            self.problems += [f"{place}: {KEYS.line(problem)}" for problem in error.problems]
             return None
 
     def _job(self, name: str, recipe: str, seed: int, fold: int | None, flags: Sequence[str], parsed: RunConfig) -> Job:
@@ -270,7 +267,7 @@ class _Reader:
 
 def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The file as strings, lists and mappings, values as they are written; and its `arguments`."""
-    node = compose_yaml(path, flag="--config")
+    node = compose_yaml(path, named_by="config")
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"--config {path}: expected output_dir, seeds, runs ...; see recipes/configs/compare.")
     _find_twins(node, path, problems)

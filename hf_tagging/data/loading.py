@@ -198,7 +198,7 @@ def _check_arguments(sentence_start: str, hold_out: HoldOut) -> None:
         if share is not None and not 0 < share < 1:
             raise DataError(f"--{name} {share}: expected a share between 0 and 1, for example 0.1")
     for problem in hold_out.problems():
-        raise DataError(f"--{problem}")
+        raise DataError(str(problem))
 
 
 def _check_hub_only(name_or_path: str | Path | InMemory | None, flags: dict[str, str | None]) -> None:

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from hf_tagging.data.files import SPLITS
-from hf_tagging.errors import DataError
+from hf_tagging.errors import DataError, Problem
+from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
@@ -39,28 +40,32 @@ class HoldOut:
     fold: int | None = None
     seed: int = 42
 
-    def problems(self) -> list[str]:
-        """Return problems with shares and folds, each as `name: reason`."""
+    def problems(self) -> list[Problem]:
+        """Return problems with shares and folds."""
         shares = {"validation_share": self.validation_share, "test_share": self.test_share}
         found = [
-            f"{name}: {share} is not between 0 and 1"
+            Problem(name, share, f"{share} is not between 0 and 1")
             for name, share in shares.items()
             if share is not None and not 0 < share < 1
         ]
-        if self.folds is None:
-            if self.fold is not None:
-                found.append(f"fold: {self.fold} of how many? Give folds too, for example 5")
+        folds, fold = self.folds, self.fold
+        if folds is None:
+            if fold is not None:
+                found.append(Problem("fold", fold, f"{fold} of how many? Give folds too, for example 5"))
         elif self.test_share is not None:
-            found.append("folds, test_share: give one of the two; with folds, the fold is the test split")
-        elif self.folds < 2:
-            found.append(f"folds: {self.folds} is below 2")
-        elif self.fold is None:
-            found.append(f"folds: {self.folds}, and which one is the test split? Give fold, from 0 to {self.folds - 1}")
-        elif not 0 <= self.fold < self.folds:
-            found.append(f"fold: {self.fold} is not from 0 to {self.folds - 1}, with {self.folds} folds")
-        test = self.test_share or (1 / self.folds if self.folds else 0)
+            reason = "give one of the two; with folds, the fold is the test split"
+            found.append(Problem("folds, test_share", folds, reason))
+        elif folds < 2:
+            found.append(Problem("folds", folds, f"{folds} is below 2"))
+        elif fold is None:
+            reason = f"{folds}, and which one is the test split? Give fold, from 0 to {folds - 1}"
+            found.append(Problem("folds", folds, reason))
+        elif not 0 <= fold < folds:
+            found.append(Problem("fold", fold, f"{fold} is not from 0 to {folds - 1}, with {folds} folds"))
+        test = self.test_share or (1 / folds if folds else 0)
         if not found and test + (self.validation_share or 0) >= 1:
-            found.append(f"validation_share: {self.validation_share} leaves nothing to train on beside the test split")
+            reason = f"{self.validation_share} leaves nothing to train on beside the test split"
+            found.append(Problem("validation_share", self.validation_share, reason))
         return found
 
     def split(self, splits: dict[str, Dataset], place: str) -> dict[str, Dataset]:
@@ -103,13 +108,13 @@ class HoldOut:
 
     @property
     def _validation_flag(self) -> str:
-        return f"--validation_share {self.validation_share}" if self.validation_share is not None else ""
+        return argument("validation_share", self.validation_share) if self.validation_share is not None else ""
 
     @property
     def _test_flag(self) -> str:
         if self.folds is not None:
-            return f"--folds {self.folds}"
-        return f"--test_share {self.test_share}" if self.test_share is not None else ""
+            return argument("folds", self.folds)
+        return argument("test_share", self.test_share) if self.test_share is not None else ""
 
     def _documents(self, train: Dataset, wanted: dict[str, str], place: str) -> np.ndarray:
         """Return the document number of each row, and check that there are enough documents. (sentences,)"""
@@ -120,7 +125,7 @@ class HoldOut:
             documents, units = np.arange(len(train)), "sentences"
         count, needed = int(documents.max()) + 1, max(len(wanted) + 1, self.folds or 0)
         if count == 1:
-            flag = "--validation_file" if "validation" in wanted else "--test_file"
+            flag = argument("validation_file" if "validation" in wanted else "test_file")
             raise DataError(f"{flags}: {place} is a single sentence; give {flag} instead")
         if count < needed:
             raise DataError(f"{flags}: {place} has {count} {units}; expected at least {needed}")

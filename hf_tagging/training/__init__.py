@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hf_tagging.training.arguments import DataConfig, EncoderConfig, TaggingConfig
-    from hf_tagging.training.baseline_arguments import ScratchConfig
-    from hf_tagging.training.parsing import RunConfig, parse_arguments
+    from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
+    from hf_tagging.training.parsing import parse_arguments
     from hf_tagging.training.run import TaggingRun
     from hf_tagging.training.scoring import WordPredictions
     from hf_tagging.training.startup import start_run
 
 _WHERE = {
-    "arguments": ("DataConfig", "EncoderConfig", "TaggingConfig"),
-    "baseline_arguments": ("ScratchConfig",),
-    "parsing": ("RunConfig", "parse_arguments"),
+    "config": ("DataConfig", "EncoderConfig", "RunConfig", "ScratchConfig", "TaggingConfig"),
+    "parsing": ("parse_arguments",),
     "run": ("TaggingRun",),
     "scoring": ("WordPredictions",),
     "startup": ("start_run",),
@@ -35,4 +33,12 @@ __all__ = [
     "start_run",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, _WHERE)
+_RENAMED = {
+    "BaselineArguments": "ScratchConfig",
+    "DataArguments": "DataConfig",
+    "ModelArguments": "EncoderConfig",
+    "RunArguments": "RunConfig",
+    "TaggingArguments": "TaggingConfig",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _WHERE, renamed=_RENAMED)

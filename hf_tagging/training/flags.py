@@ -1,4 +1,4 @@
-"""Flags and YAML files, read strictly: a flag wins over the YAML, and every mistake is told at once.
+"""Flags and YAML files, read strictly: a flag wins over the YAML, and all argument errors are reported together.
 
 A flag that names data (``--train_file``) wins over all data of the YAML, its ``dataset`` and ``test_file`` too.
 
@@ -10,14 +10,13 @@ them a string and a boolean).
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,37 +25,103 @@ import yaml
 from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
-from hf_tagging.data.files import nearest_path
 from hf_tagging.data.splitting import CUTS
-from hf_tagging.errors import ConfigError, printable
+from hf_tagging.errors import ConfigError, Problem, printable
+from hf_tagging.problems import FLAGS, argument, spelled
+from hf_tagging.training.config.checks import did_you_mean
 from hf_tagging.training.yaml_files import compose_yaml, plain_value
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-# What names data: by a flag, it is all the data that is meant. And what belongs to a name given beside it.
+# Arguments that name data: given by a flag, they are all the data that is meant. And what belongs to such a name.
 _DATA = frozenset({"dataset", "train_file", "validation_file", "test_file", "text_file"})
 OF_DATA = _DATA | {"dataset_config", "dataset_revision"}
-# What draws a split from the training data, which a file for that split makes idle.
+# Arguments that draw a split from the training data, of no effect beside a file for that split.
 _DRAWN = {"validation_file": {"validation_share"}, "test_file": {"test_share", "folds", "fold"}}
 _MOST_PROBLEMS = 50  # more are of a file that is no config
+_ADVICE = "All arguments: --help"
 
 
 @dataclass(frozen=True)
-class Given:
+class Setting:
     """One setting as the user wrote it.
 
     Args:
-        where: ``--seed``, or ``run.yaml, line 3: seed``.
-        name: ``--seed``, or ``seed``; see `plain_name`.
-        values: What follows it.
-        is_list: Whether YAML wrote them as a list.
+        name: Of the argument; see `plain_name`.
+        values: Texts that follow it.
+        place: ``run.yaml, line 3``; empty for a flag.
+        is_list: YAML wrote the values as a list.
     """
 
-    where: str
     name: str
     values: list[str]
+    place: str = ""
     is_list: bool = False
+
+    def problem(self, reason: str) -> Problem:
+        """Return what is wrong with it."""
+        return Problem(self.name, " ".join(self.values), reason, place=self.place)
+
+
+@dataclass
+class Reading:
+    """Settings, the values they become, and what is wrong with them.
+
+    Args:
+        settings: In the order in which they count, the last one most.
+        problems: Found so far.
+        values: By name, of what was given alone.
+    """
+
+    settings: list[Setting]
+    problems: list[Problem]
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """File and line of each argument that counts and was read from a file."""
+        return {setting.name: setting.place for setting in self.settings}
+
+    def take(self, name: str) -> list[Setting]:
+        """Remove the settings of an argument and return them."""
+        taken = [setting for setting in self.settings if setting.name == name]
+        self.settings = [setting for setting in self.settings if setting.name != name]
+        return taken
+
+    def convert(self, parser: HfArgumentParser, *, hint: Callable[[str], str] | None = None) -> None:
+        """Convert the settings into values.
+
+        Args:
+            parser: From `make_parser`.
+            hint: Advice about a name that the parser does not know; empty for the nearest one that it knows.
+        """
+        for setting in self.settings:
+            if len(self.problems) == _MOST_PROBLEMS:
+                self.problems.append(Problem("", None, "... and perhaps more"))
+                break
+            if problem := _convert(parser, setting, self.values, hint):
+                self.problems.append(problem)
+
+    def build(self, part: type[T], problems: list[Problem]) -> T | None:
+        """Return a dataclass of the values that it knows; None, and what is wrong in `problems`, if it refuses them."""
+        names = {f.name for f in fields(part) if f.init}  # type: ignore[arg-type]
+        try:
+            return part(**{name: value for name, value in self.values.items() if name in names})
+        except ConfigError as error:
+            problems += error.problems
+        except (ValueError, TypeError, NotImplementedError, OSError, ImportError) as error:
+            problems.append(Problem("", None, " ".join(str(error).split())))
+        return None
+
+    def refuse(self, problems: Iterable[Problem] = ()) -> None:
+        """Raise a ConfigError that lists every problem, if there is one."""
+        places = self.places
+        found: list[Problem] = []
+        for problem in (problem.at(places) for problem in [*self.problems, *problems]):
+            found += [] if problem in found else [problem]
+        if found:
+            raise ConfigError(found, where="the arguments", advice=_ADVICE)
 
 
 def read_arguments(
@@ -64,34 +129,36 @@ def read_arguments(
     argv: Sequence[str] | None = None,
     *,
     description: str | None = None,
-    check: Callable[[dict[str, Any]], Iterable[str]] | None = None,
+    check: Callable[[dict[str, Any]], Iterable[Problem]] | None = None,
 ) -> T:
-    """Reads the arguments of a recipe that trains no tagger: one dataclass, by flags and ``--config FILE.yaml``.
+    """Read the arguments of a recipe that trains no tagger: one dataclass, by flags and ``--config FILE.yaml``.
 
     Args:
-        part: A dataclass; what its ``__post_init__`` raises as a ConfigError is a line each of what is wrong.
+        part: A dataclass whose ``__post_init__`` raises a ConfigError of its problems.
         argv: Flags; default: those of the command line.
         description: Printed by ``--help``, which ends the program.
-        check: Looks for contradictions in what was given, by name; a line for each.
+        check: Finds contradictions in what was given, by name.
 
     Raises:
         ConfigError: Listing every mistake.
     """
-    parser = make_parser([part], description)
-    values, problems = read_values(parser, argv)
-    problems += check(values) if check else []
-    built: T = build(part, parser, values, problems)
-    refuse(problems)
-    return built
+    with spelled(FLAGS):
+        parser = make_parser([part], description)
+        reading = read_settings(argv, parser)
+        reading.convert(parser)
+        problems = list(check(reading.values)) if check else []
+        built = reading.build(part, problems)
+        reading.refuse(problems)
+        assert built is not None
+        return built
 
 
-def make_parser(parts: Sequence[Any], description: str | None, **defaults: Any) -> HfArgumentParser:
-    """A parser of dataclasses and ``--config``.
+def make_parser(parts: Sequence[Any], description: str | None) -> HfArgumentParser:
+    """Return a parser of dataclasses and ``--config``.
 
     Args:
         parts: Dataclasses, as `HfArgumentParser` takes them.
         description: Printed by ``--help``.
-        defaults: That win over those of the dataclasses.
     """
     parser = HfArgumentParser(
         list(parts),
@@ -100,47 +167,45 @@ def make_parser(parts: Sequence[Any], description: str | None, **defaults: Any) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", metavar="FILE.yaml", help="A file of arguments; flags win over it.")
-    parser.set_defaults(**defaults)
     for action in parser._actions:
         if action.type is string_to_bool and action.nargs is None:  # of a default None the parser takes no bare --flag
             action.nargs, action.const = "?", True
     return parser
 
 
-def read_values(parser: HfArgumentParser, argv: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
-    """Reads flags and the YAML file that they name; a flag wins, and one that names data over all data of the file.
+def read_settings(argv: Sequence[str] | None, parser: HfArgumentParser | None = None) -> Reading:
+    """Read flags and the YAML files that they name; a flag wins, and one that names data over all data of the files.
 
     Args:
-        parser: From `make_parser`.
-        argv: Flags; None: those of the command line. ``--help`` among them ends the program.
-
-    Returns:
-        Values by name, of what was given alone; what is wrong, a line each.
+        argv: Flags; None: those of the command line.
+        parser: Prints its help and ends the program where ``--help`` is among the flags.
     """
     flags, problems = read_flags(list(sys.argv[1:] if argv is None else argv))
-    if any(flag.name in ("-h", "--help") for flag in flags):
+    if parser is not None and asks_for_help(flags):
         parser.print_help()
         raise SystemExit(0)
-    settings = []
+    settings: list[Setting] = []
     for flag in flags:
-        if flag.name == "--config":
-            read, found = _read_yaml(flag.values)
-            settings += read
-            problems += found
-    flags = [flag for flag in flags if flag.name != "--config"]
-    names = {flag.name.lstrip("-") for flag in flags}
+        if flag.name == "config":
+            found, wrong = _read_config(flag.values)
+            settings += found
+            problems += wrong
+    return Reading(over(settings, [flag for flag in flags if flag.name != "config"]), problems)
+
+
+def over(settings: list[Setting], flags: list[Setting]) -> list[Setting]:
+    """Return settings and what wins over them, without data that is replaced; say once what is left out."""
+    names = {flag.name for flag in flags}
     kept = replaced_data({setting.name: setting for setting in settings}, names)
-    if left_out := [setting.where for setting in settings if setting.name not in kept]:
-        _say_once(f"{' '.join(f'--{name}' for name in sorted(names & _DATA))}: all data is what the flags say; left "
-                  f"out: {', '.join(left_out)}")  # fmt: skip
-    values: dict[str, Any] = {}
-    for setting in [*(setting for setting in settings if setting.name in kept), *flags]:
-        if len(problems) == _MOST_PROBLEMS:
-            problems.append("... and perhaps more")
-            break
-        problem = _convert(parser, setting, values)
-        problems += [problem] if problem else []
-    return values, problems
+    if left_out := [f"{setting.place}: {setting.name}" for setting in settings if setting.name not in kept]:
+        given = " ".join(argument(name) for name in sorted(names & _DATA))
+        _say_once(f"{given}: all data is what the flags say; left out: {', '.join(left_out)}")
+    return [*(setting for setting in settings if setting.name in kept), *flags]
+
+
+def asks_for_help(flags: Iterable[Setting]) -> bool:
+    """Return whether ``--help`` is among flags."""
+    return any(flag.name in ("h", "help") for flag in flags)
 
 
 def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, T]:
@@ -164,105 +229,114 @@ def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, 
 
 @cache
 def _say_once(message: str) -> None:
-    """Logs in the first process alone, and once where a comparison reads the same file for many runs."""
+    """Log in the first process alone, and once where a comparison reads the same file for many runs."""
     if int(os.environ.get("RANK", "0")) == 0:
         logger.warning(printable(message))  # it quotes a file, and is said outside the command line, too
 
 
-def refuse(problems: Sequence[str]) -> None:
-    """Raises a ConfigError that lists every problem, if there is one."""
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigError(f"{count} with the arguments:\n  " + "\n  ".join(problems) + "\nAll arguments: --help")
-
-
 def plain_name(name: str) -> str:
-    """Return an argument's name as it is compared: ``--train-file`` is ``--train_file``, as the parser takes both."""
+    """Return an argument's name as it is compared: ``train-file`` is ``train_file``, as the parser takes both."""
     words = name.lstrip("-")
     return name.removesuffix(words) + words.replace("-", "_")
 
 
-def read_flags(argv: list[str]) -> tuple[list[Given], list[str]]:
-    """Groups ``--name value ...``; a word in front of the first flag is a mistake."""
-    flags: list[Given] = []
-    problems: list[str] = []
+def read_flags(argv: list[str]) -> tuple[list[Setting], list[Problem]]:
+    """Group ``--name value ...``; a word in front of the first flag is a mistake."""
+    flags: list[Setting] = []
+    problems: list[Problem] = []
     for word in argv:
         if re.match(r"--[A-Za-z]|-h$", word):
             name, equals, value = word.partition("=")
-            flags.append(Given(name, plain_name(name), [value] if equals else []))
+            flags.append(Setting(plain_name(name.lstrip("-")), [value] if equals else []))
         elif flags:
             flags[-1].values.append(word)
         else:
-            hint = f"; did you mean --config {word}?" if word.endswith((".yaml", ".yml")) else ""
-            problems.append(f"{word}: stands before any flag{hint}")
+            is_config = word.endswith((".yaml", ".yml"))
+            hint = f"; did you mean {argument('config', word)}?" if is_config else ""
+            problems.append(Problem("", word, f"{word}: stands before any flag{hint}"))
     return flags, problems
 
 
-def _read_yaml(paths: list[str]) -> tuple[list[Given], list[str]]:
-    """Reads one YAML mapping with the line of every key; nested values become JSON, as TrainingArguments takes them."""
+def _read_config(paths: list[str]) -> tuple[list[Setting], list[Problem]]:
     if len(paths) != 1:
-        return [], [f"--config: expected one file, got {len(paths)}"]
-    path = Path(paths[0]).expanduser()
+        return [], [Problem("config", " ".join(paths), f"expected one file, got {len(paths)}")]
+    return read_yaml(Path(paths[0]).expanduser(), named_by="config")
+
+
+def read_yaml(path: Path, *, named_by: str = "") -> tuple[list[Setting], list[Problem]]:
+    """Read one YAML mapping with the line of every key; nested values become JSON, as TrainingArguments takes them.
+
+    Args:
+        path: A file.
+        named_by: Argument that names it, for messages.
+    """
     try:
-        node = compose_yaml(path, flag="--config")
+        node = compose_yaml(path, named_by=named_by)
     except ConfigError as error:
-        return [], [str(error)]
+        return [], list(error.problems)
     if node is None:
         return [], []
     if not isinstance(node, yaml.MappingNode):
-        return [], [f"--config {path}: expected lines of `name: value`"]
-    settings, problems = [], []
+        place = argument(named_by, str(path)) if named_by else str(path)
+        return [], [Problem("", None, f"{place}: expected lines of `name: value`")]
+    settings: list[Setting] = []
+    problems: list[Problem] = []
     seen: set[str] = set()
     for key, value in node.value:
         place = f"{path}, line {key.start_mark.line + 1}"
         if not isinstance(key, yaml.ScalarNode):
-            problems.append(f"{place}: expected `name: value`")
+            problems.append(Problem("", None, "expected `name: value`", place=place))
             continue
         name = plain_name(key.value)
         if name in seen:
-            problems.append(f"{place}: {key.value}: stands there twice")
+            problems.append(Problem(name, None, "stands there twice", place=place))
         seen.add(name)
         try:
             content = plain_value(value)
         except ConfigError as error:
-            problems.append(f"{path}, {error}")
+            problems.append(Problem("", None, f"{path}, {error}"))
             continue
         if content is not None:
             items = content if isinstance(content, list) else [content]
             texts = [item if isinstance(item, str) else json.dumps(item) for item in items]
-            settings.append(Given(f"{place}: {key.value}", name, texts, isinstance(content, list)))
+            settings.append(Setting(name, texts, place, isinstance(content, list)))
     return settings, problems
 
 
-def _convert(parser: HfArgumentParser, given: Given, values: dict[str, Any]) -> str | None:
-    """Converts one setting into `values`; returns what is wrong with it."""
-    by_flag = given.name.startswith("-")
-    actions = parser._option_string_actions
-    action = actions.get(given.name if by_flag else f"--{given.name}")
+def _convert(
+    parser: HfArgumentParser, given: Setting, values: dict[str, Any], hint: Callable[[str], str] | None
+) -> Problem | None:
+    """Convert one setting into `values`; return what is wrong with it."""
+    by_flag = not given.place
+    action = parser._option_string_actions.get(f"--{given.name}")
     if action is None or action.dest in ("help", "config") or (not by_flag and action.nargs == 0):
-        known = sorted(name for name in actions if name.startswith("--") and "-" not in name[2:])
-        near = difflib.get_close_matches(given.name.lstrip("-"), [n[2:] for n in known], 1, 0.6)
-        mark = "--" if by_flag else ""
-        return f"{given.where}: there is no such argument" + (f"; did you mean {mark}{near[0]}?" if near else "")
+        advice = hint(given.name) if hint else ""
+        return given.problem(advice or f"there is no such argument{_nearest(parser, given.name, by_flag)}")
     if action.nargs == 0:  # --no_x
         values[action.dest] = False
-        return f"{given.where}: takes no value" if given.values else None
+        return given.problem("takes no value") if given.values else None
     if not given.values and action.nargs == "?":
         values[action.dest] = action.const
         return None
     many = action.nargs in ("+", "*")
     if not given.values or (not many and (len(given.values) > 1 or given.is_list)):
         found = "a list" if given.is_list else len(given.values) or "none"
-        return f"{given.where}: expected {'at least one value' if many else 'one value'}, got {found}"
+        return given.problem(f"expected {'at least one value' if many else 'one value'}, got {found}")
     if any("\0" in text for text in given.values):
-        return f"{given.where}: holds a NUL character, which no value and no path has"
+        return given.problem("holds a NUL character, which no value and no path has")
     converted = [_value(action, text) for text in given.values]
     wrong = [text for text, (_, good) in zip(given.values, converted, strict=True) if not good]
     if wrong:
-        return f"{given.where}: {' '.join(map(repr, wrong))} is not {_expected(action, wrong[0])}"
+        return given.problem(f"{' '.join(map(repr, wrong))} is not {_expected(action, wrong[0])}")
     plain = [value for value, _ in converted]
     values[action.dest] = plain if many else plain[0]
     return None
+
+
+def _nearest(parser: HfArgumentParser, name: str, by_flag: bool) -> str:
+    known = {n[2:] for n in parser._option_string_actions if n.startswith("--") and "-" not in n[2:]}
+    near = did_you_mean(name, sorted(known)).removeprefix("; did you mean ").removesuffix("?")
+    return f"; did you mean {argument(near) if by_flag else near}?" if near else ""
 
 
 def _value(action: argparse.Action, text: str) -> tuple[Any, bool]:
@@ -276,27 +350,8 @@ def _value(action: argparse.Action, text: str) -> tuple[Any, bool]:
 def _expected(action: argparse.Action, text: str) -> str:
     if action.choices is not None:
         names = [str(choice) for choice in action.choices]
-        near = difflib.get_close_matches(text, names, 1)
-        return f"one of {', '.join(names)}" + (f"; did you mean {near[0]}?" if near else "")
+        return f"one of {', '.join(names)}{did_you_mean(text, names)}"
     name = getattr(action.type, "__name__", str(action.type))
     return {
         "string_to_bool": "true or false", "int": "a whole number", "float": "a number", "dict": "a JSON object"
     }.get(name, f"of type {name}")  # fmt: skip
-
-
-def did_you_mean(path: Path) -> str:
-    """The end of a message about a path that is not there: what is there and has a name like it."""
-    near = None if path.expanduser().exists() else nearest_path(path.expanduser())
-    return f"; did you mean {near}?" if near else ""
-
-
-def build(part: type, parser: HfArgumentParser, values: dict[str, Any], problems: list[str]) -> Any:
-    """Makes a dataclass of the values that it knows; None, and what is wrong with them in `problems`, if it refuses."""
-    names = [f.name for f in fields(part) if f.init]
-    try:
-        return part(**{name: values.get(name, parser.get_default(name)) for name in names})
-    except ConfigError as error:
-        problems += str(error).splitlines()
-    except (ValueError, TypeError, NotImplementedError, OSError, ImportError) as error:
-        problems.append(" ".join(str(error).split()))
-    return None

@@ -14,7 +14,8 @@ from transformers import TrainingArguments
 from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.data.packing import PackedRows, PackingCollator
 from hf_tagging.models.packing import first_position, unwrapped
-from hf_tagging.training.arguments import PACKED_ROW, TaggingConfig
+from hf_tagging.training.config import TaggingConfig
+from hf_tagging.training.config.training_checks import PACKED_ROW
 
 ORDERS = ("random", "sequential", "group_by_length")
 """Values of `train_sampling_strategy` that steps of windows are drawn in."""

@@ -12,7 +12,7 @@ from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
-from hf_tagging.training.arguments import TaggingConfig
+from hf_tagging.training.config import TaggingConfig
 
 
 def word_loss(

@@ -24,7 +24,7 @@ from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.masking import LanguageModelCollator
 from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.models.precision import exact
-from hf_tagging.training.arguments import TaggingConfig
+from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.losses import word_loss
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.word_trainer import WordTrainer

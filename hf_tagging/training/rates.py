@@ -8,7 +8,7 @@ from torch import nn
 
 from hf_tagging.models.encoder import parameter_depths
 from hf_tagging.models.packing import unwrapped
-from hf_tagging.training.arguments import TaggingConfig
+from hf_tagging.training.config import TaggingConfig
 
 
 def parameter_groups(model: Any, decayed: set[str], args: TaggingConfig) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from torch import nn
 
 from hf_tagging.atomic import json_text
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.checkpoints import Found, check_checkpoint, newest_checkpoint, unusable
+from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.record import RunRecord, SplitRecord
 
 logger = logging.getLogger("hf_tagging")

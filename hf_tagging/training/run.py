@@ -32,8 +32,8 @@ from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
 from hf_tagging.secrets import masked
-from hf_tagging.tasks import get_task
 from hf_tagging.training.checkpoints import Found
+from hf_tagging.training.config import RunConfig
 from hf_tagging.training.environment import (
     describe_split,
     git_revision,
@@ -43,7 +43,6 @@ from hf_tagging.training.environment import (
     versions,
 )
 from hf_tagging.training.folder import RunFolder
-from hf_tagging.training.parsing import RunConfig
 from hf_tagging.training.record import (
     RECORD,
     AlignmentRecord,
@@ -71,7 +70,7 @@ class TaggingRun:
 
     def __init__(self, arguments: RunConfig):
         self.arguments = arguments
-        self.task = get_task(arguments.task) if arguments.task != "pretraining" else None
+        self.task = None if arguments.task.name == "pretraining" else arguments.task
         self.folder = RunFolder(str(arguments.training.output_dir))
         self.state = PartialState()
         self.is_saved = False
@@ -81,7 +80,7 @@ class TaggingRun:
         self._is_open = self._is_checked = self._has_begun = False
         self._splits: dict[str, AlignedSplit] = {}
         self.record: RunRecord = {
-            "task": self.task.name if self.task else str(arguments.task),
+            "task": arguments.task.name,
             "status": "running",
             "started": _now(),
             "command": [Path(sys.argv[0]).name, *masked(sys.argv[1:])],

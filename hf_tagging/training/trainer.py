@@ -22,7 +22,7 @@ from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.memory import EVALUATING, enough_memory
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.models.precision import exact
-from hf_tagging.training.arguments import TaggingConfig
+from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.counting import counts, fit_counted
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.run import TaggingRun

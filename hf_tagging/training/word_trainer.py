@@ -27,11 +27,11 @@ from hf_tagging.memory import TRAINING, enough_memory
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable, unwrapped
 from hf_tagging.models.precision import check_mixed_precision
 from hf_tagging.processes import heard, put_off
-from hf_tagging.training.arguments import TaggingConfig
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import find_budget, step_fits
 from hf_tagging.training.callbacks import CompleteCheckpoints, EndWhenAsked, ReadableProgress, stopped_early
 from hf_tagging.training.checkpoints import loading, lost_best, read_state
+from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.folder import RunFolder

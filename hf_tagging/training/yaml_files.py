@@ -1,4 +1,4 @@
-"""YAML of anybody's, composed into nodes within bounds: small files, few levels, nothing that multiplies."""
+"""Untrusted YAML, composed into nodes within bounds: small files, few levels, nothing that multiplies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import yaml
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.spool import check_input, open_input
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.problems import argument
 
 _MOST_BYTES = 1_000_000
 _DEEPEST = 20
@@ -33,12 +34,12 @@ class _Loader(yaml.SafeLoader):
             self.depth -= 1
 
 
-def compose_yaml(path: Path, *, flag: str = "") -> yaml.Node | None:
+def compose_yaml(path: Path, *, named_by: str = "") -> yaml.Node | None:
     """Read a YAML file.
 
     Args:
         path: A file or a pipe, which is read once.
-        flag: That named it, for messages: ``--config``.
+        named_by: Argument that names it, for messages: ``config``.
 
     Returns:
         Its root; None of an empty file.
@@ -47,7 +48,7 @@ def compose_yaml(path: Path, *, flag: str = "") -> yaml.Node | None:
         ConfigError: It is not there, is a device, or is not YAML; or has aliases, too many levels, or more than
             1 MB.
     """
-    place = f"{flag} {path}".lstrip()
+    place = argument(named_by, str(path)) if named_by else str(path)
     try:
         check_input(path)
         with open_input(path) as stream:
@@ -56,7 +57,7 @@ def compose_yaml(path: Path, *, flag: str = "") -> yaml.Node | None:
             raise ConfigError(f"{place}: has more than {_MOST_BYTES:,} bytes; expected a file of settings")
         return compose_text(raw.decode("utf-8"))
     except DataError as error:
-        raise ConfigError(f"{flag} {error}".lstrip()) from error
+        raise ConfigError(f"{argument(named_by)} {error}" if named_by else str(error)) from error
     except OSError as error:
         near = nearest_path(path)
         hint = f"; did you mean {near}?" if near and not path.exists() else ""

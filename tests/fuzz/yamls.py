@@ -6,12 +6,13 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from run_configs import run_config
+
 from fuzz.damage import damaged
 from fuzz.forked import run_forked
 from hf_tagging.cli.recipes import _check_accelerate
 from hf_tagging.comparison.plan import read_plan
-from hf_tagging.training import parse_arguments
-from hf_tagging.training.pretraining import parse_pretraining
+from hf_tagging.training.config.pretraining import PretrainingConfig
 
 _ROOT = Path(__file__).parents[2]
 _VALUES = ("1", "-3", "1e-5", "true", "no", "null", "~", "[a, b]", "{a: 1}", '"a\\0b"', "''", "2020-01-01", "0x1f",
@@ -29,7 +30,7 @@ def run(count: int, seed: int, work: Path) -> Iterator[str]:
     work.mkdir(parents=True, exist_ok=True)
     runs = sorted((_ROOT / "recipes/configs").glob("*/*.yaml"))
     accelerate = sorted((_ROOT / "accelerate_configs").glob("*.yaml"))
-    parse_arguments("ner", ["--dataset", "sample"])  # what is imported late is there before processes are forked
+    run_config("ner", ["--dataset", "sample"])  # what is imported late is there before processes are forked
 
     def prepare(case: int) -> tuple[str, Callable[[], object]]:
         draw = random.Random(case)
@@ -41,9 +42,9 @@ def run(count: int, seed: int, work: Path) -> Iterator[str]:
         path.write_bytes(damaged(content.encode(), draw) if draw.random() < 0.7 else content.encode())
         reading: Callable[[], object] = {
             "compare": lambda: read_plan(path),
-            "pretrain": lambda: parse_pretraining(["--config", str(path)]),
+            "pretrain": lambda: PretrainingConfig.from_command_line(["--config", str(path)]),
             "accelerate_configs": lambda: _check_accelerate(path),
-        }.get(source.parent.name, lambda: parse_arguments("ner", ["--config", str(path)], family="baseline"))
+        }.get(source.parent.name, lambda: run_config("ner", ["--config", str(path)], kind="scratch"))
         return "", reading  # a contradiction of two arguments is told without the file that they stand in
 
     failed = set()

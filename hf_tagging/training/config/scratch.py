@@ -1,18 +1,23 @@
-"""Every argument of a tagger from scratch, stated once: its default, its help, what it goes with."""
+"""Arguments of a tagger from scratch, and what goes with what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import Any, Literal
 
-from hf_tagging.errors import ConfigError
+from hf_tagging.errors import Problem
 from hf_tagging.models.sequence_encoders import ENCODERS as TRAINED_ENCODERS
+from hf_tagging.problems import argument
+from hf_tagging.training.config.checks import below, missing_files, missing_paths, refuse
+from hf_tagging.training.config.given import Config, Given, given_by, remembering
+from hf_tagging.training.config.kinds import SCRATCH
+from hf_tagging.training.config.models import ModelFacts, scratch_facts
 
 ENCODERS = (*TRAINED_ENCODERS, "hmm")
-# What only some values of another argument have a use for. A flag that would do nothing is an error.
-_GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+# Arguments that only some values of another one use. One that would do nothing is an error.
+GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     setting: ("encoder", tuple(name for name, kind in TRAINED_ENCODERS.items() if setting in kind.uses))
     for setting in dict.fromkeys(chain.from_iterable(kind.uses for kind in TRAINED_ENCODERS.values()))
 } | {
@@ -29,7 +34,7 @@ _GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "word_dropout": ("words", ("vocabulary",)),
     "freeze_vectors": ("word_vectors", ()),
 }
-# What only a model that learns by gradient has a use for.
+# Arguments that only a model uses which learns by gradient.
 _OF_GRADIENTS = (
     "learning_rate", "num_train_epochs", "max_steps", "weight_decay", "warmup_steps", "max_grad_norm",
     "head_learning_rate", "per_device_train_batch_size", "tokens_per_batch", "packing", "bf16",
@@ -39,9 +44,10 @@ _OF_NEW_WORDS = ("words", "word_vectors")
 _COUNTED = ("encoder", "words", "model", "min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")
 
 
+@remembering
 @dataclass
-class ScratchConfig:
-    """What a tagger from scratch is put together from."""
+class ScratchConfig(Config):
+    """The parts of a tagger from scratch."""
 
     encoder: str = field(
         default="lstm",
@@ -119,78 +125,90 @@ class ScratchConfig:
         default="sinusoidal", metadata={"help": "How the Transformer knows the order of words."}
     )
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, given: Given | None) -> None:
+        if self.model == SCRATCH:
+            self.model = None
         counts = (
             "min_count", "word_size", "character_size", "character_filters", "character_hidden_size", "feature_size",
             "hidden_size", "num_layers", "dilation", "num_heads", "intermediate_size", "kernel_size", "max_words",
         )  # fmt: skip
-        problems = [_below(self, name, 1) for name in counts]
-        problems += [_below(self, name, 0) for name in ("context", "highway_layers", "word_dropout")]
+        problems = [*below(self, 1, *counts), *below(self, 0, "context", "highway_layers", "word_dropout")]
         if not 0 <= self.dropout < 1:
-            problems.append(f"dropout: {self.dropout} is not from 0 up to below 1")
+            problems.append(Problem("dropout", self.dropout, f"{self.dropout} is not from 0 up to below 1"))
         if not self.character_widths or min(self.character_widths) < 1:
-            problems.append(f"character_widths: {self.character_widths} are not widths of 1 and more")
+            reason = f"{self.character_widths} are not widths of 1 and more"
+            problems.append(Problem("character_widths", self.character_widths, reason))
         if self.kernel_size % 2 == 0:
-            problems.append(f"kernel_size: {self.kernel_size} is even, so a filter would have no word in its middle")
+            reason = f"{self.kernel_size} is even, so a filter would have no word in its middle"
+            problems.append(Problem("kernel_size", self.kernel_size, reason))
         shares = self.num_heads * (2 if self.positions == "rotary" else 1)  # rotary positions turn pairs of dimensions
         if self.encoder == "transformer" and self.hidden_size % shares:
-            problems.append(f"hidden_size: {self.hidden_size} is no multiple of {shares}, for {self.num_heads} heads")
-        if found := [problem for problem in problems if problem]:
-            raise ConfigError("\n".join(found))
+            reason = f"{self.hidden_size} is no multiple of {shares}, for {self.num_heads} heads"
+            problems.append(Problem("hidden_size", self.hidden_size, reason))
+        problems += [*missing_files(self, "word_vectors"), *missing_paths(self, "model", "words")]
+        refuse(problems)
 
     @property
     def label(self) -> str:
-        """What the model is called in the name of a folder."""
+        """Name of the model in the name of a folder."""
         return self.encoder if self.encoder == "hmm" or self.head == "linear" else f"{self.encoder}-{self.head}"
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Facts that defaults and rules depend on."""
+        asked = self.model is None or "head" in given_by(self).names
+        return scratch_facts(self.model, head=self.head if asked else None)
 
     lora = lora_merge = False  # there is no encoder to put adapters on
 
 
+# Fields of a model's config; the other ones say which words it reads and where it comes from.
 PARTS = tuple(
     f.name
     for f in fields(ScratchConfig)
     if f.name not in ("model", "words", "model_revision", "trust_remote_code", "min_count", "max_words", "lowercase",
                       "fold_digits", "fold_tweets", "word_vectors", "word_features")
 )  # fmt: skip
+VOCABULARY = ("min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")
 
 
-def useless(values: dict[str, Any]) -> Iterable[str]:
-    """What was given and would have no effect.
+def idle_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield arguments that have no effect for this model.
 
     Args:
-        values: Arguments by name, as given.
-
-    Yields:
-        One line for each.
+        given: All given arguments of a run, by name.
     """
-    if "layerwise_lr_decay" in values:
-        yield "layerwise_lr_decay: is for pretrained encoders; leave it out"
-    if values.get("model"):  # its folder says what it is made of; `build_baseline` compares
-        yield from (f"{n}: the model has its words already; leave it out" for n in _OF_NEW_WORDS if n in values)
+
+    def idle(name: str, reason: str, fix: str = "leave it out") -> Problem:
+        return Problem(name, given[name], reason, fix)
+
+    if "layerwise_lr_decay" in given:
+        yield idle("layerwise_lr_decay", "is for pretrained encoders")
+    if given.get("model", SCRATCH) not in (
+        None,
+        SCRATCH,
+    ):  # its folder says what it is made of; `build_baseline` compares
+        yield from (idle(n, "the model has its words already") for n in _OF_NEW_WORDS if n in given)
         return
-    encoder = values.get("encoder", "lstm")
+    encoder = given.get("encoder", "lstm")
     if encoder == "hmm":
-        yield from (f"{n}: an hmm is counted, not trained; leave it out" for n in _OF_GRADIENTS if n in values)
-    elif "feature_size" in values and not (values.get("word_shape") or values.get("word_features")):
-        yield "feature_size: needs --word_shape true or --word_features COLUMN"
-    for name in (f.name for f in fields(ScratchConfig) if f.name in values):
+        yield from (idle(n, "an hmm is counted, not trained") for n in _OF_GRADIENTS if n in given)
+    elif "feature_size" in given and not (given.get("word_shape") or given.get("word_features")):
+        needed = f"needs {argument('word_shape', True)} or {argument('word_features', ['COLUMN'])}"
+        yield idle("feature_size", needed, "")
+    for name in (f.name for f in fields(ScratchConfig) if f.name in given):
         if encoder == "hmm":
             if name not in _COUNTED:
-                yield f"{name}: an hmm has no use for it; it counts words, tags and endings of words. Leave it out"
+                yield idle(name, "an hmm has no use for it; it counts words, tags and endings of words")
             continue
-        other, good = _GOES_WITH.get(name, ("", ()))
-        if other == "word_vectors" and not values.get("word_vectors"):
-            yield f"{name}: needs --word_vectors FILE"
-        elif good and values.get(other, _default(other)) not in good:
-            yield f"{name}: goes with {other} {' or '.join(good)}, not {values.get(other, _default(other))}"
-    if encoder == "hmm" and values.get("words", "vocabulary") != "vocabulary":
-        yield "words: an hmm counts whole words; leave it out"
+        other, good = GOES_WITH.get(name, ("", ()))
+        if other == "word_vectors" and not given.get("word_vectors"):
+            yield idle(name, f"needs {argument('word_vectors', 'FILE')}", "")
+        elif good and (now := given.get(other, _default(other))) not in good:
+            yield idle(name, f"goes with {other} {' or '.join(good)}, not {now}", "")
+    if encoder == "hmm" and given.get("words", "vocabulary") != "vocabulary":
+        yield idle("words", "an hmm counts whole words")
 
 
 def _default(name: str) -> Any:
     return next(f.default for f in fields(ScratchConfig) if f.name == name)
-
-
-def _below(arguments: object, name: str, least: int) -> str | None:
-    value = getattr(arguments, name)
-    return None if value is None or value >= least else f"{name}: {value} is below {least}"

@@ -1,0 +1,116 @@
+"""Arguments that say where words and tags come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hf_tagging.data.splitting import CUTS, HoldOut
+from hf_tagging.data.spool import input_problem
+from hf_tagging.errors import Problem
+from hf_tagging.training.config.checks import below, missing_files, missing_paths, refuse
+from hf_tagging.training.config.given import Config, Given, remembering
+
+
+@remembering
+@dataclass
+class DataConfig(Config):
+    """Where words and tags come from, and how they become windows."""
+
+    dataset: str = field(
+        default="conll2003",
+        metadata={
+            "help": "A name on the Hub (`conll2003` for short), `sample` (the embedded corpus), a folder or file of "
+            "columns, CoNLL-U, JSON Lines or Parquet, or a folder written by save_to_disk."
+        },
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a dataset on the Hub."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a dataset on the Hub."})
+    train_file: list[str] | None = field(default=None, metadata={"help": "File or files to train on."})
+    validation_file: list[str] | None = field(default=None, metadata={"help": "File or files to validate on."})
+    test_file: list[str] | None = field(default=None, metadata={"help": "File or files to test on."})
+    tokens_column: str | None = field(
+        default=None,
+        metadata={"help": "Column of the words, by name or position from 0. Default: found by name."},
+    )
+    tags_column: str | None = field(
+        default=None,
+        metadata={"help": "Column of the tags, by name or position from 0. Default: by task and format."},
+    )
+    separator: str | None = field(
+        default=None, metadata={"help": "Of column files: tab, space, or the character. Default: found out."}
+    )
+    sentence_start: Literal["blank", "mention"] = field(
+        default="blank",
+        metadata={
+            "help": "Of column files, what starts a sentence: a blank line, or (tweets) every word that begins with @."
+        },
+    )
+    tag_names: list[str] | None = field(
+        default=None, metadata={"help": "Names of tags that a file holds as integers, in order."}
+    )
+    validation_share: float | None = field(
+        default=None, metadata={"help": "Share of the training documents to hold out for validation, as 0.1."}
+    )
+    test_share: float | None = field(
+        default=None,
+        metadata={
+            "help": "Share of the training documents to hold out for test. What is held out is drawn with split_seed."
+        },
+    )
+    folds: int | None = field(
+        default=None,
+        metadata={
+            "help": "Cut the training documents into N parts and test on one of them; drawn as for test_share. Over "
+            "all N runs with one split_seed every sentence is tested once."
+        },
+    )
+    fold: int | None = field(default=None, metadata={"help": "The part to test on, from 0 to folds - 1."})
+    split_seed: int | None = field(
+        default=None,
+        metadata={
+            "help": "Seed that draws what validation_share, test_share and folds hold out, and nothing else: runs over "
+            "several seeds that are to be compared want one. Default: data_seed (of the order of batches), without it "
+            "seed."
+        },
+    )
+    scheme: Literal["IOB1", "IOB2", "BIOES"] | None = field(
+        default=None,
+        metadata={"help": "How the model writes entities as tags (NER). Default: IOB2, or that of a model that tags."},
+    )
+    label_strategy: Literal["first", "all"] = field(
+        default="first", metadata={"help": "Subwords that carry a word's label: the first, or all."}
+    )
+    max_length: int | None = field(
+        default=None,
+        metadata={"help": "Subwords per window, special tokens included. Default: what the model takes, at most 512."},
+    )
+    window_overlap: int | None = field(
+        default=None,
+        metadata={"help": "Subwords by which windows overlap at least. Default: a quarter of a window."},
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first N sentences only."})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "Validate and test on the first N sentences only."}
+    )
+    num_proc: int | None = field(default=None, metadata={"help": "Processes that read and align the data."})
+
+    def __post_init__(self, given: Given | None) -> None:
+        problems = [*below(self, 1, "max_train_samples", "max_eval_samples", "num_proc"), *below(self, 3, "max_length")]
+        problems += below(self, 0, "window_overlap", "split_seed")
+        if self.split_seed is not None and all(getattr(self, cut) is None for cut in CUTS):
+            reason = "nothing is drawn with it"
+            problems.append(
+                Problem("split_seed", self.split_seed, reason, f"give one of {', '.join(CUTS)}, or leave it out")
+            )
+        hold_out = HoldOut(
+            validation_share=self.validation_share, test_share=self.test_share, folds=self.folds, fold=self.fold
+        )
+        problems += hold_out.problems()
+        problems += missing_files(self, "train_file", "validation_file", "test_file")
+        problems += missing_paths(self, "dataset")
+        path = Path(self.dataset).expanduser()
+        if path.exists() and not path.is_dir() and (unreadable := input_problem(self.dataset)):
+            problems.append(Problem("dataset", self.dataset, unreadable))
+        refuse(problems)

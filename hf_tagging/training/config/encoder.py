@@ -1,0 +1,92 @@
+"""Arguments of a pretrained encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hf_tagging.errors import Problem
+from hf_tagging.models.encoder import LoraOptions
+from hf_tagging.training.config.checks import below, missing_paths, out_of_range, refuse
+from hf_tagging.training.config.given import Config, Given, remembering
+from hf_tagging.training.config.kinds import SCRATCH
+from hf_tagging.training.config.models import ModelFacts, encoder_facts
+
+
+@remembering
+@dataclass
+class EncoderConfig(Config):
+    """A pretrained encoder with a tag head, and which of its weights are trained."""
+
+    model: str = field(
+        default="google-bert/bert-base-cased",
+        metadata={"help": "A name on the Hub, a folder, or `minilm` (the packaged all-MiniLM-L6-v2)."},
+    )
+    model_revision: str | None = field(default=None, metadata={"help": "Revision of a model on the Hub."})
+    trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with a model."})
+    head: Literal["linear", "crf"] | None = field(
+        default=None,
+        metadata={
+            "help": "Tags word by word (linear), or whole sequences of them (crf). Default: as the model has it; "
+            "linear where it is no tagger yet."
+        },
+    )
+    head_dropout: float | None = field(
+        default=None, metadata={"help": "Dropout of the tag head. Default: the model's."}
+    )
+    attn_implementation: str | None = field(
+        default=None,
+        metadata={
+            "help": "How attention is computed, as Transformers calls it: eager, sdpa, flex_attention, "
+            "flash_attention_2. With packing, flash attention keeps windows apart without a mask. Default: the "
+            "model's."
+        },
+    )
+    freeze_layers: int | None = field(
+        default=None,
+        metadata={"help": "Freeze the embeddings and the first N layers; -1: all but the tag head."},
+    )
+    lora: bool = field(default=False, metadata={"help": "Train low-rank adapters instead of the encoder's weights."})
+    lora_rank: int = field(default=16, metadata={"help": "Rank of the adapters."})
+    lora_alpha: int = field(default=32, metadata={"help": "The adapters' update is scaled by alpha / rank."})
+    lora_dropout: float = field(default=0.05, metadata={"help": "Dropout on the adapters' input."})
+    lora_target_modules: list[str] | None = field(
+        default=None,
+        metadata={"help": "Linear maps that get an adapter, by name. Default: all in the encoder."},
+    )
+    lora_merge: bool = field(
+        default=True,
+        metadata={"help": "Save an ordinary model with the adapters merged into it; without, they stand beside it."},
+    )
+
+    def __post_init__(self, given: Given | None) -> None:
+        problems = [*below(self, -1, "freeze_layers"), *out_of_range(self), *missing_paths(self, "model")]
+        if self.lora and self.freeze_layers is not None:
+            reason = "LoRA freezes the whole encoder already"
+            problems.append(Problem("freeze_layers", self.freeze_layers, reason, "give one of the two"))
+        if self.model == SCRATCH:
+            fix = "give encoder, or an encoder's name as model"
+            problems.append(Problem("model", self.model, "scratch is for taggers from scratch", fix))
+        refuse(problems)
+
+    @property
+    def label(self) -> str:
+        """Name of the model in the name of a folder."""
+        return self.model
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Facts that defaults and rules depend on."""
+        return encoder_facts(self.model, head=self.head, lora=self.lora)
+
+    @property
+    def lora_options(self) -> LoraOptions | None:
+        """Options of `add_lora`, None without adapters."""
+        if not self.lora:
+            return None
+        return {
+            "rank": self.lora_rank,
+            "alpha": self.lora_alpha,
+            "dropout": self.lora_dropout,
+            "target_modules": self.lora_target_modules,
+        }

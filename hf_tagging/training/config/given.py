@@ -1,0 +1,109 @@
+"""Configs that remember which of their arguments were given, so that defaults can follow from task and model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field, fields
+from functools import wraps
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound="Config")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the arguments of a config came from.
+
+    Args:
+        values: Given ones, as they were given.
+        defaults: Chosen for a task and a model, where none was given.
+        final: All of them once the config was made.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    final: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the given ones."""
+        return frozenset(self.values)
+
+    def with_changes(self, now: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the given values, and those of `now` that differ from the final ones."""
+        changed = {n: v for n, v in now.items() if n not in self.final or not _same(v, self.final[n])}
+        return {**self.values, **changed}
+
+    def without(self, names: set[str]) -> Given:
+        """Return a copy that does not know some arguments."""
+        parts = (self.values, self.defaults, self.final)
+        return Given(*({n: v for n, v in part.items() if n not in names} for part in parts))
+
+
+@dataclass
+class Config:
+    """A dataclass of arguments that remembers which were given; its subclasses are decorated with `remembering`.
+
+    Args:
+        given: Set by `dataclasses.replace`, which hands on every argument: those that were not given stay so.
+    """
+
+    given: InitVar[Given | None] = None
+
+    def __post_init__(self, given: Given | None) -> None:
+        """Check the arguments."""
+
+
+def given_by(config: Config) -> Given:
+    """Return what a config was given."""
+    found: Given = vars(config)["given"]
+    return found
+
+
+def given_values(config: Config) -> dict[str, Any]:
+    """Return the arguments that a config was given, by name, those that were set later among them."""
+    return given_by(config).with_changes({n: getattr(config, n) for n in _names(type(config))})
+
+
+def with_defaults(config: T, defaults: Mapping[str, Any]) -> T:
+    """Return a copy of a config with other defaults in the place of those it has chosen; what was given stays.
+
+    Args:
+        config: Any.
+        defaults: By name.
+    """
+    values = given_values(config)
+    chosen = {n: v for n, v in defaults.items() if n not in values}
+    given = given_by(config)
+    if chosen == given.defaults and values == given.values:
+        return config
+    return type(config)(given=Given(values, chosen))
+
+
+def remembering(cls: type[T]) -> type[T]:
+    """Let the dataclass keep what it is given, as `given_by` tells."""
+    make: Any = cls.__init__
+    names = _names(cls)
+
+    @wraps(make)
+    def __init__(self: T, *args: Any, given: Given | None = None, **kwargs: Any) -> None:
+        before = given or Given()
+        values = before.with_changes({**dict(zip(names, args, strict=False)), **kwargs})
+        vars(self)["given"] = Given(values, before.defaults)
+        asked = {**{n: v for n, v in before.defaults.items() if n not in values}, **values}
+        # What is a dict or list may be rewritten while it is checked.
+        handed: dict[str, Any] = {n: copy.copy(v) if isinstance(v, dict | list) else v for n, v in asked.items()}
+        make(self, **handed)
+        vars(self)["given"] = Given(values, before.defaults, {n: getattr(self, n) for n in names})
+
+    setattr(cls, "__init__", __init__)  # noqa: B010  # an assignment is no method for mypy
+    return cls
+
+
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls) if f.init)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) and bool(one == other))

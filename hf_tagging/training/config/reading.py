@@ -1,0 +1,139 @@
+"""Runs read from flags and YAML: which task, which kind of model, and the arguments of both."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from transformers import HfArgumentParser
+
+from hf_tagging.errors import ConfigError, Problem
+from hf_tagging.problems import FLAGS, KEYS, Spelling, spelled
+from hf_tagging.tasks import TASKS, Task, get_task
+from hf_tagging.training.config.checks import did_you_mean
+from hf_tagging.training.config.data import DataConfig
+from hf_tagging.training.config.encoder import EncoderConfig
+from hf_tagging.training.config.kinds import ENCODER, SCRATCH, kind_of
+from hf_tagging.training.config.run import RunConfig
+from hf_tagging.training.config.scratch import ScratchConfig
+from hf_tagging.training.config.tagging import TaggingConfig
+from hf_tagging.training.flags import Reading, Setting, make_parser, over, read_settings, read_yaml
+
+Kind = type[EncoderConfig] | type[ScratchConfig]
+KINDS: dict[str, Kind] = {ENCODER: EncoderConfig, SCRATCH: ScratchConfig}
+
+
+def read_command_line(
+    argv: Sequence[str] | None,
+    *,
+    task: Task | str | None,
+    model: Kind | None,
+    description: str | None,
+    spelling: Spelling = FLAGS,
+) -> RunConfig:
+    """Read a run; see `RunConfig.from_command_line`."""
+    with spelled(spelling):
+        help_of = _parser(model or EncoderConfig, description)
+        reading = read_settings(of_script(argv), help_of)
+        return _run(reading, task, model)
+
+
+def read_file(path: str | Path, overrides: Mapping[str, Any]) -> RunConfig:
+    """Read a run; see `RunConfig.from_yaml`."""
+    with spelled(KEYS):
+        settings, problems = read_yaml(Path(path).expanduser())
+        wins = [_setting(name, value) for name, value in overrides.items() if value is not None]
+        reading = Reading(over([s for s in settings if s.name not in overrides], wins), problems)
+        return _run(reading, None, None)
+
+
+def of_script(argv: Sequence[str] | None) -> Sequence[str]:
+    """Return flags: as given, or those of the running script.
+
+    Raises:
+        ConfigError: If no script is running: a notebook's command line is that of its kernel.
+    """
+    if argv is not None:
+        return argv
+    if not hasattr(sys.modules["__main__"], "__file__"):
+        raise ConfigError(
+            "No script is running whose flags could be read. Give argv=[...], or make a RunConfig of its parts."
+        )
+    return sys.argv[1:]
+
+
+def task_of(reading: Reading, task: Task | str | None) -> Task | None:
+    """Take the task out of settings; what is wrong with it is added to their problems.
+
+    Args:
+        reading: Settings.
+        task: That they have to agree with, None for any.
+    """
+    settings = reading.take("task")
+    found = None if task is None else get_task(task)
+    for setting in settings:
+        name = " ".join(setting.values)
+        if name not in TASKS:
+            reason = f"{name!r} is not one of {', '.join(TASKS)}{did_you_mean(name, TASKS)}"
+            reading.problems.append(setting.problem(reason))
+        elif found is not None and found.name != name:
+            where = "this recipe is" if task is not None else f"{settings[0].place or 'a flag'} says it is"
+            reading.problems.append(setting.problem(f"{name}, but {where} for {found.name}; leave one of them out"))
+        else:
+            found = TASKS[name]
+    if found is None and not settings:
+        reading.problems.append(Problem("task", None, "is missing", f"give {' or '.join(TASKS)}"))
+    return found
+
+
+def _run(reading: Reading, task: Task | str | None, of_script: Kind | None) -> RunConfig:
+    """Make a run of settings."""
+    found = task_of(reading, task)
+    asked = kind_of((s.name, " ".join(s.values)) for s in reading.settings)
+    kind = of_script or KINDS[asked]
+    if kind is ScratchConfig:  # the word says that nothing is started from
+        reading.settings = [s for s in reading.settings if (s.name, s.values) != ("model", [SCRATCH])]
+    parser = _parser(kind, None)
+    reading.convert(parser, hint=_of_other(kind, fixed=of_script is not None))
+    problems: list[Problem] = []
+    data = reading.build(DataConfig, problems)
+    model = reading.build(kind, problems)
+    training = reading.build(TaggingConfig, problems)
+    if found is not None and not (data and model and training and not reading.problems):
+        problems += RunConfig.contradictions(found, kind, model.facts if model else None, reading.values)
+    elif found and data and model and training:
+        try:
+            return RunConfig(found, data, model, training)
+        except ConfigError as error:
+            problems += error.problems
+    reading.refuse(problems)
+    raise AssertionError("a run that is refused has problems")
+
+
+def _parser(kind: Kind, description: str | None) -> HfArgumentParser:
+    parser = make_parser((DataConfig, kind, TaggingConfig), description)
+    parser.add_argument("--task", choices=tuple(TASKS), help="What the tags are; most recipes know it.")
+    return parser
+
+
+def _of_other(kind: Kind, *, fixed: bool) -> Callable[[str], str]:
+    """Return what to say of a name that only the other kind of model has."""
+    other: Kind = ScratchConfig if kind is EncoderConfig else EncoderConfig
+    names = {f.name for f in fields(other)} - {f.name for f in fields(kind)}
+    what = "is for pretrained encoders; leave it out"
+    if kind is EncoderConfig:
+        what = f"is for taggers from scratch; {'leave it out' if fixed else f'give model {SCRATCH} with it'}"
+    return lambda name: what if name in names else ""
+
+
+def _setting(name: str, value: Any) -> Setting:
+    """Return a value of Python as a setting."""
+    if isinstance(value, Task):
+        value = value.name
+    items = value if isinstance(value, list | tuple) else [getattr(value, "value", value)]
+    texts = [json.dumps(item) if isinstance(item, bool | dict) else str(item) for item in items]
+    return Setting(name, texts, is_list=isinstance(value, list | tuple))

@@ -1,0 +1,283 @@
+"""All arguments of one run, from Python, from flags or from YAML, and the stages that they are handed to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from hf_tagging.data.alignment import AlignedSplit, align_dataset
+from hf_tagging.data.files import looks_like_path
+from hf_tagging.data.loading import load_tagging_dataset
+from hf_tagging.data.schema import SCHEMES, TagSchema
+from hf_tagging.errors import ConfigError, Problem
+from hf_tagging.models.baseline import build_baseline
+from hf_tagging.models.encoder import load_encoder, saved_schema
+from hf_tagging.secrets import is_secret
+from hf_tagging.tasks import Task, get_task
+from hf_tagging.training.config.data import DataConfig
+from hf_tagging.training.config.encoder import EncoderConfig
+from hf_tagging.training.config.given import given_values, with_defaults
+from hf_tagging.training.config.models import ModelFacts, facts_of, loss_problems, metric_problems, training_defaults
+from hf_tagging.training.config.scratch import PARTS, VOCABULARY, ScratchConfig, idle_problems
+from hf_tagging.training.config.tagging import TaggingConfig
+
+ModelConfig = EncoderConfig | ScratchConfig
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All arguments of one run.
+
+    What was left to its default follows from the task and the model: learning rates, the figure that picks the best
+    checkpoint, the output folder.
+
+    Args:
+        task: `POS`, `NER` or a task of your own.
+        data: Where words and tags come from.
+        model: A pretrained encoder, or the parts of a tagger from scratch.
+        training: Arguments of training.
+
+    Raises:
+        ConfigError: For arguments that contradict each other or would have no effect.
+    """
+
+    task: Task
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=EncoderConfig)
+    training: TaggingConfig = field(default_factory=TaggingConfig)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", get_task(self.task))
+        if problems := list(self.contradictions(self.task, type(self.model), self.model.facts, self.given_values)):
+            raise ConfigError(problems)
+        values = given_values(self.training)
+        defaults = training_defaults(self.task, self.model.facts, values)
+        seed = values.get("seed", self.training.seed)
+        folder = {} if "output_dir" in values else {"output_dir": self._default_folder(seed)}
+        object.__setattr__(self, "training", with_defaults(self.training, defaults | folder))
+
+    @classmethod
+    def from_command_line(
+        cls,
+        argv: Sequence[str] | None = None,
+        *,
+        task: Task | str | None = None,
+        model: type[EncoderConfig] | type[ScratchConfig] | None = None,
+        description: str | None = None,
+    ) -> RunConfig:
+        """Read flags and, with ``--config FILE.yaml``, a YAML file; a flag wins over the file.
+
+        Args:
+            argv: Flags; None: those of the running script.
+            task: Task of the script; a flag or file that names another one is refused. None: as they say.
+            model: Kind of model of the script, likewise.
+            description: Printed by ``--help``, which ends the program.
+
+        Raises:
+            ConfigError: Listing every unknown name, wrong type, bad choice, missing path and contradiction, each with
+                the nearest name that would be right.
+        """
+        from hf_tagging.training.config.reading import read_command_line
+
+        return read_command_line(argv, task=task, model=model, description=description)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, **overrides: Any) -> RunConfig:
+        """Read a YAML file.
+
+        Args:
+            path: Lines of ``name: value``, ``task`` and ``model`` among them.
+            overrides: Arguments by name, which win over the file.
+
+        Raises:
+            ConfigError: See `from_command_line`.
+        """
+        from hf_tagging.training.config.reading import read_file
+
+        return read_file(path, overrides)
+
+    @staticmethod
+    def contradictions(
+        task: Task, kind: type[ModelConfig], model: ModelFacts | None, given: Mapping[str, Any]
+    ) -> Iterator[Problem]:
+        """Yield arguments that contradict each other or have no effect.
+
+        Args:
+            task: Of the run.
+            kind: Of its model.
+            model: Facts of its model; None where its own arguments are wrong, and reported already.
+            given: All given arguments of the run, by name.
+        """
+        if "metric_for_best_model" in given:
+            yield from metric_problems(task, given)
+        if issubclass(kind, ScratchConfig):
+            yield from idle_problems(given)
+        if model is not None:
+            yield from loss_problems(model, given)
+
+    @property
+    def given_values(self) -> dict[str, Any]:
+        """Arguments that were given, by name."""
+        return {n: v for part in (self.data, self.model, self.training) for n, v in given_values(part).items()}
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Names of the arguments that were given."""
+        return frozenset(self.given_values)
+
+    @property
+    def named_dataset(self) -> str | None:
+        """Dataset to load; None where the data is given split by split, so that the default dataset is not meant."""
+        data = self.data
+        files = data.train_file or data.validation_file or data.test_file
+        return None if files and "dataset" not in given_values(data) else data.dataset
+
+    @property
+    def dataset_name(self) -> str:
+        """Name of the data in messages, in the record and in the default folder."""
+        data = self.data
+        files = data.train_file or data.test_file or data.validation_file or [data.dataset]
+        return self.named_dataset or Path(files[0]).name
+
+    @property
+    def split_seed(self) -> int:
+        """Seed that draws what is held out: its own, that of the order of batches, or the run's."""
+        named = (self.data.split_seed, self.training.data_seed)
+        return next((seed for seed in named if seed is not None), self.training.seed)
+
+    def load_dataset(self) -> DatasetDict:
+        """Load words and tags; see `load_tagging_dataset`."""
+        return self._load(self.task)
+
+    def saved_schema(self) -> TagSchema | None:
+        """Return the tags of a model that is a tagger already; see `hf_tagging.models.saved_schema`."""
+        model = self.model
+        return saved_schema(
+            model.model,
+            revision=model.model_revision,
+            trust_remote_code=model.trust_remote_code,
+            scheme=self.data.scheme if self.task.has_entities else None,
+        )
+
+    def scheme(self, saved: TagSchema | None) -> str:
+        """Return the scheme that the model writes: the given one, that of a tagger it starts from, or IOB2."""
+        return self.data.scheme or (saved.scheme if saved and saved.scheme in SCHEMES else "IOB2")
+
+    def build_model(self, dataset: DatasetDict, schema: TagSchema) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+        """Load the encoder, or build the tagger from scratch, with its tokenizer; set the seed before.
+
+        Args:
+            dataset: Its training split gives the vocabulary of a tagger from scratch.
+            schema: The tags.
+        """
+        model = self.model
+        if isinstance(model, ScratchConfig):
+            return build_baseline(
+                dataset,
+                schema,
+                words=model.words,
+                vocabulary={name: getattr(model, name) for name in VOCABULARY},
+                parts={name: getattr(model, name) for name in PARTS},
+                given=self.given,
+                word_vectors=model.word_vectors,
+                word_features=model.word_features,
+                max_length=self.data.max_length,
+                model=model.model,
+                revision=model.model_revision,
+                trust_remote_code=model.trust_remote_code,
+                keep_head=not self.training.do_train,
+            )
+        return load_encoder(
+            model.model,
+            schema,
+            revision=model.model_revision,
+            trust_remote_code=model.trust_remote_code,
+            max_length=self.data.max_length,
+            attn_implementation=model.attn_implementation,
+            dropout=model.head_dropout,
+            freeze_layers=model.freeze_layers,
+            lora=model.lora_options,
+            keep_head=not self.training.do_train,
+            head=model.head,
+        )
+
+    def align(
+        self,
+        dataset: DatasetDict,
+        tokenizer: PreTrainedTokenizerBase,
+        schema: TagSchema,
+        model: nn.Module,
+    ) -> dict[str, AlignedSplit]:
+        """Align words and subwords, with -100 where a subword carries no label; see `align_dataset`.
+
+        Args:
+            dataset: Words and tags.
+            tokenizer: From `build_model`.
+            schema: The tags.
+            model: From `build_model`; its config holds the values of further columns.
+
+        Raises:
+            ConfigError: If the loss of the model is not a sum over words, and is to be weighed as one.
+        """
+        if problems := list(loss_problems(facts_of(model), self.given_values)):
+            raise ConfigError(problems, where="the arguments")
+        data = self.data
+        return align_dataset(
+            dataset,
+            tokenizer,
+            schema,
+            overlap=data.window_overlap,
+            label_strategy=data.label_strategy,
+            word_features=getattr(model.config, "word_features", None),
+            num_proc=data.num_proc,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every argument with its value, as JSON can hold it; tokens and keys are masked."""
+        merged: dict[str, Any] = {"task": self.task.name}
+        for part in (self.data, self.model):
+            merged.update({f.name: getattr(part, f.name) for f in fields(part)})
+        merged |= self.training.to_dict()
+        return {name: "***" if is_secret(name) and value else value for name, value in merged.items()}
+
+    def _load(self, task: Task) -> DatasetDict:
+        data = self.data
+        return load_tagging_dataset(
+            self.named_dataset,
+            task=task.name,
+            config_name=data.dataset_config,
+            revision=data.dataset_revision,
+            train_file=data.train_file,
+            validation_file=data.validation_file,
+            test_file=data.test_file,
+            tokens_column=data.tokens_column,
+            tags_column=data.tags_column,
+            separator=data.separator,
+            sentence_start=data.sentence_start,
+            tag_names=data.tag_names,
+            word_features=self.model.word_features if isinstance(self.model, ScratchConfig) else None,
+            validation_share=data.validation_share,
+            test_share=data.test_share,
+            folds=data.folds,
+            fold=data.fold,
+            seed=self.split_seed,
+            num_proc=data.num_proc,
+        )
+
+    def _default_folder(self, seed: int) -> str:
+        """Name a folder after what is trained on what, with which seed and fold: such runs lie side by side."""
+        names = [self.task.name, self.model.label, _without_suffix(self.dataset_name), f"seed-{seed}"]
+        names += [] if self.data.fold is None else [f"fold-{self.data.fold}"]
+        slugs = [re.sub(r"[^A-Za-z0-9._]+", "-", Path(name).name).strip("-.") for name in names]
+        return str(Path("runs") / "-".join(filter(None, slugs)))
+
+
+def _without_suffix(name: str) -> str:
+    return Path(name).stem if looks_like_path(name) or Path(name).is_file() else name
