@@ -21,6 +21,7 @@ from documents import check_command
 from recipe_runs import environment, run_recipe
 from tiny_models import tiny_bert
 
+import hf_tagging
 from hf_tagging.comparison.plan import read_plan
 
 ROOT = Path(__file__).parent.parent
@@ -233,6 +234,21 @@ def test_comparisons_on_the_pages_can_be_planned(tmp_path, monkeypatch):
     for text in plans:
         Path("plan.yaml").write_text(text)
         assert len(read_plan(Path("plan.yaml"), output_dir=None, flags=["--use_cpu"]).jobs) >= 2
+
+
+def test_the_api_page_has_every_public_name():
+    listed = set(re.findall(r"^::: hf_tagging\.(\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
+    errors = {name for name in hf_tagging.__all__ if name.endswith("Error")}  # the page has their module
+    assert len(errors) >= 5
+    assert listed == set(hf_tagging.__all__) - errors | {"errors"}
+
+
+def test_the_architecture_names_every_floor():
+    layers = re.search(r"^layers = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)[1]
+    floors = [re.findall(r"hf_tagging\.(\w+)", line) for line in reversed(layers.strip().splitlines())]
+    table = (DOCS / "architecture.md").read_text().partition("| floor |")[2].partition("\n\n")[0]
+    listed = [re.findall(r"`(\w+)[/`]", row.split("|")[1]) for row in table.splitlines()[2:]]
+    assert [sorted(floor) for floor in floors] == [sorted(floor) for floor in listed]
 
 
 def test_every_path_is_there():
