@@ -87,7 +87,7 @@ def address(models, tmp_path_factory):
         server.send_signal(signal.SIGINT)
         rest, _ = server.communicate(timeout=60)
     assert server.returncode == 0, rest
-    assert rest.strip() == "The demo has ended."
+    assert rest.strip() == "The demo has stopped."
     assert list(temporary.glob("hf_tagging_demo_*")) == []
 
 
@@ -207,7 +207,7 @@ def test_text_stays_text(page):
 def test_an_empty_text_is_answered_with_a_sentence(page):
     tag_on(page, " \n")
 
-    assert page.get_by_role("alert").first.inner_text() == "The text has no words: type some first."
+    assert page.get_by_role("alert").first.inner_text() == "The text has no words."
 
 
 def test_a_file_comes_back_tagged(page, taggers, tmp_path):
@@ -217,7 +217,7 @@ def test_a_file_comes_back_tagged(page, taggers, tmp_path):
     page.get_by_role("tab", name="File").click()
     page.locator("#upload input[type=file]").set_input_files(source)
     page.locator("#upload").get_by_text("conll").first.wait_for()
-    page.get_by_role("button", name="Tag the file").click()
+    page.get_by_role("button", name="Tag file").click()
     page.locator("#file-note .ht-note").wait_for()
 
     with page.expect_download() as download:
@@ -232,7 +232,7 @@ def test_a_broken_file_is_answered_with_its_line_and_harms_nothing(page, tmp_pat
     page.get_by_role("tab", name="File").click()
     page.locator("#upload input[type=file]").set_input_files(source)
     page.locator("#upload").get_by_text("jsonl").first.wait_for()
-    page.get_by_role("button", name="Tag the file").click()
+    page.get_by_role("button", name="Tag file").click()
 
     assert page.locator("#file-note [role=alert]").inner_text() == (
         'rows.jsonl, line 2: \'{"tokens": "b"}\'; expected an object with "tokens", a list of strings, or "text", a '
@@ -275,13 +275,13 @@ class TestText:
         page = actions.show_text("Porto waved. " * 2000, ["one", "pos"])
 
         assert page.count('class="ht-word"') == 5000
-        assert page.count("The first 5,000 words are shown") == 2
+        assert page.count("Only the first 5,000 words are shown") == 2
         assert page.count("<mark ") == page.count("</mark>")
 
     def test_counts_the_words_on_which_taggers_differ_among_those_it_shows(self, actions):
         page = actions.show_text(f"{TEXT} " * 600, ["one", "two"])
 
-        counted = re.search(r"([\d,]+) words on which taggers differ", page)[1]
+        counted = re.search(r"([\d,]+) words with different tags", page)[1]
         assert 0 < 2 * int(counted.replace(",", "")) == page.count('class="ht-differs"')
 
     def test_answers_programs_with_what_the_tagger_says(self, actions, taggers):
@@ -296,7 +296,7 @@ class TestText:
         [
             (None, None, "The text has no words"),
             ("x" * (MOST_CHARACTERS + 1), None, "The text has 200,001 characters; expected at most 200,000."),
-            (TEXT, [], "No model is chosen"),
+            (TEXT, [], "No model is selected"),
             (TEXT, ["<b>"], "There is no model &#x27;&lt;b&gt;&#x27; here; there is one, two, pos."),
         ],
     )
@@ -399,9 +399,12 @@ def test_says_that_a_port_is_in_use(models):
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ({"port": 99999}, r"there is no port 99999. Give --port a number from 1 to 65535."),
+        ({"port": 99999}, r"port: there is no port 99999; give a number from 1 to 65535"),
         ({"host": "192.0.2.1"}, r"cannot listen on 192.0.2.1, port 7860 or one of the next 99"),
-        ({"host": "192.0.2.1", "port": 7860}, r"cannot listen on 192.0.2.1, port 7860: it is in use, or the address"),
+        (
+            {"host": "192.0.2.1", "port": 7860},
+            r"cannot listen on 192.0.2.1, port 7860: it is in use, or not",
+        ),
     ],
 )
 def test_says_of_an_address_at_once_that_it_cannot_listen_there(place, message):
@@ -530,7 +533,7 @@ def test_a_space_with_a_secret_is_not_written(models, tmp_path):
 def test_a_file_of_somebody_else_is_never_replaced(models, tmp_path):
     (tmp_path / "README.md").write_text("mine")
 
-    with pytest.raises(OutputError, match=r"holds README\.md, which is not of a Space"):
+    with pytest.raises(OutputError, match=r"holds README\.md, which no earlier Space"):
         write_space([str(models["one"])], tmp_path, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
     assert (tmp_path / "README.md").read_text() == "mine"

@@ -62,7 +62,7 @@ def _write_report(trainer: AlignedTrainer, results: Results) -> None:
         with whole_file(folder / "README.md") as file:
             file.write(card)
         if analysis:
-            logger.info("Where it is right and wrong: %s", folder / REPORT)
+            logger.info("Report: %s", folder / REPORT)
     except Exception as error:
         refused = refusal(error)  # by disk or folder
         is_bug = not (refused or isinstance(error, TaggingError))

@@ -1,1 +1,1 @@
-"""The demo in the browser, and the same as a Space on the Hub."""
+"""Browser demo of taggers, locally or as a Space on the Hub."""

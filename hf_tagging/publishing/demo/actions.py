@@ -1,4 +1,4 @@
-"""What the demo does when a button is pressed, without the page around it."""
+"""Actions of the demo, without the page around them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from hf_tagging.publishing.demo.page import Answer, answers_page, error_note, fi
 if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger
 
-MOST_CHARACTERS = 200_000  # of a text; a longer one is a file's affair
+MOST_CHARACTERS = 200_000  # of a text; longer ones are uploaded as files
 MOST_BYTES = 5 * 2**20  # of a file
 _PREVIEW_LINES, _PREVIEW_WIDTH = 12, 300
-_OF_COMMAND = "tokens_column|separator"  # options that the page has not, and `hf-tagging predict` has
+_OF_COMMAND = "tokens_column|separator"  # options of `hf-tagging predict` that the page does not have
 
 
 class DemoActions:
-    """Answers what the page asks.
+    """Tag texts and files for the page.
 
     Args:
-        taggers: By the names that the page shows.
+        taggers: Taggers by the names on the page.
     """
 
     def __init__(self, taggers: Mapping[str, Tagger]):
@@ -39,36 +39,36 @@ class DemoActions:
         self._hues = hues_of(tagger.schema for tagger in self.taggers.values())
 
     def show_text(self, text: str | None, names: Sequence[str] | None) -> str:
-        """Tags a text with one or more taggers.
+        """Tag a text with one or more taggers.
 
         Args:
             text: The text.
-            names: Of the taggers; None: all.
+            names: Names of the taggers. Default: all.
 
         Returns:
-            HTML: the answers side by side, or one sentence on what is wrong.
+            HTML: the results side by side, or an error message.
         """
         try:
             chosen = list(self.taggers) if names is None else list(names)
             if not chosen:
-                raise ConfigError("No model is chosen: tick at least one.")
+                raise ConfigError("No model is selected: tick at least one.")
             answers = [self._tagged(text, name) for name in chosen]
         except TaggingError as error:
             return error_note(str(error))
         return answers_page(self._compared(chosen, answers), self._hues)
 
     def tag(self, text: str, model: str = "") -> dict[str, Any]:
-        """Tags a text, for programs.
+        """Tag a text for the HTTP API.
 
         Args:
             text: The text.
-            model: Name of the tagger; empty: the first.
+            model: Name of the tagger. Default: the first.
 
         Returns:
-            ``model``, ``words`` with their places, tags and scores, and ``entities``, as JSON.
+            ``model``, ``words`` with offsets, tags and scores, and ``entities``, as JSON.
 
         Raises:
-            TaggingError: If the text has no words or is too long, or there is no such tagger.
+            TaggingError: If the text has no words or is too long, or the tagger does not exist.
         """
         name = model or next(iter(self.taggers))
         tagged = self._tagged(text, name)
@@ -81,17 +81,17 @@ class DemoActions:
     def show_file(
         self, path: str | None, pasted: str | None, format: str | None, name: str, folder: Path
     ) -> tuple[str, Path | None]:
-        """Tags a file, or what was pasted in the place of one.
+        """Tag an uploaded file, or pasted content.
 
         Args:
-            path: Of the uploaded file; it comes before what was pasted.
+            path: Uploaded file; it wins over pasted content.
             pasted: Content of a file.
-            format: One of `FORMATS`; None or empty: found.
-            name: Of the tagger.
-            folder: Where to put the tagged file, in a folder of its own.
+            format: One of `FORMATS`. Default: detected automatically.
+            name: Name of the tagger.
+            folder: Folder for the tagged file, which gets a subfolder of its own.
 
         Returns:
-            HTML, what was tagged or one sentence on what is wrong; and the tagged file, None where there is none.
+            HTML, a summary or an error message; and the tagged file, None on errors.
         """
         own = folder / f"tagged-{secrets.token_hex(8)}"
         own.mkdir(parents=True)
@@ -124,11 +124,11 @@ class DemoActions:
             )
         tagged = tagger.tag_text((text or "").encode("utf-8", "replace").decode())  # JSON can spell half a character
         if not tagged.words:
-            raise DataError("The text has no words: type some first.")
+            raise DataError("The text has no words.")
         return tagged
 
     def _compared(self, names: Sequence[str], tagged: Sequence[TaggedText]) -> list[Answer]:
-        """Answers with the words that taggers of the same tags read differently."""
+        """Return answers with the words on which taggers with the same tags differ."""
         schemas = [self.taggers[name].schema for name in names]
         tags = [[word.tag for word in text.words] for text in tagged]
         answers = []
@@ -140,7 +140,7 @@ class DemoActions:
 
 
 def _pasted_file(content: str, folder: Path) -> Path:
-    """What was pasted, as a file whose suffix says JSON Lines where its first line is an object."""
+    """Write pasted content to a file, with the suffix of JSON Lines if its first line is an object."""
     first = next((line for line in content.splitlines() if line.strip()), "")
     file = folder / ("pasted.jsonl" if _is_object(first) else "pasted.txt")
     file.write_text(content, encoding="utf-8", errors="replace", newline="")
@@ -150,17 +150,17 @@ def _pasted_file(content: str, folder: Path) -> Path:
 def _checked(source: Path) -> Path:
     size = source.stat().st_size if source.is_file() else 0
     if size == 0:
-        raise DataError("There is nothing to tag: choose a file that is not empty, or paste its lines.")
+        raise DataError("There is nothing to tag: choose a file that is not empty, or paste its content.")
     if size > MOST_BYTES:
         raise DataError(
-            f"{source} has {size:,} bytes; expected at most {MOST_BYTES:,}. On your machine, hf-tagging predict tags "
-            "files of any size."
+            f"{source} has {size:,} bytes; expected at most {MOST_BYTES:,}. Use hf-tagging predict "
+            "on your machine for larger files."
         )
     return source
 
 
 def _for_page(message: str, source: Path) -> str:
-    """An error's text without a folder of the server, and with what the page has in the place of a flag."""
+    """Return an error message without folders of the server, and with the labels of the page instead of flags."""
     message = message.replace(str(source), source.name)
     for format in FORMATS:
         message = message.replace(f"--format {format}", f"the format {format}")
@@ -168,7 +168,7 @@ def _for_page(message: str, source: Path) -> str:
 
 
 def _name_of_tagged(source: Path, tagged: Path) -> str:
-    """The source's name with ``.tagged`` in it; lines of text come back as JSON Lines, which the name has to say."""
+    """Return the source's name with ``.tagged`` in it, and the suffix of JSON Lines for tagged text."""
     with open(tagged, encoding="utf-8") as file:
         is_json = _is_object(file.readline())
     suffix = ".jsonl" if is_json and source.suffix.lower() not in (".jsonl", ".ndjson", ".json") else source.suffix

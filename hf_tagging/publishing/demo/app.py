@@ -1,7 +1,6 @@
-"""A page in the browser to try taggers: text or a file in, tags and entities in colour out, models side by side.
+"""Browser demo: text or a file in, tags and entities in colour out, models side by side.
 
-The page and what it loads come from the machine that runs it; nothing is reported anywhere. Needs gradio
-(``pip install 'hf-tagging[demo]'``).
+The page loads nothing from other servers, and reports nothing. Requires gradio (``pip install 'hf-tagging[demo]'``).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_tagging.errors import ConfigError
+from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.hub import first_line
 from hf_tagging.publishing.demo.models import known_figures, load_taggers, name_models
 
@@ -36,18 +35,18 @@ _EXAMPLES = (
     "Didn't the Nile flood Aswan again? I read it at https://example.org/news, twice.",
 )
 _FORMATS = (
-    ("told by the file", ""),
-    ("column: a word per line", "column"),
-    ("jsonl: tokens or text in every line", "jsonl"),
-    ("text: a text per line", "text"),
+    ("detected automatically", ""),
+    ("column: one word per line", "column"),
+    ("jsonl: one JSON object per line, with tokens or text", "jsonl"),
+    ("text: one text per line", "text"),
 )
-_CLEAN_EVERY, _KEEP = 600, 3600  # seconds: files of the page are looked through, and removed when older
-# Tagging takes all cores, and a tokenizer is not made for two threads: one request after the other.
+_CLEAN_EVERY, _KEEP = 600, 3600  # seconds between two cleanings of uploaded files, and their maximum age
+# Tagging uses all cores, and tokenizers are not thread-safe.
 _ONE_AT_A_TIME = {"concurrency_id": "tagger", "concurrency_limit": 1}
 
 
 def launch_demo(
-    models: Sequence[str],
+    models: Sequence[str | Path],
     *,
     host: str = "127.0.0.1",
     port: int | None = None,
@@ -56,25 +55,25 @@ def launch_demo(
     trust_remote_code: bool = False,
     open_browser: bool = True,
 ) -> None:
-    """Serves the demo until Ctrl-C; files that it was given are removed at the end.
+    """Serve the demo until Ctrl-C; uploaded files are removed at the end.
 
     Args:
         models: Output folders of runs, or names on the Hub.
-        host: Address to listen on; ``0.0.0.0`` lets other machines in.
-        port: Port to listen on; None: the first free one from 7860.
-        share: Ask gradio for a public address, which goes through a server of Hugging Face.
-        device: Where to run; None: the accelerator if there is one.
+        host: Address to listen on; ``0.0.0.0`` accepts connections from other machines.
+        port: Port to listen on. Default: the first free one from 7860.
+        share: Request a public address from gradio, through a server of Hugging Face.
+        device: Device to run on. Default: the accelerator if there is one.
         trust_remote_code: Run code that comes with a model.
-        open_browser: Open the page, where there is a screen.
+        open_browser: Open the page if there is a display.
 
     Raises:
         ConfigError: If gradio is not installed, no model was given, or the address cannot be used.
-        ModelError: If a model is not there, or is no tagger.
+        ModelError: If a model does not exist, or is not a tagger.
     """
     named = name_models(models)
     _check_address(host, port)
     with tempfile.TemporaryDirectory(prefix="hf_tagging_demo_") as folder, _files_of_gradio_in(folder):
-        load_gradio()  # before the models, which take longer to say that something is missing
+        load_gradio()  # before the models, so that a missing package is reported at once
         demo = build_demo(load_taggers(named, device=device, trust_remote_code=trust_remote_code), known_figures(named))
         try:
             _, url, _ = demo.launch(
@@ -86,43 +85,42 @@ def launch_demo(
                 prevent_thread_lock=True,
                 quiet=True,
             )
-        except OSError as error:  # what gradio says of it names an environment variable
-            raise _not_to_be_listened_on(host, port) from error
-        print(f"The demo is at {url} (Ctrl-C ends it).", flush=True)
+        except OSError as error:  # gradio's own message names an environment variable
+            raise _address_error(host, port) from error
+        print(f"The demo is at {url} (stop with Ctrl-C).", flush=True)
         _wait_for_interrupt()
         demo.close(verbose=False)
-    print("\nThe demo has ended.")
+    print("\nThe demo has stopped.")
 
 
 def _check_address(host: str, port: int | None) -> None:
-    """Listens there for a moment: gradio tries 100 ports, five seconds each, of an address that is not ours.
+    """Make sure that the address can be listened on: gradio would try 100 ports, five seconds each.
 
     Raises:
-        ConfigError: If that cannot be done.
+        ConfigError: If it cannot.
     """
     if port is not None and not 0 < port < 2**16:
-        raise ConfigError(f"demo: there is no port {port}. Give --port a number from 1 to {2**16 - 1}.")
+        raise ConfigError([Problem("port", port, f"there is no port {port}", f"give a number from 1 to {2**16 - 1}")])
     try:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
         family, *_, address = min(found, key=lambda place: place[0])  # IPv4, which gradio tries first
         socket.create_server((address[0], port or 0, *address[2:]), family=family).close()
     except (OSError, UnicodeError) as error:
-        raise _not_to_be_listened_on(host, port) from error
+        raise _address_error(host, port) from error
 
 
-def _not_to_be_listened_on(host: str, port: int | None) -> ConfigError:
-    return ConfigError(
-        f"demo: cannot listen on {host}, port {port or '7860 or one of the next 99'}: it is in use, or the address is "
-        "not one of this machine. Give another --port or --host."
-    )
+def _address_error(host: str, port: int | None) -> ConfigError:
+    place = f"{host}, port {port or '7860 or one of the next 99'}"
+    reason = f"cannot listen on {place}: it is in use, or not an address of this machine"
+    return ConfigError([Problem("host, port", (host, port), reason, "choose others")])
 
 
 def build_demo(taggers: Mapping[str, Tagger], figures: Mapping[str, str] | None = None) -> Blocks:
-    """Builds the page; ``build_demo(taggers).launch(**launch_options())`` serves it.
+    """Build the page; ``build_demo(taggers).launch(**launch_options())`` serves it.
 
     Args:
-        taggers: By the names that the page shows.
-        figures: What is known of how good they are, such as ``F1 0.9123 on its test split``, by the same names.
+        taggers: Taggers by the names to show.
+        figures: Scores by the same names, such as ``F1 0.9123 on its test split``.
 
     Raises:
         ConfigError: If gradio is not installed, or there is no tagger.
@@ -147,12 +145,12 @@ def build_demo(taggers: Mapping[str, Tagger], figures: Mapping[str, str] | None 
 
 
 def launch_options() -> dict[str, Any]:
-    """How the page is served: our looks, files up to a size, and none of what gradio would report or remember."""
+    """Return the options for `launch`: theme, upload limit, and gradio's reporting and history off."""
     from hf_tagging.publishing.demo.actions import MOST_BYTES
     from hf_tagging.publishing.demo.page import STYLE
 
     themes = load_gradio().themes
-    # Fonts that come with gradio. Its semi-bold has no Latin letters (gradio 6.31), so bold stands in for it.
+    # Fonts that come with gradio. Its semi-bold has no Latin letters (gradio 6.31), so bold is used instead.
     font = (themes.utils.fonts.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif")
     return {
         "theme": themes.Default(primary_hue="indigo", font=font),
@@ -166,7 +164,7 @@ def launch_options() -> dict[str, Any]:
 
 
 def load_gradio() -> Any:
-    """The module, imported with its telemetry off.
+    """Import gradio with its telemetry off.
 
     Raises:
         ConfigError: If it is not installed.
@@ -183,7 +181,7 @@ def load_gradio() -> Any:
 def _text_tab(gradio: Any, actions: DemoActions) -> None:
     names = list(actions.taggers)
     text = gradio.Textbox(
-        label="Text", lines=4, max_lines=16, placeholder="Type or paste a text; Shift+Enter tags it.", elem_id="text"
+        label="Text", lines=4, max_lines=16, placeholder="Type or paste text, then press Shift+Enter.", elem_id="text"
     )
     chosen = gradio.CheckboxGroup(names, value=names, label="Models", visible=len(names) > 1, elem_id="models")
     button = gradio.Button("Tag", variant="primary", elem_id="tag")
@@ -202,15 +200,15 @@ def _text_tab(gradio: Any, actions: DemoActions) -> None:
 def _file_tab(gradio: Any, actions: DemoActions) -> None:
     names = list(actions.taggers)
     with gradio.Row():
-        upload = gradio.File(label="A file of up to 5 MB, in UTF-8", height=180, elem_id="upload")
-        pasted = gradio.Textbox(label="Or its lines, pasted", lines=6, max_lines=6, elem_id="pasted")
+        upload = gradio.File(label="File, UTF-8, up to 5 MB", height=180, elem_id="upload")
+        pasted = gradio.Textbox(label="Or paste its content", lines=6, max_lines=6, elem_id="pasted")
     with gradio.Row():
         format = gradio.Dropdown(list(_FORMATS), value="", label="Format", elem_id="format")
         model = gradio.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, elem_id="model")
-    button = gradio.Button("Tag the file", variant="primary", elem_id="tag-file")
+    button = gradio.Button("Tag file", variant="primary", elem_id="tag-file")
     note = gradio.HTML(elem_id="file-note")
     download = gradio.DownloadButton("Download", visible=False, elem_id="download")
-    folder = Path(upload.GRADIO_CACHE)  # what lies below it, gradio serves, and removes when it is old
+    folder = Path(upload.GRADIO_CACHE)  # gradio serves the files below it, and removes old ones
 
     def tag_upload(path: str | None, lines: str, kind: str, name: str) -> tuple[str, Any]:
         shown, tagged = actions.show_file(path, lines, kind, name, folder)
@@ -222,11 +220,11 @@ def _file_tab(gradio: Any, actions: DemoActions) -> None:
 
 
 def _program_interface(gradio: Any, actions: DemoActions) -> None:
-    """The endpoint ``/tag`` of the HTTP interface."""
+    """Add the endpoint ``/tag`` of the HTTP API."""
     from hf_tagging.errors import TaggingError
 
     def tag(text: str, model: str = "") -> dict[str, Any]:
-        """Tags a text; model: one of the page's, or nothing for the first."""
+        """Tag a text; model: a name on the page, or empty for the first."""
         try:
             return actions.tag(text, model)
         except TaggingError as error:
@@ -237,7 +235,7 @@ def _program_interface(gradio: Any, actions: DemoActions) -> None:
 
 @contextmanager
 def _files_of_gradio_in(folder: str) -> Iterator[None]:
-    """Uploads and what is made of them go below a folder, which the caller removes."""
+    """Keep uploads and tagged files below a folder, which the caller removes."""
     before = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = folder
     try:
@@ -250,12 +248,12 @@ def _files_of_gradio_in(folder: str) -> Iterator[None]:
 
 
 def _has_screen() -> bool:
-    """Elsewhere `webbrowser` may open a browser of text in the terminal, over our lines."""
+    """Return True if there is a display; elsewhere `webbrowser` may open a text browser in the terminal."""
     return sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def _wait_for_interrupt() -> None:
-    """Returns at Ctrl-C, or when the process is asked to end."""
+    """Wait for Ctrl-C or SIGTERM."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,10 +1,10 @@
-"""The taggers of a demo: what they are called, loading them, and what is known of them."""
+"""The taggers of a demo: their names, loading, and their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_tagging.atomic import read_json
 from hf_tagging.data.files import looks_like_path
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _RESULTS = "results.json"
 
 
-def name_models(models: Sequence[str]) -> dict[str, str]:
-    """What to call each model: a name on the Hub as it is, a folder by the last parts of its path that tell it apart.
+def name_models(models: Sequence[str | Path]) -> dict[str, str]:
+    """Return distinct names for models: the name on the Hub, or the last parts of a folder's path.
 
     Args:
-        models: Folders and names on the Hub; one that is given twice counts once.
+        models: Folders and names on the Hub, without duplicates in the result.
 
     Returns:
-        Name to model, in the order given.
+        Models by name, in the order given.
 
     Raises:
         ConfigError: If there are none.
@@ -50,15 +50,15 @@ def _parts(model: str) -> tuple[str, ...]:
 def load_taggers(
     models: Mapping[str, str | Path], *, device: str | None = None, trust_remote_code: bool = False
 ) -> dict[str, Tagger]:
-    """Loads the taggers of a demo.
+    """Load the taggers of a demo.
 
     Args:
-        models: Name to folder, or to name on the Hub.
-        device: Where to run; None: the accelerator if there is one.
+        models: Folders or names on the Hub, by name.
+        device: Device to run on. Default: the accelerator if there is one.
         trust_remote_code: Run code that comes with a model.
 
     Raises:
-        ModelError: If one is not there, or is no tagger.
+        ModelError: If a model does not exist, or is not a tagger.
         ConfigError: If there is no such device.
     """
     from hf_tagging.inference.tagger import Tagger
@@ -70,20 +70,20 @@ def load_taggers(
 
 
 def known_figures(models: Mapping[str, str | Path]) -> dict[str, str]:
-    """What the evaluation of each run gave, in a few words, such as ``F1 0.9123 on its test split``.
+    """Return the score of each model in a few words, such as ``F1 0.9123 on its test split``.
 
     Args:
-        models: Name to folder, or to name on the Hub, whose `results.json` is looked for there.
+        models: Folders or names on the Hub, by name; `results.json` is read from there.
 
     Returns:
-        Only those of which there is a figure.
+        Scores by name, where known.
     """
     found = {name: _figure(_results(str(model))) for name, model in models.items()}
     return {name: figure for name, figure in found.items() if figure}
 
 
-def _results(model: str) -> Any:
-    """What `results.json` holds; None where there is none, or none that can be read."""
+def _results(model: str) -> object:
+    """Return the content of `results.json`; None where there is none that can be read."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError
 
@@ -92,11 +92,11 @@ def _results(model: str) -> Any:
         file = Path(model) / _RESULTS if is_local else Path(hf_hub_download(model, _RESULTS))
         return read_json(file)
     except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError, HTTPError):
-        return None  # a tagger needs no figures; a demo without one says nothing of them
+        return None  # a demo works without scores
 
 
-def _figure(results: Any) -> str | None:
-    """A run of entities has an F1 over entities; one of parts of speech has none, but an accuracy."""
+def _figure(results: object) -> str | None:
+    """Return the F1 over entities or, for plain tags, the accuracy."""
     for split in ("test", "validation"):
         scores = results.get(split) if isinstance(results, dict) else None
         for key, label in (("f1", "F1"), ("accuracy", "accuracy")):

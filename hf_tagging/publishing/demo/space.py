@@ -1,4 +1,4 @@
-"""The demo as a folder for a Space on the Hub: a card, a short `app.py`, what it needs, and the models' own files."""
+"""The demo as a folder for a Space on the Hub: card, `app.py`, requirements, and the files of the models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import yaml
 from huggingface_hub.errors import HFValidationError
@@ -22,6 +21,7 @@ from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH
 from hf_tagging.locks import FolderLock
 from hf_tagging.markdown import text
+from hf_tagging.problems import argument
 from hf_tagging.publishing.demo.models import name_models
 from hf_tagging.publishing.hub.bundle import CARD, REPORT, Content, bundle
 from hf_tagging.publishing.hub.leaks import refuse_leaks
@@ -29,12 +29,12 @@ from hf_tagging.publishing.provenance import slug
 from hf_tagging.training.folder import RECORD
 from hf_tagging.training.yaml_files import compose_text, plain_value
 
-MANIFEST = "space.json"  # lists what was written here: anything else is somebody else's
-# What of a model's files a demo has no use for; they may quote the data.
+MANIFEST = "space.json"  # lists the files written here; all others are left alone
+# Files of a model that a demo does not need; they may quote the data.
 _LEFT_OUT = {CARD, REPORT, RECORD}
 _FIGURES = "results.json"
 _HOW_TO_READ_PRIVATE = "A private model needs a secret `HF_TOKEN` in the settings of the Space.\n\n"
-_APP = '''"""A demo of taggers, made by `hf-tagging demo --space`. Here: python app.py"""
+_APP = '''"""A demo of taggers, written by `hf-tagging demo --space`. Run it with: python app.py"""
 
 from pathlib import Path
 
@@ -52,23 +52,23 @@ if __name__ == "__main__":
 '''
 
 
-def write_space(models: Sequence[str], folder: Path, *, overwrite: bool = False) -> list[Path]:
-    """Writes the demo as a folder that can be pushed as a Space.
+def write_space(models: Sequence[str | Path], folder: str | Path, *, overwrite: bool = False) -> list[Path]:
+    """Write the demo as a folder that can be pushed as a Space.
 
     Args:
-        models: Output folders of runs, which are copied as far as a tagger needs them, or names on the Hub, which the
-            Space downloads when it starts.
-        folder: The folder; it need not be there.
-        overwrite: Replace a Space that was written here before. A file of somebody else is never replaced.
+        models: Output folders of runs, whose tagger files are copied, or names on the Hub, which the Space downloads
+            when it starts.
+        folder: Folder to write to; it is created if it does not exist.
+        overwrite: Replace a Space that was written there before. Other files are never replaced.
 
     Returns:
         The files written, the card first.
 
     Raises:
-        ConfigError: If no model was given, or gradio is not installed, whose version the Space names.
+        ConfigError: If no model was given, or gradio is not installed, whose version the Space pins.
         ModelError: If a folder holds no tagger, or one that needs another folder of this machine.
-        OutputError: If there is a Space already and `overwrite` is not set, or a file of somebody else in the way; if
-            the run in a folder has not finished; if a secret or a path of this machine is in a file.
+        OutputError: If the folder holds a Space and `overwrite` is not set, or other files in the way; if a run has
+            not finished; if a file contains a secret or a path of this machine.
     """
     folder = Path(folder)
     if os.path.isfile(folder):
@@ -92,7 +92,7 @@ def write_space(models: Sequence[str], folder: Path, *, overwrite: bool = False)
 
 
 def _place(model: str, number: int) -> str | None:
-    """Where a model's folder goes in the Space; None for a name on the Hub."""
+    """Return the folder of a model in the Space; None for a name on the Hub."""
     if Path(model).is_dir():
         return f"models/{number}-{slug(Path(model).resolve().name) or 'model'}"
     try:
@@ -111,11 +111,11 @@ def _app_line(name: str, place: str | None, model: str) -> str:
 
 
 def _tagger(folder: Path, place: str) -> dict[str, Content]:
-    """The files of a tagger that needs no others, and its figures.
+    """Return the files of a self-contained tagger, and its scores.
 
     Raises:
-        ModelError: If it is no such tagger.
-        OutputError: If its run has not finished, or a file must not be handed on.
+        ModelError: If it is not such a tagger.
+        OutputError: If its run has not finished, or a file must not be published.
     """
     if not (folder / "config.json").is_file():
         raise ModelError(
@@ -133,11 +133,11 @@ def _is_used(name: str) -> bool:
 
 
 def _card(named: Mapping[str, str]) -> str:
-    """`README.md`: the settings of the Space, and a line on what it is."""
+    """Return `README.md`: the settings of the Space, and a description."""
     names = list(named)
     on_hub = [model for model in named.values() if not Path(model).is_dir()]
     title = names[0].rsplit("/", 1)[-1] if len(names) == 1 else "Taggers side by side"
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "title": title,
         "emoji": "🏷️",
         "colorFrom": "indigo",
@@ -154,20 +154,20 @@ def _card(named: Mapping[str, str]) -> str:
     front = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     listed = "\n".join(f"- {text(name)}" for name in names)
     return (
-        f"---\n{front}---\n\n# {text(title)}\n\nType a text, or give a file, and see what these taggers make of it:\n\n"
-        f"{listed}\n\n{_HOW_TO_READ_PRIVATE if on_hub else ''}Made with `hf_tagging`. To try it on your machine: "
+        f"---\n{front}---\n\n# {text(title)}\n\nTag a text or a file with these models:\n\n"
+        f"{listed}\n\n{_HOW_TO_READ_PRIVATE if on_hub else ''}Made with `hf_tagging`. To run it locally: "
         "`pip install -r requirements.txt`, then `python app.py`.\n"
     )
 
 
 def _license(models: Iterable[str]) -> str | None:
-    """The licence that the cards of all models state, if each has a card here and they agree."""
+    """Return the licence that the cards of all models state; None unless all are local and agree."""
     stated: set[str | None] = set()
     for model in models:
         card = Path(model) / "README.md"
         try:
             head = REGEX_YAML_BLOCK.search(card.read_text(encoding="utf-8"))
-            settings = plain_value(compose_text(head[2])) if head else None  # anybody's: read within bounds
+            settings = plain_value(compose_text(head[2])) if head else None  # untrusted: read within bounds
         except (OSError, ValueError, yaml.YAMLError, ConfigError):
             return None
         license = settings.get("license") if isinstance(settings, dict) else None
@@ -178,7 +178,7 @@ def _license(models: Iterable[str]) -> str | None:
 def _requirements(files: Iterable[str]) -> str:
     extras = "demo,onnx" if any(PurePosixPath(name).name == GRAPH for name in files) else "demo"
     return (
-        "# A release that is not on the package index: put its wheel beside this file, and its name here.\n"
+        "# For a release that is not on the package index: put its wheel beside this file, and its name here.\n"
         f"hf-tagging[{extras}]=={version('hf-tagging')}\n"
         f"gradio=={_gradio_version()}\n"
     )
@@ -188,16 +188,14 @@ def _gradio_version() -> str:
     try:
         return version("gradio")
     except PackageNotFoundError as error:
-        raise ConfigError(
-            "space: needs gradio, whose version it names. Type: pip install 'hf-tagging[demo]'"
-        ) from error
+        raise ConfigError("space: needs gradio, whose version it pins. Type: pip install 'hf-tagging[demo]'") from error
 
 
-def _checked_folder(folder: Path, written: Mapping[str, Any], *, overwrite: bool) -> list[str]:
-    """The files of a Space that was written here before, if all that is in the way is its.
+def _checked_folder(folder: Path, written: Mapping[str, Content], *, overwrite: bool) -> list[str]:
+    """Return the files of a Space that was written here before, if nothing else is in the way.
 
     Raises:
-        OutputError: If it is not, or nothing is to be replaced.
+        OutputError: If something else is, or nothing may be replaced.
     """
     before = _json(folder / MANIFEST).get("files")
     own = before if isinstance(before, list) else []
@@ -209,28 +207,29 @@ def _checked_folder(folder: Path, written: Mapping[str, Any], *, overwrite: bool
     foreign = [name for name in (*written, MANIFEST) if (folder / name).exists() and name not in own]
     if foreign:
         raise OutputError(
-            f"{folder}: holds {', '.join(foreign[:4])}, which is not of a Space that was written here. Nothing was "
+            f"{folder}: holds {', '.join(foreign[:4])}, which no earlier Space here has written. Nothing was "
             "changed. Choose another folder."
         )
     if own and not overwrite:
         raise OutputError(
-            f"{folder}: holds a Space already. Nothing was changed. Type --overwrite to replace it, or choose another."
+            f"{folder}: holds a Space already. Nothing was changed. Give {argument('overwrite')} to replace it, or "
+            "choose another folder."
         )
     return own
 
 
 def _write(folder: Path, written: Mapping[str, Content], before: Sequence[str]) -> None:
-    """Says first what will be there, so that a Space that was cut short can be written again."""
+    """Write the manifest first, so that an interrupted Space can be written again."""
     names = [*written, MANIFEST]
     _write_manifest(folder, sorted({*names, *before}))
     for name, content in written.items():
         _put(content, folder / name)
-    _remove(folder, set(before) - set(names))  # now: a model may have been copied from among them
+    _remove(folder, set(before) - set(names))  # last: a model may have been copied from among them
     _write_manifest(folder, names)
 
 
 def _remove(folder: Path, names: Iterable[str]) -> None:
-    """Removes files, and the folders below this one that are empty without them."""
+    """Remove files, and the folders that are empty without them."""
     for name in names:
         (folder / name).unlink(missing_ok=True)
         for parent in list((folder / name).relative_to(folder).parents)[:-1]:
@@ -251,7 +250,7 @@ def _put(content: Content, target: Path) -> None:
             shutil.copyfile(content, partial)
 
 
-def _json(file: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is none."""
+def _json(file: Path) -> dict[str, object]:
+    """Return a JSON object; empty where there is none."""
     found = read_json(file)
     return found if isinstance(found, dict) else {}

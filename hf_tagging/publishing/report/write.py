@@ -1,8 +1,8 @@
 """`report.html`: the analysis of a run's predictions as a page beside its model.
 
-Words, gold and predicted tags are those of ``predictions/SPLIT.conll``. The run's own tagger reads the words again for
-its probabilities, and some of them in lower and in upper case. Where it does not give the tags of the file, it is not
-the model that was scored, and what would rest on it is left out.
+Words, gold and predicted tags come from ``predictions/SPLIT.conll``. The model reads the words again for its
+probabilities, and some of them in lower and upper case. If it does not reproduce the tags of the file, it is not the
+model that was scored, and the parts that need probabilities are left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,46 +28,53 @@ from hf_tagging.evaluation.metrics import Array
 from hf_tagging.evaluation.predictions import read_predictions, spelled
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
+from hf_tagging.problems import argument
 from hf_tagging.publishing import provenance
 from hf_tagging.tasks import get_task
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.record import RECORD, RunRecord, wrong_value
 
 if TYPE_CHECKING:
+    import torch
+
     from hf_tagging.inference.tagger import Tagger
 
 REPORT = "report.html"
 MOST_CASED = 500  # sentences
-_BLOCK = 1_000  # sentences that are read again at a time
-_BLOCK_VALUES = 10_000_000  # probabilities that are held at a time: words x tags, 40 MB
-_NOT_NOTED = "Which words training has was not noted: the run did not train, or was made before that was done."
+_BLOCK = 1_000  # sentences per block
+_BLOCK_VALUES = 10_000_000  # probabilities per block: words x tags, 40 MB
+_NOT_NOTED = "The words of the training split were not recorded: the run did not train, or is of an older version."
 _NO_WORDS = "There are no words."
-_NOT_LOADED = "The model of this folder could not be loaded when the report was made."
-_NO_MEMORY = "The device had no memory left for the model. Type: hf-tagging report DIR --device cpu"
-_COLUMNS = "The model reads further columns of the data, which its predictions do not hold."
+_NOT_LOADED = "The model of this folder could not be loaded when the report was written."
+_NO_MEMORY = "The device ran out of memory for the model. Type: hf-tagging report DIR --device cpu"
+_COLUMNS = "The model reads additional columns of the data, which the predictions file does not have."
 
 logger = logging.getLogger(__name__)
 
 
 def write_report(
-    folder: str | Path, *, split: str | None = None, device: Any = None, trust_remote_code: bool = False
+    folder: str | Path,
+    *,
+    split: str | None = None,
+    device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
 ) -> Path:
-    """Writes ``report.html`` into the folder of a run.
+    """Write ``report.html`` into the folder of a run.
 
     Args:
-        folder: Of the run, with its model, ``run.json`` and ``predictions/``.
-        split: ``"test"`` or ``"validation"``; None: test where there are predictions for it, else validation.
-        device: Where the model reads the words again; see `Tagger`.
+        folder: Folder of the run, with its model, ``run.json`` and ``predictions/``.
+        split: "test" or "validation". Default: test if there are predictions for it, else validation.
+        device: Device for the model; see `Tagger`.
         trust_remote_code: Run code that comes with the model.
 
     Returns:
-        The page's path.
+        Path of the page.
 
     Raises:
-        ConfigError: If the folder holds no run, or no predictions for the split, or there is no such device.
+        ConfigError: If the folder holds no run, or no predictions for the split, or the device does not exist.
         DataError: If the predictions cannot be read.
-        OutputError: If there is a ``report.html`` that the run has not written, or that is a link to the outside, or
-            another process writes into the folder.
+        OutputError: If there is a ``report.html`` that the run has not written, or that links out of the folder, or
+            another process is writing into the folder.
     """
     path = Path(folder)
     _record(path)  # before it is locked: a folder that holds no run is not touched
@@ -79,7 +86,7 @@ def write_report(
 
 
 def analyse_run(
-    folder: Path, *, split: str | None = None, device: Any = None, trust_remote_code: bool = False
+    folder: Path, *, split: str | None = None, device: str | torch.device | None = None, trust_remote_code: bool = False
 ) -> Analysis:
     """Analyse the predictions in a run's folder; see `write_report` and `hf_tagging.analysis.analyse.analyse`."""
     record = _record(folder)
@@ -99,14 +106,14 @@ def analyse_run(
 
 
 def write_page(folder: Path, analysis: Analysis) -> Path:
-    """Writes the page of an analysis, and notes in ``run.json`` that it is the run's.
+    """Write the page of an analysis, and list it in ``run.json``.
 
     Args:
-        folder: Of the run.
-        analysis: As `analyse_run` gives it.
+        folder: Folder of the run.
+        analysis: Result of `analyse_run`.
 
     Returns:
-        The page's path.
+        Path of the page.
 
     Raises:
         ConfigError: If the folder holds no run.
@@ -117,7 +124,7 @@ def write_page(folder: Path, analysis: Analysis) -> Path:
     record = _record(folder)
     _refuse_foreign(folder, record)
     page = report_page(analysis)
-    if REPORT not in record["files"]:  # of a run that was made before there were reports
+    if REPORT not in record["files"]:  # of a run from before there were reports
         RunFolder(folder).write(RECORD, record | {"files": sorted([*record["files"], REPORT])})
     with whole_file(folder / REPORT) as file:
         file.write(page)
@@ -147,17 +154,19 @@ def _predictions(folder: Path, split: str) -> Path:
 
 
 def _split(folder: Path, split: str | None) -> str:
-    """The split to report on: the one that is asked for, or the best that there is."""
+    """Return the split to report on."""
     there = [name for name in ("test", "validation") if _predictions(folder, name).is_file()]
     if split in there or (split is None and there):
         return split or there[0]
     found = f"it has predictions for {', '.join(there)}" if there else "it has no predictions: the run scored no split"
-    asked = f"no predictions for --split {split}" if split else "nothing to report on"
+    asked = f"no predictions for {argument('split', split)}" if split else "nothing to report on"
     raise ConfigError(f"{folder}: {asked}; {found}.")
 
 
-def _ask(folder: Path, answers: Answers, device: Any, trust_remote_code: bool) -> tuple[Rereading | str, Casings | str]:
-    """What the tagger of a folder says of the words, and of the words in other casing; or why it was not asked."""
+def _ask(
+    folder: Path, answers: Answers, device: str | torch.device | None, trust_remote_code: bool
+) -> tuple[Rereading | str, Casings | str]:
+    """Tag the words again, and in other casing; or return the reasons why that is not possible."""
     import torch
 
     if not answers.bounds[-1]:
@@ -169,23 +178,23 @@ def _ask(folder: Path, answers: Answers, device: Any, trust_remote_code: bool) -
         reading = reread(answers, list(map(spelled, tagger.schema.tags)), _blocks(tagger, answers))
         if not reading.agrees:
             changed = (
-                f"Read again, {reading.changed:.1%} of the words get another tag than in the predictions: the model or "
-                "the file has changed since, or long sentences are cut elsewhere than in the run."
+                f"Tagged again, {reading.changed:.1%} of the words get another tag than in the predictions: the model "
+                "or the file has changed since, or long sentences are windowed in another way than in the run."
             )
             return changed, changed
         return reading, _casings(tagger, answers, reading)
     except torch.OutOfMemoryError as error:
-        logger.warning("%s: the report goes without probabilities (%s)", folder, first_line(error))
+        logger.warning("%s: the report has no probabilities (%s)", folder, first_line(error))
         return _NO_MEMORY, _NO_MEMORY
 
 
-def _tagger(folder: Path, device: Any, trust_remote_code: bool) -> Tagger | str:
-    """The tagger of a folder, or why it cannot be asked. The reason goes into a page: it holds no path."""
+def _tagger(folder: Path, device: str | torch.device | None, trust_remote_code: bool) -> Tagger | str:
+    """Return the tagger of a folder, or the reason why it cannot be used, without any path: it goes into the page."""
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     from hf_tagging.inference.tagger import Tagger
 
-    # At the end of a run under ZeRO 3, loading would share the weights out and wait for processes that take no part.
+    # After a run under ZeRO 3, loading would shard the weights and wait for processes that do not take part.
     unset_hf_deepspeed_config()
     try:
         config = read_json(folder / "config.json")
@@ -193,12 +202,12 @@ def _tagger(folder: Path, device: Any, trust_remote_code: bool) -> Tagger | str:
             return _COLUMNS
         return Tagger.from_pretrained(str(folder), device=device, trust_remote_code=trust_remote_code)
     except (ModelError, OSError, ValueError) as error:
-        logger.warning("%s: the report goes without probabilities (%s)", folder, first_line(error))
+        logger.warning("%s: the report has no probabilities (%s)", folder, first_line(error))
         return _NOT_LOADED
 
 
 def _blocks(tagger: Tagger, answers: Answers) -> Iterator[Array]:
-    """Probabilities of all words, some sentences at a time; of long documents or many tags, fewer."""
+    """Yield the probabilities of all words in blocks of sentences, smaller for long documents or many tags."""
     words = max(1, _BLOCK_VALUES // len(tagger.schema.tags))
     cuts = [0]
     while cuts[-1] < len(answers):
@@ -210,7 +219,7 @@ def _blocks(tagger: Tagger, answers: Answers) -> Iterator[Array]:
 
 
 def _casings(tagger: Tagger, answers: Answers, reading: Rereading) -> Casings:
-    """Evenly spread sentences as they are, in lower case and in upper case."""
+    """Return the tags of evenly sampled sentences as they are, in lower case and in upper case."""
     count = min(MOST_CASED, len(answers))
     numbers = [i * len(answers) // count for i in range(count)]
     words = [answers.words[i] for i in numbers]
