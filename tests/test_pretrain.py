@@ -314,7 +314,7 @@ def test_an_incomplete_checkpoint_is_filled_soundly(sample, tmp_path):
 def test_an_encoder_goes_on(sample, tmp_path, caplog):
     folder = tiny_bert(tmp_path)  # a tagger: its head for words is new
     found = build_language_model(sample, model=str(folder))
-    assert "no head that predicts masked words: it is drawn anew (cls.predictions." in caplog.text
+    assert "no masked-language-modelling head: a new one is initialized (cls.predictions." in caplog.text
     assert found.model.config.num_labels == 2
     batch = batch_of(sample, found, range(20))
     hidden = batch["labels"] != -100

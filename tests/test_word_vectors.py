@@ -168,7 +168,7 @@ def test_training_repeats_bit_for_bit(tmp_path, algorithm):
         write_vectors(models[0], tmp_path / "v.bin")
     with pytest.raises(OutputError, match=r"ends in none of \.txt"):
         write_vectors(models[0], tmp_path / "v.kv")
-    with pytest.raises(DataError, match="no word stands 99 times"):
+    with pytest.raises(DataError, match="no word occurs 99 times"):
         train_vectors(SENTENCES, min_count=99)
 
 

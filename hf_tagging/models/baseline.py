@@ -237,11 +237,8 @@ def _with_schema(
         same_head: The folder's head is of the kind that the config says.
         pretrained: It is a language model, without a head for tags.
     """
-    source, same_tags, options = (
-        resolve_model(name),
-        config.id2label == schema.id2label,
-        {"dtype": torch.float32, **hub},
-    )
+    source, options = resolve_model(name), {"dtype": torch.float32, **hub}
+    same_tags = config.id2label == schema.id2label
     kind: Any = HmmForTokenClassification if isinstance(config, HmmConfig) else BaselineForTokenClassification
     learned = None
     if is_tagger(config) and not (same_tags and same_head) and not pretrained:

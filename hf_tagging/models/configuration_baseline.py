@@ -1,4 +1,4 @@
-"""Settings of the taggers that are trained from scratch. This file is copied beside saved models."""
+"""Configuration of taggers trained from scratch. This file is copied beside saved models."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ class BaselineConfig(PreTrainedConfig):
     """Configuration of a `BaselineForTokenClassification`.
 
     Args:
-        vocabulary: How the words of training were read; None with a subword tokenizer.
+        vocabulary: Options of the word vocabulary; None with a subword tokenizer.
         vocab_size: Ids of the tokenizer.
         pad_token_id: Of the tokenizer.
         unk_token_id: Of the tokenizer.
-        word_pooling: What a word of several subwords is: ``"unknown"`` (its subwords only spell a word that is not in
-            the vocabulary) or ``"mean"`` (the mean of its subwords' vectors, for subword tokenizers).
+        word_pooling: Vector of a word of several subwords: ``"unknown"`` (its subwords only spell a word that is not
+            in the vocabulary) or ``"mean"`` (the mean of its subwords' vectors, for subword tokenizers).
         num_vectors: Rows of the table of word vectors; several ids may share one.
         word_size: Dimensions of a word vector.
-        word_dropout: A word that training has n times stands as unknown with probability word_dropout / (word_dropout
-            + n) while the model learns (Kiperwasser and Goldberg 2016).
-        freeze_vectors: Leave the word vectors as they are.
+        word_dropout: In training, a word that occurs n times is replaced by the unknown word with probability
+            word_dropout / (word_dropout + n) (Kiperwasser and Goldberg 2016).
+        freeze_vectors: Do not train the word vectors.
         characters: ``"none"``, ``"cnn"`` or ``"lstm"``.
         num_characters: Known characters, with those for padding and for any other.
         max_subword_characters: Characters of a subword that the table of spellings holds.
@@ -31,17 +31,17 @@ class BaselineConfig(PreTrainedConfig):
         character_filters: Filters of width w are w times this (Kim et al. 2016).
         highway_layers: Highway layers over the character CNN.
         character_hidden_size: Of the character LSTM, per direction.
-        word_shape: Whether letters are capital, digits stand in the word and the like enter as a vector of their own.
+        word_shape: Add a vector for the shape of a word: capital letters, digits and the like.
         word_features: Columns of further features, each with the names of its values.
         feature_size: Dimensions of a feature's vector, of the shape's too.
-        feature_dropout: Share of the sentences whose features are hidden while the model learns, so that it can tag
-            text that comes without them.
+        feature_dropout: Share of sentences whose features are hidden in training, so that the model can tag text
+            without them.
         encoder: See `ENCODERS` in sequence_encoders.
-        hidden_size: Of the encoder; of recurrent ones per direction.
+        hidden_size: Hidden size of the encoder; of recurrent ones per direction.
         num_layers: Of the encoder.
-        dropout: Before, between and behind the layers.
+        dropout: Dropout before, between and after the layers.
         bidirectional: Recurrent encoders read in both directions.
-        separate_directions: Each direction is a stack of its own, as language-model pretraining needs it.
+        separate_directions: Each direction is a separate stack, as bidirectional language-model pretraining needs it.
         layer_mix: The encoder's output is a learned mix of its layers (Peters et al. 2018).
         context: Of the MLP: neighbours on each side that it sees.
         kernel_size: Of the CNN: words that a filter sees.
@@ -53,9 +53,9 @@ class BaselineConfig(PreTrainedConfig):
         max_positions: Subwords per window; learned positions have as many.
         head: ``"linear"`` or ``"crf"``.
         tag_scheme: How entities are written as tags.
-        legal_start: May a sentence start with the tag; None: with any. (tags,)
-        legal_step: May the second tag follow the first. (tags, tags)
-        legal_end: May a sentence end with the tag. (tags,)
+        legal_start: Whether a sentence may start with the tag; None: with any. (tags,)
+        legal_step: Whether the second tag may follow the first. (tags, tags)
+        legal_end: Whether a sentence may end with the tag. (tags,)
     """
 
     model_type = "tagging-baseline"

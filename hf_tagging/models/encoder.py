@@ -317,7 +317,7 @@ def set_head_dropout(model: PreTrainedModel, dropout: float) -> None:
         raise ConfigError(f"head_dropout: {type(model).__name__} has no dropout before its tag head; leave it out.")
     for module in found:
         module.p = dropout
-    if hasattr(model.config, "classifier_dropout"):  # of BERT and its kin: what is saved says the same
+    if hasattr(model.config, "classifier_dropout"):  # of BERT-like models: the saved config says the same
         model.config.classifier_dropout = dropout
 
 

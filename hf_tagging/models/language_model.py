@@ -215,8 +215,8 @@ def _encoder(
         )
     if missing := sorted(report["missing_keys"]):
         logger.warning(
-            "--model %s has no head that predicts masked words: it is drawn anew (%s), and has to learn before the "
-            "encoder can profit",
+            "--model %s has no masked-language-modelling head: a new one is initialized (%s), which has to learn "
+            "before the encoder profits",
             *(name, ", ".join(missing[:2]) + (", ..." if len(missing) > 2 else "")),
         )
     if name == PACKAGED_ENCODER:

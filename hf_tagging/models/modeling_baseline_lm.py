@@ -29,8 +29,8 @@ class LanguageModelOutput(ModelOutput):
     """Output of a `BaselineForLanguageModeling`.
 
     Args:
-        loss: Mean negative log-likelihood of what was predicted, in nats. ()
-        losses: That of each word by itself, 0 where nothing was predicted. (batch, words, predictions)
+        loss: Mean negative log-likelihood of the predictions, in nats. ()
+        losses: Negative log-likelihood per word, 0 if nothing was predicted. (batch, words, predictions)
         logits: Without labels: scores of all rows of the table of word vectors. (batch, words, predictions, rows)
     """
 
@@ -42,11 +42,11 @@ class LanguageModelOutput(ModelOutput):
 class BaselineForLanguageModeling(BaselinePreTrainedModel):
     """Word-level language model, made of the same parts as a tagger from scratch.
 
-    Where each direction of a recurrent encoder is a stack of its own (`separate_directions`), the left-to-right states
-    at a word predict the next one and the right-to-left states the one before; no state has seen what it is to predict.
-    Any other encoder predicts the words that were hidden from its input. What is predicted is a row of the table of
-    word vectors, its score the product of that vector and the encoder's states after a linear map: input and output
-    share one table (Press and Wolf 2017). Row 0, padding, is never predicted.
+    If each direction of a recurrent encoder is a separate stack (`separate_directions`), the left-to-right state at a
+    word predicts the next word and the right-to-left state the previous one; no state has seen the word it predicts.
+    Any other encoder predicts words that were masked in its input. Input and output share the table of word vectors
+    (Press and Wolf 2017): the score of a word is the product of its vector and the encoder's state after a linear
+    layer. Row 0, padding, is never predicted.
 
     Args:
         config: The parts.

@@ -52,7 +52,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
 
     config_class = CrfEncoderConfig
     base_model_prefix = "encoder"
-    computes_loss = True  # a sum over whole sequences, which nobody can take from the logits
+    computes_loss = True  # a sum over whole sequences, which logits alone do not give
     # The encoder is asked itself which kind of attention it has.
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
 
@@ -107,15 +107,15 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
             attention_mask: 1 where a subword is. (batch, subwords)
             token_type_ids: For encoders that have them. (batch, subwords)
             labels: Label ids at the first subword of each word, -100 elsewhere. (batch, subwords)
-            num_items_in_batch: What the loss is divided by: the labelled words of the whole step; None: of this batch.
+            num_items_in_batch: Divisor of the loss: the labelled words of the whole step; None: of this batch.
             kwargs: For the encoder.
 
         Returns:
             `logits` (batch, subwords, tags). Without labels, a word's first subword has scores whose argmax is the best
             path's tag and whose softmax is the posterior, and its further subwords have the same. `loss`: minus the
-            log-probability of the labels in nats per word, summed over what stands between them: input ids do not say
-            that the three words of ``U . S`` are one of the data, or that the words at a window's edge are not scored,
-            and so the CRF learns on the very sequences that it will see.
+            log-probability of the labels in nats per word. Words without a label are summed over: input ids do not say
+            that the three words of ``U . S`` are one word of the data, or that words at a window's edge are not scored,
+            so the CRF is trained on the sequences that it sees later.
         """
         kwargs.pop("return_dict", None)
         if token_type_ids is not None:

@@ -1,7 +1,7 @@
 """Packing of several windows into a row: each attends only to itself, with the logits that it has alone.
 
-What collates such rows gives `sequence_ids`, the number of each subword's window in its row, in the place of an
-attention mask; see `hf_tagging.data.packing`.
+The collator of such rows gives `sequence_ids`, the number of each subword's window in its row, instead of an attention
+mask; see `hf_tagging.data.packing`.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _attention(model: Any, sequence_ids: Tensor) -> dict[str, Any]:
         # Asked for its shape, type and device alone.
         "inputs_embeds": model.get_input_embeddings().weight.new_empty(*sequence_ids.shape, 0),
         "attention_mask": None,
-        # Padding may look at padding: a softmax over nothing is not a number, and nobody looks at what comes of it.
+        # Padding may look at padding: a softmax over nothing is NaN. Its result is never read.
         "and_mask_function": packed_sequence_mask_function(sequence_ids),
     }
     full = create_bidirectional_mask(**options)

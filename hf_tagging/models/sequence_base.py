@@ -16,22 +16,21 @@ from transformers import initialization as init
 class SequenceEncoder(nn.Module):
     """Base class of encoders from word vectors to contextual word vectors. Rows are padded on the right.
 
-    What stands at padding never reaches a word: the output for a word is the same for any amount of padding and any
-    company in the batch, and zero at padding. A row may be empty. Subclasses write `layers` and name what they read in
-    `uses`.
+    Padding never reaches a word: the output for a word does not depend on padding or on other rows of the batch, and is
+    zero at padding. A row may be empty. Subclasses implement `layers` and list the settings that they read in `uses`.
 
     Args:
         config: The sizes; see `BaselineConfig`.
         input_size: Dimensions of the word vectors.
-        num_layers: How many outputs `layers` gives; None: as the config says.
+        num_layers: Number of outputs of `layers`; None: from the config.
 
     Raises:
-        ValueError: If a size of the config cannot be.
+        ValueError: If a size of the config is invalid.
     """
 
     output_size: int
     uses: ClassVar[tuple[str, ...]] = ("num_layers",)
-    """Settings of the config that it reads, beside `hidden_size` and `dropout`; any other is refused with it."""
+    """Settings of the config that the encoder reads, besides `hidden_size` and `dropout`; others are refused."""
 
     def __init__(self, config: PreTrainedConfig, input_size: int, num_layers: int | None = None):
         super().__init__()

@@ -92,8 +92,8 @@ class TransformerEncoder(SequenceEncoder):
     sinusoids, added ``learned`` vectors, or ``rotary``: queries and keys are turned, so that scores depend on distances
     alone (Su et al. 2021). Dropout is on the input, the sublayers' outputs, inner activations and attention.
 
-    Attention is the only way from one word to another, so that several sentences can stand in one row and not see each
-    other: `sequence_ids` say which words belong together.
+    Words exchange information by attention only, so that several sentences can share a row: `sequence_ids` say which
+    words belong together.
 
     Raises:
         ValueError: If sizes do not fit together, or a name is not known.

@@ -67,7 +67,7 @@ def train_vectors(
     model = FastText(**options, bucket=buckets) if algorithm == "fasttext" else Word2Vec(**options)
     model.build_vocab(sentences)
     if not len(model.wv):
-        raise DataError(f"no word stands {min_count} times in the text; give more text, or a smaller --min_count.")
+        raise DataError(f"no word occurs {min_count} times in the text; give more text, or a smaller --min_count.")
     model.train(sentences, total_examples=model.corpus_count, epochs=epochs)
     return model
 

@@ -2,8 +2,9 @@
 
 A known word is one id. A word that training never showed is spelled (``Xyzzy`` -> ``X ##y ##z ##z ##y``), so that its
 characters reach the model wherever the tokenizer goes, `pipeline` included. All of it is an ordinary tokenizer.json: a
-WordPiece model whose vocabulary holds words, characters and characters behind ``##``, what folds words as its
-normaliser, and what splits running text as its pre-tokenizer. This module is needed to build one, not to use it.
+WordPiece model whose vocabulary holds words, characters and characters behind ``##``, folding
+of words as its normalizer, and rules that split running text as its pre-tokenizer. This module builds such a tokenizer;
+using one does not need it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _MOST_ODD_WORDS = 5_000
 
 # An address without its scheme, as in bit.ly/1.
 _SHORT = r"(?:[\p{L}\p{N}][\p{L}\p{N}-]{0,62}\.){1,4}(?:com|co|ly|me|be|gl|gd|it|in|tv|fm|us|mp|net|org)/[\p{L}\p{N}]"
-_MARK = "\ue000"  # stands for the first character of a URL until its end is found
+_MARK = "\ue000"  # marks the first character of a URL until its end is found
 # The first character of a match stays one of its own: `tokenizers` places all that a Replace inserts at the last
 # character that it took out, and the word would have no more than that one as its offsets.
 _TWEETS = (
@@ -52,11 +53,11 @@ class WordVocabulary:
     Args:
         tokenizer: A fast tokenizer.
         vector_of_id: The row of each id: 0 padding, 1 unknown, others as `row_words` says. (ids,) int64
-        row_words: What each row stands for. (rows,)
-        row_counts: How often training has it; of row 1, the words left out of the vocabulary. (rows,) int64
+        row_words: Word of each row. (rows,)
+        row_counts: Occurrences in training; row 1 counts the words left out of the vocabulary. (rows,) int64
         spelling: The characters of each id, their place in `characters` + 2; 1 is an unknown one, 0 behind the last.
             A subword of more than 24 has its first and last twelve. (ids, characters) int16
-        characters: Those known.
+        characters: The known characters.
     """
 
     tokenizer: PreTrainedTokenizerBase

@@ -45,7 +45,7 @@ class Coverage:
         by_case: Found in lower case, capitalised or in capitals, or by another name.
         composed: Put together from the n-grams of their characters (fastText).
         missing: Not found; their vectors are random.
-        tokens: Share of the words of training, counted as often as they stand there, that are not missing; NaN where
+        tokens: Share of the words of training, counted with repetition, that are not missing; NaN where
             nothing was counted.
     """
 
