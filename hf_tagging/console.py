@@ -1,4 +1,4 @@
-"""How a command behaves before a person: it shows that it works, and ends with a message, not with a traceback."""
+"""Progress, tables and errors of a command on a terminal: messages instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def plain_errors(*, interrupted: str = GO_ON, spelling: Spelling = FLAGS) -> Ite
 
 @contextlib.contextmanager
 def quiet_end_of_pipe() -> Iterator[None]:
-    """Ends without an error where who reads standard output, as `| head` does, has read enough.
+    """End without an error if the reader of standard output, such as `| head`, has closed it.
 
     A pipe to anything else that is broken, such as to a process that has died, stays an error.
     """
@@ -84,7 +84,7 @@ def quiet_end_of_pipe() -> Iterator[None]:
 
 
 def read_text(path: Path, kind: type[TaggingError], *, advice: str) -> str:
-    """The text of a small file that somebody wrote.
+    """Read a small text file that a person wrote.
 
     Args:
         path: The file.
@@ -133,7 +133,7 @@ def _width(text: str) -> int:
 
 
 class _PrintableLines(logging.Formatter):
-    """Messages alone; what they quote of data is no escape sequence, and no line of its own."""
+    """A formatter of bare messages, in which quoted data cannot add escape sequences or lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record), line_ends=bool(record.exc_info or "\n" in str(record.msg)))
@@ -147,7 +147,7 @@ def log_to_terminal() -> None:
 
 
 def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
-    """Passes items on, with a bar on standard error where that is a terminal.
+    """Yield items, with a progress bar on standard error if that is a terminal.
 
     Args:
         items: Any.
@@ -165,7 +165,7 @@ def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
-    """Says what is being done as long as it lasts, on standard error where that is a terminal.
+    """Show what is being done while it lasts, on standard error if that is a terminal.
 
     Args:
         what: What is done, a few words.
@@ -181,7 +181,7 @@ def working(what: str) -> Iterator[None]:
 
 
 def _reader_is_gone() -> bool:
-    """Asks standard output itself: the error does not say which pipe it is about."""
+    """Return whether standard output has lost its reader; the error does not say which pipe it is about."""
     poll = select.poll()
     with contextlib.suppress(AttributeError, OSError, ValueError):  # a stand-in for the stream is no pipe
         poll.register(sys.stdout.fileno(), 0)  # errors are told in any case

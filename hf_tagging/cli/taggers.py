@@ -1,4 +1,4 @@
-"""`predict`, `evaluate`, `compare`, `export`: what a tagger says, how good that is, and the tagger as a graph."""
+"""The commands `predict`, `evaluate`, `compare` and `export`."""
 
 from __future__ import annotations
 
@@ -52,30 +52,32 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predictions",
         metavar="FILE",
-        help="instead of a model: lines of `word ... gold predicted`, whoever made them",
+        help="any predictions file instead of a model: lines of `word ... gold predicted`",
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset", metavar="NAME|PATH", help="a name on the Hub, sample, a folder or a file")
+    data.add_argument("--dataset", metavar="NAME|PATH", help="name on the Hub, sample, a folder or a file")
     data.add_argument("--dataset_config", metavar="NAME", help="configuration of a dataset on the Hub")
     data.add_argument("--dataset_revision", metavar="NAME", help="branch, tag or commit of a dataset on the Hub")
     data.add_argument("--test_file", nargs="+", metavar="FILE", help="files instead of the dataset's test split")
-    data.add_argument("--split", choices=("train", "validation", "test"), help="left out: test, or else validation")
+    data.add_argument("--split", choices=("train", "validation", "test"), help="default: test, or else validation")
     data.add_argument("--task", choices=tuple(TASKS), help="default: by the model's tags")
     data.add_argument(
-        "--scheme", choices=("IOB1", "IOB2", "BIOES"), help="of the tags in the data or in the file; left out: found"
+        "--scheme",
+        choices=("IOB1", "IOB2", "BIOES"),
+        help="scheme of the tags; default: detected",
     )
-    data.add_argument("--tokens_column", metavar="N|NAME", help="column of the words; left out: found")
-    data.add_argument("--tags_column", metavar="N|NAME", help="column of the tags; left out: found")
-    data.add_argument("--separator", help="between columns: tab, space or a literal; left out: found")
+    data.add_argument("--tokens_column", metavar="N|NAME", help="column of the words; default: detected")
+    data.add_argument("--tags_column", metavar="N|NAME", help="column of the tags; default: detected")
+    data.add_argument("--separator", help="separator of columns: tab, space or a literal; default: detected")
     data.add_argument("--sentence_start", choices=("blank", "mention"), help="where a sentence of a column file starts")
-    data.add_argument("--tag_names", nargs="+", metavar="TAG", help="of tags that are numbers, in their order")
+    data.add_argument("--tag_names", nargs="+", metavar="TAG", help="names of numeric tags, in their order")
     model = parser.add_argument_group("model")
-    model.add_argument("--revision", help="of a name on the Hub")
+    model.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
     add_model_options(model)  # type: ignore[arg-type]  # a group takes arguments as a parser does
     add_computing(model)
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DIR", help="write predictions/SPLIT.conll and results.json there")
-    output.add_argument("--overwrite", action="store_true", help="replace the results that are there")
+    output.add_argument("--overwrite", action="store_true", help="replace existing results")
     add_json(output)  # type: ignore[arg-type]
 
 
@@ -112,7 +114,7 @@ def _alone_in(output: str | Path | None) -> AbstractContextManager[Any]:
 
 
 def _check_evaluate(args: argparse.Namespace) -> None:
-    """Refuses what contradicts itself, or would have no effect."""
+    """Refuse arguments that contradict each other or have no effect."""
     if (args.model is None) == (args.predictions is None):
         raise ConfigError("Give the folder of a model, or --predictions FILE: one of the two.")
     if args.predictions:
@@ -131,7 +133,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="DIR", help="output folder of a run, or a folder of such folders"
     )
-    parser.add_argument("--reference", type=Path, metavar="DIR", help="what to compare with; left out: the first")
+    parser.add_argument("--reference", type=Path, metavar="DIR", help="run to compare with; default: the first")
     parser.add_argument("--split", choices=("test", "validation"), default="test", help="default: test")
     parser.add_argument("--resamples", type=int, default=10_000, help="for intervals and p-values; default: 10,000")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write comparison.md, comparison.json and plots/")
@@ -161,14 +163,14 @@ def _compare(args: argparse.Namespace) -> Answer:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="DIR", help="output folder of a run, or a name on the Hub")
     parser.add_argument(
-        "--to", required=True, choices=("onnx", "int8"), help="a graph in float32, or one with 8-bit integers"
+        "--to", required=True, choices=("onnx", "int8"), help="format: a float32 graph, or one with 8-bit integers"
     )
-    parser.add_argument("--output", metavar="DIR", help="folder to write; left out: DIR with -onnx or -int8 at its end")
-    parser.add_argument("--overwrite", action="store_true", help="replace the export that is there")
+    parser.add_argument("--output", metavar="DIR", help="folder to write; default: DIR with -onnx or -int8 appended")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing export")
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="columns of words, with tags or without, to compare the two taggers on; left out: the run's validation",
+        help="columns of words, with tags or without, to compare the two taggers on; default: the validation split",
     )
     parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     add_json(parser)
@@ -208,9 +210,9 @@ COMMANDS = (
     ),
     Command(
         name="evaluate",
-        summary="Scores any tagger on any tagged data, or predictions of anybody's.",
+        summary="Scores any tagger on any tagged data, or any predictions file.",
         details="Entities count as conlleval counts them, and strictly as seqeval does; words as shares. The data may "
-        "be in another scheme than the model. Tags that the model does not have are counted and told.",
+        "be in another scheme than the model. Tags that the model does not have are counted and listed.",
         add=_add_evaluate,
         run=_evaluate,
         interrupted=NOTHING_WRITTEN,

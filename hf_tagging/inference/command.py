@@ -1,4 +1,4 @@
-"""The command line of tagging, for `recipes/predict.py` and `hf-tagging predict`."""
+"""Command line of tagging, for `recipes/predict.py` and `hf-tagging predict`."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ from hf_tagging.training.folder import RunFolder
 
 
 class DataOptions(TypedDict, total=False):
-    """How words and gold tags are read; see `load_tagging_dataset`."""
+    """Options for reading words and gold tags; see `load_tagging_dataset`."""
 
     config_name: str | None
     train_file: str | Path | Sequence[str | Path] | None
@@ -57,7 +57,7 @@ class DataOptions(TypedDict, total=False):
 
 
 class TaggerOptions(TypedDict, total=False):
-    """How a tagger is loaded; see `Tagger.from_pretrained`."""
+    """Options for loading a tagger; see `Tagger.from_pretrained`."""
 
     revision: str | None
     trust_remote_code: bool

@@ -1,4 +1,4 @@
-"""The result of an evaluation, and the folder that it is written into."""
+"""Results of an evaluation, and the folder that they are written into."""
 
 from __future__ import annotations
 

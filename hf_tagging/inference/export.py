@@ -1,4 +1,4 @@
-"""A trained tagger as an ONNX graph, in float32 or with 8-bit integers, compared with the tagger before it counts.
+"""Exporting a tagger to ONNX, in float32 or with 8-bit integers, with a comparison before the result is kept.
 
     DIR ── Tagger ──► graph with any batch and length ──► (int8) ──► DIR-onnx or DIR-int8
              └────────────── the same sentences ──────────────┘ parity, in export.json
@@ -61,7 +61,7 @@ def export_tagger(
     overwrite: bool = False,
     trust_remote_code: bool = False,
 ) -> tuple[Path, Parity]:
-    """Exports a tagger into a folder that `Tagger.from_pretrained` runs by ONNX Runtime.
+    """Export a tagger into a folder that `Tagger.from_pretrained` runs with ONNX Runtime.
 
     Args:
         model: The output folder of a run, or whatever else `Tagger.from_pretrained` takes.
@@ -151,7 +151,7 @@ def _target(model: str, to: str, output: str | Path | None) -> Path:
 
 
 def _exportable(name: str, model: PreTrainedModel | OnnxModel) -> PreTrainedModel:
-    """The model, if it is one that a graph can hold.
+    """Return the model if it can be exported.
 
     Raises:
         ModelError: If it is exported already, or decodes with a loop over words.
@@ -173,7 +173,7 @@ def _exportable(name: str, model: PreTrainedModel | OnnxModel) -> PreTrainedMode
 
 
 def _trace(name: str, model: PreTrainedModel) -> ExportedModel:
-    """The graph of a model, for any number of windows of any length.
+    """Return the graph of a model, for any number of windows of any length.
 
     Raises:
         ModelError: If it cannot be traced; in the words of the model where it has some.
@@ -212,7 +212,7 @@ def _to_int8(exported: ExportedModel, samples: list[dict[str, np.ndarray]]) -> d
 
 
 def _samples(tagger: Tagger, sentences: list[list[str]]) -> list[dict[str, np.ndarray]]:
-    """Some sentences, spread over all of them, in batches as the tagger makes them."""
+    """Return sentences spread over all of them, in batches of the size that tagging uses."""
     chosen = [sentences[i] for i in np.linspace(0, len(sentences) - 1, min(_SAMPLES, len(sentences)), dtype=int)]
     windows = tagger.windows(chosen)
     batches = batches_of(np.diff(windows.offsets), CPU_BATCH)
@@ -228,14 +228,14 @@ def _save(exported: ExportedModel, tagger: Tagger, folder: Path, record: dict[st
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Adds to Transformers' own manifest what we say of the export."""
+    """Add our record of the export to the manifest of Transformers."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     files = sorted(path.name for path in folder.iterdir())
     write_json(folder / MANIFEST, manifest | {RECORD: record | {"files": files}}, default=None)
 
 
 def _judge(name: str, to: str, parity: Parity) -> None:
-    """Refuses a graph in float32 that tags otherwise, and warns of one in int8 that tags too differently, or worse."""
+    """Refuse a float32 graph with other tags, and warn about an int8 graph with too many other tags or a worse score."""
     least, coarse = LEAST_EQUAL[to], "8 bits are coarse for this model"
     before, after = parity.source.score, parity.exported.score
     if to == "int8" and before is not None and after is not None and after < before - MOST_LOST:
@@ -265,7 +265,7 @@ def _machine() -> HardwareRecord:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps back what the libraries print and log of their steps: the outcome is compared, and any error is raised."""
+    """Silence what the libraries print and log; the result is compared anyway, and errors are raised."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -37,7 +37,7 @@ _PROBED_LINES = 200
 
 @dataclass(frozen=True)
 class FileCounts:
-    """What was tagged."""
+    """Numbers of sentences and words that were tagged."""
 
     sentences: int
     words: int
@@ -53,7 +53,7 @@ def tag_file(
     separator: str | None = None,
     overwrite: bool = False,
 ) -> FileCounts:
-    """Tags a file, in memory that does not grow with it.
+    """Tag a file of any size in constant memory.
 
     - ``column``: every line of a word comes back with the predicted tag as one more column at its end; comments, blank
       lines and ``-DOCSTART-`` lines come back as they are. A file of words alone will do. Nothing of it needs scores,
@@ -91,7 +91,7 @@ def tag_file(
 
 
 def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, overwrite: bool = False) -> FileCounts:
-    """Tags one text and writes it as a line of JSON, as `tag_file` does with a file of one line.
+    """Tag one text and write it as a line of JSON, as `tag_file` does with a file of one line.
 
     On a terminal it writes a table instead, for the person before it.
     """
@@ -105,7 +105,7 @@ def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, 
 
 
 def check_paths(source: str | Path | None, target: str | Path | None, *, overwrite: bool) -> None:
-    """Makes sure that a file can be read and another one written, before a model is loaded for it.
+    """Check that the input can be read and the output written, before a model is loaded.
 
     Raises:
         DataError: If `source` is not there or is a folder.
@@ -155,7 +155,7 @@ def _refuse_other_kinds(path: Path) -> None:
 def read_records(
     path: Path, format: str, *, tokens_column: str | int | None = None, separator: str | None = None
 ) -> Iterator[Record]:
-    """The records of a file; see `tag_file`."""
+    """Return the records of a file; see `tag_file`."""
     if format not in FORMATS:
         raise ConfigError(f"format: {format!r} is not one of {', '.join(FORMATS)}.")
     if format == "column":
@@ -166,7 +166,7 @@ def read_records(
 
 
 def _format_of(path: Path) -> str:
-    """One of `FORMATS`, by the suffix of a file, or by its lines."""
+    """Return the format of a file, by its suffix or its lines."""
     known = _FORMAT_OF_SUFFIX.get(path.suffix.lower())
     if not known and begins_like_json(path):  # a pipe, mostly, of whatever name
         return "jsonl"
@@ -174,7 +174,7 @@ def _format_of(path: Path) -> str:
 
 
 def _format_of_lines(path: Path) -> str:
-    """Columns or text, for a suffix such as ``.txt`` that people use for both: columns are as many in every line.
+    """Tell columns from text for suffixes such as ``.txt``, which are used for both: columns are as many in every line.
 
     Raises:
         DataError: If the file is empty, or the first lines do not tell. A wrong guess would give wrong tags without an
@@ -201,7 +201,7 @@ def _format_of_lines(path: Path) -> str:
 
 
 def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO, *, exact: bool) -> FileCounts:
-    """Writes each record as soon as its block is tagged."""
+    """Write each record as soon as its block is tagged."""
     waiting: deque[Record] = deque()
     sentences = words = 0
 

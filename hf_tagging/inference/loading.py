@@ -1,4 +1,4 @@
-"""Finding a tagger and loading it: a folder, a name on the Hub, an adapter over either, or an exported folder."""
+"""Loading a tagger from a folder, the Hub, an adapter over either, or an exported folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _FILES = (*_WEIGHTS, "adapter_model.*", "*.json", "*.txt", "*.model", "*.codes",
 def load_tagger(
     name: str, *, revision: str | None, trust_remote_code: bool, dtype: Dtype | None, device: torch.device | None
 ) -> tuple[TagModel, PreTrainedTokenizerBase]:
-    """Loads a model with a trained tag head, and its tokenizer.
+    """Load a model with a trained tag head, and its tokenizer.
 
     Args:
         name: A folder or a name on the Hub: a model, or an adapter (PEFT) with a ``config.json`` beside it that holds
@@ -131,7 +131,7 @@ def margins(model: TagModel, device: torch.device, precision: Precision | None) 
 
 
 def _existing(name: str) -> str:
-    """The folder or the name on the Hub; what can only be a folder has to be there and hold a model."""
+    """Return the folder or the name on the Hub; a path must exist and hold a model."""
     source = resolve_model(name)
     folder = Path(source)
     if not folder.exists():
@@ -148,7 +148,7 @@ def _existing(name: str) -> str:
 
 
 def _as_folder(source: str, hub: HubOptions) -> str:
-    """A repository with an adapter or an exported graph as the folder of its download; anything else as it is.
+    """Download a repository with an adapter or an exported graph and return its folder; return others unchanged.
 
     Read by its name, an adapter would be put on the base that it names, and a repository that was renamed or copied
     still names the old one; PEFT asks the Hub for a name even with `local_files_only` (0.21, load_peft_weights).
@@ -174,7 +174,7 @@ def _is_there(source: str, file: str, hub: HubOptions) -> bool:
 
 
 def _refuse_other_tasks(name: str, config: Any) -> None:
-    """A text classifier's head may fit a tagger's by its names and shapes, and would tag without an error."""
+    """Refuse text classifiers, whose head can fit a tagger's by names and shapes and would tag without an error."""
     classifiers = [kind for kind in config.architectures or () if kind.endswith("ForSequenceClassification")]
     if classifiers:
         raise ModelError(f"{name}: {classifiers[0]} classifies whole texts, not words. {_HOW_TO_TRAIN}")
@@ -191,7 +191,7 @@ def _load_model(name: str, source: str, config: Any, hub: HubOptions, dtype: Dty
 def _load_adapter(
     name: str, source: str, config: Any, tokenizer: PreTrainedTokenizerBase, hub: HubOptions, dtype: Dtype
 ) -> PreTrainedModel:
-    """Loads the base with the tags of the adapter's own config, and merges the adapter into it.
+    """Load the base with the tags of the adapter's own config, and merge the adapter into it.
 
     The libraries do not put the two together: with a config.json beside the adapter, Transformers looks for the whole
     model there; without one, it gives the base its own two unnamed tags (transformers 5.23, auto_factory.py).
@@ -219,7 +219,7 @@ def _load_adapter(
 
 
 def _needs_its_base(folder: Path) -> bool:
-    """Whether a folder holds an adapter whose base does not lie beside it, whatever name it gives that base."""
+    """Return whether a folder holds an adapter without its base beside it."""
     if not (folder / "adapter_config.json").is_file():
         return False
     return not any(path for kind in _WEIGHTS for path in folder.glob(kind))

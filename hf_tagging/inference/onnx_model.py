@@ -1,4 +1,4 @@
-"""An exported tagger behind the call that a Transformers model has: ids and mask in, logits out, by ONNX Runtime."""
+"""Exported taggers, run by ONNX Runtime with the call of a Transformers model: ids and mask in, logits out."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class OnnxModel:
 
     @property
     def max_length(self) -> int | None:
-        """Subwords of the longest window that it was exported for; None where nothing says so."""
+        """Subwords of the longest window that it was exported for; None if unknown."""
         found: int | None = read_record(self.folder).get("max_length")
         return found
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> TokenClassifierOutput:
-        """Runs the graph.
+        """Run the graph.
 
         Args:
             input_ids: (batch, subwords)
@@ -102,14 +102,14 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def is_exported(folder: Path) -> bool:
-    """Whether a folder holds a graph, and no weights that PyTorch would load."""
+    """Return whether a folder holds a graph, and no weights that PyTorch would load."""
     return (folder / GRAPH).is_file() and not any(
         path for kind in ("*.safetensors", "pytorch_model*.bin") for path in folder.glob(kind)
     )
 
 
 def saturates() -> bool:
-    """Whether products of 8-bit integers overflow 16 bits here: on x86 without instructions made for them."""
+    """Return whether 8-bit products overflow 16 bits here, as on x86 without special instructions."""
     able = torch.cpu.get_capabilities()
     made_for_it = ("avx512_vnni", "avx_vnni", "amx_int8")
     return platform.machine().lower() in ("x86_64", "amd64") and not any(able.get(name) for name in made_for_it)

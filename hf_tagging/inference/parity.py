@@ -1,4 +1,4 @@
-"""How an exported tagger compares with the one that it was made of: tags, scores, speed, size."""
+"""Comparison of an exported tagger with its source: tags, scores, speed, size."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Parity:
-    """What the comparison found.
+    """Results of the comparison.
 
     Args:
         examples: Where the sentences are from.
@@ -77,7 +77,7 @@ class Parity:
     exported: Side
 
     def table(self, names: Sequence[str]) -> str:
-        """Lines for a terminal.
+        """Return the results as a table for a terminal.
 
         Args:
             names: Of the two taggers.
@@ -96,7 +96,7 @@ class Parity:
 
 
 def examples_file(model: str | Path, data: str | Path | None) -> Path:
-    """The file of sentences to compare on: the one given, or else what a run has validated itself on.
+    """Return the file of sentences to compare on: the one given, or else the validation predictions of the run.
 
     Args:
         model: The folder of the run.
@@ -120,7 +120,7 @@ def examples_file(model: str | Path, data: str | Path | None) -> Path:
 
 
 def read_examples(path: Path, schema: TagSchema, *, of_run: bool) -> Examples:
-    """Reads what `examples_file` found.
+    """Read the sentences of `examples_file`.
 
     Args:
         path: The file.
@@ -151,7 +151,7 @@ def read_examples(path: Path, schema: TagSchema, *, of_run: bool) -> Examples:
 
 
 def compare(source: Tagger, exported: Tagger, examples: Examples, *, sizes: tuple[int, int]) -> Parity:
-    """Tags the examples with both.
+    """Tag the examples with both taggers.
 
     Args:
         source: The tagger that was exported.

@@ -1,4 +1,4 @@
-"""A graph in float32 to one whose matrices are 8-bit integers, but for those that would lose too much by it."""
+"""Quantizing the matrices of a float32 graph to 8-bit integers, except for those that would lose too much."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEVELS = 255
 
 
 def quantize(program: onnx_ir.Model, samples: Sequence[Inputs]) -> tuple[onnx_ir.Model, dict[str, Any]]:
-    """Turns the weights of matrix products and embeddings into 8-bit integers, with a scale per column.
+    """Quantize the weights of matrix products and embeddings to 8-bit integers, with a scale per column.
 
     The other factor of a product is rounded to 8 bits when it is known, with one scale for a whole batch (dynamic
     quantisation). Where a few of its numbers are far larger than the rest, as in some layers of BERT (Bondarenko et al.
@@ -56,7 +56,7 @@ def quantize(program: onnx_ir.Model, samples: Sequence[Inputs]) -> tuple[onnx_ir
 
 
 def rounding_ratios(program: onnx_ir.Model, samples: Sequence[Inputs]) -> dict[str, float]:
-    """How far the input of each product of a matrix of weights stands above the noise of rounding it to 8 bits.
+    """Return the signal-to-noise ratio of rounding the input of each product with weights to 8 bits.
 
     Args:
         program: The graph.
@@ -83,7 +83,7 @@ def rounding_ratios(program: onnx_ir.Model, samples: Sequence[Inputs]) -> dict[s
 
 @contextmanager
 def _session_that_gives(program: onnx_ir.Model, values: Mapping[str, onnx_ir.Value]) -> Iterator[ort.InferenceSession]:
-    """A session of the graph with inner values as outputs; the graph itself stays as it is."""
+    """Yield a session of the graph with inner values as outputs; the graph itself is not changed."""
     own = list(program.graph.outputs)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe.onnx"

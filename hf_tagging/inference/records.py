@@ -1,4 +1,4 @@
-"""The formats that `tag_file` reads and writes. Each cuts its lines into records, one sentence or text at a time."""
+"""Formats that `tag_file` reads and writes. Each cuts lines into records, one sentence or text at a time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Record:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbers from 1 and lines, without their ends, of a file in UTF-8.
+    """Yield numbers from 1 and lines, without line ends, of a file in UTF-8.
 
     Raises:
         DataError: If it cannot be read, or a line is no UTF-8.
@@ -64,7 +64,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_columns(
     path: Path, *, tokens_column: str | int | None = None, separator: str | None = None
 ) -> Iterator[Record]:
-    """The sentences of a column file, each with the comments and blank lines up to its end.
+    """Yield the sentences of a column file, each with its comments and blank lines.
 
     Args:
         path: The file.
@@ -96,7 +96,7 @@ def read_columns(
 
 
 def read_jsonl(path: Path, *, tokens_key: str | None = None) -> Iterator[Record]:
-    """The rows of a JSON Lines file with words or text in them; blank lines are left out.
+    """Yield the rows of a JSON Lines file with words or text; blank lines are skipped.
 
     Args:
         path: The file.
@@ -121,12 +121,12 @@ def read_jsonl(path: Path, *, tokens_key: str | None = None) -> Iterator[Record]
 
 
 def read_texts(path: Path) -> Iterator[Record]:
-    """The lines of a plain text file, each a text."""
+    """Return the lines of a plain text file, each a text."""
     return (text_record({"text": line}) for _, line in read_lines(path))
 
 
 def text_record(row: dict[str, Any]) -> Record:
-    """A text, to be written as a line of JSON.
+    """Return the record of a text, to be written as a line of JSON.
 
     Args:
         row: ``text`` and whatever else belongs to it.
@@ -167,7 +167,7 @@ def _json_line(row: dict[str, Any]) -> str:
 
 
 def _words_layout(path: Path, tokens_column: str | int | None, separator: str | None) -> ColumnLayout:
-    """The layout of a file that need not have tags: a single column is the words."""
+    """Return the layout of a file that need not have tags: a single column is the words."""
     number, line = next(filter(_is_data, read_lines(path)), (1, ""))
     found = separator_of(line, separator)
     if len(split_fields(line.rstrip(" \t"), found)) == 1:
@@ -188,13 +188,13 @@ def _words_layout(path: Path, tokens_column: str | int | None, separator: str | 
 
 
 def _is_data(numbered: tuple[int, str]) -> bool:
-    """Whether a line holds a word for certain."""
+    """Return whether a line certainly holds a word."""
     line = numbered[1]
     return not is_blank(line) and not line.startswith("#") and not DOCUMENT_MARK.match(line)
 
 
 def _column_line(line: str, layout: ColumnLayout, place: str, *, starts_sentence: bool) -> tuple[str, str | None]:
-    """A line as it is written, the tag left out, and its word; None where it has none."""
+    """Return a line as it is written, without the tag, and its word; None for lines without a word."""
     no_word = is_blank(line) or DOCUMENT_MARK.match(line) or layout.is_comment(line, starts_sentence=starts_sentence)
     if no_word:
         return line, None

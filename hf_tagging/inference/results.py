@@ -34,18 +34,18 @@ class TaggedText:
 
 @dataclass(frozen=True)
 class WordLabels:
-    """What the model says of one sentence: label ids (words,) int64, and their probabilities (words,) float32."""
+    """Labels of one sentence: ids (words,) int64, and their probabilities (words,) float32."""
 
     ids: np.ndarray
     scores: np.ndarray
 
     def tags(self, schema: TagSchema) -> list[str]:
-        """The tags by name."""
+        """Return the tags by name."""
         return [schema.tags[i] for i in self.ids.tolist()]
 
 
 def tagged_text(text: str, spans: Sequence[tuple[int, int]], labels: WordLabels, schema: TagSchema) -> TaggedText:
-    """Joins a text and the labels of its words, and reads entities by the rule of `TagSchema.entity_edges`.
+    """Join a text and the labels of its words, and read entities by the rule of `TagSchema.entity_edges`.
 
     Args:
         text: The text.
@@ -68,7 +68,7 @@ def tagged_text(text: str, spans: Sequence[tuple[int, int]], labels: WordLabels,
 
 
 def text_table(tagged: TaggedText) -> str:
-    """Words with their tags and scores, and below them the entities, in columns for a person to read.
+    """Return words with their tags and scores, and below them the entities, as tables for a terminal.
 
     Args:
         tagged: From `Tagger.tag_text`.
@@ -86,6 +86,6 @@ def text_table(tagged: TaggedText) -> str:
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Pads all cells but the last of each row; a line break or an escape sequence in a text may not break the table."""
+    """Lay rows out in columns; line breaks and escape sequences in a text do not break the table."""
     cells = [[re.sub(r"[\x00-\x1f\x7f-\x9f]", "\ufffd", " ".join(cell.split())) for cell in row] for row in rows]
     return console.text_table(cells, left=range(len(cells[0]))) + "\n"

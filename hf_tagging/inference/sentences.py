@@ -1,4 +1,4 @@
-"""What callers hand over as words, sentences and places of words: checked, and cut into blocks."""
+"""Checks of words, sentences and spans given by callers, and their division into blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK_WORDS = 100_000  # a block of a stream is closed early where its sentences
 
 
 def blocks(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
-    """Groups sentences; a block has at most `size` of them, or about `BLOCK_WORDS` words."""
+    """Group sentences; a block has at most `size` of them, or about `BLOCK_WORDS` words."""
     block: list[Sequence[str]] = []
     words = 0
     for sentence in sentences:
@@ -27,7 +27,7 @@ def blocks(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Seque
 
 
 def as_sentences(words: Any) -> tuple[list[Any], bool]:
-    """What `tag` was given, as sentences, and whether it was more than one."""
+    """Return the argument of `tag` as sentences, and whether it was a list of sentences."""
     if isinstance(words, str | bytes) or not isinstance(words, Iterable):
         hint = " a text goes to Tagger.tag_text." if isinstance(words, str) else ""
         raise TaggingError(
@@ -45,7 +45,7 @@ def _is_list(value: Any) -> bool:
 
 
 def check_words(sentences: Sequence[Any], first: int) -> None:
-    """Makes sure that every sentence is a list of strings, and says where one is not."""
+    """Check that every sentence is a list of strings; the error names the first that is not."""
     for number, sentence in enumerate(sentences):
         place = f"sentence {first + number}"
         if not _is_list(sentence):
@@ -61,7 +61,7 @@ def check_words(sentences: Sequence[Any], first: int) -> None:
 
 
 def checked_spans(text: str, spans: Iterable[Any]) -> list[tuple[int, int]]:
-    """Start and end of words as a splitter gave them, if they are places in the text, one after the other."""
+    """Return the spans of words from a splitter if they are in the text and in order."""
     checked, behind = [], 0
     for span in spans:
         if not (isinstance(span, tuple | list) and len(span) == 2 and behind <= span[0] <= span[1] <= len(text)):
@@ -74,7 +74,7 @@ def checked_spans(text: str, spans: Iterable[Any]) -> list[tuple[int, int]]:
 
 
 def encodable(sentences: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-    """Puts U+FFFD for lone surrogates, which no tokenizer takes; JSON can spell them."""
+    """Replace lone surrogates, which JSON can spell and no tokenizer takes, by U+FFFD."""
     try:
         "".join(map("".join, sentences)).encode()
     except UnicodeEncodeError:

@@ -13,7 +13,7 @@ _HEADER = "predicted"  # what `hf-tagging predict` calls its column in a file wh
 
 
 def read_tagged_lines(path: Path) -> tuple[Tags, Tags, Tags]:
-    """Reads a file of columns whose last two are the gold and the predicted tag.
+    """Read a file of columns whose last two are the gold and the predicted tag.
 
     Blank lines and ``-DOCSTART-`` lines end a sentence; lines of annotation (``# text = ...``) are passed over.
 
@@ -48,7 +48,7 @@ def read_tagged_lines(path: Path) -> tuple[Tags, Tags, Tags]:
 
 
 def _find_layout(path: Path) -> ColumnLayout:
-    """What the first line of words says of the columns."""
+    """Return the layout of the columns, from the first line with a word."""
     for number, line in read_lines(path):
         if is_blank(line) or line.startswith("#") or DOCUMENT_MARK.match(line):
             continue
