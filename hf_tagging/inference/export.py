@@ -235,7 +235,7 @@ def _write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def _judge(name: str, to: str, parity: Parity) -> None:
-    """Refuse a float32 graph with other tags, and warn about an int8 graph with too many other tags or a worse score."""
+    """Refuse a float32 graph with other tags; warn about an int8 graph with too many other tags or a worse score."""
     least, coarse = LEAST_EQUAL[to], "8 bits are coarse for this model"
     before, after = parity.source.score, parity.exported.score
     if to == "int8" and before is not None and after is not None and after < before - MOST_LOST:
