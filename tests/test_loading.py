@@ -210,7 +210,7 @@ def test_files_by_flag_stay_in_their_order(folder):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a.txt": TRAIN, "b.txt": TRAIN}, r"none of a.txt, b.txt has a split in its name .*--train_file"),
+        ({"a.txt": TRAIN, "b.txt": TRAIN}, r"none of a.txt, b.txt has a split in its name .*train_file"),
         ({"train.txt": TRAIN, "train.jsonl": "{}"}, r"train.jsonl, train.txt: two kinds of file for the split train"),
         ({"train.txt": TRAIN, "train.tsv": TRAIN}, r"two kinds of file for the split train"),
         ({"README.md": "x"}, r"no data files in this folder; .* beside: README.md"),
@@ -226,7 +226,7 @@ def test_flags_that_are_wrong(folder):
     corpus = folder({"train.txt": TRAIN, "a.txt": TRAIN, "b.jsonl": "{}"})
     for arguments, message in [
         ({"train_file": corpus / "trian.txt"}, r"trian.txt does not exist; did you mean .*corpus/train.txt\?"),
-        ({"train_file": corpus}, r"--train_file .* is a folder"),
+        ({"train_file": corpus}, r"train_file=.* is a folder"),
         ({"train_file": [corpus / "train.txt"] * 2}, r"train.txt is given twice"),
         ({"train_file": [corpus / "train.txt", corpus / "a.txt", corpus / "train.txt"]}, r"train.txt is given twice"),
         ({"train_file": [corpus / "train.txt", corpus / "b.jsonl"]}, r"two kinds of file"),
@@ -287,7 +287,7 @@ def test_jsonl_documents_and_unusual_characters(folder):
 def test_integer_tags_with_names(folder):
     path = folder({"train.jsonl": rows(["a", "b"], [1, 0])})
     assert named(load_tagging_dataset(path, task="ner", tag_names=["O", "B-X"])) == [["B-X", "O"]]
-    with pytest.raises(DataError, match=r"integers without names; .* --tag_names"):
+    with pytest.raises(DataError, match=r"integers without names; .* tag_names"):
         load_tagging_dataset(path, task="ner")
     with pytest.raises(DataError, match=r"row 1: the tag id 1 has no name; there are names for 0 to 0"):
         load_tagging_dataset(path, task="ner", tag_names=["O"])
@@ -297,9 +297,9 @@ def test_tag_names_fix_string_tags(folder):
     path = folder({"train.jsonl": rows(["a"], ["B-X"])})
     dataset = load_tagging_dataset(path, task="ner", tag_names=["B-X", "O", "I-X"])
     assert dataset["train"].features["tags"].feature.names == ["B-X", "O", "I-X"]
-    with pytest.raises(DataError, match=r"the tag 'B-X' is not among --tag_names O B-Y; did you mean 'B-Y'\?"):
+    with pytest.raises(DataError, match=r"the tag 'B-X' is not among tag_names=\['O', 'B-Y'\]; did you mean 'B-Y'\?"):
         load_tagging_dataset(path, task="ner", tag_names=["O", "B-Y"])
-    with pytest.raises(DataError, match=r"a name is there twice"):
+    with pytest.raises(DataError, match=r"a name occurs twice"):
         load_tagging_dataset(path, task="ner", tag_names=["O", "O"])
 
 
@@ -337,7 +337,7 @@ GOOD = rows(["a"], ["O"])
         (rows(["a"], [1.5]), r"row 1: '\[1.5\]' in the column 'tags' \(List\(Value\('float64'\)\)\)"),
         ("\n\n", r"train.jsonl: no rows"),
         (rows([], []), r"every list of the column 'tokens' is empty"),
-        (rows(["a"], ["_"]), r"every tag is '_', which stands for none"),
+        (rows(["a"], ["_"]), r"every tag is '_', which means no tag"),
     ],
 )
 def test_broken_jsonl(folder, tmp_path, text, message):
@@ -349,8 +349,8 @@ def test_broken_jsonl(folder, tmp_path, text, message):
 def test_columns_that_are_not_there(folder):
     path = folder({"train.jsonl": GOOD})
     for asked, message in [
-        ("tgas", r"--tags_column tgas: no such column, found tokens, tags; did you mean 'tags'\?"),
-        (2, r"--tags_column 2: no such column"),
+        ("tgas", r"tags_column='tgas': no such column, found tokens, tags; did you mean 'tags'\?"),
+        (2, r"tags_column=2: no such column"),
         ("tokens", r"'tokens' would be both words and tags"),
     ]:
         with pytest.raises(DataError, match=message):
@@ -374,7 +374,7 @@ def test_tags_with_white_space_are_refused(folder, blank):
 def test_tags_with_white_space_are_refused_in_every_source(folder, tmp_path):
     with pytest.raises(DataError, match=r"split train: the tag 'B-first name' has white space"):
         load_tagging_dataset(folder({"train.tsv": "a\tB-first name\n"}), task="ner")
-    with pytest.raises(DataError, match=r"--tag_names: the tag 'B X' has white space"):
+    with pytest.raises(DataError, match=r"tag_names: the tag 'B X' has white space"):
         load_tagging_dataset(folder({"train.jsonl": rows(["a"], [0])}, "ids"), task="ner", tag_names=["O", "B X"])
     for name, wrong in (("blank", ["O", "B X"]), ("empty", ["O", ""])):
         DatasetDict(train=class_labels(wrong)).save_to_disk(tmp_path / name)
@@ -470,7 +470,7 @@ def test_validation_share_that_cannot_be(folder):
         ({"train.txt": TRAIN, "dev.txt": TRAIN}, 0.1, "has a validation split of its own"),
         ({"test.txt": TRAIN}, 0.1, "has no train split"),
         ({"train.txt": "-DOCSTART- O\n\na O\n"}, 0.1, "is a single sentence"),
-        ({"train.txt": TRAIN}, 0.0, "--validation_share 0.0: expected a share between 0 and 1"),
+        ({"train.txt": TRAIN}, 0.0, "validation_share=0.0: expected a share between 0 and 1"),
         ({"train.txt": TRAIN}, 1, "expected a share between 0 and 1"),
     ]:
         path = folder(files, name=message.replace(" ", "-"))
@@ -571,7 +571,7 @@ def test_hub_alias_and_names(hub):
 def test_hub_script_falls_back_to_its_parquet_copy(hub):
     load_tagging_dataset("old/script", task="ner", config_name="two")
     assert hub[-1] == ("old/script", None, "refs/convert/parquet", "two")
-    with pytest.raises(DataError, match=r"has the configurations one, two; give one with --dataset_config"):
+    with pytest.raises(DataError, match=r"has the configurations one, two; give one with dataset_config"):
         load_tagging_dataset("old/script", task="ner")
 
 

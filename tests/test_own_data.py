@@ -155,7 +155,7 @@ def test_files_without_a_split_are_not_left_out_silently(mine):
         load_tagging_dataset(folder, task="ner", cache_dir=mine / "cache")
     message = str(told.value)
     assert f"{folder}/extra.conll: no split in the name" in message
-    assert f"--train_file {folder}/train.conll --validation_file {folder}/dev.conll" in message
+    assert f"train_file=['{folder}/train.conll'] validation_file=['{folder}/dev.conll']" in message
 
 
 @pytest.mark.parametrize(

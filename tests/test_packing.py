@@ -140,7 +140,7 @@ def test_where_only_one_way_fits_the_order_of_the_batches_is_drawn():
 @pytest.mark.parametrize(
     ("lengths", "options", "message"),
     [
-        ([3, 9], {"row_length": 8}, r"row_length: 8 is less than the longest window, 9 subwords\. .* --max_length 8"),
+        ([3, 9], {"row_length": 8}, r"row_length: 8 is less than the longest window, 9 subwords\. .* max_length=8"),
         ([3, 5], {"shares": 0}, r"shares: 0 is less than 1"),
         ([], {}, "0 windows are too few"),
         ([3], {"rows_per_batch": 0}, r"rows_per_batch: 0 is less than 1"),

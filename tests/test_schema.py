@@ -125,7 +125,7 @@ def test_tags_without_prefix_are_runs_of_one_entity():
 
 
 def test_mixed_prefixes_are_refused():
-    with pytest.raises(DataError, match=r"no prefix \(NN\).*--tags_column"):
+    with pytest.raises(DataError, match=r"no prefix \(NN\).*tags_column"):
         TagSchema.detect(dataset(["B-PER", "NN"]), task="ner")
 
 

@@ -117,7 +117,7 @@ def test_a_share_leaves_documents_for_the_other_splits(corpus):
         ({"folds": 5, "fold": -1}, r"fold: -1 is not from 0 to 4"),
         ({"folds": 1, "fold": 0}, r"folds: 1 is below 2"),
         ({"folds": 5, "fold": 0, "test_share": 0.1}, r"folds, test_share: give one of the two"),
-        ({"test_share": 0.0}, r"--test_share 0.0: expected a share between 0 and 1"),
+        ({"test_share": 0.0}, r"test_share=0.0: expected a share between 0 and 1"),
         ({"test_share": 0.5, "validation_share": 0.5}, r"validation_share: 0.5 leaves nothing to train on"),
         ({"folds": 2, "fold": 0, "validation_share": 0.5}, r"validation_share: 0.5 leaves nothing to train on"),
         ({"folds": 4, "fold": 0}, r"folds=4: .*all.txt has 3 documents; expected at least 4"),

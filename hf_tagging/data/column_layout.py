@@ -26,6 +26,7 @@ from hf_tagging.data.column_names import (
     index_of,
 )
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
     if tokens == tags:
         raise DataError(
             f"{file}: column {tokens} would be both the word and the tag; there are: {finder.listing}; "
-            "give another --tags_column or --tokens_column"
+            f"give another {argument('tags_column')} or {argument('tokens_column')}"
         )
     return ColumnLayout(
         separator=separator,
@@ -180,7 +181,7 @@ def separator_of(line: str, asked: str | None) -> str | None:
     if asked is None:
         return "\t" if "\t" in line else None
     if asked == "":
-        raise DataError("--separator is empty; expected tab, space or the characters between two columns")
+        raise DataError(f"{argument('separator')} is empty; expected tab, space or the characters between two columns")
     return {"tab": "\t", "space": None, " ": None}.get(asked, asked)
 
 
@@ -192,7 +193,7 @@ def _first_fields(line: str, separator: str | None, *, place: str) -> list[str]:
     if len(fields) == 1:
         raise DataError(
             f"{place}: {shortened(line)} is a single column, so there are no tags; expected a word and its "
-            "tag with a tab or spaces between them (another separator: --separator)"
+            f"tag with a tab or spaces between them (another separator: {argument('separator')})"
         )
     return fields
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 from hf_tagging.tasks import ANY_TAGS, TASKS, Task
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -38,7 +39,8 @@ class ColumnRequest:
 def feature_is_taken(asked: str, what: str) -> str:
     """Return the message about a further column that is the column of the words or of the tags."""
     why = "a feature would give away the answer" if what == "tags" else "the model sees the words already"
-    return f"--word_features {asked}: this is the column of the {what}, and {why}; ask for another one, or for none"
+    given = argument("word_features", asked)
+    return f"{given}: this is the column of the {what}, and {why}; ask for another one, or for none"
 
 
 def header_tag_names(task: Task) -> frozenset[str]:
@@ -100,15 +102,15 @@ class ColumnFinder:
     def tokens_position(self, request: ColumnRequest) -> int:
         """Return the position of the words: the requested column, or that of the format."""
         if request.tokens_column is not None:
-            return self.position(request.tokens_column, "--tokens_column")
+            return self.position(request.tokens_column, "tokens_column")
         if self.has_header:
             return next(index for index, names in enumerate(self.names) if names & WORD_NAMES)
-        return self.position("form", "--tokens_column") if self.conllu else 0
+        return self.position("form", "tokens_column") if self.conllu else 0
 
     def tags_position(self, request: ColumnRequest) -> int:
         """Return the position of the tags: the requested column, or that of the task in this format."""
         if request.tags_column is not None:
-            return self.position(request.tags_column, "--tags_column")
+            return self.position(request.tags_column, "tags_column")
         place = f"{self.file}, line {self.number}"
         task = request.task
         found = next((i for name in task.columns if (i := index_of(name, self.names)) is not None), None)
@@ -116,48 +118,51 @@ class ColumnFinder:
             return found
         if self.has_header:
             raise DataError(
-                f"{place}: this header names no column for the task {task.name}; give --tags_column with one of: "
-                f"{self.listing}"
+                f"{place}: this header names no column for the task {task.name}; give {argument('tags_column')} with "
+                f"one of: {self.listing}"
             )
         if self.conllu:
             raise DataError(
                 f"{place}: this CoNLL-U file has no column of its own for the task {task.name} (MISC is not parsed); "
-                f"give --tags_column with one of: {self.listing}"
+                f"give {argument('tags_column')} with one of: {self.listing}"
             )
         if self.count == 2:
             return 1
         if task.unnamed_column is None:
             raise DataError(
-                f"{place}: {self.listing}; which one holds the tags of {task.title}? Give --tags_column (0 is the "
-                "first, -1 the last)"
+                f"{place}: {self.listing}; which one holds the tags of {task.title}? Give "
+                f"{argument('tags_column')} (0 is the first, -1 the last)"
             )
-        return self.position(task.unnamed_column, "--tags_column")
+        return self.position(task.unnamed_column, "tags_column")
 
     def feature_positions(self, request: ColumnRequest, *, tokens: int, tags: int) -> tuple[int, ...]:
         """Return the positions of further columns, each once and none with words or tags, in the order requested."""
         found: dict[int, str] = {}
         for asked in request.word_features:
-            position = self.position(asked, "--word_features")
+            position = self.position(asked, "word_features")
             if position in (tokens, tags):
                 raise DataError(f"{self.file}: {feature_is_taken(asked, 'tags' if position == tags else 'words')}")
             if position in found:
-                raise DataError(f"{self.file}: --word_features {found[position]} {asked}: both are column {position}")
+                both = argument("word_features", [found[position], asked])
+                raise DataError(f"{self.file}: {both}: both are column {position}")
             found[position] = asked
         return tuple(found)
 
-    def position(self, asked: str | int, flag: str) -> int:
+    def position(self, asked: str | int, name: str) -> int:
         """Return the position of a column given by name or by position."""
         if isinstance(asked, int) or re.fullmatch(r"-?\d+", asked):
             index = int(asked)
             if not -self.count <= index < self.count:
-                raise DataError(f"{self.file}: {flag} {asked}: there is no such position; there are: {self.listing}")
+                raise DataError(
+                    f"{self.file}: {argument(name, asked)}: there is no such position; there are: {self.listing}"
+                )
             return index % self.count
-        name = asked.lower()
-        found = index_of(name, self.names)
-        found = index_of(name.removesuffix("_tags"), self.names) if found is None else found
+        lower = asked.lower()
+        found = index_of(lower, self.names)
+        found = index_of(lower.removesuffix("_tags"), self.names) if found is None else found
         if found is None:
-            there = f"there are: {self.listing}{self._near(name)}"
-            raise DataError(f"{self.file}: {flag} {asked}: there is no such column; {there}")
+            there = f"there are: {self.listing}{self._near(lower)}"
+            raise DataError(f"{self.file}: {argument(name, asked)}: there is no such column; {there}")
         return found
 
     def _near(self, name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from hf_tagging.data.spool import DESCRIPTOR, Spool
 from hf_tagging.data.text_lines import BOM
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +91,8 @@ def split_in_name(name: str) -> str | None:
     splits = splits_in_name(name)
     if len(splits) > 1:
         raise DataError(
-            f"{name!r} speaks of two splits, {' and '.join(splits)}; say which it is: --test_file FILE, "
-            "or in training --train_file or --validation_file"
+            f"{name!r} speaks of two splits, {' and '.join(splits)}; say which it is: "
+            f"{argument('test_file', 'FILE')}, or in training {argument('train_file')} or {argument('validation_file')}"
         )
     return splits[0] if splits else None
 
@@ -145,8 +146,8 @@ def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
     if not named and len(data) > 1:
         raise DataError(
             f"{path}: none of {', '.join(file.name for file in data[:8])} has a split in its name (train, "
-            "validation, test); say which is which: --test_file FILE, and in training --train_file and "
-            "--validation_file"
+            f"validation, test); say which is which: {argument('test_file', 'FILE')}, and in training "
+            f"{argument('train_file')} and {argument('validation_file')}"
         )
     if named:
         _refuse_unnamed([file for file in candidates if file not in named], named)
@@ -169,8 +170,8 @@ def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
     if others := [file.name for file in files if file not in data]:
         logger.warning("%s: not read, since its name speaks of no split", ", ".join(others))
     if data:
-        flags = {split: [str(file) for file in named if named[file] == split] for split in SPLITS}
-        typed = " ".join(f"--{split}_file {' '.join(paths)}" for split, paths in flags.items() if paths)
+        given = {split: [str(file) for file in named if named[file] == split] for split in SPLITS}
+        typed = " ".join(argument(f"{split}_file", paths) for split, paths in given.items() if paths)
         raise DataError(
             f"{', '.join(str(file) for file in data[:8])}: no split in the name, beside files that have one in theirs, "
             f"so nobody would read it. Say what is to be read: {typed}, and where this belongs; or move it elsewhere."
@@ -227,7 +228,8 @@ def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None],
             if not path.exists():
                 raise missing_path(path)
             if path.is_dir():
-                raise DataError(f"--{split}_file {path} is a folder; expected a file (a folder goes to --dataset)")
+                given = argument(f"{split}_file", str(path))
+                raise DataError(f"{given} is a folder; expected a file (a folder goes to {argument('dataset')})")
         found[split] = split_files(paths, spool, split=split)
     return found
 

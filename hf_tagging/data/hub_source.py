@@ -14,6 +14,7 @@ from hf_tagging.data.sources import BuilderCache, innermost_cause, named_splits
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_file_format, offline
 from hf_tagging.hub import WITHOUT_HUB, why_unreachable
+from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def _only_config(name: str) -> str:
     configs = sorted({file.split("/")[0] for file in files if file.endswith(".parquet")})
     if len(configs) != 1:
         raise DataError(
-            f"dataset {name!r} has the configurations {', '.join(configs) or '(none)'}; give one with --dataset_config"
+            f"dataset {name!r} has the configurations {', '.join(configs) or '(none)'}; give one with "
+            f"{argument('dataset_config')}"
         )
     return configs[0]

@@ -29,6 +29,7 @@ from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_columns import common_tag_names, encoded, tag_counts
 from hf_tagging.data.word_features import check_feature_names
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def load_tagging_dataset(
     hold_out = HoldOut(validation_share=validation_share, test_share=test_share, folds=folds, fold=fold, seed=seed)
     task = get_task(task)
     _check_arguments(sentence_start, hold_out)
-    _check_hub_only(name_or_path, {"--dataset_config": config_name, "--dataset_revision": revision})
+    _check_hub_only(name_or_path, {"dataset_config": config_name, "dataset_revision": revision})
     check_feature_names(word_features or ())
     request = ColumnRequest(
         task=task,
@@ -132,7 +133,9 @@ def load_tagging_dataset(
                 spool=spool,
             )
         if not raw:
-            raise DataError("no data was named; give --dataset NAME, --dataset PATH or --train_file FILE")
+            raise DataError(
+                f"no data was named; give {argument('dataset', 'NAME')} or {argument('train_file', 'FILE')}"
+            )
         place = str(next(iter(raw.values())).place if in_memory or name_or_path is None else name_or_path)
         splits = {split: standard_columns(raw[split]) for split in SPLITS if split in raw}
         splits = hold_out.split(splits, place)
@@ -192,18 +195,18 @@ def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
 
 def _check_arguments(sentence_start: str, hold_out: HoldOut) -> None:
     if sentence_start not in SENTENCE_STARTS:
-        raise DataError(f"--sentence_start {sentence_start}: expected {' or '.join(SENTENCE_STARTS)}")
+        raise DataError(f"{argument('sentence_start', sentence_start)}: expected {' or '.join(SENTENCE_STARTS)}")
     for name in ("validation_share", "test_share"):
         share = getattr(hold_out, name)
         if share is not None and not 0 < share < 1:
-            raise DataError(f"--{name} {share}: expected a share between 0 and 1, for example 0.1")
+            raise DataError(f"{argument(name, share)}: expected a share between 0 and 1, for example 0.1")
     for problem in hold_out.problems():
         raise DataError(str(problem))
 
 
-def _check_hub_only(name_or_path: str | Path | InMemory | None, flags: dict[str, str | None]) -> None:
+def _check_hub_only(name_or_path: str | Path | InMemory | None, options: dict[str, str | None]) -> None:
     """Refuse options that only apply to datasets on the Hub, instead of ignoring them."""
-    given = [flag for flag, value in flags.items() if value is not None]
+    given = [argument(name) for name, value in options.items() if value is not None]
     if given and (name_or_path is None or is_in_memory(name_or_path) or not _is_on_hub(str(name_or_path))):
         what = "what files hold" if name_or_path is None else PLACE if is_in_memory(name_or_path) else name_or_path
         raise DataError(f"{what} is not on the Hub; leave {' and '.join(given)} out")

@@ -21,6 +21,7 @@ from hf_tagging.data.alignment import IGNORED
 from hf_tagging.data.batching import flat_columns
 from hf_tagging.data.rows import row_ranges
 from hf_tagging.errors import ConfigError
+from hf_tagging.problems import argument
 
 # How far an epoch's order may be from longest-first: as far as all still fits. The last one always does.
 _DISORDER = (0.5, 0.2, 0.05, 0.0)
@@ -66,13 +67,13 @@ class PackedRows(Sampler[list[int]]):
         if longest > row_length:
             raise ConfigError(
                 f"row_length: {row_length} is less than the longest window, {longest} subwords. Make rows as long as "
-                f"that, or type --max_length {row_length}."
+                f"that, or set {argument('max_length', row_length)}."
             )
         self._batches = self._fewest_batches()
         if self._batches > len(self.lengths):
             raise ConfigError(
                 f"packing: {len(self.lengths)} windows are too few for a batch. Give more sentences, or leave "
-                "--packing out."
+                f"{argument('packing')} out."
             )
 
     @property

@@ -24,6 +24,7 @@ from hf_tagging.data.sources import BuilderCache, reading_files
 from hf_tagging.data.splitting import HoldOut
 from hf_tagging.data.spool import Spool
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 
 NO_TAGS = TagSchema(("word",))
 _FEATURES = Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=list(NO_TAGS.tags)))})
@@ -73,7 +74,7 @@ def load_text(
         desc="Splitting lines into words",
     )
     if not len(train):
-        raise DataError(f"--text_file {' '.join(names)}: there is no word in it.")
+        raise DataError(f"{argument('text_file', list(names))}: there is no word in it.")
     return DatasetDict(HoldOut(validation_share=validation_share, seed=seed).split({"train": train}, names[0]))
 
 

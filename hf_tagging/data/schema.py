@@ -42,6 +42,7 @@ from hf_tagging.data.prefixes import (
 )
 from hf_tagging.data.rows import arrow_batches, flat_lists, reopened
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -323,7 +324,8 @@ def _detect_scheme(names: Sequence[str], blocks: Iterable[Block]) -> str:
         raise DataError(
             f"Some tags have no prefix ({', '.join(without[:5])}) while others do: "
             "tags of entities have B-/I- (or B-/I-/E-/S-) before every tag but O, or before none. "
-            "Is this the right column (--tags_column)? Tags that are no entities want a task without them, such as pos."
+            f"Is this the right column ({argument('tags_column')})? Tags that are no entities need a task "
+            "without them, such as pos."
         )
     if not without and has_bioes_prefix(names):
         return "BIOES"

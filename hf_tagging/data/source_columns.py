@@ -14,6 +14,7 @@ from hf_tagging.data.column_names import feature_is_taken
 from hf_tagging.data.sources import RawSplit
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
+from hf_tagging.problems import argument
 
 TOKENS_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
 DOCUMENT_COLUMNS = ("document_id", "doc_id")
@@ -45,7 +46,9 @@ def standard_columns(raw: RawSplit) -> datasets.Dataset:
     tokens = _choose(dataset, asked.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
     tags = _choose(dataset, asked.tags_column, asked.task.columns, what="tags", place=raw.place)
     if tokens == tags:
-        raise DataError(f"{raw.place}: the column {tokens!r} would be both words and tags; give another --tags_column")
+        raise DataError(
+            f"{raw.place}: the column {tokens!r} would be both words and tags; give another {argument('tags_column')}"
+        )
     columns = {tokens: "tokens", tags: "tags"}
     if document := next((name for name in DOCUMENT_COLUMNS if name in dataset.column_names), None):
         columns.setdefault(document, "document_id")
@@ -105,12 +108,12 @@ def _choose(
                 return name
         raise DataError(
             f"{place}: no column of {what}; expected one of {', '.join(expected)}, found {', '.join(there)} "
-            f"(another one: --{what}_column)"
+            f"(another one: {argument(f'{what}_column')})"
         )
-    return _named(dataset, asked, flag=f"--{what}_column", place=place)
+    return _named(dataset, asked, option=f"{what}_column", place=place)
 
 
-def _named(dataset: datasets.Dataset, asked: str | int, *, flag: str, place: str) -> str:
+def _named(dataset: datasets.Dataset, asked: str | int, *, option: str, place: str) -> str:
     """Return the column with a name or at a position."""
     there = dataset.column_names
     if isinstance(asked, str) and asked in there:
@@ -122,7 +125,7 @@ def _named(dataset: datasets.Dataset, asked: str | int, *, flag: str, place: str
     else:
         near = difflib.get_close_matches(asked, there, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise DataError(f"{place}: {flag} {asked}: no such column, found {', '.join(there)}{hint}")
+    raise DataError(f"{place}: {argument(option, asked)}: no such column, found {', '.join(there)}{hint}")
 
 
 def _feature_columns(
@@ -133,11 +136,12 @@ def _feature_columns(
     for name in asked:
         spellings = (name, f"{name}_tags", name.removesuffix("_tags"))
         spelled = next((spelling for spelling in spellings if spelling in dataset.column_names), name)
-        column = _named(dataset, spelled, flag="--word_features", place=place)
+        column = _named(dataset, spelled, option="word_features", place=place)
         if taken.get(column) in ("tokens", "tags"):
             raise DataError(f"{place}: {feature_is_taken(name, 'tags' if taken[column] == 'tags' else 'words')}")
         if column in found:
-            raise DataError(f"{place}: --word_features {found[column]} {name}: both are the column {column!r}")
+            both = argument("word_features", [found[column], name])
+            raise DataError(f"{place}: {both}: both are the column {column!r}")
         found[column] = name
     return found
 

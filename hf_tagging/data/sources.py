@@ -28,6 +28,7 @@ from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, TaggingError
 from hf_tagging.foreign.datasets import lock_file
 from hf_tagging.memory import out_of_memory
+from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
@@ -129,8 +130,8 @@ def refuse_sentence_start(place: str, request: ColumnRequest) -> None:
     """
     if request.sentence_start != "blank":
         raise DataError(
-            f"{place}: --sentence_start {request.sentence_start} is for column files; this data has one sentence per "
-            "row, so leave it out"
+            f"{place}: {argument('sentence_start', request.sentence_start)} is for column files; this data has one "
+            "sentence per row, so leave it out"
         )
 
 
@@ -170,7 +171,7 @@ def named_splits(loaded: Mapping[str, datasets.Dataset], *, place: str) -> dict[
     if not found or any(len(names) > 1 for names in found.values()):
         raise DataError(
             f"{place}: cannot tell which of the splits {', '.join(loaded)} are train, validation and test; "
-            "save them under these names, or give files with --train_file"
+            f"save them under these names, or give files with {argument('train_file')}"
         )
     used = {names[0] for names in found.values()}
     if left_out := [name for name in loaded if name not in used]:

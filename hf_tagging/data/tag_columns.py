@@ -19,6 +19,7 @@ from hf_tagging.data.source_columns import check_ids, item_kind
 from hf_tagging.data.word_features import RESERVED
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import fingerprint_of, is_reordered
+from hf_tagging.problems import argument
 from hf_tagging.tasks import Task
 
 _ENCODING_VERSION = 1
@@ -54,17 +55,17 @@ def common_tag_names(
         elif declared is None:
             raise DataError(
                 f"{place}: the tags of {split} are integers without names; give the names in the order of "
-                "their ids with --tag_names, for example --tag_names O B-PER I-PER"
+                f"their ids with {argument('tag_names')}, for example {argument('tag_names', ['O', 'B-PER', 'I-PER'])}"
             )
         else:
             check_ids(dataset, "tags", len(declared), what="tag", place=f"{place}, split {split}")
     if found == {"_"}:
-        raise DataError(f"{place}: every tag is '_', which stands for none; give another --tags_column")
+        raise DataError(f"{place}: every tag is '_', which means no tag; give another {argument('tags_column')}")
     new = sorted(found - set(declared or ()), key=entity_order if task.has_entities else None)
     if tag_names is not None and new:
         near = difflib.get_close_matches(new[0], list(tag_names), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"{place}: the tag {new[0]!r} is not among --tag_names {' '.join(tag_names)}{hint}")
+        raise DataError(f"{place}: the tag {new[0]!r} is not among {argument('tag_names', list(tag_names))}{hint}")
     return [*(declared or ()), *new]
 
 
@@ -163,8 +164,8 @@ def _declared_names(
 ) -> list[str] | None:
     """Return the names fixed by the caller or by a ClassLabel; None if there are none."""
     if tag_names is not None and len(set(tag_names)) != len(tag_names):
-        raise DataError(f"--tag_names {' '.join(tag_names)}: a name is there twice")
-    declared, source = (list(tag_names), "--tag_names") if tag_names is not None else (None, "")
+        raise DataError(f"{argument('tag_names', list(tag_names))}: a name occurs twice")
+    declared, source = (list(tag_names), argument("tag_names")) if tag_names is not None else (None, "")
     _check_tags(declared or (), source)
     for split, dataset in splits.items():
         item = dataset.features["tags"].feature

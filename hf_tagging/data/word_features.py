@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 
 if TYPE_CHECKING:
     import datasets
@@ -32,11 +33,11 @@ def check_feature_names(asked: Sequence[str]) -> None:
     for index, name in enumerate(asked):
         if name in RESERVED:
             raise DataError(
-                f"--word_features {name}: every dataset has a column {name!r} of its own; give the position of yours "
-                "from 0, as --word_features 2, or rename it in the data"
+                f"{argument('word_features', name)}: every dataset has a column {name!r} of its own; give the position "
+                f"of yours from 0, as {argument('word_features', '2')}, or rename it in the data"
             )
         if name in asked[:index]:
-            raise DataError(f"--word_features {' '.join(asked)}: {name!r} is there twice")
+            raise DataError(f"{argument('word_features', list(asked))}: {name!r} occurs twice")
 
 
 def feature_values(train: datasets.Dataset, columns: Sequence[str]) -> dict[str, list[str]]:
@@ -62,8 +63,8 @@ def feature_values(train: datasets.Dataset, columns: Sequence[str]) -> dict[str,
                 counts[entry["values"].as_py()] += entry["counts"].as_py()
         if len(counts) > MAX_VALUES:
             raise DataError(
-                f"--word_features {column}: {len(counts):,} different values in training; expected a column of "
-                f"categories, with {MAX_VALUES:,} at most"
+                f"{argument('word_features', column)}: {len(counts):,} different values in training; expected a "
+                f"column of categories, with {MAX_VALUES:,} at most"
             )
         found[column] = sorted(counts, key=lambda value: (-counts[value], value))
     return found
@@ -101,5 +102,5 @@ def _check_present(there: Sequence[str], column: str) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(
             f"the data has no column {column!r}, it has {', '.join(there)}{hint}. "
-            f"Further columns are kept where they are asked for: --word_features {column}"
+            f"Further columns are kept on request: {argument('word_features', column)}"
         )
