@@ -27,7 +27,7 @@ from hf_tagging.comparison.runs import find_runs, name_of
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation import write_predictions
 from hf_tagging.evaluation.predictions import read_predictions
-from hf_tagging.inference.evaluating import _predictions_of_before
+from hf_tagging.inference.evaluation import _predictions_of_before
 from hf_tagging.inference.onnx_model import MANIFEST, read_record
 from hf_tagging.publishing.report.write import analyse_run
 from hf_tagging.training.environment import cores
@@ -199,7 +199,7 @@ def test_runs_that_were_asked_something_else_are_refused(runs, tmp_path, changed
 def test_splits_that_were_drawn_want_one_split_seed(tmp_path):
     runs = {"a": [make_run(tmp_path / "1", test_share=0.1),
                   make_run(tmp_path / "2", test_share=0.1, seed=2, words=WORDS[::-1], gold=GOLD[::-1])]}  # fmt: skip
-    with pytest.raises(DataError, match="Splits that are drawn want one --split_seed for all runs"):
+    with pytest.raises(DataError, match="Draw splits with the same split_seed in all runs"):
         compare_runs(runs)
 
 
@@ -270,7 +270,7 @@ BAD = [
     ({"history": 5}, "history is of type int; expected a list of objects"),
     ({"history": [5]}, "history is of type list; expected a list of objects"),
     ({"scheme": 5}, "scheme is of type int; expected an object"),
-    ({"arguments": {}}, "it says no seed"),
+    ({"arguments": {}}, "it has no seed"),
     ({"arguments": {"seed": [1]}}, "arguments.seed is of type list; expected a whole number"),
     ({"arguments": {"seed": 1, "folds": "2"}}, "arguments.folds is of type str"),
 ]

@@ -373,7 +373,7 @@ def test_a_public_repository_is_asked_for_and_warned_of(hub, tiny, caplog):
     assert "public" not in caplog.text
     (tiny / "report.html").write_text("<p>A sentence")
     assert not push_folder(tiny, "user/public").private  # it stays public, whatever is asked for
-    assert "user/public is public, and the report and the predictions quote the data" in caplog.text
+    assert "user/public is public, and report and predictions quote the data" in caplog.text
 
 
 def test_a_dry_run_lists_sizes_and_asks_nobody(tiny, connections):

@@ -9,7 +9,7 @@ from tiny_models import tiny_bert
 from hf_tagging.cli import main
 from hf_tagging.comparison.runs import read_run
 from hf_tagging.errors import OutputError
-from hf_tagging.inference.evaluating import Evaluation, write_evaluation
+from hf_tagging.inference.evaluation import Evaluation, write_evaluation
 from hf_tagging.publishing.demo.space import write_space
 from hf_tagging.publishing.report.write import write_report
 from hf_tagging.training.folder import RunFolder

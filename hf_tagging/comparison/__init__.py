@@ -1,1 +1,1 @@
-"""Comparison of runs: plan them, run them, read them and test their differences."""
+"""Comparison of runs: plan, run, read, and test differences."""

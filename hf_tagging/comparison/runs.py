@@ -1,4 +1,4 @@
-"""Runs as they are found on disk: what they were asked, what they answered, and which of them are seeds of one run."""
+"""Runs on disk: their arguments, their predictions, and which of them are seeds of one run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from hf_tagging.atomic import json_text, read_json, whole_file
 from hf_tagging.data.files import nearest_path
@@ -21,27 +20,28 @@ from hf_tagging.evaluation.metrics import get_entities
 from hf_tagging.evaluation.predictions import read_predictions
 from hf_tagging.evaluation.statistics import SentenceCounts, count_sentences, counts_array
 from hf_tagging.hub import first_line
+from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, wrong_value
 from hf_tagging.training.resuming import FREE_ARGUMENTS
 
 _CACHE_VERSION = 1
-# How recipes/compare.py names the folders of one run, and how a folder is named that nobody has chosen.
+# Folder names of recipes/compare.py, and default ones.
 ONE_OF_MANY = re.compile(r"(?:(?P<run>.+)-)?seed-\d+(-fold-\d+)?")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run with what it answered.
+    """One run with the counts of its predictions.
 
     Args:
-        folder: Where it is.
-        record: Its `run.json`; empty where there is none.
-        counts: Of the split's sentences; None where the run is not finished.
+        folder: Folder of the run.
+        record: Content of `run.json`; empty where there is none.
+        counts: Counts of the split's sentences; None if the run is not finished.
         data: Fingerprint of the split's words and gold tags.
-        problem: Why there are no counts.
-        is_damaged: Whether there is a `run.json` that cannot be used.
+        problem: Reason why there are no counts.
+        is_damaged: There is a `run.json` that cannot be used.
     """
 
     folder: Path
@@ -58,27 +58,27 @@ class Run:
 
     @property
     def seed(self) -> int | None:
-        """Of the weights."""
+        """Seed of the weights."""
         return self.arguments.get("seed")
 
     @property
     def fold(self) -> int | None:
-        """The part of the data that it tests on; None without folds."""
+        """Number of the fold that is the test set; None without folds."""
         return self.arguments.get("fold")
 
 
 def find_runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
-    """Finds runs in folders and puts together those that differ in seed or fold alone.
+    """Find runs in folders, and group those that differ only in seed or fold.
 
     Args:
-        folders: Runs, folders of runs, or folders of such folders.
+        folders: Folders of runs, or folders of such folders.
 
     Returns:
-        The folders of each run, by its name: that of its folder (without the seed of a default one), or of the folder
-        that its seeds lie in.
+        Folders of each run by name: the name of its folder (without the seed of a default name), or of the folder
+        above its seeds.
 
     Raises:
-        ConfigError: For a folder that is not there, or without a run.
+        ConfigError: For a folder that does not exist, or without a run.
     """
     by_arguments: dict[str, list[Path]] = defaultdict(list)
     for folder in dict.fromkeys(path for given in folders for path in _runs_below(given)):
@@ -93,7 +93,7 @@ def find_runs(folders: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _short_name(runs: Sequence[Path], *, alone: bool) -> str:
-    """The name of seeds of one run; `alone`: the folder that the first lies in holds no other run."""
+    """Return the name of the seeds of one run; `alone`: the folder above the first holds no other run."""
     first = runs[0].resolve()
     seed = ONE_OF_MANY.fullmatch(first.name)
     of_many = alone and len({run.parent for run in runs}) == 1 and (len(runs) > 1 or seed)
@@ -128,18 +128,18 @@ def _runs_below(folder: Path) -> list[Path]:
     raise ConfigError(f"{folder}: holds no run (no {RECORD}, nor in folders below it). Give the folders of runs.")
 
 
-def _by_number(path: Path) -> list[Any]:
-    """Sorts seed-10 behind seed-2."""
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts seed-10 after seed-2."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def read_run(folder: Path, split: str, problem: str | None = None) -> Run:
-    """Reads a run and counts its predictions; the counts are kept beside them.
+    """Read a run and count its predictions; the counts are cached beside them.
 
     Args:
-        folder: Of the run.
-        split: ``"test"`` or ``"validation"``.
-        problem: Why the run failed, if that is known.
+        folder: Folder of the run.
+        split: "test" or "validation".
+        problem: Reason why the run failed, if known.
     """
     record = RunFolder(folder).record()
     if record is None:
@@ -148,7 +148,7 @@ def read_run(folder: Path, split: str, problem: str | None = None) -> Run:
         return Run(folder, {}, problem=why, is_damaged=bool(damage))
     if record["status"] != "finished":
         return Run(folder, record, problem=problem or "not finished")
-    wrong = wrong_value(record) or ("" if "seed" in record["arguments"] else "is damaged: it says no seed")
+    wrong = wrong_value(record) or ("" if "seed" in record["arguments"] else "is damaged: it has no seed")
     if wrong:
         return Run(folder, record, problem=f"{RECORD} {wrong}")
     if not (path := _predictions(folder, split)).is_file():
@@ -164,10 +164,10 @@ def _predictions(folder: Path, split: str) -> Path:
 
 
 def _count(path: Path, task: Task) -> tuple[SentenceCounts, str]:
-    """Counts predictions, or takes the counts from the cache if they are of this very file."""
+    """Count predictions, or read the counts from the cache if they are of the same file."""
     mark = {"version": _CACHE_VERSION, "task": task.name, "sha256": sha256(path.read_bytes()).hexdigest()}
     cache = path.with_name(f".{path.stem}.counts.json")
-    with suppress(ValueError, KeyError, TypeError, OverflowError):  # none yet, or a damaged one: counted anew
+    with suppress(ValueError, KeyError, TypeError, OverflowError):  # no cache, or a damaged one
         kept = read_json(cache) or {}
         if {name: kept[name] for name in mark} == mark:
             values = counts_array(task, kept["counts"])
@@ -175,28 +175,28 @@ def _count(path: Path, task: Task) -> tuple[SentenceCounts, str]:
     words, gold, predicted = read_predictions(path)
     counts = count_sentences(task, gold, predicted)
     data = sha256(repr([_question(task, *pair) for pair in zip(words, gold, strict=True)]).encode()).hexdigest()
-    if cache.is_symlink():  # which leads who knows where
+    if cache.is_symlink():  # it may lead anywhere
         return counts, data
-    # A folder that may only be read is counted each time.
+    # In a read-only folder there is no cache.
     with suppress(OSError, OutputError), whole_file(cache) as file:
         file.write(json_text(mark | {"data": data, "counts": counts.values.tolist()}, indent=None))
     return counts, data
 
 
-def _question(task: Task, words: list[str], gold: list[str]) -> tuple[list[str], list[Any]]:
-    """What a sentence asks: its words, and its tags or entities. In whatever scheme these are written."""
+def _question(task: Task, words: list[str], gold: list[str]) -> tuple[list[str], Sequence[object]]:
+    """Return the words of a sentence, and its tags or entities, independent of their scheme."""
     return words, sorted(set(get_entities(gold))) if task.has_entities else gold
 
 
 def check_same_data(runs: Sequence[Run], split: str) -> None:
-    """Refuses runs whose scores are not of the same words and gold tags.
+    """Refuse runs that were scored on different words or gold tags.
 
     Args:
-        runs: Finished ones.
-        split: ``"test"`` or ``"validation"``.
+        runs: Finished runs.
+        split: "test" or "validation".
 
     Raises:
-        DataError: Naming the first two that differ, and where.
+        DataError: With the first two that differ, and where.
     """
     first: dict[int | None, Run] = {}
     for run in runs:
@@ -210,7 +210,7 @@ def check_same_data(runs: Sequence[Run], split: str) -> None:
             raise DataError(f"{start.folder} and {run.folder} cannot be compared: {difference}.")
         if run.data != other.data:
             drawn = any(r.arguments.get(name) for r in (run, other) for name in CUTS)
-            advice = " Splits that are drawn want one --split_seed for all runs." if drawn else ""
+            advice = f" Draw splits with the same {argument('split_seed')} in all runs." if drawn else ""
             raise DataError(
                 f"{other.folder} and {run.folder} cannot be compared: {_difference(other, run, split)}. "
                 f"Runs are compared over the same words and gold tags.{advice}"
@@ -218,7 +218,7 @@ def check_same_data(runs: Sequence[Run], split: str) -> None:
 
 
 def _difference(one: Run, other: Run, split: str) -> str:
-    """The first place where two runs were asked something else."""
+    """Return the first difference between the data of two runs."""
     task = get_task(one.record["task"])
     sides = [read_predictions(_predictions(run.folder, split)) for run in (one, other)]
     questions = ([_question(task, *pair) for pair in zip(words, gold, strict=True)] for words, gold, _ in sides)

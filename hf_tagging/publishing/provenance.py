@@ -1,4 +1,4 @@
-"""What a record lets a card claim: names on the Hub, of local paths the last part, and how much of the data it used."""
+"""The origin of model and data as a record states it: names on the Hub, or the last part of local paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLE = "sample"
 
-# Models are claimed by full name alone: a bare one may as well be a baseline. These bare names are known.
+# Only full names are taken for models on the Hub: a bare one may be a baseline. These are known.
 _KNOWN_MODELS = {
     PACKAGED_ENCODER: PACKAGED_ENCODER_ON_HUB,
     "bert-base-cased": "google-bert/bert-base-cased",
@@ -33,7 +33,7 @@ _KNOWN_MODELS = {
 
 
 class Source(NamedTuple):
-    """Where a split or a model came from: its name without folders, and its name on the Hub if it has one."""
+    """The origin of a split or a model: its name without folders, and its name on the Hub if it has one."""
 
     name: str
     hub: str | None = None
@@ -44,20 +44,20 @@ class Source(NamedTuple):
 
 
 def trained(record: RunRecord) -> bool:
-    """Whether the run was to train; one that only evaluates claims nothing of a training."""
+    """Return False for a run that only evaluates."""
     return record["arguments"].get("do_train") is not False
 
 
 def splits(record: RunRecord, results: Results) -> list[str]:
-    """The splits that a card speaks of: those with figures and, after a training, that of the training."""
+    """Return the splits in a card: those with figures and, after a training, the training split."""
     return [*results, *(["train"] if trained(record) else [])]
 
 
 def limit(record: RunRecord, key: Literal["max_train_samples", "max_eval_samples"]) -> int | None:
-    """The limit on sentences, None where there is none, or where no split reaches it so that it cut nothing.
+    """Return the limit on sentences; None where there is none, or where no split reaches it.
 
     Args:
-        record: Of the run.
+        record: Record of the run.
         key: ``"max_train_samples"`` or ``"max_eval_samples"``.
     """
     names = ("train",) if key == "max_train_samples" else ("validation", "test")
@@ -68,7 +68,7 @@ def limit(record: RunRecord, key: Literal["max_train_samples", "max_eval_samples
 
 
 def model(record: RunRecord) -> Source | None:
-    """The model that the run started from."""
+    """Return the model that the run started from."""
     name = record["arguments"].get("model")
     if not name:
         return None
@@ -79,7 +79,7 @@ def model(record: RunRecord) -> Source | None:
 
 
 def source(record: RunRecord, split: str) -> Source | None:
-    """Where a split came from: its own file, the split it was held out of, or the data set."""
+    """Return the origin of a split: its own file, the split that it was held out of, or the dataset."""
     arguments = record["arguments"]
     names = given(arguments, record, split)
     if not names:
@@ -94,7 +94,7 @@ def source(record: RunRecord, split: str) -> Source | None:
 
 
 def given(arguments: ArgumentsRecord, record: RunRecord, split: str) -> list[str]:
-    """The names or paths of a split as the user gave them; a split's own files win over the data set."""
+    """Return the names or paths of a split as given; a split's own files win over the dataset."""
     if held_out(arguments, split):
         split = "train"
     if files := _files(arguments, split):
@@ -129,7 +129,7 @@ def held_out(arguments: ArgumentsRecord, split: str) -> dict[str, float | None]:
 
 
 def revision(record: RunRecord) -> str | None:
-    """The revision of a data set on the Hub: as it was asked for, else the one that its short name stands for."""
+    """Return the revision of a dataset on the Hub, as given or as its alias pins it."""
     arguments = record["arguments"]
     name = arguments.get("dataset") or (record.get("dataset") or {}).get("name")
     asked: str | None = arguments.get("dataset_revision")
@@ -137,18 +137,18 @@ def revision(record: RunRecord) -> str | None:
 
 
 def is_conll2003(record: RunRecord, splits: Iterable[str]) -> bool:
-    """Whether a split is CoNLL-2003 by its name, or by that of its file or of a folder that it lies in."""
+    """Return True if a split is CoNLL-2003 by the name of the dataset, its file or a folder above it."""
     names = [name for split in splits for name in given(record["arguments"], record, split)]
     return any("conll2003" in re.split(r"[/\\]", re.sub("[-_]", "", name.lower())) for name in names)
 
 
 def is_sample(record: RunRecord, splits: Iterable[str]) -> bool:
-    """Whether a split is of the embedded corpus."""
+    """Return True if a split is from the embedded sample corpus."""
     return any(SAMPLE in given(record["arguments"], record, split) for split in splits)
 
 
 def _may_be_on_hub(name: str) -> bool:
-    """Whether the libraries would look for a name on the Hub: it can be one there, and is no path here."""
+    """Return True if a name is valid on the Hub and is not a local path."""
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -157,7 +157,7 @@ def _may_be_on_hub(name: str) -> bool:
 
 
 def model_name(arguments: ArgumentsRecord, name: str | None) -> str:
-    """What the model is called: its name on the Hub, else the name given, else that of the run's folder."""
+    """Return the name of the model: its name on the Hub, else the given name, else that of the run's folder."""
     hub = arguments.get("hub_model_id")
     if hub and not looks_like_path(hub):
         return "/".join(slug(part) for part in hub.split("/"))
@@ -165,10 +165,10 @@ def model_name(arguments: ArgumentsRecord, name: str | None) -> str:
 
 
 def last_part(path: str) -> str:
-    """The name of a file or folder without those above it, in one visible line."""
+    """Return the name of a file or folder without the folders above it."""
     return visible(re.split(r"[/\\]", str(path).rstrip("/\\"))[-1])
 
 
 def slug(name: str) -> str:
-    """A name in the characters that the Hub allows."""
+    """Return a name in the characters that the Hub allows."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")[:96]

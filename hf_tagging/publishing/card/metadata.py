@@ -1,7 +1,7 @@
-"""The metadata of a model card: what the Hub files a model under, and the index of its figures.
+"""The metadata of a model card: tags, base model, datasets, and the index of its figures.
 
-The index follows the model card specification of the Hub (`model-index`): every figure with the task, and with the
-name, split and revision of the data that it was measured on.
+The index follows the model card specification of the Hub (`model-index`): every figure with its task, and with name,
+split and revision of the data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OF_ENTITIES = (
 
 
 class SeedSpread(NamedTuple):
-    """A figure over runs that differ in their seed alone: how many, their mean and sample standard deviation."""
+    """A figure over runs that differ only in their seed: number of runs, mean and sample standard deviation."""
 
     runs: int
     mean: float
@@ -40,7 +40,7 @@ class SeedSpread(NamedTuple):
 
 
 def over_seeds(results: Results, seeds: Sequence[Results], split: str, key: str) -> SeedSpread | None:
-    """A figure over a run and the same run with other seeds; None without others, or where one lacks it."""
+    """Return a figure over all seeds of a run; None for one seed, or where a seed lacks it."""
     values = [(run.get(split) or {}).get(key) for run in (results, *seeds)]
     measured = [float(value) for value in values if is_finite(value)]
     if not seeds or len(measured) < len(values):
@@ -49,13 +49,13 @@ def over_seeds(results: Results, seeds: Sequence[Results], split: str, key: str)
 
 
 def metadata(record: RunRecord, results: Results, seeds: Sequence[Results], name: str) -> ModelCardData:
-    """The metadata of a card.
+    """Return the metadata of a card.
 
     Args:
-        record: Of the run, with `task` and `arguments`.
-        results: Per split, every figure.
+        record: Record of the run, with `task` and `arguments`.
+        results: Figures by split.
         seeds: Results of the same run with other seeds.
-        name: Of the model.
+        name: Name of the model.
     """
     model, train = provenance.model(record), provenance.source(record, "train")
     figures = list(_figures(record, results, seeds))
@@ -74,7 +74,7 @@ def metadata(record: RunRecord, results: Results, seeds: Sequence[Results], name
 
 
 def _figures(record: RunRecord, results: Results, seeds: Sequence[Results]) -> Iterator[EvalResult]:
-    """The figures of the model itself, each followed by its mean over seeds where there are any."""
+    """Yield the figures of the model, each followed by its mean over seeds if there are any."""
     for split, scores in results.items():
         where = _where(record, split)
         for key, metric, label in _OF_ENTITIES if get_task(record["task"]).has_entities else _OF_WORDS:
@@ -92,10 +92,10 @@ def _figures(record: RunRecord, results: Results, seeds: Sequence[Results]) -> I
 
 
 def _where(record: RunRecord, split: str) -> dict[str, Any]:
-    """What a figure was measured on, in the terms of `EvalResult`."""
+    """Return the data that a figure was measured on, as arguments of `EvalResult`."""
     source = provenance.source(record, split) or provenance.Source("unknown")
     limit = provenance.limit(record, "max_eval_samples")
-    # The Hub's own split of that name may be another than the one that a run has cut from the training split.
+    # A split that the run cut from the training split is not the Hub's split of that name.
     cut = {name: value for name, value in provenance.held_out(record["arguments"], split).items() if value is not None}
     options = ({"held_out_of": "train"} | cut if cut else {}) | ({"max_eval_samples": limit} if limit else {})
     return {

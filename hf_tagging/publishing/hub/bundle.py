@@ -1,7 +1,6 @@
-"""What of a model's folder is handed on: the files that a run has listed as its own, and clean copies where they say
-where on this machine they were made.
+"""The files of a model's folder that are published, without the paths of this machine.
 
-A folder without `run.json` is any model's: there the names decide.
+These are the files that a run lists as its own. In a folder without `run.json`, the names decide.
 """
 
 from __future__ import annotations
@@ -21,11 +20,12 @@ from hf_tagging.console import read_text
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH, MANIFEST
+from hf_tagging.problems import argument
 from hf_tagging.publishing.provenance import model_name
 from hf_tagging.training.folder import RECORD, RunFolder
 
 Content = Path | bytes
-"""A file as it is, or what is sent in its place."""
+"""A file to send as it is, or the content to send in its place."""
 
 CARD, REPORT = "README.md", "report.html"
 _WEIGHTS = ("model*.safetensors", "adapter_model.safetensors", GRAPH)
@@ -35,40 +35,40 @@ MODEL_FILES = (
     "vocab.json", "merges.txt", "added_tokens.json", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
     f"{GRAPH}*", MANIFEST,
 )  # fmt: skip
-"""Names of the files that decide what a model says; code beside them is sent where a configuration names it."""
+"""Files that determine a model's output; code beside them is sent if a configuration names it."""
 
 _ADAPTER, _BASE = "adapter_config.json", "base_model_name_or_path"
 _ORIGINS = ("_name_or_path", "name_or_path", _BASE)
-# An absolute path, or one that begins with a dot or a tilde, at the start of a value or behind what sets one off.
+# An absolute path, or one that begins with a dot or a tilde, at the start of a value or after a separator.
 _PATH = re.compile(r"(?:(?<=[=\s,:'\"(\[])|^)(?:[A-Za-z]:[\\/]|\\\\|~[\w.-]*[\\/]|\.{1,2}[\\/]|/(?!/))[^\s,:'\")\]]+")
-_FOLDERS = {"output_dir", "logging_dir"}  # arguments that can be nothing but a path
+_FOLDERS = {"output_dir", "logging_dir"}  # arguments that are always paths
 
 
 def bundle(folder: Path, repository: str) -> dict[str, Content]:
-    """Collects what is sent, by the name that it has there.
+    """Collect the files to publish.
 
     Args:
-        folder: With a model.
-        repository: Name that it will have: an adapter beside its base refers to it.
+        folder: Folder of a model.
+        repository: Name of the repository, which an adapter beside its base refers to.
 
     Returns:
-        The files, `run.json` and configurations without the paths of this machine.
+        Files by their name in the repository, `run.json` and configurations without the paths of this machine.
 
     Raises:
-        ModelError: If there is no model, or a file of it is missing.
+        ModelError: If there is no model, or one of its files is missing.
         OutputError: If the run in the folder has not finished.
     """
     if not (folder / "config.json").is_file() and not (folder / _ADAPTER).is_file():
         raise ModelError(f"{folder}: there is no config.json in it, so it holds no model. Give the folder of a run.")
     names = _of_run(folder) if (folder / RECORD).exists() else _by_name(folder)
     if not any(is_kind(name, _WEIGHTS) for name in names):
-        raise ModelError(f"{folder}: there are no weights in it (safetensors or {GRAPH}); pickles are not handed on.")
+        raise ModelError(f"{folder}: there are no weights in it (safetensors or {GRAPH}); pickles are not published.")
     _refuse_links(folder, names)
     return {name: _clean(folder, name, repository) for name in sorted(names)}
 
 
 def is_kind(name: str, kinds: Iterable[str]) -> bool:
-    """Whether a file is of one of these kinds: names with ``*``, which stands for what has no slash in it."""
+    """Return True if a file matches one of these patterns, in which ``*`` does not match a slash."""
     return any(name.count("/") == kind.count("/") and fnmatchcase(name, kind) for kind in kinds)
 
 
@@ -78,11 +78,11 @@ def _of_run(folder: Path) -> set[str]:
         raise OutputError(f"{folder / RECORD}: {RunFolder(folder).damage()}. Train the model again, or remove it.")
     if record["status"] != "finished":
         raise OutputError(
-            f"{folder}: its run has not finished (status: {record['status']}). The command that started it goes on "
-            "with --resume."
+            f"{folder}: its run has not finished (status: {record['status']}). Run its command again, with "
+            f"{argument('resume')}, to finish it."
         )
     names = {name for name in (*record["files"], REPORT, RECORD) if "\\" not in name}
-    # A run lists its predictions and its report before it knows whether there will be any.
+    # A run lists its predictions and its report before it writes them.
     missing = sorted(name for name in names if not (folder / name).is_file())
     if lost := [name for name in missing if is_kind(name, (*MODEL_FILES, "*.py"))]:
         raise ModelError(f"{folder}: {', '.join(lost[:4])} is missing, which its run has written. Train it again.")
@@ -90,17 +90,17 @@ def _of_run(folder: Path) -> set[str]:
 
 
 def _refuse_links(folder: Path, names: Iterable[str]) -> None:
-    """Refuse files that are links out of the folder: whoever made it has chosen the names, and what they lead to.
+    """Refuse files that link out of the folder, which may come from a stranger.
 
     Raises:
-        OutputError: For the first of them. The Hub's own cache is made of such links.
+        OutputError: For the first of them. Links into the Hub's own cache are allowed.
     """
     roots = [Path(root).resolve() for root in (folder, constants.HF_HUB_CACHE)]
     for name in sorted(names):
         path = (folder / name).resolve()
         if not any(path.is_relative_to(root) for root in roots):
             raise OutputError(
-                f"{folder / name}: is a link to {path}, outside of the folder, which is not handed on. Put a copy of "
+                f"{folder / name}: is a link to {path}, outside of the folder, which is not published. Put a copy of "
                 "the file in its place if it is the model's."
             )
 
@@ -127,7 +127,7 @@ def _text(path: Path) -> str:
 
 
 def _clean(folder: Path, name: str, repository: str) -> Content:
-    """A file as it is, or its content without paths where it has any."""
+    """Return a file as it is, or its content without paths if it has any."""
     path = folder / name
     if name == CARD:
         return _card(folder, repository)
@@ -145,10 +145,10 @@ def _clean(folder: Path, name: str, repository: str) -> Content:
 
 
 def _card(folder: Path, repository: str) -> Content:
-    """The card, whose examples load the model by the name that it now has."""
+    """Return the card with examples that load the model by its name on the Hub."""
     path = folder / CARD
     before, record = _text(path), RunFolder(folder).record() or {"arguments": {}}
-    # The run has written it: the folder may have been called otherwise then.
+    # The card has the folder's name at the time of the run.
     written_for = model_name(record["arguments"], None if record["arguments"].get("output_dir") else folder.name)
     names = json.dumps(written_for), json.dumps(repository)
     after = re.sub(
@@ -158,24 +158,24 @@ def _card(folder: Path, repository: str) -> Content:
 
 
 def _base(folder: Path, adapter: dict[str, Any], repository: str) -> Any:
-    """What an adapter belongs to, as others will find it.
+    """Return the base of an adapter as others will find it.
 
-    With its base beside it, that is the repository itself: Transformers would fetch the model that the adapter was
-    trained from, with neither its tags nor its head (pipelines/__init__.py, 5.23).
+    With its base beside it, that is the repository itself: Transformers would load the model that the adapter was
+    trained from, without its tags and head (pipelines/__init__.py, 5.23).
     """
     if any(folder.glob("model*.safetensors")):
         return repository
     base = adapter.get(_BASE)
     if isinstance(base, str) and without_paths(base) != base:
         raise ModelError(
-            f"{folder / _ADAPTER}: belongs to {base}, a model of this machine, so nobody else could use it. Train "
-            "with --lora_merge true, or put the base beside it."
+            f"{folder / _ADAPTER}: belongs to {base}, a model of this machine, which nobody else has. Train with "
+            f"{argument('lora_merge', True)}, or put the base beside it."
         )
     return base
 
 
 def portable(record: Any) -> Any:
-    """A record in which every path is cut to its last part, whatever it stands in."""
+    """Return a record in which every path is cut to its last part."""
     return _each_text(record, "", lambda key, text: _name(text) if key in _FOLDERS else without_paths(text))
 
 
@@ -190,7 +190,7 @@ def _each_text(value: Any, key: str, change: Callable[[str, str], str]) -> Any:
 
 
 def without_paths(text: str) -> str:
-    """A text with every path in it cut to its last part; a path with spaces, where it is the whole text."""
+    """Return a text with every path in it cut to its last part; a path with spaces only if it is the whole text."""
     there = os.path.exists(os.path.expanduser(text))
     if re.search(r"[/\\]", text) and (there or (looks_like_path(text) and not re.search(r"\s|:/|=", text))):
         return _name(text)

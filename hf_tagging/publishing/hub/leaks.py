@@ -1,4 +1,4 @@
-"""What must not leave this machine with a model: keys and tokens, and the paths of its own folders."""
+"""A search for keys, tokens and local paths in files that are about to be published."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hf_tagging.errors import ModelError, OutputError
 if TYPE_CHECKING:
     from hf_tagging.publishing.hub.bundle import Content
 
-# Shapes by which keys are known; each is long enough that no word of a corpus is one by chance.
+# Patterns of keys; each is long enough that no word of a corpus matches by chance.
 _KEYS = {
     "a Hugging Face token": r"\b(?:hf|api_org)_[A-Za-z0-9]{20,}\b",
     "a GitHub token": r"\bgh[pousr]_[A-Za-z0-9]{30,}\b|\bgithub_pat_[A-Za-z0-9_]{30,}\b",
@@ -30,17 +30,17 @@ _KEYS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a password in an address": r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"']+:[^\s/:@\"'*]{3,}@",
 }
-_ESCAPE = r"(?<=\\[bfnrt])"  # an end of line as JSON writes it, whose letter is no part of the word behind it
+_ESCAPE = r"(?<=\\[bfnrt])"  # an escaped line end in JSON, whose letter is not part of the next word
 _START = rf"(?:\b|{_ESCAPE})"
 _KEY = re.compile("|".join(rf"(?P<k{i}>{kind})" for i, kind in enumerate(_KEYS.values())).replace(r"\b", _START))
 _SECRET_NAME = re.compile(r"(?:TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)
-_LEAST_SECRET = 12  # letters of a value that is looked for by itself: shorter ones are words
+_LEAST_SECRET = 12  # characters; shorter values may be ordinary words
 # Not the middle of a word, an address or a relative path.
 _BEFORE = rf"(?:(?<![\w./\\~-])|(?<=file://)|{_ESCAPE})"
 _HOME = re.compile(
     _BEFORE + r"(?:/home/[^\s/\"'<>]+|/Users/[^\s/\"'<>]+|/root(?![\w-])|[A-Za-z]:\\{1,2}Users\\{1,2}[^\s\\\"'<>]+)"
 )
-# Words of a corpus stand in these: any may look like a path, so only the paths that this machine has are looked for.
+# Files with words of a corpus, which may look like paths: only paths of this machine are searched for.
 _OF_WORDS = {".conll", ".html", ".txt"}
 _VOCABULARIES = {"tokenizer.json", "vocab.json", "merges.txt"}
 _PREDICTIONS = "predictions"
@@ -49,7 +49,7 @@ _MOST_SHOWN = 10
 
 
 class Leak(NamedTuple):
-    """Something found: where, what it is, and its beginning."""
+    """A secret or a path that was found: its place, its kind and its beginning."""
 
     file: str
     line: int
@@ -61,20 +61,20 @@ class Leak(NamedTuple):
 
 
 def is_text(name: str) -> bool:
-    """Whether a file can be looked through; those of numbers cannot, and are large."""
+    """Return True for text files; binary ones are not searched."""
     return PurePosixPath(name).suffix not in _BINARY
 
 
 def refuse_leaks(folder: Path, files: Mapping[str, Content], token: str | None = None) -> None:
-    """Looks through everything that is handed on.
+    """Search all files that are about to be published.
 
     Args:
-        folder: That the files come from.
-        files: By the name that they will have.
-        token: One that was given, beside those that this machine has.
+        folder: Folder of the files.
+        files: Files by their name in the repository.
+        token: Token to search for, besides those of this machine.
 
     Raises:
-        OutputError: If a secret or a path of this machine is in one of them.
+        OutputError: If one of them contains a secret or a path of this machine.
         ModelError: If one of them cannot be read.
     """
     folders, secrets = own_folders(folder), own_secrets(token, get_token())
@@ -86,9 +86,8 @@ def refuse_leaks(folder: Path, files: Mapping[str, Content], token: str | None =
         lines = [f"  {leak}" for leak in found[:_MOST_SHOWN]]
         rest = [f"  and {len(found) - _MOST_SHOWN:,} more"] if len(found) > _MOST_SHOWN else []
         raise OutputError(
-            "\n".join([f"{folder}: was not handed on, for others would see in it", *lines, *rest])
-            + "\nTake them out of these files and type the command again; a key that was written down anywhere is "
-            "better replaced."
+            "\n".join([f"{folder}: was not published, because others would see in it", *lines, *rest])
+            + "\nRemove them from these files and try again; a key that was written to a file should be revoked."
         )
 
 
@@ -102,13 +101,13 @@ def _read(content: Content) -> bytes:
 
 
 def find_leaks(name: str, content: bytes, *, folders: Iterable[Path], secrets: Iterable[str]) -> list[Leak]:
-    """Looks through one file, line by line.
+    """Search one file line by line.
 
     Args:
-        name: Of the file; it decides what is looked for.
-        content: All of it.
-        folders: Whose paths must not be in it, beside the home folders that are known by their look.
-        secrets: Values that must not be in it, beside the keys that are known by their look.
+        name: Name of the file; it decides which patterns are used.
+        content: Content of the file.
+        folders: Folders whose paths must not be in it, besides home folders, which are recognised.
+        secrets: Values that must not be in it, besides keys, which are recognised.
     """
     looks = [] if _is_of_words(PurePosixPath(name)) else [_HOME]
     local, values = [_exactly(folders), *looks], sorted(set(secrets))
@@ -135,7 +134,7 @@ def _keys(line: str, values: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _exactly(folders: Iterable[Path]) -> re.Pattern[str]:
-    """Finds these folders and what lies in them; of short ones, the root of a disk for one, too much would be found."""
+    """Return a pattern for these folders and their content; short ones such as `/` would match too much."""
     names = {str(folder) for folder in folders if len(folder.parts) > 2}
     names |= {name.replace("\\", "\\\\") for name in names}  # as JSON writes them
     either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
@@ -143,7 +142,7 @@ def _exactly(folders: Iterable[Path]) -> re.Pattern[str]:
 
 
 def own_folders(folder: Path) -> list[Path]:
-    """Paths that give away whose machine this is: the folder's own, the working folder and the home."""
+    """Return local paths to search for: the folder, the working directory and the home."""
     found = [folder.absolute(), folder.resolve(), Path.cwd()]
     with contextlib.suppress(RuntimeError):  # a user without one
         found.append(Path.home())
@@ -151,7 +150,7 @@ def own_folders(folder: Path) -> list[Path]:
 
 
 def own_secrets(*given: str | None) -> set[str]:
-    """Values of the environment whose names say that they are secret, and those that are given."""
+    """Return secret values: environment variables with such names, and the given ones."""
     named = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
     long = {value for value in {*named, *given} if value and len(value) >= _LEAST_SECRET}
     return {value for value in long if not os.path.exists(value)}  # unlike Path.exists, of a name of any length

@@ -1,9 +1,9 @@
-"""Putting a model on the Hub: looked through, then sent in one commit, so that nobody ever sees half of it.
+"""Push a model to the Hub in one commit, after a search for secrets.
 
-    folder ──► bundle: what is sent ──► leaks: refused? ──► weights uploaded ──► one commit: all of it, or nothing
+    folder ──► bundle: files to send ──► leaks: refused? ──► weights uploaded ──► one commit: all of it, or nothing
 
-The weights go first, and what has arrived is known by its hash: a push that failed is taken up where it ended. Not by
-`upload_folder`, which commits in several parts where Xet is installed (huggingface_hub 2.4).
+Weights are uploaded first and are known by their hash, so a failed push continues where it stopped. `upload_folder` is
+not used: it commits in several parts where Xet is installed (huggingface_hub 2.4).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shlex
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 from huggingface_hub.errors import LocalTokenNotFoundError
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hf_tagging")
 
-# What an earlier push may have left that would change, or wrongly praise, the model that comes after it.
+# Files of an earlier push that would change the new model, or describe the old one.
 _REPLACED = (*MODEL_FILES, REPORT, RECORD, "results.json", "predictions/*")
 _WORDS = ("predictions/", REPORT)
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What was sent, or would be.
+    """The result of a push, or of a dry run.
 
     Attributes:
-        name: The repository; in full, once the Hub was asked.
-        address: Of the commit; of the repository where it was a dry run.
-        files: Size in bytes of each file by its name there.
-        private: Whether the repository is private; of a dry run, whether a new one would be.
+        name: Name of the repository; the full name after a push.
+        address: URL of the commit; after a dry run, of the repository.
+        files: Size in bytes by file name.
+        private: The repository is private; after a dry run, a new one would be.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Pushed:
 
     @property
     def bytes(self) -> int:
-        """Size of all files together."""
+        """Total size of the files."""
         return sum(self.files.values())
 
 
@@ -69,24 +69,25 @@ def push_folder(
     token: str | None = None,
     dry_run: bool = False,
 ) -> Pushed:
-    """Puts the model of a folder on the Hub, in one commit.
+    """Push the model of a folder to the Hub, in one commit.
 
     Args:
-        folder: Of a run, of an export, or of any saved model.
-        name: OWNER/NAME, or NAME alone: of the token's owner.
-        private: Whether a repository that is not there yet is made a private one.
-        revision: Branch to commit to, made where it is not there; None: main.
-        token: For the Hub; None: that of `hf auth login` or HF_TOKEN.
-        dry_run: Look for what would be sent and for what must not be, and ask nobody.
+        folder: Folder of a run, of an export, or of any saved model.
+        name: OWNER/NAME, or NAME for the owner of the token.
+        private: Make a new repository private.
+        revision: Branch to commit to; it is created if it does not exist. Default: main.
+        token: Token for the Hub. Default: that of `hf auth login` or HF_TOKEN.
+        dry_run: Only list the files and search them for secrets, without any request.
 
     Returns:
-        What was sent.
+        The repository and the files sent.
 
     Raises:
-        ModelError: If there is no whole model in the folder.
-        ConfigError: If no repository can have such a name.
-        OutputError: If its run has not finished, or another process writes into it; if a secret or a path of this
-            machine is in a file; if the Hub refuses, or is not there. Then it is as it was before.
+        ModelError: If the folder holds no complete model.
+        ConfigError: If the name is not valid on the Hub.
+        OutputError: If the run has not finished, or another process is writing into the folder; if a file contains a
+            secret or a path of this machine; if the Hub refuses the push or cannot be reached. Nothing is published
+            then.
     """
     folder = Path(folder)
     _check_name(name)
@@ -104,15 +105,15 @@ def push_folder(
         return Pushed(full_name, address, sizes, private)
 
 
-def _as_it_is(folder: Path) -> AbstractContextManager[Any]:
-    """Keep others from writing into a folder; one that nobody may write into, or that is not there, stays as it is."""
+def _as_it_is(folder: Path) -> AbstractContextManager[object]:
+    """Lock a folder against writers, unless it is read-only or missing."""
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return nullcontext()
     return FolderLock(folder, advice="push another folder")
 
 
 def push_finished(run: TaggingRun) -> None:
-    """Pushes a run that has ended, where ``--push_to_hub`` was given, and lets others write into its folder again.
+    """Push a finished run, where ``--push_to_hub`` was given, and lets others write into its folder again.
 
     The main process does so. The others go on and may end: a push can take longer than processes wait for one another.
 
@@ -147,10 +148,10 @@ def _size(content: Content) -> int:
 
 
 def _send(folder: Path, name: str, private: bool, revision: str | None, token: str | None) -> tuple[str, str, bool]:
-    """Creates what is not there yet, uploads, commits.
+    """Create repository and branch if needed, upload, and commit.
 
     Returns:
-        The repository's full name, the commit's address, and whether the repository is private.
+        Full name of the repository, URL of the commit, and True if the repository is private.
     """
     if (token or get_token()) is None and not constants.HF_HUB_OFFLINE:
         raise LocalTokenNotFoundError("no token")
@@ -161,12 +162,15 @@ def _send(folder: Path, name: str, private: bool, revision: str | None, token: s
     files = bundle(folder, full_name)
     is_hidden = bool(insist(lambda: api.repo_info(full_name)).private)
     if any(file.startswith(_WORDS) for file in files) and not is_hidden:
-        logger.warning("%s is public, and the report and the predictions quote the data: may they?", full_name)
+        logger.warning(
+            "%s is public, and report and predictions quote the data: make sure that the data may be published",
+            full_name,
+        )
     additions = _additions(files)
     api.preupload_lfs_files(full_name, additions=additions, revision=revision, free_memory=False)
 
-    # A commit may have been made and its answer lost. Asked anew, with operations of their own, the client finds the
-    # files there, unchanged, and commits nothing a second time.
+    # A commit may have been made although its response was lost. A retry with new operations finds the files unchanged
+    # and commits nothing.
     def commit() -> str:
         nonlocal additions
         changes, additions = [*_removals(api, full_name, revision, files), *additions], _additions(files)
@@ -183,7 +187,7 @@ def _additions(files: dict[str, Content]) -> list[CommitOperationAdd]:
 def _removals(
     api: HfApi, name: str, revision: str | None, files: dict[str, Content]
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
-    """Removes an earlier model's files: an adapter, or more parts of its weights, would change what this one says."""
+    """Return deletions of an earlier model's files: an adapter or more shards would change the new model."""
     there = api.list_repo_files(name, revision=revision)
     old = [file for file in there if file not in files and is_kind(file, _REPLACED)]
     return [CommitOperationDelete(file) for file in old]
