@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 import torch
+from fork_server import Forked, fork
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parent.parent
@@ -44,12 +45,23 @@ def recipe_command(recipe: str, *flags: object, processes: int = 1) -> list[str]
     return [*start, str(ROOT / "recipes" / f"{recipe}.py"), *map(str, flags)]
 
 
-def run_recipe(recipe: str, *flags: object, processes: int = 1, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs a recipe to its end."""
+def run_recipe(
+    recipe: str, *flags: object, processes: int = 1, check: bool = True, fresh: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Runs a recipe to its end, in processes that are forked (see `fork_server`) or, if `fresh`, as users start it."""
     command = recipe_command(recipe, *flags, processes=processes)
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=600)
+    if fresh:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=600)
+    else:
+        done = subprocess.CompletedProcess(command, *start_recipe(recipe, *flags, processes=processes).communicate(600))
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def start_recipe(recipe: str, *flags: object, processes: int = 1) -> Forked:
+    """Begins a recipe in forked processes, without a launcher."""
+    script = ROOT / "recipes" / f"{recipe}.py"
+    return fork(script, *flags, processes=processes, env=environment(), cwd=ROOT)
 
 
 def run_here(recipe: str, *flags: object) -> None:

@@ -382,6 +382,7 @@ def test_trackio_keeps_the_figures_of_a_run_on_this_machine(tmp_path, monkeypatc
     run_recipe(
         *("pos_bert", "--dataset", "sample", "--model", model, "--output_dir", tmp_path / "run", *flags),
         *("--report_to", "trackio", "--project", "taggers", "--run_name", "first"),
+        fresh=True,
     )
     with sqlite3.connect(tmp_path / "trackio" / "taggers.db") as database:
         rows = database.execute("SELECT run_name, metrics FROM metrics ORDER BY id").fetchall()

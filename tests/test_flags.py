@@ -139,7 +139,9 @@ def test_other_encoders(run, model, flags):
 
 @pytest.mark.slow
 def test_torch_compile(run):
-    assert record(run("--torch_compile", "--max_steps", 2))["status"] == "finished"
+    """What of a compilation can fail because of this package, the traces; machine code of them is the library's."""
+    out = run("--torch_compile", "--torch_compile_backend", "aot_eager", "--max_steps", 2)
+    assert record(out)["status"] == "finished"
 
 
 def test_early_stopping_stops(run):

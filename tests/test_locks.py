@@ -222,7 +222,9 @@ def test_a_run_holds_its_folder_from_the_first_check_to_the_last_file(model, tmp
 @pytest.mark.slow
 def test_all_processes_of_a_run_are_refused(model, tmp_path, another):
     holder = another(tmp_path)
-    done = run_recipe("pos_bert", "--model", model, "--output_dir", tmp_path, *SMALL, processes=2, check=False)
+    done = run_recipe(
+        "pos_bert", "--model", model, "--output_dir", tmp_path, *SMALL, processes=2, check=False, fresh=True
+    )
     assert done.returncode == 1
     assert done.stderr.count(f"is being written by process {holder.pid} since") == 1
     assert json.loads((tmp_path / LOCK).read_text())["process"] == holder.pid

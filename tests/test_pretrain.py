@@ -1,15 +1,12 @@
 """Language models: what is hidden, what each direction may see, that they learn, and that taggers start from them."""
 
-import os
-import signal
-import subprocess
 import time
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from recipe_runs import ROOT, environment, recipe_command, record, run_here, run_recipe, weights
+from recipe_runs import ROOT, record, run_here, run_recipe, start_recipe, weights
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_bert
 from transformers import AutoModelForMaskedLM, AutoModelForPreTraining
@@ -480,14 +477,11 @@ def test_killed_and_resumed_is_bit_for_bit_unbroken(tmp_path):
              "--tokens_per_batch", 256, "--eval_strategy", "steps", "--eval_steps", 7, "--use_cpu")  # fmt: skip
     run_recipe("pretrain", *flags, "--output_dir", tmp_path / "unbroken")
     out = tmp_path / "killed"
-    command = recipe_command("pretrain", *flags, "--output_dir", out)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), start_new_session=True, **quiet)
+    process = start_recipe("pretrain", *flags, "--output_dir", out)
     deadline = time.monotonic() + 120
     while not list(out.glob("checkpoint-35")) and time.monotonic() < deadline:
         time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert record(out)["status"] == "running"
     run_recipe("pretrain", *flags, "--output_dir", out, "--resume")
     assert record(out)["resumed_from"] == "checkpoint-28"

@@ -5,14 +5,13 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 from functools import partial
 
 import conlleval
 import pytest
 import torch
-from recipe_runs import ROOT, environment, recipe_command, record, run_here, run_recipe, weights
+from recipe_runs import record, run_here, run_recipe, start_recipe, weights
 from tiny_models import tiny_bert, tiny_roberta
 from transformers import pipeline
 
@@ -36,7 +35,7 @@ def model(tmp_path_factory):
 def ner_run(model, tmp_path_factory):
     """One NER run on the sample, shared by the tests that only look at it."""
     out = tmp_path_factory.mktemp("run") / "ner"
-    done = run_recipe("ner_bert", "--model", model, "--output_dir", out, *SMALL)
+    done = run_recipe("ner_bert", "--model", model, "--output_dir", out, *SMALL, fresh=True)
     return out, done
 
 
@@ -193,20 +192,11 @@ def test_killed_and_resumed_is_bit_for_bit_unbroken(model, tmp_path, processes, 
     run = partial(run_recipe, processes=processes) if processes > 1 else run_here
     run("pos_bert", *flags, "--output_dir", tmp_path / "unbroken")
     out = tmp_path / "killed"
-    command = recipe_command("pos_bert", *flags, "--output_dir", out, processes=processes)
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment(),
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = start_recipe("pos_bert", *flags, "--output_dir", out, processes=processes)
     deadline = time.monotonic() + 120
     while not list(out.glob("checkpoint-14")) and time.monotonic() < deadline:
         time.sleep(0.002)  # the moment its second checkpoint begins to appear: in the middle of writing it
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert record(out)["status"] == "running"
     assert not (out / "model.safetensors").exists()
     run("pos_bert", *flags, "--output_dir", out, "--resume")

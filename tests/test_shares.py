@@ -1,11 +1,10 @@
 """The same weights, whether one process takes a step at once, accumulates over it or shares it with another."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from fork_server import fork
 from recipe_runs import ROOT, environment, without_dropout
 from safetensors.torch import load_file
 from tiny_models import tiny_bert
@@ -60,26 +59,23 @@ SHARED = {
 ALONE["crf"] = "--per_device_train_batch_size 22 --max_steps 8"
 
 
-def train(folder: Path, out: Path, ways: dict[str, str], *launcher: str) -> None:
+def train(folder: Path, out: Path, ways: dict[str, str], processes: int) -> None:
     script = out.parent / "train.py"
     script.write_text(TRAIN)
-    command = [sys.executable, *launcher, script, folder, out, *(f"{name}: {flags}" for name, flags in ways.items())]
-    done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=300
+    words = (f"{name}: {flags}" for name, flags in ways.items())
+    code, _, errors = fork(script, folder, out, *words, processes=processes, env=environment(), cwd=ROOT).communicate(
+        300
     )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, errors
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shares")
     model = without_dropout(tiny_bert(folder))
-    for name, ways, launcher in [
-        ("alone", ALONE, []),
-        ("shared", SHARED, ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]),
-    ]:
+    for name, ways, processes in (("alone", ALONE, 1), ("shared", SHARED, 2)):
         (folder / name).mkdir()
-        train(model, folder / name, ways, *launcher)
+        train(model, folder / name, ways, processes)
     return folder
 
 
