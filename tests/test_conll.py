@@ -273,10 +273,10 @@ def test_broken_files(read, content, message):
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({"tags_column": "nerr"}, r"tags_column='nerr': .* 0 word, 1 pos, 2 chunk, 3 ner\. Did you mean 'ner'\?"),
+        ({"tags_column": "nerr"}, r"tags_column=nerr: .* 0 word, 1 pos, 2 chunk, 3 ner\. Did you mean 'ner'\?"),
         ({"tags_column": 4}, r"tags_column=4: there is no such position; there are: 0 word, 1 pos"),
-        ({"tags_column": "-5"}, r"tags_column='-5': there is no such position"),
-        ({"tokens_column": "lemma"}, r"tokens_column='lemma': there is no such column"),
+        ({"tags_column": "-5"}, r"tags_column=-5: there is no such position"),
+        ({"tokens_column": "lemma"}, r"tokens_column=lemma: there is no such column"),
         ({"tags_column": 0}, r"column 0 would be both the word and the tag"),
         ({"separator": ""}, r"separator is empty"),
         ({"separator": "tab"}, r"is a single column"),
@@ -326,11 +326,11 @@ def test_further_columns_in_their_order(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("chunks",), r"word_features='chunks': there is no such column; .*Did you mean 'chunk'\?"),
-        (("4",), r"word_features='4': there is no such position; there are: 0 word, 1 pos"),
-        (("ner",), r"word_features='ner': this is the column of the tags, and a feature would give away the answer"),
-        (("-1",), r"word_features='-1': this is the column of the tags"),
-        (("word",), r"word_features='word': this is the column of the words"),
+        (("chunks",), r"word_features=chunks: there is no such column; .*Did you mean 'chunk'\?"),
+        (("4",), r"word_features=4: there is no such position; there are: 0 word, 1 pos"),
+        (("ner",), r"word_features=ner: this is the column of the tags, and a feature would give away the answer"),
+        (("-1",), r"word_features=-1: this is the column of the tags"),
+        (("word",), r"word_features=word: this is the column of the words"),
         (("pos", "1"), r"word_features=\['pos', '1'\]: both are column 1"),
     ],
 )

@@ -349,7 +349,7 @@ def test_broken_jsonl(folder, tmp_path, text, message):
 def test_columns_that_are_not_there(folder):
     path = folder({"train.jsonl": GOOD})
     for asked, message in [
-        ("tgas", r"tags_column='tgas': no such column, found tokens, tags; did you mean 'tags'\?"),
+        ("tgas", r"tags_column=tgas: no such column, found tokens, tags; did you mean 'tags'\?"),
         (2, r"tags_column=2: no such column"),
         ("tokens", r"'tokens' would be both words and tags"),
     ]:

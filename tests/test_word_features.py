@@ -112,14 +112,14 @@ def test_class_labels_become_their_names_in_every_split(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (["tags"], r"word_features='tags': every dataset has a column 'tags' of its own; give the position"),
+        (["tags"], r"word_features=tags: every dataset has a column 'tags' of its own; give the position"),
         (["document_id"], r"has a column 'document_id' of its own"),
         (["pos", "pos"], r"word_features=\['pos', 'pos'\]: 'pos' occurs twice"),
         ("pos", r"'pos' is a string; expected a list of names"),
-        (["poss"], r"row.jsonl: word_features='poss': no such column, found .*; did you mean 'pos'\?"),
-        (["9"], r"word_features='9': no such column"),
-        (["ner"], r"word_features='ner': this is the column of the tags, and a feature would give away the answer"),
-        (["words"], r"word_features='words': this is the column of the words"),
+        (["poss"], r"row.jsonl: word_features=poss: no such column, found .*; did you mean 'pos'\?"),
+        (["9"], r"word_features=9: no such column"),
+        (["ner"], r"word_features=ner: this is the column of the tags, and a feature would give away the answer"),
+        (["words"], r"word_features=words: this is the column of the words"),
         (["pos", "pos_tags"], r"word_features=\['pos', 'pos_tags'\]: both are the column 'pos'"),
         (["short"], r"row 1: 2 in 'words' but 1 in 'short'; expected one value per word"),
         (["null"], r"row 1: a null in the list 'null'; expected one value per word"),
@@ -136,7 +136,7 @@ def test_columns_that_cannot_be(file, asked, message):
 
 def test_every_split_has_the_column(file):
     train, test = file(FOUR), file("Ada I-PER\n", "test.txt")
-    with pytest.raises(DataError, match=r"test.txt: word_features='pos': .*this is the column of the tags"):
+    with pytest.raises(DataError, match=r"test.txt: word_features=pos: .*this is the column of the tags"):
         load_tagging_dataset(train_file=train, test_file=test, task="ner", word_features=["pos"])
 
 
@@ -144,9 +144,9 @@ def test_sentences_start_at_mentions_in_column_files_alone(file, tmp_path):
     path = file(json.dumps({"tokens": ["@a"], "tags": ["X"]}) + "\n", "train.jsonl")
     load_tagging_dataset(path, task="pos")["train"].save_to_disk(tmp_path / "saved")
     for source in (path, tmp_path / "saved"):
-        with pytest.raises(DataError, match="sentence_start='mention' is for column files"):
+        with pytest.raises(DataError, match="sentence_start=mention is for column files"):
             load_tagging_dataset(source, task="pos", sentence_start="mention")
-    with pytest.raises(DataError, match="sentence_start='empty': expected blank or mention"):
+    with pytest.raises(DataError, match="sentence_start=empty: expected blank or mention"):
         load_tagging_dataset(path, task="pos", sentence_start="empty")
 
 
@@ -182,7 +182,7 @@ def test_values_by_frequency_then_by_alphabet():
 
 def test_a_column_of_too_many_values_is_no_category():
     train = Dataset.from_dict({"tokens": [["a"] * 10_001], "id": [[str(i) for i in range(10_001)]]})
-    with pytest.raises(DataError, match=r"word_features='id': 10,001 different values in training; .* 10,000 at most"):
+    with pytest.raises(DataError, match=r"word_features=id: 10,001 different values in training; .* 10,000 at most"):
         feature_values(train, ["id"])
     assert len(feature_values(Dataset.from_dict({"id": [[str(i) for i in range(10_000)]]}), ["id"])["id"]) == 10_000
 
@@ -249,7 +249,7 @@ def test_features_without_further_columns_are_as_ever(bert):
 def test_columns_that_the_data_lacks(bert):
     tokenizer, schema = AutoTokenizer.from_pretrained(bert), TagSchema(("T",))
     for dataset, message in [
-        ({"tokens": [["a"]]}, r"no column 'pos', it has tokens\. .*on request: word_features='pos'"),
+        ({"tokens": [["a"]]}, r"no column 'pos', it has tokens\. .*on request: word_features=pos"),
         ({"tokens": [["a"]], "pos": [["N", "N"]]}, r"the column 'pos' .* has not one string per word"),
         ({"tokens": [["a"]], "pos": [[1]]}, r"the column 'pos' .* has not one string per word"),
     ]:

@@ -50,7 +50,7 @@ class AlignmentCounts:
                 f"{self.windowed_sentences:,} sentences longer than a window ({self.windows:,} windows in all)"
             )
         if self.vanished_words:
-            parts.append(f"{self.vanished_words:,} words without a subword stand as the unknown token")
+            parts.append(f"{self.vanished_words:,} words without subwords become the unknown token")
         if self.shortened_words:
             parts.append(f"{self.shortened_words:,} words longer than a window keep their beginning")
         return "; ".join(parts)

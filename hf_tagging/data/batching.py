@@ -26,7 +26,7 @@ class Steps(Sampler[list[int]]):
 
     The steps are drawn first, and know nothing of processes: the windows of a step, and so the weights after it, are
     the same whether one process takes them at once, accumulates over them or shares them with others. The shares of a
-    step stand beside each other, those of a first batch for all processes, then those of a second one, as accelerate
+    step are adjacent, those of a first batch for all processes, then those of a second one, as accelerate
     deals them. Each window is in one share, once per epoch; a share of a step of few windows may be empty, see
     `WindowRows`.
 
@@ -44,7 +44,7 @@ class Steps(Sampler[list[int]]):
         return self.count() * self.shares
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw another order for every epoch, the same one whenever it is asked for."""
+        """Draw another order for every epoch, the same one on every call."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -204,7 +204,7 @@ class WindowRows(torch.utils.data.Dataset[Any]):
 
     Args:
         features: Of an `AlignedSplit`.
-        columns: What the model is given of them; None: all.
+        columns: Columns that the model reads; None: all.
         as_table: Fetch batches as Arrow holds them, so that no subword becomes a Python object.
     """
 
@@ -262,7 +262,7 @@ class Collate:
 class WindowCollator:
     """Collator that pads windows on the right to the longest of the batch, whatever the padding side of the tokenizer.
 
-    The places where words are read (`word_starts`) count from the left, so the padding has to stand on the right.
+    The places where words are read (`word_starts`) count from the left, so the padding has to be on the right.
 
     Args:
         pad_token_id: The id that fills `input_ids`.

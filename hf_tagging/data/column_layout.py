@@ -45,15 +45,15 @@ class ColumnLayout:
     """The layout of one column file.
 
     Args:
-        separator: What stands between fields; None is any run of spaces and tabs.
+        separator: Separator of fields; None is any run of spaces and tabs.
         count: Number of columns.
         tokens: Position of the word.
         tags: Position of the tag.
         word_id: Position of the CoNLL-U word number, None where there is none.
-        conllu: Whether every line that starts with `#` is a comment.
+        conllu: Every line that starts with `#` is a comment.
         first_line: Number of the line that the layout was read from.
-        has_header: Whether that line names the columns and is no word.
-        features: Positions of the further columns that were asked for, in their order.
+        has_header: That line names the columns and is not a word.
+        features: Positions of the requested word features, in order.
     """
 
     separator: str | None
@@ -112,7 +112,7 @@ def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnR
     Args:
         lines: Line numbers from 1 and lines without their ends; read as far as needed.
         file: The file's name for messages.
-        request: What the caller asked for.
+        request: Column options.
 
     Returns:
         The layout.
@@ -177,7 +177,7 @@ def _first_data_line(lines: Iterable[tuple[int, str]], file: str) -> tuple[int, 
 
 
 def separator_of(line: str, asked: str | None) -> str | None:
-    """Return the separator that was asked for, or the one of the first line of data."""
+    """Return the requested separator, or the one of the first line of data."""
     if asked is None:
         return "\t" if "\t" in line else None
     if asked == "":

@@ -21,9 +21,9 @@ class ColumnRequest:
 
     Args:
         task: The task whose tags are read.
-        tokens_column: Column of the words, by name or by position (from 0; -1 is the last); None finds it.
+        tokens_column: Column of the words, by name or by position (from 0; -1 is the last). Default: detected.
         tags_column: Column of the tags, likewise.
-        separator: "tab", "space" or a literal; None finds it.
+        separator: "tab", "space" or a literal. Default: detected.
         word_features: Further columns to keep, likewise by name or by position.
         sentence_start: "blank": at a blank line; "mention": at every word that begins with `@`.
     """

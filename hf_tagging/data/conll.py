@@ -49,7 +49,7 @@ class Sentence:
     Args:
         words: Its words.
         tags: Their tags. (words,)
-        features: For each further column that was asked for its values. (columns, words)
+        features: Values of each requested word feature. (columns, words)
         document: The running number of the document. A file without document marks has each sentence as a document
             of its own; sentences before the first mark are document 0.
     """
@@ -130,7 +130,7 @@ def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> It
         stream: The file, opened for bytes; read once for its layout, once for its document marks, once for
             its words.
         file: Its name for messages.
-        request: What is asked of its columns.
+        request: Column options.
 
     Yields:
         The sentences in their order.

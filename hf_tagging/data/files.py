@@ -62,7 +62,7 @@ class SplitFiles:
     Args:
         kind: "columns", "json" or "parquet".
         paths: The files.
-        names: What the cache calls them; of a pipe, whose copy lies elsewhere each time, the pipe.
+        names: Names for the cache; for a pipe, the pipe itself, since its copy has another path each time.
     """
 
     kind: str
@@ -174,7 +174,7 @@ def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
         typed = " ".join(argument(f"{split}_file", paths) for split, paths in given.items() if paths)
         raise DataError(
             f"{', '.join(str(file) for file in data[:8])}: no split in the name, beside files that have one in theirs, "
-            f"so nobody would read it. Say what is to be read: {typed}, and where this belongs; or move it elsewhere."
+            f"so it would be left out. Name all files: {typed}, and where this belongs; or move it elsewhere."
         )
 
 

@@ -75,11 +75,11 @@ def load_tagging_dataset(
         train_file: File or files of the train split, instead of those of `name_or_path`.
         validation_file: The same for validation.
         test_file: The same for test.
-        tokens_column: Column of the words, by name or by position from 0 (negative: from the end); None finds
-            it.
+        tokens_column: Column of the words, by name or by position from 0 (negative: from the end). Default:
+            detected.
         tags_column: Column of the tags, likewise.
-        separator: What stands between the columns of column files: "tab", "space" or a literal; None finds
-            it.
+        separator: Separator of the columns of column files: "tab", "space" or a literal. Default:
+            detected.
         sentence_start: Where a sentence of a column file starts. "blank": after a blank line; "mention": at every
             word that begins with `@`, and blank lines mean nothing.
         tag_names: Names of integer tags that bring none, in the order of their ids. With tags that are
@@ -96,7 +96,7 @@ def load_tagging_dataset(
     Returns:
         The splits that exist of `train`, `validation` and `test`, in this order, each with the columns
         `tokens` (List(string)), `tags` (List(ClassLabel), the same names in every split), `document_id`
-        (string) and, under the names that they were asked for, `word_features` (List(string) each). They know their
+        (string) and, under their requested names, `word_features` (List(string) each). They know their
         task, so that a trainer need not be given it again.
 
     Raises:
@@ -176,7 +176,7 @@ def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
     """Count the tags of validation and test that never occur in train; no model trained there predicts them.
 
     Args:
-        dataset: What `load_tagging_dataset` returned.
+        dataset: From `load_tagging_dataset`.
 
     Returns:
         Split to tag to number of words; only splits and tags that have any. Empty without a train split.

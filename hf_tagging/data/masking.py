@@ -31,7 +31,7 @@ class Predictable:
     """The ids of a tokenizer that a language model may predict.
 
     Args:
-        kinds: What an id is to words, see `subword_kinds`. (ids,)
+        kinds: Kind of each id, see `subword_kinds`. (ids,)
         targets: The label of each id, -100 where it is never predicted. (ids,)
         pad_id: Fills batches.
         mask_id: Hides words; None where none is hidden.
@@ -55,7 +55,7 @@ class _Words:
     Args:
         places: Of the subwords that belong to words. (subwords,)
         of: The word of each. (subwords,)
-        first: Whether it is the first of its word. (subwords,) bool
+        first: Subwords that are the first of their word. (subwords,) bool
         known: Which words may be predicted. (words,) bool
     """
 
@@ -79,7 +79,7 @@ class LanguageModelCollator:
 
     Args:
         objective: ``"masked"``: some words are hidden and predicted. ``"bidirectional"``: each word is predicted from
-            what stands before it and, if `directions` is 2, from what stands behind it.
+            the words before it and, if `directions` is 2, from the words after it.
         predictable: Of tokenizer and model.
         directions: Of ``"bidirectional"``.
         share: Of the words that are predicted, for ``"masked"``.

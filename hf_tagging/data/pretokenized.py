@@ -91,7 +91,7 @@ def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int:
     ):
         if token is not None:
             return token
-    raise ModelError("The tokenizer has no unknown, mask, end or padding token to stand for a word without subwords.")
+    raise ModelError("The tokenizer has no unknown, mask, end or padding token for a word without subwords.")
 
 
 def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None) -> np.ndarray:
@@ -106,7 +106,7 @@ def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None
         size: Rows of the model's embeddings, where they are more than the tokenizer's ids; those beyond are 1.
 
     Returns:
-        0: stands outside words (padding, the tokens around a sentence), 1: starts a word (the unknown token and the
+        0: outside words (padding, the tokens around a sentence), 1: starts a word (the unknown token and the
         mask too), 2: continues one. (ids,) int8
 
     Raises:

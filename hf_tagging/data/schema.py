@@ -116,7 +116,7 @@ class TagSchema:
     def from_config(cls, config: Any) -> TagSchema:
         """Return the schema of a saved tagger from its config: `id2label`, and `tag_scheme` if this package saved it.
 
-        Without `tag_scheme` the tags must tell. Where all but ``O`` have a prefix, or are nothing but one (``B I O``),
+        Without `tag_scheme`, the tags decide. Where all but ``O`` have a prefix, or are nothing but one (``B I O``),
         the scheme is BIOES with ``E-``/``S-`` (or ``L-``/``U-``, ``M-``), IOB1 without any ``B-``, else IOB2: IOB1
         with a ``B-`` cannot be told from it. Anything else is plain, entity types without prefixes (``O PER LOC``)
         too: short names in capitals are part-of-speech tags as well.

@@ -28,7 +28,7 @@ _FEATURE_ITEMS = ("string", "id", "bool")
 def standard_columns(raw: RawSplit) -> datasets.Dataset:
     """Select the columns of a source and rename them to `tokens`, `tags` and, if there is one, `document_id`.
 
-    Further columns that were asked for follow, under the names that they were asked for.
+    Requested word features follow, under their requested names.
 
     Args:
         raw: The split as its source has it.

@@ -126,7 +126,7 @@ def refuse_sentence_start(place: str, request: ColumnRequest) -> None:
     """Refuse `sentence_start` for data that has one sentence per row.
 
     Raises:
-        DataError: The request tells it.
+        DataError: The option is set.
     """
     if request.sentence_start != "blank":
         raise DataError(

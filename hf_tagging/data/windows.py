@@ -41,7 +41,7 @@ class Windows:
         heads: For each subword, whether it is the first of its word. (subwords,) bool
         sentence: Number of each window's sentence in the batch. (windows,)
         first_word: Number in its sentence of the first word that each window owns. (windows,)
-        vanished: Words owned that stand as the unknown token, because the tokenizer gave none. (windows,)
+        vanished: Owned words that became the unknown token, since the tokenizer gave them no subwords. (windows,)
         shortened: Words owned that lost subwords, because they alone exceed a window. (windows,)
     """
 
@@ -112,7 +112,7 @@ class Aligner:
     def _subwords(self, sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return subword ids (subwords,), subwords per word (words,), and which words vanished (words,).
 
-        The tokenizer sees each word alone, whatever stands beside it; so the words that come again are not cut again.
+        The tokenizer sees each word alone, whatever its neighbours; so repeated words are tokenized once.
         """
         words = list(chain.from_iterable(sentences))
         numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
