@@ -20,7 +20,7 @@ from hf_tagging.devices import computes_bfloat16
 from hf_tagging.models.margins import KEY, SAFETY_FACTOR, FastTagging, digest_of_head, has_margin
 from hf_tagging.models.precision import exact
 
-MAX_WORDS = 20_000
+MAX_WORDS = 10_000
 _BATCH_SUBWORDS = 2048
 
 
