@@ -5,23 +5,39 @@ from __future__ import annotations
 import copy
 import dataclasses
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.schema import PLAIN, TagSchema
+from hf_tagging.errors import ConfigError
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.models.packing import unwrapped
+from hf_tagging.publishing.hub.push import Pushed, push_folder
 from hf_tagging.publishing.publish import publish_run
 from hf_tagging.tasks import Task, get_task, task_of_tags
-from hf_tagging.training.config import EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
+from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
 from hf_tagging.training.config.given import given_by
-from hf_tagging.training.config.models import facts_of
+from hf_tagging.training.preparing import (
+    Data,
+    Prepared,
+    align_further,
+    find_task,
+    model_config,
+    prepare,
+    with_adapters,
+)
+from hf_tagging.training.pushing import repository_name
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score
 from hf_tagging.training.trainer import AlignedTrainer
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 _OLD = {
     "splits": "train_dataset and eval_dataset",
@@ -31,34 +47,69 @@ _OLD = {
 }
 
 
-def _run_of(model: nn.Module, task: Task, args: TaggingConfig, *, own_figures: bool) -> RunConfig:
-    """Return the config of a run of a loaded model, with the defaults that follow from it."""
-    if own_figures and "metric_for_best_model" not in given_by(args).names:
-        args = dataclasses.replace(args, metric_for_best_model="loss")  # the one figure that is known to be there
-    facts = facts_of(model)
-    encoder = EncoderConfig(lora=facts.lora, head="crf" if facts.new_crf else None)
-    return RunConfig(task, model=ScratchConfig() if facts.scratch else encoder, training=args)
-
-
 class TaggingTrainer(AlignedTrainer):
-    """Fine-tune a tagger."""
+    """Fine-tune an encoder, or train a tagger from scratch, as `transformers.Trainer` trains.
+
+    ```python
+    dataset = load_tagging_dataset("sample", task="ner")
+    trainer = TaggingTrainer(
+        model="minilm",
+        args=TaggingConfig(output_dir="runs/ner", num_train_epochs=3),
+        train_dataset=dataset["train"],
+        eval_dataset=dataset["validation"],
+    )
+    trainer.train()
+    print(trainer.evaluate(dataset["test"], metric_key_prefix="test"))
+    ```
+
+    Losses and figures are those of `AlignedTrainer`: per scored word, over whole sentences. The folder, its record and
+    its checkpoints are those of a recipe. Making a trainer changes nothing: the folder is locked and written to, and
+    generators are seeded, when it trains.
+
+    Args:
+        model: Name or folder of an encoder or tagger (`minilm` is packaged), a `ScratchConfig` or `EncoderConfig`, or a
+            model, which is taken as it is.
+        args: Arguments of training; None: the defaults. What is not given follows from task and model.
+        train_dataset: Words and tags as `load_tagging_dataset` returns them, a `Dataset` or DataFrame with a sentence
+            per row, or an `AlignedSplit`.
+        eval_dataset: Likewise, evaluated while it trains; the best checkpoint is kept by it.
+        processing_class: Tokenizer of a model that is given as an object.
+        compute_metrics: As of `Trainer`: figures from logits and labels of windows, beside those of the task.
+        callbacks: As of `Trainer`.
+        optimizers: As of `Trainer`.
+        peft_config: Adapters to be trained in the place of the model's weights; they are merged when it is saved.
+        task: "pos", "ner" or another `Task`; None: as the data knows it.
+        data: How words become windows, and which scheme the model writes; None: as by default.
+        run: Of a recipe: the run that was started. Then the splits are aligned, and the model is loaded.
+        schema: Deprecated, as are `tokenizer`, `splits` and `score`.
+        tokenizer: Deprecated: `processing_class`.
+        splits: Deprecated: `train_dataset` and `eval_dataset`.
+        score: Deprecated: `compute_metrics`.
+
+    Raises:
+        ConfigError: If the arguments do not go together.
+        DataError: If the data is none of words and tags.
+        ModelError: If the model cannot be found, loaded or trained.
+    """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: str | nn.Module | EncoderConfig | ScratchConfig,
         args: TaggingConfig | None = None,
         *,
-        train_dataset: AlignedSplit | None = None,
-        eval_dataset: AlignedSplit | None = None,
+        train_dataset: Data | None = None,
+        eval_dataset: Data | None = None,
         processing_class: PreTrainedTokenizerBase | None = None,
         compute_metrics: ComputeMetrics | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
+        peft_config: PeftConfig | None = None,
         task: str | Task | None = None,
+        data: DataConfig | None = None,
         run: TaggingRun | None = None,
         schema: TagSchema | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
-        splits: dict[str, AlignedSplit] | None = None,
+        splits: Mapping[str, AlignedSplit] | None = None,
         score: Score | None = None,
     ):
         old = {"splits": splits, "tokenizer": tokenizer, "score": score, "schema": schema}
@@ -67,27 +118,49 @@ class TaggingTrainer(AlignedTrainer):
                 warnings.warn(f"TaggingTrainer: {name} is deprecated; give {_OLD[name]}.", FutureWarning, stacklevel=2)
         if splits is not None:
             train_dataset, eval_dataset = splits.get("train"), splits.get("validation")
-        processing_class = processing_class or tokenizer
-        assert processing_class is not None
-        args = args or TaggingConfig()
-        schema = schema or TagSchema.from_config(model.config)
-        if run is None:
-            found = get_task(task) if task else task_of_tags(has_entities=schema.scheme != PLAIN)
-            run = TaggingRun(_run_of(model, found, args, own_figures=bool(compute_metrics or score)))
-            args = run.arguments.training
-        super().__init__(
-            model=model,
-            args=args,
-            schema=schema,
-            processing_class=processing_class,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
+        self.prepared = _prepared(
+            model,
+            args or TaggingConfig(),
+            {n: s for n, s in {"train": train_dataset, "validation": eval_dataset}.items() if s is not None},
+            processing_class=processing_class or tokenizer,
+            peft_config=peft_config,
+            task=task,
+            data=data,
             run=run,
+            schema=schema,
+            own_figures=bool(score or compute_metrics),
+        )
+        found = self.prepared
+        super().__init__(
+            model=found.model,
+            args=found.run.arguments.training,
+            schema=found.schema,
+            processing_class=found.tokenizer,
+            train_dataset=found.splits.get("train"),
+            eval_dataset=found.splits.get("validation"),
+            run=found.run,
             compute_metrics=compute_metrics,
             score=score,
             callbacks=callbacks,
             optimizers=optimizers,
         )
+        self._further: dict[int, tuple[Any, AlignedSplit]] = {}
+
+    def aligned(self, data: Any, name: str) -> AlignedSplit:
+        """Return data as an aligned split; what was aligned before is not aligned again.
+
+        Args:
+            data: As for `train_dataset`.
+            name: What the split is called.
+
+        Raises:
+            DataError: If the data is none of words and tags, or has tags that the model does not know.
+        """
+        if isinstance(data, AlignedSplit):
+            return data
+        if id(data) not in self._further:
+            self._further[id(data)] = (data, align_further(self.prepared, data, name))
+        return self._further[id(data)][1]
 
     def tagger(self, **options: Any) -> Tagger:
         """Return a `Tagger` of the model as it is now; without adapters, it shares the weights.
@@ -101,6 +174,87 @@ class TaggingTrainer(AlignedTrainer):
         assert isinstance(self.processing_class, PreTrainedTokenizerBase)
         return Tagger(model, self.processing_class, **options)
 
-    def publish(self, test_dataset: Any = None) -> Any:
-        """Finish the run, see `publish_run`."""
+    def publish(self, test_dataset: Data | None = None) -> Results:
+        """Leave in the folder what a recipe leaves: model, results, predictions, card, report and `run.json`.
+
+        Args:
+            test_dataset: Test split, if there is one and it has not been evaluated.
+
+        Returns:
+            Every figure, by split.
+        """
         return publish_run(self, test_dataset)
+
+    def push_to_hub(  # type: ignore[override]  # the Trainer pushes whatever lies in its folder
+        self,
+        name: str | None = None,
+        *,
+        private: bool = True,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> Pushed:
+        """Put the finished run on the Hub in one commit, see `push_folder`; it is finished first, if it is not yet.
+
+        Args:
+            name: OWNER/NAME; None: `hub_model_id`, or the name of the folder.
+            private: Whether a new repository is a private one.
+            revision: Branch to commit to.
+            token: For the Hub; None: that of `hf auth login` or HF_TOKEN.
+
+        Raises:
+            OutputError: If a secret or a path of this machine is in a file, or the Hub refuses.
+        """
+        if self.run.record["status"] != "finished":
+            self.publish()
+        training = self.run.arguments.training
+        return push_folder(
+            self.run.folder.path,
+            name or repository_name(training),
+            private=private,
+            revision=revision,
+            token=token or training.hub_token,
+        )
+
+
+def _prepared(
+    model: str | nn.Module | EncoderConfig | ScratchConfig,
+    args: TaggingConfig,
+    splits: dict[str, Any],
+    *,
+    processing_class: PreTrainedTokenizerBase | None,
+    peft_config: PeftConfig | None,
+    task: str | Task | None,
+    data: DataConfig | None,
+    run: TaggingRun | None,
+    schema: TagSchema | None,
+    own_figures: bool,
+) -> Prepared:
+    """Return model and splits, loaded and aligned unless they are already.
+
+    Raises:
+        ConfigError: If some are and others are not.
+    """
+    aligned = [isinstance(split, AlignedSplit) for split in splits.values()]
+    if aligned and not any(aligned):
+        if run is not None:
+            raise ConfigError("run: goes with aligned splits; give what run.note_alignment returns.")
+        found = find_task(task, splits)
+        options: dict[str, Any] = {"processing_class": processing_class, "peft_config": peft_config, "data": data}
+        return prepare(model, args, splits, task=found, **options)
+    if not all(aligned):
+        raise ConfigError("train_dataset, eval_dataset: one is aligned and the other is not; give two of one kind.")
+    if not isinstance(model, nn.Module) or processing_class is None:
+        raise ConfigError(
+            "model, processing_class: aligned splits are made for a tokenizer; give it, and its model as an object, as "
+            "load_encoder returns them."
+        )
+    if peft_config is not None:
+        model = with_adapters(model, peft_config)
+    plain: Any = unwrapped(model)
+    schema = schema or TagSchema.from_config(plain.config)
+    if run is None:
+        of = get_task(task) if task else task_of_tags(has_entities=schema.scheme != PLAIN)
+        if own_figures and "metric_for_best_model" not in given_by(args).names:
+            args = dataclasses.replace(args, metric_for_best_model="loss")  # the one figure that is known to be there
+        run = TaggingRun(RunConfig(of, data or DataConfig(), model_config(model), args))
+    return Prepared(model, processing_class, schema, splits, run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,8 @@ class WordTrainer(TrainerHooks):
         self.run = run
         self.computes_loss = bool(getattr(unwrapped(model), "computes_loss", False))
         keep = args.save_total_limit
-        with preserved_random_state():  # the Trainer seeds all generators; here `train` does
+        # The Trainer seeds all generators and makes its folder when it is made; here `train` does.
+        with preserved_random_state(), no_new_folder(Path(str(args.output_dir))):
             super().__init__(
                 model=model,
                 args=own_arguments(args, model, has_validation=eval_dataset is not None),
@@ -389,6 +390,18 @@ class WordTrainer(TrainerHooks):
             self.load_best_weights()
         else:
             self.load_weights(checkpoint)
+
+
+@contextmanager
+def no_new_folder(folder: Path) -> Iterator[None]:
+    """Remove a folder that the block has made, and its parents, where they are empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # they are not empty
+            for path in missing:
+                path.rmdir()
 
 
 def own_arguments(args: TaggingConfig, model: nn.Module, *, has_validation: bool) -> TaggingConfig:

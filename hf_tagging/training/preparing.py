@@ -1,0 +1,273 @@
+"""From words, tags and the name of a model to what a trainer needs: the steps that a recipe shows one by one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from datasets import ClassLabel, Dataset, DatasetDict
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.in_memory import InMemory
+from hf_tagging.data.loading import load_tagging_dataset
+from hf_tagging.data.origin import origin_of
+from hf_tagging.data.schema import PLAIN, TagSchema
+from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.models.heads import is_tagger, set_schema
+from hf_tagging.models.packing import unwrapped
+from hf_tagging.tasks import NER, TASKS, Task, get_task
+from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
+from hf_tagging.training.config.models import facts_of
+from hf_tagging.training.randomness import seeded
+from hf_tagging.training.run import TaggingRun
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+Data = AlignedSplit | InMemory
+"""A split: aligned, or with a sentence per row."""
+ModelConfig = EncoderConfig | ScratchConfig
+IN_MEMORY = "in memory"
+"""Name of data that came from no file; no name on the Hub has a space."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model and its data.
+
+    Args:
+        model: The tagger.
+        tokenizer: Of the model.
+        schema: The tags, as the model has them.
+        splits: Aligned, by name.
+        run: The run.
+        source: The tags as the data had them; None where it was aligned already.
+    """
+
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    schema: TagSchema
+    splits: dict[str, AlignedSplit]
+    run: TaggingRun
+    source: TagSchema | None = None
+
+
+def find_task(task: str | Task | None, splits: Mapping[str, Any]) -> Task:
+    """Return the task of data: as it is given, as the data knows it, or as its tags tell.
+
+    Args:
+        task: As given; None: left open.
+        splits: By name.
+
+    Raises:
+        ConfigError: If it cannot be known.
+    """
+    if task is not None:
+        return get_task(task)
+    for split in splits.values():
+        words = split.words if isinstance(split, AlignedSplit) else split
+        if isinstance(words, Dataset):
+            if origin := origin_of(words):
+                return get_task(origin.task)
+            tags = getattr(words.features.get("tags"), "feature", None)
+            if isinstance(tags, ClassLabel) and all(tag == "O" or tag[:2] in ("B-", "I-") for tag in tags.names):
+                return NER
+    raise ConfigError(
+        f"task: the data does not say what its tags are; give one of {', '.join(map(repr, TASKS))}, here or to "
+        "load_tagging_dataset."
+    )
+
+
+def prepare(
+    model: str | nn.Module | ModelConfig,
+    args: TaggingConfig,
+    splits: Mapping[str, InMemory],
+    *,
+    task: Task,
+    data: DataConfig | None = None,
+    processing_class: PreTrainedTokenizerBase | None = None,
+    peft_config: PeftConfig | None = None,
+) -> Prepared:
+    """Load or build a model for data, and align the data for it.
+
+    Args:
+        model: A name, a folder, a config, or a model that is taken as it is.
+        args: Arguments of training.
+        splits: Words and tags, by the name of the split.
+        task: The task of the tags.
+        data: How words become windows; None: as by default.
+        processing_class: Tokenizer of a model that is an object.
+        peft_config: Adapters to be trained in the place of the model's weights.
+
+    Raises:
+        ConfigError: If the arguments do not go together.
+        DataError: If the data is none of words and tags, or the model does not know its tags.
+    """
+    dataset = as_words_and_tags(splits, task)
+    config = RunConfig(task, _data_config(dataset, data), model_config(model, peft_config), args)
+    run = TaggingRun(config)
+    found = run.select(dataset)
+    saved = _schema_of(model) if isinstance(model, nn.Module) else config.saved_schema()
+    source = TagSchema.detect(found, task=task)
+    schema = source
+    if task.has_entities:
+        found, schema, conversion = source.convert(found, to=config.scheme(saved))
+        run.note_conversion(conversion)
+    found, schema = schema.adopt(found, saved)
+    if isinstance(model, nn.Module):
+        tagger, tokenizer = _as_it_is(model, processing_class, schema)
+    else:
+        with seeded(config.training.seed):
+            plain = config if peft_config is None else replace(config, model=model_config(model))
+            tagger, tokenizer = plain.build_model(found, schema)
+    if peft_config is not None:
+        with seeded(config.training.seed):
+            tagger = with_adapters(tagger, peft_config)
+    aligned = run.note_alignment(config.align(found, tokenizer, schema, tagger))
+    return Prepared(tagger, tokenizer, schema, aligned, run, source)
+
+
+def as_words_and_tags(splits: Mapping[str, InMemory], task: Task) -> DatasetDict:
+    """Return splits with one inventory of tags, as `load_tagging_dataset` returns them.
+
+    Args:
+        splits: By name; what it has returned stays as it is.
+        task: The task of the tags.
+    """
+    inventories = [
+        tuple(split.features["tags"].feature.names)
+        for split in splits.values()
+        if isinstance(split, Dataset) and origin_of(split) is not None
+    ]
+    if len(inventories) == len(splits) and len(set(inventories)) == 1:
+        return DatasetDict(splits)
+    return load_tagging_dataset(dict(splits), task=task)
+
+
+def model_config(model: str | nn.Module | ModelConfig, peft_config: PeftConfig | None = None) -> ModelConfig:
+    """Return the config of a model, as a run records it.
+
+    Args:
+        model: A name, a folder, a config, or a model.
+        peft_config: Adapters to be trained.
+    """
+    if isinstance(model, nn.Module):
+        plain, facts = unwrapped(model), facts_of(model)
+        if facts.scratch:
+            return ScratchConfig(encoder=plain.config.encoder)
+        given: dict[str, Any] = {"model": getattr(plain, "name_or_path", "") or type(plain).__name__}
+        given |= {"head": "crf"} if facts.new_crf else {}
+        given |= {"lora": True} if facts.lora else {}
+        config: ModelConfig = EncoderConfig(**given)
+    else:
+        config = EncoderConfig(model=model) if isinstance(model, str) else model
+    if peft_config is None:
+        return config
+    if isinstance(config, ScratchConfig) or config.lora:
+        raise ConfigError("peft_config: adapters go with a pretrained encoder, and once; leave it out.")
+    names = {"r": "lora_rank", "lora_alpha": "lora_alpha", "lora_dropout": "lora_dropout"}
+    found = {ours: getattr(peft_config, theirs) for theirs, ours in names.items() if hasattr(peft_config, theirs)}
+    return replace(config, lora=True, **found)
+
+
+def with_adapters(model: nn.Module, peft_config: PeftConfig) -> nn.Module:
+    """Put adapters on a model; its tag head is trained in full, unless the config names other modules.
+
+    Args:
+        model: A tagger.
+        peft_config: As of PEFT.
+    """
+    from peft import PeftModel, get_peft_model
+
+    if isinstance(model, PeftModel):
+        raise ConfigError("peft_config: the model has adapters already; leave it out.")
+    config: Any = copy.deepcopy(peft_config)
+    tagger: Any = model
+    if getattr(config, "task_type", None) is None:
+        config.task_type = "TOKEN_CLS"
+    if not getattr(config, "modules_to_save", None):
+        prefix = getattr(tagger, "base_model_prefix", "")
+        config.modules_to_save = [n for n, m in tagger.named_children() if n != prefix and list(m.parameters())]
+    return get_peft_model(tagger, config)
+
+
+def align_further(prepared: Prepared, data: InMemory, name: str) -> AlignedSplit:
+    """Align another split for a model: its tags are written as the model writes them.
+
+    Args:
+        prepared: The model.
+        data: Words and tags.
+        name: What the split is called.
+
+    Raises:
+        DataError: If it has tags that the model does not know.
+    """
+    run, schema = prepared.run, prepared.schema
+    assert run.task is not None
+    found = as_words_and_tags({"test" if name not in ("train", "validation") else name: data}, run.task)
+    found = DatasetDict({name: next(iter(found.values()))})
+    if (limit := run.arguments.data.max_eval_samples) is not None:
+        found = DatasetDict({n: split.select(range(min(limit, len(split)))) for n, split in found.items()})
+    run.note_data(found)
+    source = TagSchema.detect(found, task=run.task)
+    if prepared.source is not None and prepared.source.tags == source.tags:
+        source = prepared.source  # a short split may not show its scheme
+    if run.task.has_entities:
+        found, source, conversion = source.convert(found, to=schema.scheme)
+        run.note_conversion(conversion)
+    found, adopted = source.adopt(found, schema)
+    if adopted.tags != schema.tags:
+        unknown = sorted(set(adopted.tags) - set(schema.tags))
+        raise DataError(
+            f"{name}: the model does not know the tags {', '.join(unknown[:6])}. Load training and {name} data by one "
+            "call of load_tagging_dataset, so that they have one inventory of tags."
+        )
+    return run.note_alignment(run.arguments.align(found, prepared.tokenizer, schema, prepared.model))[name]
+
+
+def _data_config(dataset: DatasetDict, data: DataConfig | None) -> DataConfig:
+    """Return how data is read and aligned: as given, and with the arguments that it was loaded with."""
+    origin = next(filter(None, map(origin_of, dataset.values())), None)
+    loaded = dict(origin.arguments) if origin else {}
+    if not any(name in loaded for name in ("dataset", "train_file", "validation_file", "test_file")):
+        loaded["dataset"] = IN_MEMORY
+    return DataConfig(**loaded) if data is None else replace(data, **loaded)
+
+
+def _schema_of(model: nn.Module) -> TagSchema | None:
+    config = unwrapped(model).config
+    return TagSchema.from_config(config) if is_tagger(config) else None
+
+
+def _as_it_is(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase | None, schema: TagSchema
+) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    """Return a model of the caller's own and its tokenizer, once it is sure that it knows these tags.
+
+    Raises:
+        ConfigError: If it has other tags, or comes without a tokenizer.
+    """
+    plain = unwrapped(model)
+    if tokenizer is None:
+        raise ConfigError("processing_class: a model that is given as an object needs its tokenizer; give it.")
+    known = _schema_of(plain)
+    if known is None and plain.config.num_labels == len(schema.tags):
+        set_schema(plain.config, schema)  # LABEL_0, LABEL_1 ...: a head for as many tags that have no names yet
+    elif known is None or known.tags != schema.tags:
+        raise ConfigError(
+            f"model: its head is for {plain.config.num_labels} tags ({_few(plain.config.id2label.values())}), and the "
+            f"data has {len(schema.tags)} in {schema.scheme} ({_few(schema.tags)}). Load it with id2label and label2id "
+            "of these, or give its name in the place of the object."
+        )
+    elif schema.scheme != PLAIN and getattr(plain.config, "tag_scheme", None) is None:
+        plain.config.tag_scheme = schema.scheme
+    return model, tokenizer
+
+
+def _few(tags: Iterable[Any]) -> str:
+    shown = list(map(str, tags))
+    return ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")

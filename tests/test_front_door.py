@@ -1,0 +1,226 @@
+"""Training from Python: the same runs as by flags and by YAML, with the arguments that users of `Trainer` know."""
+
+import logging
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from datasets import Dataset
+from recipe_runs import record, run_here, weights
+from tiny_models import TAGS, tiny_bert
+from transformers import AutoModelForTokenClassification, AutoTokenizer, TrainerCallback, pipeline
+
+from hf_tagging import Tagger, TaggingConfig, TaggingTrainer, load_tagging_dataset
+from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.training import DataConfig, EncoderConfig, ScratchConfig
+
+STEPS = {"max_steps": 3, "learning_rate": 1e-2, "seed": 7, "use_cpu": True, "bf16": False}
+FLAGS = [f"--{name}={value}" for name, value in STEPS.items()]
+ROWS = {"tokens": [["Maria", "walked"], ["to", "Porto", "."]] * 10, "tags": [["B-PER", "O"], ["O", "B-LOC", "O"]] * 10}
+# Differ between two runs of the same arguments.
+OF_THE_RUN = ("command", "started", "finished", "seconds", "energy", "memory", "given", "hardware")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return load_tagging_dataset("sample", task="ner")
+
+
+def settings(folder, **changes):
+    return TaggingConfig(output_dir=str(folder), **(STEPS | changes))
+
+
+def trainer(model, output, data, **options):
+    return TaggingTrainer(
+        model=model,
+        args=settings(output),
+        train_dataset=data["train"].select(range(40)),
+        eval_dataset=data["validation"].select(range(20)),
+        **options,
+    )
+
+
+def comparable(folder):
+    """The record of a run without its names, its times and its speed."""
+    found = {name: value for name, value in record(folder).items() if name not in OF_THE_RUN}
+    names = ("output_dir", "run_name", "disable_tqdm")  # the last one follows the log level, which recipes set
+    found["arguments"] = {n: v for n, v in found["arguments"].items() if n not in names}
+    for figures in found["results"].values():
+        for name in ("runtime", "words_per_second"):
+            del figures[name]
+    found["history"] = [
+        {n: v for n, v in entry.items() if "second" not in n and n != "runtime"} for entry in found["history"]
+    ]
+    return found
+
+
+@pytest.mark.slow
+def test_python_flags_and_yaml_are_one_run(folder, sample, tmp_path):
+    asked = {"max_train_samples": 40, "max_eval_samples": 20}
+    flags = ["--model", folder, "--dataset", "sample", *FLAGS, *(f"--{name}={value}" for name, value in asked.items())]
+    run_here("ner_bert", *flags, "--output_dir", tmp_path / "flags")
+    config = tmp_path / "config.yaml"
+    lines = {"task": "ner", "model": str(folder), "dataset": "sample", **STEPS, **asked}
+    config.write_text(yaml.safe_dump(lines))
+    run_here("ner_bert", "--config", config, "--output_dir", tmp_path / "yaml")
+    python = TaggingTrainer(
+        model=str(folder),
+        args=settings(tmp_path / "python"),
+        train_dataset=sample["train"],
+        eval_dataset=sample["validation"],
+        data=DataConfig(**asked),
+    )
+    python.train()
+    figures = python.evaluate(sample["test"], metric_key_prefix="test")
+    python.save_model()
+    results = python.publish()
+    assert results["test"]["f1"] == figures["test_f1"]
+    for way in ("yaml", "python"):
+        found = weights(tmp_path / way)
+        assert all(torch.equal(weight, found[name]) for name, weight in weights(tmp_path / "flags").items()), way
+        one, other = comparable(tmp_path / way), comparable(tmp_path / "flags")
+        assert one.pop("arguments") == other.pop("arguments"), way
+        assert one == other, way
+    names = [{path.name for path in (tmp_path / way).rglob("*")} for way in ("flags", "yaml", "python")]
+    assert names[0] == names[1] == names[2]
+
+
+@pytest.mark.slow
+def test_a_finished_trainer_is_a_tagger_and_a_folder_that_loads(folder, sample, tmp_path):
+    run = trainer(str(folder), tmp_path / "run", sample)
+    run.train()
+    run.save_model()
+    words = ["Jordan", "waved", "."]
+    assert run.tagger().tag(words) == Tagger.from_pretrained(str(tmp_path / "run")).tag(words)
+    assert pipeline("token-classification", model=str(tmp_path / "run"))("Jordan waved .") is not None
+    assert record(tmp_path / "run")["status"] == "running"
+    run.save_model(str(tmp_path / "elsewhere"))
+    assert Tagger.from_pretrained(str(tmp_path / "elsewhere")).tag(words) == run.tagger().tag(words)
+    with pytest.raises(OutputError, match="holds a run already"):
+        trainer(str(folder), tmp_path / "run", sample).train()
+
+
+def test_making_a_trainer_changes_nothing(folder, sample, tmp_path):
+    level, threads = logging.getLogger("hf_tagging").level, torch.get_num_threads()
+    drawn = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    trainer(str(folder), tmp_path / "run", sample)
+    assert torch.equal(drawn[0], torch.get_rng_state())
+    assert drawn[1:] == (np.random.get_state()[1].tolist(), random.getstate())
+    assert (level, threads) == (logging.getLogger("hf_tagging").level, torch.get_num_threads())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("data", [pd.DataFrame(ROWS), Dataset.from_dict(ROWS)], ids=["DataFrame", "Dataset"])
+def test_data_in_memory(folder, tmp_path, data):
+    run = TaggingTrainer(str(folder), settings(tmp_path), train_dataset=data, eval_dataset=data, task="ner")
+    run.train()
+    assert run.evaluate(data, metric_key_prefix="test")["test_words"] == 50
+    assert run.schema.tags == TAGS  # of the tagger that it goes on with
+    assert run.run.record["arguments"]["dataset"] == "in memory"
+
+
+def test_tags_in_another_scheme_are_converted_in_every_split(folder, tmp_path):
+    rows = ROWS | {"tags": [[tag.replace("B-", "I-") for tag in tags] for tags in ROWS["tags"]]}
+    data = load_tagging_dataset(Dataset.from_dict(rows), task="ner", validation_share=0.2)
+    run = TaggingTrainer(str(folder), settings(tmp_path), train_dataset=data["train"], eval_dataset=data["validation"])
+    outcome = run.predict_words(data["validation"], "test")
+    assert {tag for tags in outcome.gold for tag in tags} == {"O", "B-PER", "B-LOC"}
+    assert run.run.record["scheme"]["source"] == "IOB1"
+
+
+def test_a_tagger_from_scratch(sample, tmp_path):
+    run = trainer(ScratchConfig(encoder="mlp", hidden_size=8), tmp_path, sample)
+    run.train()
+    assert run.args.metric_for_best_model == "f1"
+    assert run.run.record["arguments"]["encoder"] == "mlp"
+
+
+def test_a_model_of_the_callers_own_is_taken_as_it_is(folder, tmp_path):
+    model, tokenizer = AutoModelForTokenClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    data = pd.DataFrame(ROWS)
+    run = TaggingTrainer(model, settings(tmp_path), train_dataset=data, processing_class=tokenizer, task="ner")
+    assert run.model is model
+    assert run.schema.tags == TAGS
+    with pytest.raises(ConfigError, match="processing_class: a model that is given as an object needs its tokenizer"):
+        TaggingTrainer(model, settings(tmp_path), train_dataset=data, task="ner")
+    with pytest.raises(ConfigError, match=r"model: its head is for 5 tags \(O, B-PER, .*the data has 2"):
+        TaggingTrainer(
+            model,
+            settings(tmp_path),
+            train_dataset=pd.DataFrame({"tokens": [["a", "b"]], "tags": [["DT", "NN"]]}),
+            processing_class=tokenizer,
+            task="pos",
+        )
+
+
+@pytest.mark.slow
+def test_adapters_of_the_callers_own_are_trained_and_merged(folder, sample, tmp_path):
+    from peft import LoraConfig
+
+    run = trainer(str(folder), tmp_path / "run", sample, peft_config=LoraConfig(r=2, target_modules=["query"]))
+    trained = {name for name, weight in run.model.named_parameters() if weight.requires_grad}
+    assert trained
+    assert all("lora" in name or "classifier" in name for name in trained)
+    run.train()
+    run.save_model()
+    assert record(tmp_path / "run")["arguments"]["lora_rank"] == 2
+    assert not list((tmp_path / "run").glob("adapter*"))
+    assert Tagger.from_pretrained(str(tmp_path / "run")).tag(["Jordan"]) == run.tagger().tag(["Jordan"])
+    assert any("lora" in name for name, _ in run.model.named_parameters())  # it can be trained further
+
+
+def test_callbacks_and_compute_metrics_are_those_of_any_trainer(folder, sample, tmp_path):
+    seen = []
+
+    class Ends(TrainerCallback):
+        def on_train_end(self, args, state, control, **named):
+            seen.append(state.global_step)
+
+    def metrics(outcome):
+        logits, labels = outcome
+        assert logits.shape[:2] == labels.shape
+        return {"share": float((logits.argmax(-1) == labels)[labels != -100].mean())}
+
+    run = trainer(str(folder), tmp_path, sample, callbacks=[Ends()], compute_metrics=metrics)
+    run.train()
+    figures = run.evaluate(sample["test"], metric_key_prefix="test")
+    assert seen == [3]
+    assert figures["test_share"] == pytest.approx(figures["test_accuracy"])
+    assert set(figures) >= {"test_f1", "test_precision", "test_loss"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"train_dataset": pd.DataFrame(ROWS)}, ConfigError, "task: the data does not say what its tags are; give one"),
+        ({"train_dataset": 5, "task": "ner"}, DataError, "expected a Dataset or a pandas DataFrame with a sentence"),
+        ({"train_dataset": pd.DataFrame({"text": ["a b"]}), "task": "ner"}, DataError, "no column of tags|no column"),
+        ({"train_dataset": pd.DataFrame(ROWS), "task": "nre"}, ConfigError, "did you mean 'ner'"),
+        ({}, ConfigError, "model, processing_class: aligned splits are made for a tokenizer|train_dataset"),
+    ],
+    ids=["no task", "no data", "no tags", "no such task", "nothing"],
+)
+def test_wrong_inputs_end_in_a_message(folder, tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        TaggingTrainer(str(folder), settings(tmp_path), **options)
+
+
+def test_data_with_tags_that_the_model_does_not_know(folder, tmp_path):
+    run = TaggingTrainer(str(folder), settings(tmp_path), train_dataset=pd.DataFrame(ROWS), task="ner")
+    other = pd.DataFrame({"tokens": [["May"]], "tags": [["B-DATE"]]})
+    with pytest.raises(DataError, match="test: the model does not know the tags B-DATE, I-DATE"):
+        run.evaluate(other, metric_key_prefix="test")
+
+
+def test_a_config_of_an_encoder_is_a_model(folder, sample, tmp_path):
+    run = trainer(EncoderConfig(model=str(folder), head="crf"), tmp_path, sample)
+    assert run.computes_loss
+    assert run.args.head_learning_rate == 1e-3
