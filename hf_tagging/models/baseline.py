@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import torch
@@ -36,6 +36,15 @@ VOCABULARY = "vocabulary"
 # What may differ from the folder that a tagger starts from; everything else fixes the shape of its weights.
 _FREE = {"head", "dropout", "word_dropout", "layer_mix", "freeze_vectors"}
 _OF_WEIGHTS = {"head", "layer_mix"}  # what would be drawn anew, so not where the model is evaluated as it is
+
+
+class VocabularyOptions(TypedDict, total=False):
+    """Options of `build_baseline` for the words of a new model."""
+
+    words: str
+    vocabulary: Mapping[str, Any]
+    word_vectors: str | None
+    word_features: Sequence[str] | None
 
 
 def build_baseline(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from hf_tagging.data.plain_text import NO_TAGS
 from hf_tagging.data.pretokenized import subword_kinds
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import model_errors
-from hf_tagging.models.baseline import adopt_parts, build_baseline
+from hf_tagging.models.baseline import VocabularyOptions, adopt_parts, build_baseline
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.encoder import (
     PACKAGED_ENCODER,
@@ -110,7 +110,7 @@ def build_language_model(
     revision: str | None = None,
     trust_remote_code: bool = False,
     max_length: int | None = None,
-    **options: Any,
+    **options: Unpack[VocabularyOptions],
 ) -> LanguageModel:
     """Build or load a language model. Weights are initialized at random: set the seed first.
 
@@ -126,18 +126,25 @@ def build_language_model(
         revision: Of a model or a tokenizer on the Hub.
         trust_remote_code: Run code that comes with a model or tokenizer.
         max_length: Subwords per window; None: what the model takes, at most 512.
-        options: Further ones of `build_baseline`.
+        options: Words and word vectors of a new model, see `build_baseline`.
 
     Raises:
         ConfigError: If parts and objective contradict each other or the model that is gone on with.
         ModelError: If a model or tokenizer cannot be loaded, or has nothing to hide words with.
     """
     parts = dict(parts or {})
-    chance = {"share": masked_share, "seed": seed}
     if model is None:
-        options |= {"revision": revision, "trust_remote_code": trust_remote_code, "max_length": max_length}
-        found, tokenizer, chosen = _new(dataset, objective, parts, given=given, **options)
-        return LanguageModel(found, tokenizer, _collator(found, tokenizer, chosen, chance))
+        found, tokenizer, chosen = _new(
+            dataset,
+            objective,
+            parts,
+            given=given,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            max_length=max_length,
+            **options,
+        )
+        return LanguageModel(found, tokenizer, _collator(found, tokenizer, chosen, masked_share, seed))
     source = resolve_model(model)
     hub = hub_options(source, revision, trust_remote_code)
     with model_errors(model), quiet():
@@ -146,20 +153,37 @@ def build_language_model(
         tokenizer = load_tokenizer(source, hub)
     asked = {name: parts[name] for name in parts if name in given}
     load = _scratch if isinstance(config, BaselineConfig) else _encoder
-    found, chosen = load(model, config, tokenizer, objective, asked, hub)
+    found, chosen = load(model, config, objective, asked, hub)
     tokenizer.model_max_length = window_length(found, tokenizer, max_length)
     _forget_tags(found.config)
-    return LanguageModel(found, tokenizer, _collator(found, tokenizer, chosen, chance))
+    return LanguageModel(found, tokenizer, _collator(found, tokenizer, chosen, masked_share, seed))
 
 
 def _new(
-    dataset: DatasetDict, objective: str, parts: dict[str, Any], **options: Any
+    dataset: DatasetDict,
+    objective: str,
+    parts: dict[str, Any],
+    *,
+    given: Collection[str],
+    revision: str | None,
+    trust_remote_code: bool,
+    max_length: int | None,
+    **options: Unpack[VocabularyOptions],
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Objective]:
     """Build a model from scratch with the training words as its vocabulary."""
     facts = {name: parts[name] for name in ("bidirectional", "context") if name in parts}
     chosen = find_objective(objective, encoder=parts.get("encoder", "lstm"), **facts)
     parts["separate_directions"] = chosen == "bidirectional"
-    tagger, tokenizer = build_baseline(dataset, NO_TAGS, parts=parts, **options)
+    tagger, tokenizer = build_baseline(
+        dataset,
+        NO_TAGS,
+        parts=parts,
+        given=given,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        max_length=max_length,
+        **options,
+    )
     config: Any = copy.deepcopy(tagger.config)
     _forget_tags(config)
     found = BaselineForLanguageModeling(config)
@@ -176,7 +200,7 @@ def _forget_tags(config: Any) -> None:
 
 
 def _scratch(
-    name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: HubOptions
+    name: str, config: Any, objective: str, asked: dict[str, Any], hub: HubOptions
 ) -> tuple[PreTrainedModel, Objective]:
     """Load a model that was built from scratch."""
     adopt_parts(config, asked, name=name, free=_FREE)
@@ -196,7 +220,7 @@ def _scratch(
 
 
 def _encoder(
-    name: str, config: Any, tokenizer: PreTrainedTokenizerBase, objective: str, asked: dict[str, Any], hub: HubOptions
+    name: str, config: Any, objective: str, asked: dict[str, Any], hub: HubOptions
 ) -> tuple[PreTrainedModel, Objective]:
     """Load a BERT-family encoder with its masked-language-modelling head."""
     if asked:
@@ -225,7 +249,7 @@ def _encoder(
 
 
 def _collator(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, objective: Objective, chance: dict[str, Any]
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, objective: Objective, share: float, seed: int
 ) -> LanguageModelCollator:
     """Return the collator.
 
@@ -240,7 +264,7 @@ def _collator(
         kinds = subword_kinds(tokenizer, size=model.config.vocab_size)
         targets = np.where(np.arange(len(kinds)) < len(tokenizer), np.arange(len(kinds)), IGNORED)
         targets[tokenizer.all_special_ids] = IGNORED
-        return LanguageModelCollator(objective, Predictable(kinds, targets, pad, mask), **chance)
+        return LanguageModelCollator(objective, Predictable(kinds, targets, pad, mask), share=share, seed=seed)
     tables: Any = model.baseline.words.tables
     spells = model.config.word_pooling == "unknown"
     targets = tables.vector_of_id.numpy().astype(np.int64)
@@ -249,7 +273,7 @@ def _collator(
     if objective == "masked":
         _keep_masks(model, int(tables.vector_of_id[mask]))
     predictable = Predictable(tables.subword_kind.numpy(), targets, pad, mask, whole=True, spells=spells)
-    return LanguageModelCollator(objective, predictable, directions=model.predictions, **chance)
+    return LanguageModelCollator(objective, predictable, directions=model.predictions, share=share, seed=seed)
 
 
 def _keep_masks(model: BaselineForLanguageModeling, row: int) -> None:
