@@ -572,8 +572,8 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_read(words, tmp
 
 def test_flags_that_would_do_nothing_are_refused(capsys):
     for words, message in (
-        (["demo", "x", "--space", "s", "--port", "80"], "--port: of no use with --space"),
-        (["demo", "x", "--overwrite"], "--overwrite: goes with --space"),
+        (["demo", "x", "--space", "s", "--port", "80"], "--port: has no effect with --space"),
+        (["demo", "x", "--overwrite"], "--overwrite: only with --space"),
     ):
         assert run(*words) == 2
         assert message in capsys.readouterr().err

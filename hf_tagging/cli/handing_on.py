@@ -1,4 +1,4 @@
-"""`report`, `push`, `demo`: a tagger for others to judge, to load and to try."""
+"""`report`, `push`, `demo`: evaluate and publish a tagger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hf_tagging.errors import ConfigError
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a run")
-    parser.add_argument("--split", choices=("test", "validation"), help="left out: test, or else validation")
+    parser.add_argument("--split", choices=("test", "validation"), help="default: test, else validation")
     add_model_options(parser)
     add_json(parser)
 
@@ -29,18 +29,18 @@ def _report(args: argparse.Namespace) -> Answer:
 
 
 def _add_push(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="of a run, of an export, or of any saved model")
-    parser.add_argument("name", metavar="NAME", help="of the repository on the Hub: user/model")
-    parser.add_argument("--public", action="store_true", help="a new repository is open to all; left out: private")
-    parser.add_argument("--revision", metavar="BRANCH", help="where to; left out: main")
-    parser.add_argument("--dry_run", action="store_true", help="list what would be sent, and send nothing")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a run, of an export, or of any saved model")
+    parser.add_argument("name", metavar="NAME", help="repository on the Hub: user/model")
+    parser.add_argument("--public", action="store_true", help="make a new repository public; default: private")
+    parser.add_argument("--revision", metavar="BRANCH", help="branch to push to; default: main")
+    parser.add_argument("--dry_run", action="store_true", help="list the files that would be sent, and send nothing")
     add_json(parser)
 
 
 def _push(args: argparse.Namespace) -> Answer:
     from hf_tagging.publishing.hub.push import push_folder
 
-    with working("Looking through the folder" if args.dry_run else f"Pushing to {args.name}"):
+    with working("Checking the folder" if args.dry_run else f"Pushing to {args.name}"):
         pushed = push_folder(
             args.folder, args.name, private=not args.public, revision=args.revision, dry_run=args.dry_run
         )
@@ -65,11 +65,13 @@ def _push(args: argparse.Namespace) -> Answer:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", metavar="DIR", help="folders of taggers, or names on the Hub")
-    parser.add_argument("--space", type=Path, metavar="FOLDER", help="write the demo there, ready for a Space, instead")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is in the folder of --space")
-    parser.add_argument("--host", help="address to listen on; left out: 127.0.0.1, this machine alone")
-    parser.add_argument("--port", type=int, help="left out: the first free one from 7860")
-    parser.add_argument("--share", action="store_true", help="let Gradio open a public address, through its servers")
+    parser.add_argument(
+        "--space", type=Path, metavar="FOLDER", help="write the demo there as a Space, and start nothing"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier Space in the folder of --space")
+    parser.add_argument("--host", help="address to listen on; default: 127.0.0.1, this machine only")
+    parser.add_argument("--port", type=int, help="port to listen on; default: the first free one from 7860")
+    parser.add_argument("--share", action="store_true", help="create a public link through the servers of Gradio")
     parser.add_argument("--no_browser", action="store_true", help="do not open a browser")
     add_model_options(parser)
 
@@ -78,14 +80,14 @@ def _demo(args: argparse.Namespace) -> None:
     if args.space is not None:
         idle = [n for n in ("host", "port", "share", "no_browser", "device", "trust_remote_code") if getattr(args, n)]
         if idle:
-            raise ConfigError(f"--{', --'.join(idle)}: of no use with --space, which starts nothing. Leave out.")
+            raise ConfigError(f"--{', --'.join(idle)}: has no effect with --space, which starts nothing. Leave it out.")
         from hf_tagging.publishing.demo.space import write_space
 
         written = write_space(args.models, args.space, overwrite=args.overwrite)
         print(f"Wrote {len(written)} files to {args.space}")
         return
     if args.overwrite:
-        raise ConfigError("--overwrite: goes with --space. Leave it out.")
+        raise ConfigError("--overwrite: only with --space. Leave it out.")
     from hf_tagging.publishing.demo.app import launch_demo
 
     quiet_libraries()
@@ -103,16 +105,16 @@ def _demo(args: argparse.Namespace) -> None:
 COMMANDS = (
     Command(
         name="report",
-        summary="Writes report.html into a run's folder: where the tagger is right and where it is wrong.",
+        summary="Write report.html into the folder of a run: scores, errors, confusion matrix, calibration.",
         add=_add_report,
         run=_report,
         examples=("hf-tagging report runs/ner", "hf-tagging report runs/ner --split validation --json"),
     ),
     Command(
         name="push",
-        summary="Pushes a folder to the Hub: model, card, report, predictions and figures.",
-        details="A new repository is private unless --public is given; one that is there stays as it is. Secrets and "
-        "paths of this machine are looked for, and refused. The token is the one of `hf auth login`, or HF_TOKEN.",
+        summary="Push a folder to the Hub: model, card, report, predictions and results.",
+        details="A new repository is private unless --public is given; an existing one keeps its visibility. Files "
+        "with secrets or paths of this machine are refused. The token is that of `hf auth login`, or HF_TOKEN.",
         add=_add_push,
         run=_push,
         examples=(
@@ -123,7 +125,7 @@ COMMANDS = (
     ),
     Command(
         name="demo",
-        summary="Opens taggers in a browser: type text, see tags and entities; several stand side by side.",
+        summary="Open taggers in a browser: type text, see tags and entities, compare models side by side.",
         details="Needs gradio: pip install 'hf-tagging[demo]'.",
         add=_add_demo,
         run=_demo,

@@ -108,7 +108,8 @@ class Comparison:
         head = "".join(f"<th>{cell}</th>" for cell in header)
         body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
         notes = html.escape(" ".join(legend(self, visible(self.reference))))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p><small>{notes}</small></p>"
+        table = f'<table style="white-space: nowrap"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return f"{table}<p><small>{notes}</small></p>"
 
 
 def cells(comparison: Comparison) -> list[list[str]]:
