@@ -36,7 +36,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 # Random files and settings, damaged checkpoints, killed runs: minutes, and not part of `make test`, which has a share.
 # Another seed, other input: make fuzz FUZZ="--seed 1"
@@ -76,7 +76,7 @@ test-latest:
 	.venv-latest/bin/python -m pip install --quiet $$($(PYTHON) tests/newest.py)
 	.venv-latest/bin/python -m pip install --quiet --no-deps -e .
 	.venv-latest/bin/python -m pip freeze | grep -iE '^(accelerate|datasets|evaluate|peft|tokenizers|torch|transformers)=='
-	-.venv-latest/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(LATEST)
+	-.venv-latest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(LATEST)
 
 clean:
 	rm -rf $(RUN) build dist .venv-wheel .venv-latest site
