@@ -10,6 +10,7 @@ import pytest
 import hf_tagging
 from hf_tagging import ConfigError, Task, register_task
 from hf_tagging import tasks as module
+from hf_tagging.evaluation import score, score_entities, score_words
 from hf_tagging.tasks import NER, POS, TASKS, get_task, task_of_tags
 
 
@@ -76,3 +77,14 @@ def test_the_nearest_name_is_named():
 
 def test_the_front_door_has_tasks():
     assert {"Task", "register_task"} <= set(hf_tagging.__all__)
+
+
+def test_score_takes_any_task_and_the_old_functions_warn():
+    chunking = Task(name="chunk", title="chunking", has_entities=True)
+    tags = [["B-NP", "I-NP", "O"]]
+    assert score(chunking, tags, tags)["per_type"]["NP"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
+    assert score("pos", tags, tags)["per_tag"]["O"]["f1"] == 1.0
+    with pytest.warns(FutureWarning, match="score_entities is now score"):
+        assert score_entities(None, tags, tags, scheme="IOB2") == score("ner", tags, tags)
+    with pytest.warns(FutureWarning, match="score_words is now score"):
+        assert score_words(None, tags, tags) == score("pos", tags, tags)

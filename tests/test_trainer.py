@@ -23,7 +23,7 @@ from transformers import (
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.devices import computes_bfloat16
 from hf_tagging.errors import ConfigError, ModelError
-from hf_tagging.evaluation import score_words
+from hf_tagging.evaluation import score
 from hf_tagging.inference import Tagger
 from hf_tagging.models import freeze, load_encoder, parameter_depths
 from hf_tagging.trainer import TaggingTrainer
@@ -254,7 +254,12 @@ def test_a_model_that_counts_is_fitted_once_over_all_of_training(folder, sample,
     model = Counter(len(tokenizer), len(schema.tags))
     with pytest.warns(FutureWarning, match="splits is deprecated; give train_dataset and eval_dataset"):
         run = TaggingTrainer(
-            model=model, args=args, schema=schema, tokenizer=tokenizer, splits=splits, score=score_words
+            model=model,
+            args=args,
+            schema=schema,
+            tokenizer=tokenizer,
+            splits=splits,
+            score=lambda split, predicted, gold: score("pos", predicted, gold),
         )
     output = run.train(resume_from_checkpoint=None)
     assert output.metrics["train_runtime"] > 0

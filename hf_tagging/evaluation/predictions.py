@@ -1,8 +1,9 @@
-"""What a run says of itself: its figures, predictions that conlleval reads, a table for the terminal."""
+"""Files of predictions that conlleval reads, and the table of results for a terminal."""
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,27 +24,31 @@ _WHITE = re.compile(r"\s")
 def score_words(
     split: AlignedSplit, predicted: Tags, gold: Tags, *, known_words: frozenset[str] | None = None
 ) -> Figures:
-    """Score plain tags; see `WordMetric`.
+    """Score tags without entities. Deprecated: use `score`.
 
     Args:
-        split: Where the words are.
+        split: The split with its words.
         predicted: (sentences, words)
         gold: (sentences, words)
-        known_words: The words of the training split.
+        known_words: Words of the training split.
     """
+    warnings.warn("score_words is now score(task, predicted, gold); it goes with the next release.", FutureWarning, 2)
     words = list(split.words["tokens"]) if known_words is not None else None
     return score(POS, predicted, gold, words=words, known_words=known_words)
 
 
 def score_entities(split: AlignedSplit, predicted: Tags, gold: Tags, *, scheme: str) -> Figures:
-    """Score entities; see `EntityMetric`.
+    """Score entities. Deprecated: use `score`.
 
     Args:
-        split: Where the words are.
+        split: The split with its words.
         predicted: (sentences, words)
         gold: (sentences, words)
-        scheme: The scheme of the tags.
+        scheme: Scheme of the tags.
     """
+    warnings.warn(
+        "score_entities is now score(task, predicted, gold); it goes with the next release.", FutureWarning, 2
+    )
     return score(NER, predicted, gold, scheme=scheme)
 
 
@@ -53,7 +58,7 @@ def write_predictions(
     gold: Iterable[Sequence[str]],
     predicted: Iterable[Sequence[str]],
 ) -> None:
-    """Writes `word gold predicted` lines with a blank line after each sentence, as conlleval reads them.
+    """Write `word gold predicted` lines with a blank line after each sentence, as conlleval reads them.
 
     A white character inside a word or tag becomes ``_``, and so does an empty one: the columns stay three.
 
@@ -71,7 +76,7 @@ def write_predictions(
 
 
 def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
-    """Reads what `write_predictions` wrote.
+    """Read a file of `write_predictions`.
 
     Args:
         path: Lines of ``word gold predicted``, a blank line after each sentence.
@@ -96,12 +101,12 @@ def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
 
 
 def spelled(text: str) -> str:
-    """A word or tag as the files of predictions spell it."""
+    """Return a word or tag in the spelling of files of predictions."""
     return _WHITE.sub("_", text) or "_"
 
 
 def results_table(task: str | Task, results: Results) -> str:
-    """The headline figures of each split and, for entities, of each type, as lines for a terminal.
+    """Return the main figures of each split and of each entity type as a table for a terminal.
 
     Args:
         task: Name of a task, or a `Task`.
