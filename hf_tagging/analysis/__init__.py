@@ -1,1 +1,1 @@
-"""Analysis of predictions: what a report shows about where a tagger is right and where it is wrong."""
+"""Analysis of predictions, as reports show it."""

@@ -1,4 +1,4 @@
-"""What a split asks and what a model answered, as lists and as flat arrays: every part of an analysis counts on it."""
+"""Gold and predicted tags of a split, as lists and as flat arrays; the basis of every part of an analysis."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Spans:
 
 @dataclass(frozen=True)
 class Answers:
-    """The words of a split, their tags, and those that a model gave.
+    """Words of a split with gold and predicted tags.
 
     Args:
         task: Name of a task, or a `Task`.
@@ -145,14 +145,14 @@ class Answers:
         return SentenceCounts(self.task, np.stack([self.per_sentence(side) for side in sides], axis=1))
 
     def per_sentence(self, sentence: Array) -> Array:
-        """How often each sentence's number occurs. (anything,) to (sentences,)"""
+        """Count how often each sentence occurs. (anything,) to (sentences,)"""
         return np.bincount(sentence, minlength=len(self))
 
     def select(self, numbers: Sequence[int], predicted: Tags) -> Answers:
-        """Some of the sentences, with other predicted tags.
+        """Return some of the sentences, with other predicted tags.
 
         Args:
-            numbers: Of the sentences, from 0. (n,)
+            numbers: Indices of the sentences. (n,)
             predicted: (n, words)
         """
         words, gold = ([side[i] for i in numbers] for side in (self.words, self.gold))

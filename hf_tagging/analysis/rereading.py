@@ -1,4 +1,4 @@
-"""What a tagger says of the words of its own predictions when it reads them again, this time with probabilities."""
+"""A second reading of a split by its tagger, with probabilities."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from hf_tagging.analysis.answers import Answers
 from hf_tagging.evaluation.metrics import Array, Tags
 
-MOST_CHANGED = 0.005  # of the words: what rounding and windows cut elsewhere explain
-_KEPT = 1_000  # rows of probabilities per block: the memory of a bad tagger with many tags stays bounded
+MOST_CHANGED = 0.005  # of the words; rounding and other windows explain that many
+_KEPT = 1_000  # rows of probabilities per block, so that memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class Rereading:
     """The tags and probabilities of a second reading.
 
     Args:
-        tags: Of the model, by label id.
+        tags: Tags of the model, by label id.
         labels: Label id of each word. (words,)
-        confidence: The label's probability. (words,)
-        right: Whether it is the gold tag. (words,) bool
-        changed: Share of the words that have another tag than in the predictions.
-        doubted: Numbers of words whose gold tag the model knows and does not give, of each block the most confident.
-            (doubted,)
-        gold: Label ids of the gold tags there. (doubted,)
-        probabilities: Of all tags there. (doubted, tags)
+        confidence: Probability of the label. (words,)
+        right: True where it is the gold tag. (words,) bool
+        changed: Share of the words with another tag than in the predictions.
+        doubted: Indices of words whose gold tag the model knows but does not predict; the most confident of each
+            block. (doubted,)
+        gold: Label ids of their gold tags. (doubted,)
+        probabilities: Probabilities of all tags for them. (doubted, tags)
     """
 
     tags: Sequence[str]
@@ -42,27 +42,27 @@ class Rereading:
 
     @property
     def agrees(self) -> bool:
-        """Whether these are the words and the model that the predictions come from."""
+        """Return True if the predictions come from these words and this model."""
         return self.changed <= MOST_CHANGED
 
     def tags_of(self, answers: Answers, numbers: Sequence[int]) -> Tags:
-        """The tags of some sentences.
+        """Return the tags of some sentences.
 
         Args:
-            answers: What was read.
-            numbers: Of the sentences, from 0. (n,)
+            answers: The split.
+            numbers: Indices of the sentences. (n,)
         """
         spans = ((answers.bounds[i], answers.bounds[i + 1]) for i in numbers)
         return [[self.tags[label] for label in self.labels[a:b].tolist()] for a, b in spans]
 
 
 def reread(answers: Answers, tags: Sequence[str], blocks: Iterable[Array]) -> Rereading:
-    """Sums up a second reading block by block; of the probabilities only those of doubted words are kept.
+    """Collect a second reading block by block, keeping only the probabilities of doubted words.
 
     Args:
-        answers: What was read.
-        tags: Of the model, by label id.
-        blocks: Probabilities of all words, in their order, cut anywhere. (words of the block, tags) each
+        answers: The split.
+        tags: Tags of the model, by label id.
+        blocks: Probabilities of all words, in order, in blocks of any size. (words of the block, tags) each
     """
     ids = {tag: i for i, tag in enumerate(tags)}
     sides = [answers.gold, answers.predicted]
@@ -83,7 +83,7 @@ def reread(answers: Answers, tags: Sequence[str], blocks: Iterable[Array]) -> Re
 
 
 def _most_doubted(gold: Array, labels: Array, block: Array) -> Array:
-    """Rows of a block whose gold tag is another than the model's, in their order. (rows,)"""
+    """Return the rows of a block whose gold tag differs from the model's, in order. (rows,)"""
     rows = np.flatnonzero((gold != labels) & (gold >= 0))
     margin = block[rows, labels[rows]] - block[rows, gold[rows]]
     return rows[np.sort(np.argsort(-margin, kind="stable")[:_KEPT])]

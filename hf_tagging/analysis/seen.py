@@ -1,6 +1,6 @@
-"""What of a split its training has: noted when the run ends, so that it can be told later without the corpus.
+"""Words and entities of a split that occur in training, recorded at the end of a run for later reports.
 
-Only words and entities of the split itself are noted, which its predictions show anyway.
+Only words and entities of the split itself are recorded, which its predictions show anyway.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _BATCH = 10_000  # sentences
 
 @dataclass(frozen=True)
 class Seen:
-    """Words and entities of a split that its training has, as the predictions spell them.
+    """Words and entities of a split that occur in training, spelled as in the predictions.
 
     Args:
         words: The words.
-        entities: The entities' words, joined by spaces; of whatever type.
+        entities: Words of the entities, joined by spaces, of any type.
     """
 
     words: frozenset[str]
@@ -35,12 +35,12 @@ class Seen:
 
 
 def seen_in(train: Dataset, split: Dataset, schema: TagSchema) -> dict[str, list[str]]:
-    """The words and gold entities of a split that the training split has too.
+    """Return the words and gold entities of a split that occur in the training split.
 
     Args:
-        train: With `tokens` and `tags`.
-        split: With the same columns.
-        schema: Of both.
+        train: Training split with `tokens` and `tags`.
+        split: Split with the same columns.
+        schema: Schema of both.
 
     Returns:
         ``words`` and ``entities``, sorted.
@@ -51,22 +51,22 @@ def seen_in(train: Dataset, split: Dataset, schema: TagSchema) -> dict[str, list
 
 
 def write_seen(folder: Path, seen: dict[str, dict[str, list[str]]]) -> None:
-    """Writes ``predictions/seen.json``.
+    """Write ``predictions/seen.json``.
 
     Args:
-        folder: Of the run.
-        seen: Per split, what `seen_in` gave.
+        folder: Folder of the run.
+        seen: Results of `seen_in` by split.
     """
     with whole_file(folder / SEEN) as file:
         file.write(json_text(seen, indent=0) + "\n")
 
 
 def read_seen(folder: Path, split: str) -> Seen | None:
-    """What `write_seen` wrote of a split; None where there is nothing, or nothing that can be read.
+    """Read what `write_seen` wrote for a split; None if that is missing or damaged.
 
     Args:
-        folder: Of the run.
-        split: Its name.
+        folder: Folder of the run.
+        split: Name of the split.
     """
     try:
         found = (read_json(folder / SEEN) or {})[split]

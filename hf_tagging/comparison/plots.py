@@ -129,7 +129,7 @@ def _scores(
 def _logarithmic(
     axes: Axes, values: Sequence[float], form: Callable[[Any], str], ticks: Sequence[Sequence[float]]
 ) -> None:
-    """A logarithmic axis with room at its ends, marked at the coarsest of the given ticks that are enough."""
+    """Set up a logarithmic axis with margins, and the coarsest of the given ticks that are enough."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = min(values), max(values)
@@ -144,7 +144,7 @@ def _logarithmic(
 
 
 def _curves(axes: Axes, comparison: Comparison) -> bool:
-    """The figure after each evaluation of the validation split: mean over seeds, with the lowest and highest."""
+    """Plot the score after each evaluation: mean over seeds, with minimum and maximum."""
     from matplotlib.ticker import MaxNLocator
 
     drawn = False

@@ -1,7 +1,7 @@
-"""Carries out the plan of a comparison: each run a process of its own, resumed if it was begun, never repeated.
+"""Run the plan of a comparison: each run in its own process, resumed if unfinished, never repeated.
 
-POSIX only. A run's log is locked for as long as any of the run's processes lives: a second comparison in the same
-folder, or one that is started while the runs of a killed one live on, does not start them again beside themselves.
+POSIX only. A run's log is locked while any of its processes lives, so that neither a second comparison in the same
+folder nor one after a killed comparison starts the same run twice.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Process:
 
 
 def describe_plan(plan: Plan) -> str:
-    """What would be done, a line for each run: its state and its command."""
+    """Return the state and the command of each run."""
     states = {True: "finished", False: "to go on"}
     lines = []
     for job in plan.jobs:
@@ -62,10 +62,10 @@ def describe_plan(plan: Plan) -> str:
 
 
 def check_folders(plan: Plan) -> None:
-    """Makes sure that every folder is free, or holds the run that is asked for.
+    """Make sure that every folder is free, or holds the planned run.
 
     Raises:
-        OutputError: Naming every run that was asked something else, or one that is running; or if the folder cannot be
+        OutputError: With every run that has other arguments, or one that is running; or if the folder cannot be
             written.
     """
     check_writable(plan.output_dir)
@@ -85,15 +85,15 @@ def check_folders(plan: Plan) -> None:
 
 
 def carry_out(plan: Plan) -> Comparison:
-    """Runs what is not finished, `parallel` at a time; after each, the table on disk is written anew.
+    """Run everything that is not finished, `parallel` runs at a time, and update the table after each.
 
     Args:
-        plan: From `read_plan`.
+        plan: Result of `read_plan`.
 
     Raises:
-        OutputError: If a folder holds a run that was asked something else, or that is running; if another comparison
-            is writing into the plan's folder.
-        DataError: If two runs were not asked the same.
+        OutputError: If a folder holds a run with other arguments, or one that is running; if another comparison is
+            writing into the plan's folder.
+        DataError: If two runs were scored on different data.
     """
     with FolderLock(plan.output_dir, advice="choose another --output_dir"):
         return _carry_out(plan)
@@ -138,9 +138,9 @@ def _carry_out(plan: Plan) -> Comparison:
 
 
 def _report(process: _Process, plan: Plan, failures: dict[Path, str], count: str) -> bool:
-    """Say what came of a run, and write the table anew; False where further runs could not be compared with it.
+    """Print the result of a run and update the table; return False if further runs could not be compared with it.
 
-    Whatever is wrong with the table, runs that are at work go on. What is still wrong at the end is raised there.
+    Errors of the table do not stop running runs; those that persist are raised at the end.
     """
     try:
         _say(f"{_outcome(process, plan.split, failures)} ({count})")
@@ -158,7 +158,7 @@ def _compare(plan: Plan, failures: dict[Path, str]) -> Comparison:
 
 
 def _start(job: Job, parallel: int) -> _Process:
-    """Starts a run in a session of its own, so that it can be ended with all that it starts."""
+    """Start a run in its own session, so that it can be ended with all its processes."""
     environment = os.environ | job.secrets
     if parallel > 1:  # otherwise each would take all cores
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // parallel)))
@@ -182,7 +182,7 @@ def _start(job: Job, parallel: int) -> _Process:
 
 
 def _outcome(process: _Process, split: str, failures: dict[Path, str]) -> str:
-    """One line of what came of a run; why it failed goes into `failures`."""
+    """Return the result of a run in one line; the reason of a failure goes into `failures`."""
     job, code = process.job, process.popen.returncode
     if code == 0 and job.finished:
         return f"{job}: {_score(job, split)}, {process.seconds:.0f} s"
@@ -199,11 +199,11 @@ def _score(job: Job, split: str) -> str:
 
 
 def why_it_failed(printed: str, code: int) -> str:
-    """The reason of a failure in one line: the last error, or else the last words.
+    """Return the reason of a failure in one line: the last error, or else the last line.
 
     Args:
-        printed: What the run printed.
-        code: Its exit code; below 0, the signal that ended it.
+        printed: Output of the run.
+        code: Exit code; below 0, the signal that ended it.
     """
     if code < 0:
         return f"ended by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
@@ -218,7 +218,7 @@ def why_it_failed(printed: str, code: int) -> str:
 
 
 class _Interrupts:
-    """Notes Ctrl-C, SIGTERM and SIGHUP instead of raising them, which could lose a run that is just being started."""
+    """Record Ctrl-C, SIGTERM and SIGHUP instead of raising, which could lose a run that is being started."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -241,15 +241,15 @@ class _Interrupts:
             self.count += 1
 
     def check(self) -> None:
-        """Raises what was noted."""
+        """Raise a recorded signal."""
         if self.count:
             raise Terminated(self.number)
 
 
 def _end(running: list[_Process], interrupts: _Interrupts) -> None:
-    """Ends runs: hands on what was heard, asks again, forces; another signal cuts the waiting short.
+    """End runs: forward the signal, then terminate, then kill; another signal shortens the wait.
 
-    SIGTERM and SIGHUP let a run save a checkpoint first. A launcher may be gone before its processes are.
+    SIGTERM and SIGHUP let a run save a checkpoint first. A launcher may exit before its processes do.
     """
     _show([])
     first = interrupts.number
@@ -287,7 +287,7 @@ def _say(line: str) -> None:
 
 
 def _show(running: list[_Process]) -> None:
-    """What is running, in a line that the next one replaces; on a terminal only."""
+    """Show the running runs in a line that the next one replaces; on a terminal only."""
     if sys.stdout.isatty():
         line = "; ".join(f"{process.job} ({process.seconds:.0f} s)" for process in running)
         print(f"\r\x1b[2K{line[:100]}", end="", flush=True)
