@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 
 from hf_tagging.errors import ModelError, OutputError, TaggingError
 from hf_tagging.memory import LOADING, out_of_memory
+from hf_tagging.problems import argument, spell
 
 Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
@@ -29,8 +30,8 @@ logger = logging.getLogger(__name__)
 PROBE_SECONDS = 5.0
 _REMEMBERED = 120.0  # seconds: loading asks for one name several times, and a process may outlive an outage
 WITHOUT_HUB = (
-    "Without the Hub, give the path of a local one (in training: `--dataset PATH --model PATH`), or see "
-    "`make quickstart`, which has both with it (`--dataset sample --model minilm`)."
+    "Without the Hub, give the path of a local one (in training: `{dataset PATH} {model PATH}`), or see "
+    "`make quickstart`, which has both with it (`{dataset sample} {model minilm}`)."
 )
 # What it raises where the Hub says no; RuntimeError is what it wraps an upload's failure in.
 _REFUSALS = (HTTPError, LocalTokenNotFoundError, HFValidationError, OSError, ValueError, RuntimeError)
@@ -112,10 +113,10 @@ def model_errors(name: str, *, advice: str = WITHOUT_HUB) -> Iterator[None]:
         if said := out_of_memory(error):
             raise ModelError(f"{name}: out of memory while it was loaded ({said}). {LOADING}") from error
         if "trust_remote_code" in str(error):
-            advice = "It comes with code of its own: read that, and give --trust_remote_code to run it."
+            advice = f"It comes with code of its own: read that, and give {argument('trust_remote_code')} to run it."
         elif Path(name).expanduser().is_dir():
             advice = "Is every file of a model in that folder, and whole?"
-        raise ModelError(f"{name}: cannot be loaded ({first_line(error)}). {advice}") from error
+        raise ModelError(f"{name}: cannot be loaded ({first_line(error)}). {spell(advice)}") from error
 
 
 def first_line(error: BaseException) -> str:

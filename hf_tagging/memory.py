@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from hf_tagging.errors import ModelError
+from hf_tagging.problems import spell
 
 # The kinds of errors have no common base, and some are a plain RuntimeError.
 _KINDS = ("MemoryError", "OutOfMemoryError", "ArrowMemoryError")
@@ -16,10 +17,10 @@ _WORDS = re.compile(
 )
 LOADING = "Free some memory, or give a smaller model or less data."
 TRAINING = (
-    "Type a smaller --tokens_per_batch or --per_device_train_batch_size, --gradient_accumulation_steps 2 (the same "
-    "training, in half as much memory a step), a smaller --max_length, --lora true, or a smaller --model."
+    "Give a smaller {tokens_per_batch} or {per_device_train_batch_size}, {gradient_accumulation_steps 2} (the same "
+    "training, in half as much memory a step), a smaller {max_length}, {lora true}, or a smaller {model}."
 )
-EVALUATING = "Type a smaller --per_device_eval_batch_size or --max_length."
+EVALUATING = "Give a smaller {per_device_eval_batch_size} or {max_length}."
 
 
 def out_of_memory(error: BaseException | None) -> str | None:
@@ -44,7 +45,7 @@ def enough_memory(doing: str, *, advice: str) -> Iterator[None]:
 
     Args:
         doing: What it was needed for, as ``"training"``.
-        advice: What to type instead, a sentence.
+        advice: What to do about it, a sentence; see `spell` for the arguments in it.
 
     Raises:
         ModelError: For what PyTorch, Arrow and Python raise then. Anything else goes through.
@@ -54,4 +55,4 @@ def enough_memory(doing: str, *, advice: str) -> Iterator[None]:
     except Exception as error:
         if not (said := out_of_memory(error)):
             raise
-        raise ModelError(f"Out of memory while {doing} ({said}). {advice}") from error
+        raise ModelError(f"Out of memory while {doing} ({said}). {spell(advice)}") from error

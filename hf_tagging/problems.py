@@ -7,10 +7,12 @@ names the argument with `argument`, or returns a `Problem`; who shows messages c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 
@@ -76,8 +78,8 @@ class Spelling:
         return f"{names}: {text}" if names else text
 
     def _value(self, value: Any) -> str:
-        if isinstance(value, str):
-            return value
+        if isinstance(value, str | Path):
+            return str(value)
         if self.between == "=":
             return repr(value)
         if isinstance(value, list | tuple) and self.between == " ":
@@ -111,6 +113,15 @@ def argument(name: str, value: Any = None) -> str:
     """
     spelling = _current()
     return spelling.name(name) if value is None else spelling.given(name, value)
+
+
+def spell(text: str) -> str:
+    """Return a text in which every ``{name}`` and ``{name value}`` is an argument as `argument` spells it.
+
+    Args:
+        text: A constant, which is made before anybody knows where it is read.
+    """
+    return re.sub(r"\{(\w+)(?: ([^{}]+))?\}", lambda found: argument(found[1], found[2]), text)
 
 
 @contextmanager

@@ -192,7 +192,7 @@ def _named(out, model, name, *, spoil, config):
 def test_a_damaged_checkpoint_that_was_asked_for_by_name_is_refused(killed, model, tmp_path):
     flip(killed / "checkpoint-4" / "optimizer.pt", 300)
     flags = ("--model", model, "--output_dir", tmp_path / "new", *FLAGS)
-    with pytest.raises(OutputError, match=r"--resume_from_checkpoint .*checkpoint-4: optimizer\.pt is damaged"):
+    with pytest.raises(OutputError, match=r"resume_from_checkpoint=.*checkpoint-4: optimizer\.pt is damaged"):
         run_here("ner_bert", *flags, "--resume_from_checkpoint", killed / "checkpoint-4")
     assert not list((tmp_path / "new").glob("*"))
 

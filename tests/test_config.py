@@ -16,32 +16,39 @@ from hf_tagging.tasks import NER, POS
 from hf_tagging.training import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig, parse_arguments
 from hf_tagging.training.config.given import given_by
 
-RUNS = {
-    "encoder": (
-        RunConfig(NER, DataConfig("sample", scheme="BIOES"), EncoderConfig("minilm"), TaggingConfig(seed=3)),
-        {"task": "ner", "dataset": "sample", "scheme": "BIOES", "model": "minilm", "seed": "3"},
-    ),
-    "lora": (
-        RunConfig(
-            POS,
-            DataConfig("sample", test_share=0.1, split_seed=1),
-            EncoderConfig("minilm", lora=True, lora_target_modules=["query", "value"]),
-            TaggingConfig(output_dir="runs/x", eval_strategy="steps", eval_steps=5, lr_scheduler_kwargs={"a": 1}),
+
+def runs():
+    """Runs made in Python, each with the same values as flags or keys.
+
+    Made anew for each test: what earlier tests tell Transformers to log decides a default of `TrainingArguments`.
+    """
+    return {
+        "encoder": (
+            RunConfig(NER, DataConfig("sample", scheme="BIOES"), EncoderConfig("minilm"), TaggingConfig(seed=3)),
+            {"task": "ner", "dataset": "sample", "scheme": "BIOES", "model": "minilm", "seed": "3"},
         ),
-        {"task": "pos", "dataset": "sample", "test_share": "0.1", "split_seed": "1", "model": "minilm", "lora": "true",
-         "lora_target_modules": ["query", "value"], "output_dir": "runs/x", "eval_strategy": "steps",
-         "eval_steps": "5", "lr_scheduler_kwargs": '{"a": 1}'},
-    ),
-    "scratch": (
-        RunConfig(NER, DataConfig("sample"), ScratchConfig(encoder="lstm", head="crf"), TaggingConfig(max_steps=5)),
-        {"task": "ner", "dataset": "sample", "model": "scratch", "encoder": "lstm", "head": "crf", "max_steps": "5"},
-    ),
-}  # fmt: skip
+        "lora": (
+            RunConfig(
+                POS,
+                DataConfig("sample", test_share=0.1, split_seed=1),
+                EncoderConfig("minilm", lora=True, lora_target_modules=["query", "value"]),
+                TaggingConfig(output_dir="runs/x", eval_strategy="steps", eval_steps=5, lr_scheduler_kwargs={"a": 1}),
+            ),
+            {"task": "pos", "dataset": "sample", "test_share": "0.1", "split_seed": "1", "model": "minilm",
+             "lora": "true", "lora_target_modules": ["query", "value"], "output_dir": "runs/x",
+             "eval_strategy": "steps", "eval_steps": "5", "lr_scheduler_kwargs": '{"a": 1}'},
+        ),
+        "scratch": (
+            RunConfig(NER, DataConfig("sample"), ScratchConfig(encoder="lstm", head="crf"), TaggingConfig(max_steps=5)),
+            {"task": "ner", "dataset": "sample", "model": "scratch", "encoder": "lstm", "head": "crf",
+             "max_steps": "5"},
+        ),
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", ["encoder", "lora", "scratch"])
 def test_python_flags_and_yaml_make_the_same_run(name, tmp_path):
-    python, values = RUNS[name]
+    python, values = runs()[name]
     flags = []
     for key, value in values.items():
         flags += [f"--{key}", *(value if isinstance(value, list) else [value])]
@@ -55,7 +62,7 @@ def test_python_flags_and_yaml_make_the_same_run(name, tmp_path):
 
 
 def test_defaults_follow_from_task_and_model():
-    encoder, lora, scratch = (RUNS[name][0].training for name in RUNS)
+    encoder, lora, scratch = (run.training for run, _ in runs().values())
     assert (encoder.metric_for_best_model, encoder.greater_is_better) == ("f1", True)
     assert (lora.metric_for_best_model, lora.learning_rate) == ("accuracy", 5e-4)
     assert (lora.save_strategy, lora.save_steps) == ("steps", 5)
@@ -68,7 +75,7 @@ def test_defaults_follow_from_task_and_model():
 
 
 def test_defaults_are_chosen_anew_where_a_part_is_replaced():
-    scratch = RUNS["scratch"][0]
+    scratch = runs()["scratch"][0]
     encoder = dataclasses.replace(scratch, model=EncoderConfig("minilm"), task=POS)
     assert (encoder.training.learning_rate, encoder.training.num_train_epochs) == (5e-5, 3.0)
     assert (encoder.training.metric_for_best_model, encoder.training.max_steps) == ("accuracy", 5)

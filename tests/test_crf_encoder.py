@@ -216,7 +216,7 @@ def test_a_folder_with_a_crf_goes_on_with_it(folders, tmp_path):
     assert type(linear).__name__ == "BertForTokenClassification"
     assert linear.config.id2label == SCHEMA.id2label
     assert torch.equal(linear.bert.embeddings.word_embeddings.weight, model.get_input_embeddings().weight)
-    with pytest.raises(ModelError, match=r"--head linear: the tag head of --model .* is crf"):
+    with pytest.raises(ModelError, match=r"head=linear: the tag head of model=.* is crf"):
         load_encoder(str(tmp_path), SCHEMA, head="linear", keep_head=True)
 
 
@@ -233,7 +233,7 @@ def test_settings_of_an_encoder_hold_with_a_crf(folders):
 def test_a_model_with_code_of_its_own_is_refused(folders, tmp_path, monkeypatch):
     linear, _ = load_encoder(str(folders["bert"]), SCHEMA)
     monkeypatch.setattr(type(linear.config), "__module__", "transformers_modules.some.code")
-    with pytest.raises(ModelError, match="--head crf: the encoder must be one that Transformers itself has"):
+    with pytest.raises(ModelError, match="head=crf: the encoder must be one that Transformers itself has"):
         load_encoder(str(folders["bert"]), SCHEMA, head="crf")
 
 

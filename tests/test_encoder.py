@@ -64,7 +64,7 @@ class TestBrokenFiles:
             model_errors("x", advice="Do this."),
         ):
             raise OSError("first\nsecond")
-        with pytest.raises(ModelError, match="give --trust_remote_code to run it"), model_errors("x"):
+        with pytest.raises(ModelError, match="give trust_remote_code to run it"), model_errors("x"):
             raise ValueError("Please pass the argument `trust_remote_code=True`")
         for own in (ModelError("own"), ConfigError("own")):
             with pytest.raises(type(own), match=r"^own$"), model_errors("x"):

@@ -291,7 +291,7 @@ class TestModel:
 
         assert evaluate_tagger(tagger, source).split == "train"  # a single file
         assert evaluate_tagger(tagger, validation_file=source, train_file=source).split == "validation"
-        with pytest.raises(ConfigError, match="--split test: the data has none of this name; it has train"):
+        with pytest.raises(ConfigError, match="split=test: the data has none of this name; it has train"):
             evaluate_tagger(tagger, source, split="test")
 
     def test_a_split_that_is_no_file_name_is_refused_before_it_is_tagged(self, tmp_path, model, monkeypatch):

@@ -185,7 +185,7 @@ class TestFolder:
     @pytest.mark.slow
     def test_is_replaced_only_when_asked_and_only_by_a_whole_one(self, run, copy, monkeypatch):
         before = (copy / "export.json").read_bytes()
-        with pytest.raises(OutputError, match=r"copy: holds an export already. Type --overwrite to replace it"):
+        with pytest.raises(OutputError, match=r"copy: holds an export already. Type overwrite to replace it"):
             export_tagger(str(run), to="int8", output=copy)
         monkeypatch.setitem(LEAST_EQUAL, "onnx", 1.1)
         with pytest.raises(ModelError, match=r"tags otherwise \(100\.00% of the tags of predictions/validation\.conll"):
@@ -281,7 +281,7 @@ class TestParity:
 
     def test_is_asked_for(self, run, tmp_path):
         bare = shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("predictions"))
-        with pytest.raises(DataError, match=r"bare: has no predictions/validation\.conll, .* Give --data FILE"):
+        with pytest.raises(DataError, match=r"bare: has no predictions/validation\.conll, .* Give data=FILE"):
             export_tagger(str(bare), to="onnx")
         with pytest.raises(DataError, match="does not exist"):
             export_tagger(str(bare), to="onnx", data=tmp_path / "nowhere.conll")

@@ -160,9 +160,7 @@ def test_want_of_memory_in_a_training_is_called_that(model, tmp_path, monkeypatc
         torch.empty(2**50)
 
     monkeypatch.setattr(TaggingTrainer, "compute_loss", runs_out)
-    with pytest.raises(
-        ModelError, match=r"Out of memory while training \(.*allocate.*\)\. Type a smaller --tokens_per"
-    ):
+    with pytest.raises(ModelError, match=r"Out of memory while training \(.*allocate.*\)\. Give a smaller tokens_per"):
         run_here("pos_bert", "--model", model, "--output_dir", tmp_path, *FLAGS)
     check_failed(tmp_path, "Out of memory while training")
 

@@ -198,7 +198,7 @@ def test_a_run_without_an_average_goes_on_from_the_weights_of_the_step(run):
 
 def test_a_checkpoint_in_the_folder_that_is_emptied_is_refused(run):
     first = run(name="first")
-    with pytest.raises(ConfigError, match="lies in the folder that --overwrite empties"):
+    with pytest.raises(ConfigError, match="lies in the folder that overwrite empties"):
         run("--overwrite", "--resume_from_checkpoint", first / "checkpoint-2", name="first")
     assert (first / "checkpoint-2").is_dir()
 
@@ -243,6 +243,6 @@ def test_the_token_is_nowhere(run):
 
 
 def test_pushing_without_the_hub_ends_in_a_message_before_training(run, tmp_path):
-    with pytest.raises(OutputError, match="--push_to_hub run: "):
+    with pytest.raises(OutputError, match="push_to_hub=run: "):
         run("--push_to_hub", "--hub_token", "hf_secret")
     assert list(tmp_path.iterdir()) == []

@@ -525,7 +525,7 @@ def test_offline(name):
     assert time.perf_counter() - start < 10
     message = str(error.value)
     assert message.startswith(f"dataset {name!r}")
-    assert "`--dataset PATH --model PATH`" in message
+    assert "`dataset=PATH model=PATH`" in message
     assert "`make quickstart`" in message
     if name in ("conll2003", "somebody/something"):
         assert "the Hub at http://127.0.0.1:9 cannot be reached" in message

@@ -179,7 +179,7 @@ def test_every_command_that_writes_into_a_folder(tmp_path, another, capsys, monk
         assert end.value.code == 1, words
         assert f"{folder} is being written by process {holders[folder].pid} since" in told, words
     job = Job("a", 1, None, Path("out/a/seed-1"), ("false",), {})
-    with pytest.raises(OutputError, match=r"out is being written by .* Wait for it, or choose another --output_dir\.$"):
+    with pytest.raises(OutputError, match=r"out is being written by .* Wait for it, or choose another output_dir\.$"):
         carry_out(Plan(Path("out"), "test", "a", 1, (job,)))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert run.exists()

@@ -191,7 +191,7 @@ def test_a_model_with_adapters_beside_it_is_not_trained_further(tmp_path, schema
     """With the same tags it ended without a config.json or weights, with others in a traceback."""
     folder = str(tiny_bert(tmp_path))
     load_encoder(folder, SCHEMA, lora={})[0].save_pretrained(folder)
-    with pytest.raises(ModelError, match=r"--model .*bert: has adapters that are not merged .* --lora_merge true"):
+    with pytest.raises(ModelError, match=r"model=.*bert: has adapters that are not merged .* lora_merge=True"):
         load_encoder(folder, schema)
 
 

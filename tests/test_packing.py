@@ -505,7 +505,7 @@ def test_a_compiled_scratch_encoder_is_compiled_once():
 @pytest.mark.parametrize("encoder", ["mlp", "cnn", "rnn", "lstm", "gru", "twisted"])
 def test_encoders_that_read_a_row_as_one_sentence_are_refused(sample, encoder):
     model, windows = scratch(sample, encoder=encoder)
-    with pytest.raises(ModelError, match=rf"the {encoder} encoder of this tagging-baseline .* --tokens_per_batch"):
+    with pytest.raises(ModelError, match=rf"the {encoder} encoder of this tagging-baseline .* tokens_per_batch"):
         packable(model)
     with pytest.raises(ValueError, match=f"encoder {encoder} reads a row as one sentence"):
         model(**pack(model, windows, rows=8))
@@ -513,22 +513,22 @@ def test_encoders_that_read_a_row_as_one_sentence_are_refused(sample, encoder):
 
 def test_crf_heads_are_refused(sample, tmp_path):
     model, windows = scratch(sample, head="crf")
-    with pytest.raises(ModelError, match=r"the chain of tags \(CRF\) of this tagging-baseline .* --tokens_per_batch"):
+    with pytest.raises(ModelError, match=r"the chain of tags \(CRF\) of this tagging-baseline .* tokens_per_batch"):
         packable(model)
     with pytest.raises(ValueError, match="a CRF reads a row as one sentence"):
         model(**pack(model, windows, rows=8))
     model, _ = load_encoder(str(tiny_bert(tmp_path)), SCHEMA, head="crf")
-    with pytest.raises(ModelError, match=r"the chain of tags \(CRF\) of this crf-encoder .* --tokens_per_batch"):
+    with pytest.raises(ModelError, match=r"the chain of tags \(CRF\) of this crf-encoder .* tokens_per_batch"):
         pack_model(model)
 
 
 def test_other_models_are_refused(sample):
-    with pytest.raises(ModelError, match=r"a mobilebert is not among the models .* --tokens_per_batch"):
+    with pytest.raises(ModelError, match=r"a mobilebert is not among the models .* tokens_per_batch"):
         packable(tiny("mobilebert"))
     hmm, _ = build_baseline(
         sample, TagSchema.detect(sample, task="ner"), words="vocabulary", parts={"encoder": "hmm"}, given={}
     )
-    with pytest.raises(ModelError, match=r"of this tagging-hmm runs through a row .* --tokens_per_batch"):
+    with pytest.raises(ModelError, match=r"of this tagging-hmm runs through a row .* tokens_per_batch"):
         packable(hmm)
     with pytest.raises(ModelError, match="Linear is no model of Transformers"):
         packable(torch.nn.Linear(2, 2))

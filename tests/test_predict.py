@@ -223,7 +223,7 @@ class TestOutput:
         source.write_text("Jordan x\n")
         target.write_text("old")
 
-        with pytest.raises(OutputError, match=r"out\.conll is there already; .*--overwrite"):
+        with pytest.raises(OutputError, match=r"out\.conll is there already; .*overwrite"):
             tag_file(tagger, source, target)
         assert target.read_text() == "old"
         assert tag_file(tagger, source, target, overwrite=True) == FileCounts(sentences=1, words=1)

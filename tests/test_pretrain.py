@@ -324,7 +324,7 @@ def test_an_encoder_goes_on(sample, tmp_path, caplog):
     again = build_language_model(sample, model=str(tmp_path / "again"))
     assert caplog.text == ""
     assert all(torch.equal(v, again.model.state_dict()[n]) for n, v in found.model.state_dict().items())
-    with pytest.raises(ConfigError, match=r"hidden_size: --model .* is a bert and has its own"):
+    with pytest.raises(ConfigError, match=r"hidden_size: model=.* is a bert and has its own"):
         build_language_model(sample, model=str(folder), parts={"hidden_size": 9}, given={"hidden_size"})
     with pytest.raises(ConfigError, match="is a bert, which sees both sides"):
         build_language_model(sample, model=str(folder), objective="bidirectional")

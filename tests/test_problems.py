@@ -1,10 +1,15 @@
 """Problems are data, and the arguments in a message are spelled as its reader types them."""
 
+import ast
 import pickle
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
+import hf_tagging
+from hf_tagging.cli import main
 from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.problems import ARGUMENTS, FLAGS, KEYS, Spelling, argument, labels, spelled
@@ -60,3 +65,39 @@ def test_a_command_spells_flags_in_all_of_its_threads():
         thread.join()
     assert found == ["--seed"]
     assert argument("seed") == "seed"
+
+
+# Files that are part of a command line: they make flags, print help, or say which command to type.
+ABOVE = ("cli/", "console.py", "secrets.py", "inference/command.py", "training/flags.py", "comparison/plan.py",
+         "training/config/reading.py")  # fmt: skip
+COMMAND = re.compile(
+    r"hf-tagging [a-z]|accelerate launch|pip install|python recipes|git|var\(--|--hue|<!--|--error-unmatch"
+)
+
+
+def spelled_flags(path):
+    """Literals of a module, docstrings left out, that spell a flag outside of a command to type."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documentation = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in documentation:
+            continue
+        if re.search(r"(?<![\w-])--[a-z]", node.value) and not COMMAND.search(node.value):
+            yield f"{path}, line {node.lineno}: {node.value}"
+
+
+def test_no_message_below_the_command_line_spells_a_flag():
+    package = Path(hf_tagging.__file__).parent
+    modules = [path for path in package.rglob("*.py") if not path.relative_to(package).as_posix().startswith(ABOVE)]
+    assert len(modules) > 150
+    assert [found for module in modules for found in spelled_flags(module)] == []
+
+
+def test_predict_does_not_speak_of_a_flag_that_it_has_not(capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "./nope", "--text", "a"])
+    told = capsys.readouterr().err
+    assert "nope" in told
+    assert "--model" not in told

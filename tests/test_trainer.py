@@ -349,7 +349,7 @@ def test_sharded_weights_are_not_averaged(folder, sample, tmp_path, monkeypatch,
         setattr(self, sharded, True)
 
     monkeypatch.setattr(TaggingTrainer, "create_accelerator_and_postprocess", as_launched_there)
-    with pytest.raises(ConfigError, match=r"ema_decay: under FSDP and DeepSpeed.* give --ema_decay 0"):
+    with pytest.raises(ConfigError, match=r"ema_decay: under FSDP and DeepSpeed.* give ema_decay=0"):
         trainer(folder, sample, tmp_path, "--ema_decay", 0.9)
 
 
@@ -372,7 +372,7 @@ def test_a_model_that_computes_in_float32_alone(folder, sample, tmp_path, head):
     DebertaForTokenClassification(DebertaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(own)
     tokenizer.save_pretrained(own)
 
-    with pytest.raises(ModelError, match=r"ForTokenClassification computes in float32 alone.* --bf16 false"):
+    with pytest.raises(ModelError, match=r"ForTokenClassification computes in float32 alone.* bf16=False"):
         trainer(own, sample, tmp_path / "out", "--bf16", "true", head=head)
     flags = ("--bf16", "false", "--max_steps", 1, "--eval_strategy", "no")
     run, _ = trainer(own, sample, tmp_path / "out", *flags, head=head)

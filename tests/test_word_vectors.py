@@ -164,7 +164,7 @@ def test_training_repeats_bit_for_bit(tmp_path, algorithm):
         assert read.index_to_key == models[0].wv.index_to_key
         assert np.allclose(read["dog"], models[0].wv["dog"], atol=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v.bin", "v.txt", "v.vec"]  # nothing else is left
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite"):
         write_vectors(models[0], tmp_path / "v.bin")
     with pytest.raises(OutputError, match=r"ends in none of \.txt"):
         write_vectors(models[0], tmp_path / "v.kv")

@@ -29,6 +29,7 @@ from hf_tagging.disk import check_writable
 from hf_tagging.errors import DataError, OutputError
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
+from hf_tagging.problems import argument
 from hf_tagging.processes import ASKING, Terminated, is_echo
 from hf_tagging.training.environment import cores
 
@@ -95,7 +96,7 @@ def carry_out(plan: Plan) -> Comparison:
             writing into the plan's folder.
         DataError: If two runs were scored on different data.
     """
-    with FolderLock(plan.output_dir, advice="choose another --output_dir"):
+    with FolderLock(plan.output_dir, advice=f"choose another {argument('output_dir')}"):
         return _carry_out(plan)
 
 

@@ -291,7 +291,9 @@ def _nearest_folder(path: Path) -> Path:
 
 def _two_kinds(paths: Sequence[Path], split: str) -> DataError:
     names = ", ".join(path.name for path in paths)
-    return DataError(f"{names}: two kinds of file for the split {split}; say which to read with --{split}_file")
+    return DataError(
+        f"{names}: two kinds of file for the split {split}; say which to read with {argument(f'{split}_file')}"
+    )
 
 
 def _kind(path: Path) -> str:

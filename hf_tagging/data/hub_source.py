@@ -14,7 +14,7 @@ from hf_tagging.data.sources import BuilderCache, innermost_cause, named_splits
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_file_format, offline
 from hf_tagging.hub import WITHOUT_HUB, why_unreachable
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, spell
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def read_hub(
         near = nearest_path(Path(name))
         hint = f" Or did you mean the local ./{near}?" if near else ""
         reason = f"not in the cache, and {unreachable}" if unreachable else innermost_cause(error)
-        raise DataError(f"dataset {full_name}: {reason}. {WITHOUT_HUB}{hint}") from error
+        raise DataError(f"dataset {full_name}: {reason}. {spell(WITHOUT_HUB)}{hint}") from error
     return named_splits(loaded, place=name)
 
 

@@ -35,6 +35,7 @@ from hf_tagging.inference.evaluation import Evaluation, predictions_file
 from hf_tagging.inference.reading import Precision
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task, task_of_tags
 from hf_tagging.training.environment import describe_split
 from hf_tagging.training.folder import RunFolder
@@ -219,7 +220,7 @@ def _existing_split(dataset: DatasetDict, split: str | None) -> str:
     there = [str(name) for name in dataset]
     wanted = split or next((name for name in ("test", "validation") if name in there), there[0])
     if wanted not in there:
-        raise ConfigError(f"--split {wanted}: the data has none of this name; it has {', '.join(there)}.")
+        raise ConfigError(f"{argument('split', wanted)}: the data has none of this name; it has {', '.join(there)}.")
     return wanted
 
 
@@ -252,7 +253,7 @@ def _check_common(own: TagSchema, gold: Tags, task: Task) -> None:
     if theirs and not theirs & ours:
         raise DataError(
             f"The model and the data have none of their {task.classes} in common: {_some(ours)} and {_some(theirs)}. "
-            "Is it the right column (--tags_column), the right task (--task), the right model?"
+            f"Is it the right column ({argument('tags_column')}), the right task ({argument('task')}), the right model?"
         )
 
 

@@ -13,6 +13,7 @@ from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import results_table, write_predictions
 from hf_tagging.locks import FolderLock
+from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.folder import RECORD
 
@@ -82,16 +83,20 @@ def check_evaluation_folder(
     """
     folder = Path(folder)
     if os.path.isfile(folder):
-        raise OutputError(f"--output {folder} is a file; expected a folder.")
+        raise OutputError(f"{argument('output', folder)} is a file; expected a folder.")
     for path in (folder, folder / PREDICTIONS):
         check_writable(path)
     if (folder / RECORD).exists():
-        raise OutputError(f"--output {folder} holds a run, with results of its own. Give another folder.")
+        raise OutputError(f"{argument('output', folder)} holds a run, with results of its own. Give another folder.")
     if predictions and Path(predictions).resolve().is_relative_to((folder / PREDICTIONS).resolve()):
-        raise OutputError(f"--output {folder} holds the file of --predictions. Give another folder.")
+        raise OutputError(
+            f"{argument('output', folder)} holds the file of {argument('predictions')}. Give another folder."
+        )
     there = [path for path in (folder / RESULTS, *sorted((folder / PREDICTIONS).glob("*.conll"))) if path.exists()]
     if there and not overwrite:
-        raise OutputError(f"{there[0]} is there already; give another folder, or --overwrite to replace it.")
+        raise OutputError(
+            f"{there[0]} is there already; give another folder, or {argument('overwrite')} to replace it."
+        )
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: bool = False) -> None:

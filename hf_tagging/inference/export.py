@@ -36,6 +36,7 @@ from hf_tagging.inference.reading import CPU_BATCH, batches_of, padded
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.locks import LOCK, FolderLock
 from hf_tagging.models.encoder import quiet
+from hf_tagging.problems import argument
 from hf_tagging.training.environment import hardware, versions
 from hf_tagging.training.record import HardwareRecord
 
@@ -86,7 +87,7 @@ def export_tagger(
         raise ModelError(f"The export needs {', '.join(missing)}. {HOW_TO_INSTALL}")
     target = _target(model, to, output)
     check_target(target, overwrite=overwrite)  # before it is locked: what is refused is not touched
-    with FolderLock(target, advice="give another --output") as lock:
+    with FolderLock(target, advice=f"give another {argument('output')}") as lock:
         with writing_to(target):
             remove_left_behind(target)
         check_target(target, overwrite=overwrite)
@@ -123,7 +124,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         OutputError: If something is there, an export without `overwrite` or anything else; or nothing can be written.
     """
     if os.path.isfile(target):
-        raise OutputError(f"{target}: is no folder. Give another --output.")
+        raise OutputError(f"{target}: is no folder. Give another {argument('output')}.")
     check_writable(target)
     check_writable(Path(os.path.realpath(target)).parent)  # where it is made, and renamed
     if not target.exists() and not target.is_symlink():
@@ -132,11 +133,12 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if foreign := sorted(inside.difference(read_record(target).get("files", ()))):
         raise OutputError(
             f"{target}: holds {', '.join(foreign[:4])}, which no export has written. Nothing was changed. "
-            "Give another --output."
+            f"Give another {argument('output')}."
         )
     if inside and not overwrite:
         raise OutputError(
-            f"{target}: holds an export already. Type --overwrite to replace it, or give another --output."
+            f"{target}: holds an export already. Type {argument('overwrite')} to replace it, or give "
+            f"another {argument('output')}."
         )
 
 
@@ -161,9 +163,9 @@ def _exportable(name: str, model: PreTrainedModel | OnnxModel) -> PreTrainedMode
     if any(type(part).__name__ == "LinearChainCrf" for part in model.modules()):
         hmm = model.config.model_type == "tagging-hmm"
         advice = (
-            "Use a tagger that is not an HMM: --encoder mlp, cnn or transformer"
+            f"Use a tagger that is not an HMM: {argument('encoder')} mlp, cnn or transformer"
             if hmm
-            else "Train it with --head linear"
+            else f"Train it with {argument('head', 'linear')}"
         )
         raise ModelError(
             f"{name}: {type(model).__name__} cannot be exported to ONNX: it finds the best path of tags in a "
@@ -240,7 +242,7 @@ def _judge(name: str, to: str, parity: Parity) -> None:
     before, after = parity.source.score, parity.exported.score
     if to == "int8" and before is not None and after is not None and after < before - MOST_LOST:
         fall = f"{parity.metric} on {parity.examples} falls from {before:.4f} to {after:.4f}"
-        logger.warning("%s: %s (%s). Export it --to onnx.", name, coarse, fall)
+        logger.warning(f"%s: %s (%s). Export it {argument('to', 'onnx')}.", name, coarse, fall)
     if parity.equal >= least:
         return
     found = f"{parity.equal:.2%} of the tags of {parity.examples} are those of the model, expected at least {least:.1%}"
@@ -248,7 +250,7 @@ def _judge(name: str, to: str, parity: Parity) -> None:
         raise ModelError(
             f"{name}: the exported graph tags otherwise ({found}). Nothing was written; use the model itself."
         )
-    logger.warning("%s: %s (%s). Check its scores, or export it --to onnx.", name, coarse, found)
+    logger.warning(f"%s: %s (%s). Check its scores, or export it {argument('to', 'onnx')}.", name, coarse, found)
 
 
 def _graph_size(folder: Path) -> int:

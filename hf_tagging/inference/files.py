@@ -21,6 +21,7 @@ from hf_tagging.errors import ConfigError, DataError, OutputError, printable
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
 from hf_tagging.inference.results import text_table
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.problems import argument
 
 FORMATS = ("column", "jsonl", "text")
 STDIN = STDOUT = "-"
@@ -121,7 +122,7 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
         _refuse_other_kinds(path)
     if target is None or str(target) == STDOUT:
         if sys.stdout is None or getattr(sys.stdout, "name", None) == os.devnull:
-            raise OutputError("Standard output is closed; give the name of a file as --output.")
+            raise OutputError(f"Standard output is closed; give the name of a file as {argument('output')}.")
         return
     check_writable(Path(target).parent)
     if Path(target).is_dir():
@@ -129,9 +130,9 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
     try:
         destination(target)
     except OutputError as error:
-        raise OutputError(f"{error} Without --output, standard output is written to.") from error
+        raise OutputError(f"{error} Without {argument('output')}, standard output is written to.") from error
     if Path(target).exists() and not overwrite:
-        raise OutputError(f"{target} is there already; give another name, or --overwrite to replace it.")
+        raise OutputError(f"{target} is there already; give another name, or {argument('overwrite')} to replace it.")
 
 
 def _source(source: str | Path) -> Path:
@@ -159,7 +160,8 @@ def read_records(
     if format not in FORMATS:
         raise ConfigError(f"format: {format!r} is not one of {', '.join(FORMATS)}.")
     if format == "column":
-        return read_columns(path, tokens_column=tokens_column, separator=separator)
+        or_text = f" Plain text? {argument('format', 'text')}."
+        return read_columns(path, tokens_column=tokens_column, separator=separator, otherwise=or_text)
     if format == "jsonl":
         return read_jsonl(path, tokens_key=None if tokens_column is None else str(tokens_column))
     return read_texts(path)
@@ -192,11 +194,12 @@ def _format_of_lines(path: Path) -> str:
     if not counts:
         what = "there is no word in its first lines" if lines or path.stat().st_size else "the file is empty"
         raise DataError(
-            f"{path}: {what}; expected columns, JSON Lines or plain text. With --format, it is tagged as it is."
+            f"{path}: {what}; expected columns, JSON Lines or plain text. With {argument('format')}, it is "
+            "tagged as it is."
         )
     raise DataError(
         f"{path}: its suffix and its first lines do not tell whether it holds columns (a word per line) or plain text "
-        "(a text per line). Give --format column or --format text."
+        f"(a text per line). Give {argument('format', 'column')} or {argument('format', 'text')}."
     )
 
 

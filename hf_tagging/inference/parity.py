@@ -19,9 +19,10 @@ from hf_tagging.errors import DataError
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import read_predictions
 from hf_tagging.evaluation.scoring import score
-from hf_tagging.inference.records import TRY_TEXT, read_columns
+from hf_tagging.inference.records import read_columns
 from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.problems import argument
 from hf_tagging.tasks import task_of_tags
 
 VALIDATION = "predictions/validation.conll"
@@ -108,13 +109,14 @@ def examples_file(model: str | Path, data: str | Path | None) -> Path:
     path = Path(model).expanduser() / VALIDATION if data is None else Path(data).expanduser()
     if data is None and not path.is_file():
         raise DataError(
-            f"{model}: has no {VALIDATION}, so there is nothing to compare the export on. Give --data FILE, a column "
+            f"{model}: has no {VALIDATION}, so there is nothing to compare the export on. Give "
+            f"{argument('data', 'FILE')}, a column "
             "file of sentences like those that the model is for; they need no tags."
         )
     if not path.exists():
         raise missing_path(path)
     if path.is_dir():
-        raise DataError(f"--data {path} is a folder; expected a file.")
+        raise DataError(f"{argument('data', path)} is a folder; expected a file.")
     check_input(path)
     return path
 
@@ -133,12 +135,9 @@ def read_examples(path: Path, schema: TagSchema, *, of_run: bool) -> Examples:
     if of_run:
         words, gold, _ = read_predictions(path)
         return Examples(VALIDATION, words, gold)
-    try:
-        words = [record.words for record in read_columns(path) if record.words]
-    except DataError as error:
-        raise DataError(str(error).removesuffix(TRY_TEXT)) from error
+    words = [record.words for record in read_columns(path) if record.words]
     if not words:
-        raise DataError(f"--data {path}: no sentence in this file; expected a word per line.")
+        raise DataError(f"{argument('data', path)}: no sentence in this file; expected a word per line.")
     try:
         with open(path, "rb") as stream:
             request = ColumnRequest(task=task_of_tags(has_entities=bool(schema.entity_types)))

@@ -26,13 +26,13 @@ from hf_tagging.errors import DataError
 from hf_tagging.inference.results import WordLabels, tagged_text
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text import split_words
+from hf_tagging.problems import argument
 from hf_tagging.tasks import NER
 
 _NO_WORD_ID = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 1-2 is a contraction, 1.1 an empty node; neither is a word
 _NO_TAG = "_"
 _TAG_HEADER = "predicted"  # what a header row calls the column of predicted tags
 _SCORE_DIGITS = 6
-TRY_TEXT = " Plain text? --format text."  # the end of a message, for commands that have this flag
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_columns(
-    path: Path, *, tokens_column: str | int | None = None, separator: str | None = None
+    path: Path, *, tokens_column: str | int | None = None, separator: str | None = None, otherwise: str = ""
 ) -> Iterator[Record]:
     """Yield the sentences of a column file, each with its comments and blank lines.
 
@@ -70,6 +70,7 @@ def read_columns(
         path: The file.
         tokens_column: Column of the words, by name or by position; None finds it.
         separator: ``tab``, ``space`` or a literal; None finds it.
+        otherwise: End of the message about a line that does not fit the first one.
 
     Raises:
         DataError: If a line does not fit the first one; with its number.
@@ -84,7 +85,9 @@ def read_columns(
         if layout.has_header and number == layout.first_line:
             lines.append((f"{line}{layout.separator or ' '}{_TAG_HEADER}", False))
             continue
-        written, word = _column_line(line, layout, f"{path}, line {number}", starts_sentence=not words)
+        written, word = _column_line(
+            line, layout, f"{path}, line {number}", starts_sentence=not words, otherwise=otherwise
+        )
         lines.append((written, word is not None))
         if word is not None:
             words.append(word)
@@ -173,7 +176,8 @@ def _words_layout(path: Path, tokens_column: str | int | None, separator: str | 
     if len(split_fields(line.rstrip(" \t"), found)) == 1:
         if str(tokens_column or 0) not in ("0", "-1"):
             raise DataError(
-                f"{path}, line {number}: --tokens_column {tokens_column}: {shortened(line)} is a single column."
+                f"{path}, line {number}: {argument('tokens_column', tokens_column)}: {shortened(line)} is a "
+                "single column."
             )
         return ColumnLayout(separator=found, count=1, tokens=0, tags=0, word_id=None, conllu=False, first_line=number)
 
@@ -193,7 +197,9 @@ def _is_data(numbered: tuple[int, str]) -> bool:
     return not is_blank(line) and not line.startswith("#") and not DOCUMENT_MARK.match(line)
 
 
-def _column_line(line: str, layout: ColumnLayout, place: str, *, starts_sentence: bool) -> tuple[str, str | None]:
+def _column_line(
+    line: str, layout: ColumnLayout, place: str, *, starts_sentence: bool, otherwise: str
+) -> tuple[str, str | None]:
     """Return a line as it is written, without the tag, and its word; None for lines without a word."""
     no_word = is_blank(line) or DOCUMENT_MARK.match(line) or layout.is_comment(line, starts_sentence=starts_sentence)
     if no_word:
@@ -202,7 +208,7 @@ def _column_line(line: str, layout: ColumnLayout, place: str, *, starts_sentence
     if len(fields) != layout.count:
         raise DataError(
             f"{place}: {shortened(line)} has {len(fields)} column{'s' * (len(fields) > 1)}; expected {layout.count}, "
-            f"with {layout.separator_words} between them, as in line {layout.first_line}.{TRY_TEXT}"
+            f"with {layout.separator_words} between them, as in line {layout.first_line}.{otherwise}"
         )
     written = line.rstrip(" \t") if layout.separator is None else layout.separator.join(fields)
     if layout.word_id is not None and _NO_WORD_ID.fullmatch(fields[layout.word_id]):

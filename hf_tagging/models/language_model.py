@@ -40,6 +40,7 @@ from hf_tagging.models.encoder import (
 )
 from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
 from hf_tagging.models.word_embeddings import UNKNOWN_ROW
+from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
@@ -78,14 +79,15 @@ def find_objective(
     one_sided = recurrent and (separate is not False or not bidirectional)
     if wanted == "auto" and encoder == "twisted":
         raise ConfigError(
-            "encoder: the directions of twisted cross, so neither is a language model; give --encoder rnn, or "
-            "--objective masked"
+            "encoder: the directions of twisted cross, so neither is a language model; give "
+            f"{argument('encoder')} rnn, or "
+            f"{argument('objective', 'masked')}"
         )
     if wanted == "bidirectional" and not one_sided:
         why = "those of this model see each other" if recurrent else f"{encoder} has none"
         raise ConfigError(
-            f"objective: bidirectional needs directions that do not see each other, and {why}; give --objective masked"
-            + ("" if recurrent else ", or --encoder lstm, gru or rnn")
+            f"objective: bidirectional needs directions that do not see each other, and {why}; give "
+            f"{argument('objective', 'masked')}" + ("" if recurrent else f", or {argument('encoder')} lstm, gru or rnn")
         )
     if wanted == "bidirectional" or (wanted == "auto" and one_sided):
         return "bidirectional"
@@ -94,7 +96,9 @@ def find_objective(
             f"objective: masked needs words that see both sides at once, and this {encoder} has none; leave it out"
         )
     if encoder == "mlp" and context < 1:
-        raise ConfigError("context: an mlp without neighbours cannot tell a hidden word; give --context 2 or more")
+        raise ConfigError(
+            f"context: an mlp without neighbours cannot tell a hidden word; give {argument('context', 2)} or more"
+        )
     return "masked"
 
 
@@ -225,10 +229,12 @@ def _encoder(
     """Load a BERT-family encoder with its masked-language-modelling head."""
     if asked:
         raise ConfigError(
-            f"{', '.join(sorted(asked))}: --model {name} is a {config.model_type} and has its own; leave out"
+            f"{', '.join(sorted(asked))}: {argument('model', name)} is a {config.model_type} and has its own; leave out"
         )
     if objective == "bidirectional":
-        raise ConfigError(f"objective: --model {name} is a {config.model_type}, which sees both sides; leave it out")
+        raise ConfigError(
+            f"objective: {argument('model', name)} is a {config.model_type}, which sees both sides; leave it out"
+        )
     with model_errors(name), quiet():
         model, report = AutoModelForMaskedLM.from_pretrained(
             resolve_model(name),
@@ -239,7 +245,8 @@ def _encoder(
         )
     if missing := sorted(report["missing_keys"]):
         logger.warning(
-            "--model %s has no masked-language-modelling head: a new one is initialized (%s), which has to learn "
+            "model %s has no masked-language-modelling head: a new one is initialized (%s), "
+            "which has to learn "
             "before the encoder profits",
             *(name, ", ".join(missing[:2]) + (", ..." if len(missing) > 2 else "")),
         )
@@ -258,7 +265,9 @@ def _collator(
     """
     mask = tokenizer.mask_token_id
     if objective == "masked" and mask is None:
-        raise ModelError("The tokenizer has no mask token, so no word can be hidden; choose another one (--words).")
+        raise ModelError(
+            f"The tokenizer has no mask token, so no word can be hidden; choose another one ({argument('words')})."
+        )
     pad = tokenizer.pad_token_id or 0
     if not isinstance(model, BaselineForLanguageModeling):
         kinds = subword_kinds(tokenizer, size=model.config.vocab_size)

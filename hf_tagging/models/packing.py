@@ -24,6 +24,7 @@ from hf_tagging.errors import ModelError
 from hf_tagging.foreign.transformers import attention_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
+from hf_tagging.problems import spell
 
 # Encoders of which tests/test_packing.py proves that packed logits are the unpacked ones. Some that were tried are not
 # here: MobileBERT, ConvBERT, FNet, I-BERT, Luke and Nystromformer gave other logits, DeBERTa and YOSO failed on a mask
@@ -53,7 +54,7 @@ PACKABLE = (
 PACKING_PAYS: dict[str, bool] = {"cpu": False, "cuda": False}
 
 _MASKED = ("eager", "sdpa", "flex_attention")
-_INSTEAD = "Leave --packing out: --tokens_per_batch makes batches of windows of like length, with as little padding."
+_INSTEAD = "Leave {packing} out: {tokens_per_batch} makes batches of windows of like length, with as little padding."
 
 
 def packable(model: nn.Module) -> None:
@@ -66,7 +67,7 @@ def packable(model: nn.Module) -> None:
         ModelError: If it does not, or if that was never verified.
     """
     if reason := _obstacle(unwrapped(model)):
-        raise ModelError(f"packing: {reason}. {_INSTEAD}")
+        raise ModelError(f"packing: {reason}. {spell(_INSTEAD)}")
 
 
 def _obstacle(model: Any) -> str | None:

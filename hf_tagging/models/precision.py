@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from hf_tagging.errors import ModelError
 from hf_tagging.foreign.transformers import without_autocast
+from hf_tagging.problems import argument
 
 # It fills what attention may not see with float32's smallest number, which the halves do not have. Looked for in all
 # taggers of transformers 5.23 that a small configuration builds.
@@ -37,7 +38,8 @@ def check_mixed_precision(model: nn.Module) -> None:
     if not mixes_precision(model):
         raise ModelError(
             f"{type(model).__name__} computes in float32 alone, and mixed precision was asked for, or is what this "
-            "device does unasked. Give --bf16 false (and no --fp16, nor mixed_precision in accelerate's file)."
+            f"device does unasked. Give {argument('bf')}16 false (and no {argument('fp16')}, nor "
+            "mixed_precision in accelerate's file)."
         )
 
 

@@ -11,6 +11,7 @@ from hf_tagging.atomic import destination, whole_path
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.models.word_vectors import check_gensim
+from hf_tagging.problems import argument
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors, Word2Vec
@@ -67,7 +68,9 @@ def train_vectors(
     model = FastText(**options, bucket=buckets) if algorithm == "fasttext" else Word2Vec(**options)
     model.build_vocab(sentences)
     if not len(model.wv):
-        raise DataError(f"no word occurs {min_count} times in the text; give more text, or a smaller --min_count.")
+        raise DataError(
+            f"no word occurs {min_count} times in the text; give more text, or a smaller {argument('min_count')}."
+        )
     model.train(sentences, total_examples=model.corpus_count, epochs=epochs)
     return model
 
@@ -84,7 +87,9 @@ def check_output(path: str | Path, *, overwrite: bool = False) -> None:
             f"output: {path} ends in none of {', '.join(SUFFIXES)} (.bin is binary, the others are text)."
         )
     if Path(path).is_dir() or (Path(path).exists() and not overwrite):
-        raise OutputError(f"output: {path} is there already; give another name, or --overwrite to replace it.")
+        raise OutputError(
+            f"output: {path} is there already; give another name, or {argument('overwrite')} to replace it."
+        )
     destination(path)
     check_writable(Path(path).parent)
 

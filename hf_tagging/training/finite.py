@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_tagging.errors import ModelError
+from hf_tagging.problems import argument
 from hf_tagging.training.folder import RunFolder
 
 _BATCHES = 1000  # that are remembered between two looks
@@ -133,6 +134,7 @@ def _end(args: TrainingArguments) -> str:
     kept = RunFolder(str(args.output_dir)).last_checkpoint()
     what = f"the last good checkpoint, {kept}, is kept" if kept else "there was no checkpoint yet"
     return (
-        f"Training has stopped: {what}, no model was written. Type a lower --learning_rate with --overwrite, or look "
+        f"Training has stopped: {what}, no model was written. Type a lower {argument('learning_rate')} with "
+        f"{argument('overwrite')}, or look "
         "at these sentences."
     )

@@ -12,6 +12,7 @@ from hf_tagging.atomic import PARTIAL, inside, place, remove, write_json
 from hf_tagging.disk import check_writable
 from hf_tagging.errors import OutputError
 from hf_tagging.locks import LOCK
+from hf_tagging.problems import argument
 from hf_tagging.training.checkpoints import checkpoints_of, is_complete
 from hf_tagging.training.record import RECORD, RunRecord, read_record
 
@@ -59,18 +60,19 @@ class RunFolder:
         if damage:
             raise OutputError(
                 f"{self.path / RECORD}: {damage}, so it is not known which files here are the run's. Nothing was "
-                "changed. Move the folder away or choose another --output_dir."
+                f"changed. Move the folder away or choose another {argument('output_dir')}."
             )
         foreign = self._foreign(record)
         if foreign:
             raise OutputError(
                 f"{self.path}: holds {', '.join(foreign[:4])}, which a run would write over and no run has written. "
-                "Nothing was changed. Choose another --output_dir."
+                f"Nothing was changed. Choose another {argument('output_dir')}."
             )
         if record is not None and not (resume or overwrite):
             raise OutputError(
                 f"{self.path}: holds a run already (status: {record['status']}). Nothing was changed. "
-                "Type --resume to go on with it, --overwrite to replace it, or choose another --output_dir."
+                f"Type {argument('resume')} to go on with it, {argument('overwrite')} to replace it, or "
+                f"choose another {argument('output_dir')}."
             )
 
     def _foreign(self, record: RunRecord | None) -> list[str]:

@@ -12,6 +12,7 @@ from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
+from hf_tagging.problems import argument
 from hf_tagging.training.config import TaggingConfig
 
 
@@ -82,7 +83,7 @@ def refuse_changes_of_loss(args: TaggingConfig, train: AlignedSplit | None) -> N
     if changed := [name for name, value in idle.items() if getattr(args, name) != value]:
         raise ConfigError(
             f"{', '.join(changed)}: the loss of this model is of whole sequences, not a sum over words that could be "
-            "weighed. Leave it out, or give --head linear."
+            f"weighed. Leave it out, or give {argument('head', 'linear')}."
         )
     if train is not None:
         counts = (
@@ -91,5 +92,6 @@ def refuse_changes_of_loss(args: TaggingConfig, train: AlignedSplit | None) -> N
         if sum(int((labels.to_numpy() != IGNORED).sum()) for labels in counts) > train.sentence_starts[-1]:
             raise ConfigError(
                 "label_strategy: the loss of this model is of whole sequences of words, and the training split has "
-                'labels for further subwords of words. Align it with label_strategy="first", or give --head linear.'
+                "labels for further subwords of words. Align it with "
+                f"{argument('label_strategy', 'first')}, or give {argument('head', 'linear')}."
             )

@@ -8,6 +8,7 @@ from huggingface_hub import HfApi, constants
 from transformers import TrainingArguments
 
 from hf_tagging.hub import hub_errors, insist
+from hf_tagging.problems import argument
 
 
 def repository_name(training: TrainingArguments) -> str:
@@ -32,10 +33,10 @@ def prepare_repository(training: TrainingArguments) -> str:
     name = repository_name(training)
     api = HfApi(endpoint=constants.ENDPOINT, token=training.hub_token)
     advice = (
-        "Nothing was trained. Or leave --push_to_hub out: a finished run can be pushed later with "
+        f"Nothing was trained. Or leave {argument('push_to_hub')} out: a finished run can be pushed later with "
         "`hf-tagging push DIR NAME`."
     )
-    with hub_errors(f"--push_to_hub {name}", advice=advice):
+    with hub_errors(f"{argument('push_to_hub', name)}", advice=advice):
         made = insist(lambda: api.create_repo(name, private=is_private(training), exist_ok=True), when_lost=False)
         # Where there is one already, that says only that it can be read.
         insist(lambda: api.auth_check(made.repo_id, write=True))

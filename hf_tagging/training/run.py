@@ -31,6 +31,7 @@ from hf_tagging.locks import FolderLock
 from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
+from hf_tagging.problems import argument
 from hf_tagging.secrets import masked
 from hf_tagging.training.checkpoints import Found
 from hf_tagging.training.config import RunConfig
@@ -137,7 +138,7 @@ class TaggingRun:
         lock, refused = None, None
         if self.state.is_main_process:
             try:
-                lock = FolderLock(self.folder.path, advice="choose another --output_dir")
+                lock = FolderLock(self.folder.path, advice=f"choose another {argument('output_dir')}")
             except OutputError as error:
                 refused = error
         told: list[OutputError | None] = broadcast_object_list([refused])
@@ -150,8 +151,9 @@ class TaggingRun:
         named = Path(training.resume_from_checkpoint or "/").resolve()
         if training.overwrite and self.folder.path.resolve() in named.parents:
             raise ConfigError(
-                f"resume_from_checkpoint: {training.resume_from_checkpoint} lies in the folder that --overwrite "
-                "empties. Give another --output_dir."
+                f"resume_from_checkpoint: {training.resume_from_checkpoint} lies in the folder that "
+                f"{argument('overwrite')} "
+                f"empties. Give another {argument('output_dir')}."
             )
         self.folder.check(resume=training.resume, overwrite=training.overwrite)
         before = self.folder.record()
@@ -175,7 +177,8 @@ class TaggingRun:
             kept[name] = split if limit is None else split.select(range(min(limit, len(split))))
         if self.arguments.training.do_train and "train" not in kept:
             raise DataError(
-                f"{self.arguments.dataset_name}: has no training split (there is {', '.join(kept)}); give --train_file."
+                f"{self.arguments.dataset_name}: has no training split (there is {', '.join(kept)}); give "
+                f"{argument('train_file')}."
             )
         self.note_data(kept)
         return kept
@@ -222,7 +225,8 @@ class TaggingRun:
                 what = "learn from" if name == "train" else "evaluate on"
                 raise DataError(
                     f"{name}: none of its sentences ({count.sentences:,}) has a word, so there is nothing to {what}. "
-                    "Look at the file, and at --max_train_samples and --max_eval_samples, which take the first ones."
+                    f"Look at the file, and at {argument('max_train_samples')} and "
+                    f"{argument('max_eval_samples')}, which take the first ones."
                 )
             if changes := count.describe():
                 logger.info("%s: %s", name, changes)

@@ -26,6 +26,7 @@ from hf_tagging.foreign.trainer import TrainerHooks
 from hf_tagging.memory import TRAINING, enough_memory
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable, unwrapped
 from hf_tagging.models.precision import check_mixed_precision
+from hf_tagging.problems import argument
 from hf_tagging.processes import heard, put_off
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import find_budget, step_fits
@@ -118,7 +119,7 @@ class WordTrainer(TrainerHooks):
         if self.average is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             raise ConfigError(
                 "ema_decay: under FSDP and DeepSpeed, which keep the weights their own way, they are not averaged. "
-                "Train with accelerate_configs/multi_gpu.yaml, or give --ema_decay 0."
+                f"Train with accelerate_configs/multi_gpu.yaml, or give {argument('ema_decay', 0)}."
             )
         self._finite = FiniteTraining(processing_class)
         self._add_callbacks(keep)
@@ -166,7 +167,7 @@ class WordTrainer(TrainerHooks):
         if getattr(self.run.arguments.model, "lora", False) and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             raise ConfigError(
                 "lora: adapters on weights that FSDP or DeepSpeed has sharded cannot be merged or saved here. "
-                "Train them with accelerate_configs/multi_gpu.yaml, or leave --lora out."
+                f"Train them with accelerate_configs/multi_gpu.yaml, or leave {argument('lora')} out."
             )
         with self.run.opened():
             budget = self.choose_budget(self.run.earlier_budget)
@@ -294,7 +295,7 @@ class WordTrainer(TrainerHooks):
         if not budget:  # on any process: the others would wait for its first step
             raise ConfigError(
                 f"tokens_per_batch: not even a single window of {lengths.max()} subwords fits the device's memory. "
-                "Give a smaller --max_length, --lora true, or a smaller --model."
+                f"Give a smaller {argument('max_length')}, {argument('lora', True)}, or a smaller {argument('model')}."
             )
         logger.info("tokens_per_batch auto: %s subwords per step", f"{budget:,}")
         return budget

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_tagging.errors import ConfigError, DataError, TaggingError
-from hf_tagging.inference.files import FORMATS, tag_file
+from hf_tagging.inference.files import tag_file
 from hf_tagging.inference.results import TaggedText
+from hf_tagging.problems import labels, spelled
 from hf_tagging.publishing.demo.page import Answer, answers_page, error_note, file_note, hues_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 200_000  # of a text; longer ones are uploaded as files
 MOST_BYTES = 5 * 2**20  # of a file
 _PREVIEW_LINES, _PREVIEW_WIDTH = 12, 300
-_OF_COMMAND = "tokens_column|separator"  # options of `hf-tagging predict` that the page does not have
+# Arguments as the page calls them; what it has not, `hf-tagging predict` has.
+_LABELS = labels(
+    {"format": "the format"} | {name: f"{name} (of hf-tagging predict)" for name in ("tokens_column", "separator")}
+)
 
 
 class DemoActions:
@@ -98,7 +101,8 @@ class DemoActions:
         source = _pasted_file(pasted or "", own) if path is None else Path(path)
         target = own / "tagged"
         try:
-            counts = tag_file(self._tagger(name), _checked(source), target, format=format or None)
+            with spelled(_LABELS):
+                counts = tag_file(self._tagger(name), _checked(source), target, format=format or None)
             if not counts.words:
                 raise DataError(f"{source}: there are no words in it.")
             tagged = target.rename(own / _name_of_tagged(source, target))
@@ -160,11 +164,8 @@ def _checked(source: Path) -> Path:
 
 
 def _for_page(message: str, source: Path) -> str:
-    """Return an error message without folders of the server, and with the labels of the page instead of flags."""
-    message = message.replace(str(source), source.name)
-    for format in FORMATS:
-        message = message.replace(f"--format {format}", f"the format {format}")
-    return re.sub(rf"(?<!\S)--({_OF_COMMAND})\b", r"\1 (of hf-tagging predict)", message)
+    """Return an error's text without a folder of the server."""
+    return message.replace(str(source), source.name)
 
 
 def _name_of_tagged(source: Path, tagged: Path) -> str:
