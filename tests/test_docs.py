@@ -22,6 +22,7 @@ from recipe_runs import environment, run_recipe
 from tiny_models import tiny_bert
 
 import hf_tagging
+from hf_tagging import Tagger
 from hf_tagging.comparison.plan import read_plan
 
 ROOT = Path(__file__).parent.parent
@@ -249,6 +250,26 @@ def test_the_architecture_names_every_floor():
     table = (DOCS / "architecture.md").read_text().partition("| floor |")[2].partition("\n\n")[0]
     listed = [re.findall(r"`(\w+)[/`]", row.split("|")[1]) for row in table.splitlines()[2:]]
     assert [sorted(floor) for floor in floors] == [sorted(floor) for floor in listed]
+
+
+@pytest.mark.slow
+def test_the_first_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    """With a tiny model, two steps, and without the push."""
+    lines = re.search(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)[1]
+    assert lines in (DOCS / "index.md").read_text()
+    for shown, small in (
+        ('"minilm"', repr(str(tiny_bert(tmp_path)))),
+        ("num_train_epochs=3", "max_steps=2, use_cpu=True"),
+        ('trainer.push_to_hub("me/ner")\n', ""),
+    ):
+        assert lines.count(shown) == 1
+        lines = lines.replace(shown, small)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(lines, names)
+    assert "test_f1" in capsys.readouterr().out
+    words = ["Maria", "flew", "to", "Porto", "."]
+    assert names["tagger"].tag(words) == Tagger.from_pretrained("runs/ner").tag(words)
 
 
 def test_every_path_is_there():
