@@ -29,20 +29,20 @@ from hf_tagging.training.config.training_checks import IN_BETWEEN
 PAGE = Path(__file__).parent / "arguments.md"
 _OF_TRANSFORMERS = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments"
 _HEAD = """\
-# Every argument
+# Arguments
 
-<!-- Written by `python docs/arguments.py`; what stands here is changed in hf_tagging/training/*arguments.py. -->
+<!-- Written by `python docs/arguments.py` from the `help` of the fields in hf_tagging/training/config/. -->
 
-Every argument is a flag (`--seed 7`) and a line of a YAML file (`seed: 7`) that `--config FILE.yaml` reads. A flag wins
-over the file, the file over the default. An unknown name, a value of the wrong type, a path that is not there, and what
-would have no effect are told at once, with the nearest name that would be right:
+Every argument is a flag (`--seed 7`), a line of a YAML file (`seed: 7`) for `--config FILE.yaml`, and a field of a
+config in Python. A flag overrides the file, and the file overrides the default. Unknown names, values of a wrong type,
+missing paths and arguments without effect are reported together, each with the nearest valid name:
 
 ```sh
 hf-tagging validate ner/quickstart --lora true
 ```
 
-A switch may stand alone: `--lora` is `--lora true`. Of several values, the flag takes all that follow it:
-`--train_file a.conll b.conll`.
+A switch needs no value: `--lora` is `--lora true`. A list takes all values that follow the flag: `--train_file a.conll
+b.conll`.
 """
 # Title, who takes them, the dataclass, and the one whose arguments are left out because they stand above.
 _SECTIONS: tuple[tuple[str, str, type, type | None], ...] = (
@@ -50,15 +50,15 @@ _SECTIONS: tuple[tuple[str, str, type, type | None], ...] = (
     ("Encoders", "`pos_bert.py` and `ner_bert.py`.", EncoderConfig, None),
     (
         "Taggers from scratch",
-        "`pos_baseline.py` and `ner_baseline.py`. What goes with some values of another argument alone says so, and is "
-        "refused beside others.",
+        "`pos_baseline.py` and `ner_baseline.py`. Arguments that apply only to some values of another argument say so, "
+        "and are refused otherwise.",
         ScratchConfig,
         None,
     ),
     (
         "Training",
-        "All recipes that train: ours, and those of Transformers whose default is another one here. Taggers from "
-        "scratch have other defaults: "
+        "All recipes that train: arguments of this package, and those of Transformers that have another default here. "
+        "Taggers from scratch have other defaults: "
         + ", ".join(f"`--{name} {value:g}`" for name, value in FROM_SCRATCH.items())
         + ".",
         TaggingConfig,
@@ -66,13 +66,13 @@ _SECTIONS: tuple[tuple[str, str, type, type | None], ...] = (
     ),
     (
         "Pretraining: data",
-        "`pretrain.py`, beside those under [Data](#data).",
+        "`pretrain.py`, in addition to [Data](#data).",
         TextConfig,
         DataConfig,
     ),
     (
         "Pretraining: model",
-        "`pretrain.py`, beside those under [Taggers from scratch](#taggers-from-scratch).",
+        "`pretrain.py`, in addition to [Taggers from scratch](#taggers-from-scratch).",
         StartConfig,
         ScratchConfig,
     ),
@@ -85,7 +85,9 @@ def page() -> str:
     for title, who, arguments, above in _SECTIONS:
         hints = get_type_hints(arguments)
         rows = "\n".join(_row(field, hints[field.name]) for field in own_fields(arguments, above))
-        parts.append(f"## {title}\n\n{who}\n\n| argument | values | default | what |\n|---|---|---|---|\n{rows}\n")
+        parts.append(
+            f"## {title}\n\n{who}\n\n| argument | values | default | description |\n|---|---|---|---|\n{rows}\n"
+        )
     return "\n".join([*parts, _of_transformers()])
 
 
@@ -145,10 +147,10 @@ def _of_transformers() -> str:
     shown = set(inherited) - TaggingConfig.__annotations__.keys() - set(IN_BETWEEN)
     names = ", ".join(f"`--{name}`" for name in sorted(shown))
     return (
-        "## Transformers' own\n\n"
-        f"Every other argument of Transformers' [`TrainingArguments`]({_OF_TRANSFORMERS})\n"
-        f"works as it is described there, with its own default:\n\n{names}.\n\n"
-        f"Not {' and '.join(f'`--{name}`' for name in IN_BETWEEN)}: a run is pushed once, when it is finished.\n"
+        "## Arguments of Transformers\n\n"
+        f"All other arguments of [`TrainingArguments`]({_OF_TRANSFORMERS})\n"
+        f"work as documented there, with their own defaults:\n\n{names}.\n\n"
+        f"Except {' and '.join(f'`--{name}`' for name in IN_BETWEEN)}: a run is pushed once, when it is finished.\n"
     )
 
 
