@@ -80,7 +80,7 @@ class TaggingTrainer(AlignedTrainer):
         peft_config: Adapters to be trained in the place of the model's weights; they are merged when it is saved.
         task: "pos", "ner" or another `Task`; None: as the data knows it.
         data: How words become windows, and which scheme the model writes; None: as by default.
-        run: Of a recipe: the run that was started. Then the splits are aligned, and the model is loaded.
+        run: Of a recipe: the run that was started, whose arguments count.
         schema: Deprecated, as are `tokenizer`, `splits` and `score`.
         tokenizer: Deprecated: `processing_class`.
         splits: Deprecated: `train_dataset` and `eval_dataset`.
@@ -235,12 +235,21 @@ def _prepared(
         ConfigError: If some are and others are not.
     """
     aligned = [isinstance(split, AlignedSplit) for split in splits.values()]
-    if aligned and not any(aligned):
-        if run is not None:
-            raise ConfigError("run: goes with aligned splits; give what run.note_alignment returns.")
-        found = find_task(task, splits)
-        options: dict[str, Any] = {"processing_class": processing_class, "peft_config": peft_config, "data": data}
-        return prepare(model, args, splits, task=found, **options)
+    if not aligned and run is None and not isinstance(model, nn.Module):
+        raise ConfigError(
+            "train_dataset: there is no data, whose tags the model is made for; give it, or eval_dataset."
+        )
+    if not any(aligned) and (aligned or not isinstance(model, nn.Module)):
+        return prepare(
+            model,
+            args,
+            splits,
+            task=run.task if run is not None and run.task is not None else find_task(task, splits),
+            data=data,
+            processing_class=processing_class,
+            peft_config=peft_config,
+            run=run,
+        )
     if not all(aligned):
         raise ConfigError("train_dataset, eval_dataset: one is aligned and the other is not; give two of one kind.")
     if not isinstance(model, nn.Module) or processing_class is None:

@@ -10,7 +10,6 @@ The model is an ordinary one: pipeline("token-classification", trust_remote_code
 """
 
 from hf_tagging.console import plain_errors
-from hf_tagging.data import TagSchema
 from hf_tagging.publishing import publish_run
 from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training import RunConfig, ScratchConfig, start_run
@@ -19,28 +18,22 @@ from hf_tagging.training import RunConfig, ScratchConfig, start_run
 def main() -> None:
     args = RunConfig.from_command_line(task="pos", model=ScratchConfig, description=__doc__)
     run = start_run(args)
-
     with run.main_process_first():
-        dataset = run.select(args.load_dataset())
-        schema = TagSchema.detect(dataset, task="pos")
-        dataset, schema = schema.adopt(dataset, args.saved_schema())
+        dataset = args.load_dataset()
 
-    model, tokenizer = args.build_model(dataset, schema)
-    with run.main_process_first():
-        splits = run.note_alignment(args.align(dataset, tokenizer, schema, model))
-
+    # The trainer takes words and tags as well as aligned splits: it counts the words of training, builds
+    # the model, and aligns words and subwords, with -100 where a subword carries no label.
     trainer = TaggingTrainer(
-        model=model,
+        model=args.model,
         args=args.training,
-        train_dataset=splits.get("train"),
-        eval_dataset=splits.get("validation"),
-        processing_class=tokenizer,
+        train_dataset=dataset.get("train"),
+        eval_dataset=dataset.get("validation"),
         run=run,
     )
     if args.training.do_train:
         trainer.train()
     trainer.save_model()
-    trainer.final_evaluation(splits.get("test"))
+    trainer.final_evaluation(dataset.get("test"))
     publish_run(trainer)  # results, predictions, report.html, a card that quotes it, and the push
 
 

@@ -204,7 +204,7 @@ def test_callbacks_and_compute_metrics_are_those_of_any_trainer(folder, sample, 
         ({"train_dataset": 5, "task": "ner"}, DataError, "expected a Dataset or a pandas DataFrame with a sentence"),
         ({"train_dataset": pd.DataFrame({"text": ["a b"]}), "task": "ner"}, DataError, "no column of tags|no column"),
         ({"train_dataset": pd.DataFrame(ROWS), "task": "nre"}, ConfigError, "did you mean 'ner'"),
-        ({}, ConfigError, "model, processing_class: aligned splits are made for a tokenizer|train_dataset"),
+        ({}, ConfigError, "train_dataset: there is no data, whose tags the model is made for"),
     ],
     ids=["no task", "no data", "no tags", "no such task", "nothing"],
 )

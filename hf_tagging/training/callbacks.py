@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,97 +13,13 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from torch import distributed
-from tqdm.auto import tqdm
-from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_tagging.atomic import write_json
 from hf_tagging.processes import ASKING, Terminated, asked
 from hf_tagging.training.checkpoints import loading, mark_complete, read_state, rotate
 
 logger = logging.getLogger("hf_tagging")
-
-_SHOWN = ("loss", "accuracy", "precision", "recall", "f1")
-
-
-class ReadableProgress(ProgressCallback):
-    """A bar while it trains and one line per evaluation, in the place of printed dictionaries.
-
-    Args:
-        show_bars: Whether to draw bars; they are drawn on a terminal only.
-    """
-
-    training_bar: Any
-
-    def __init__(self, *, show_bars: bool = True):
-        super().__init__()
-        self._bars = show_bars and sys.stderr.isatty()
-        self._train_loss: float | None = None
-        self._began = time.monotonic()  # of the evaluation, where nothing is trained
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Opens the bar."""
-        self._began = time.monotonic()
-        self.current_step = 0
-        if state.is_world_process_zero:
-            bar = tqdm(total=state.max_steps, dynamic_ncols=True, unit="step", disable=not self._bars)
-            bar.update(state.global_step)  # more than 0 where a run goes on
-            self.training_bar, self.current_step = bar, state.global_step
-
-    def on_prediction_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        eval_dataloader: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Moves the bar of an evaluation."""
-        if self._bars:
-            super().on_prediction_step(args, state, control, eval_dataloader=eval_dataloader, **kwargs)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Prints a line for an evaluation; training losses go onto the bar."""
-        logs = logs or {}
-        if not state.is_world_process_zero:
-            return
-        if "loss" in logs:
-            self._train_loss = logs["loss"]
-            if self.training_bar is not None:
-                self.training_bar.set_postfix(loss=f"{logs['loss']:.3f}")
-        if "eval_loss" in logs:
-            self._print(evaluation_line(args, state, logs, self._train_loss, time.monotonic() - self._began))
-
-    def _print(self, line: str) -> None:
-        if self.training_bar is not None and self._bars:
-            self.training_bar.write(line)
-        else:
-            print(line, flush=True)
-
-
-def evaluation_line(
-    args: TrainingArguments,
-    state: TrainerState,
-    logs: dict[str, Any],
-    train_loss: float | None,
-    seconds: float,
-) -> str:
-    """One evaluation in one line: where the run is, and the figures."""
-    total = args.num_train_epochs if args.max_steps <= 0 else None
-    place = f"epoch {state.epoch or 0:.4g}" + (f"/{total:.4g}" if total else "") + f", step {state.global_step:,}"
-    if state.max_steps == 0:  # a model that is counted
-        place = "counted"
-    parts = [f"train loss {train_loss:.4f}"] if train_loss is not None else []
-    parts += [f"{name} {logs[f'eval_{name}']:.4f}" for name in _SHOWN if f"eval_{name}" in logs]
-    return f"{place}: {', '.join(parts).replace(', loss', ', validation loss')} ({seconds:.0f} s)"
 
 
 class CompleteCheckpoints(TrainerCallback):

@@ -91,6 +91,7 @@ def prepare(
     data: DataConfig | None = None,
     processing_class: PreTrainedTokenizerBase | None = None,
     peft_config: PeftConfig | None = None,
+    run: TaggingRun | None = None,
 ) -> Prepared:
     """Load or build a model for data, and align the data for it.
 
@@ -102,22 +103,18 @@ def prepare(
         data: How words become windows; None: as by default.
         processing_class: Tokenizer of a model that is an object.
         peft_config: Adapters to be trained in the place of the model's weights.
+        run: The run that was started; then its arguments count, and `data` is not read.
 
     Raises:
         ConfigError: If the arguments do not go together.
         DataError: If the data is none of words and tags, or the model does not know its tags.
     """
     dataset = as_words_and_tags(splits, task)
-    config = RunConfig(task, _data_config(dataset, data), model_config(model, peft_config), args)
-    run = TaggingRun(config)
-    found = run.select(dataset)
-    saved = _schema_of(model) if isinstance(model, nn.Module) else config.saved_schema()
-    source = TagSchema.detect(found, task=task)
-    schema = source
-    if task.has_entities:
-        found, schema, conversion = source.convert(found, to=config.scheme(saved))
-        run.note_conversion(conversion)
-    found, schema = schema.adopt(found, saved)
+    if run is None:
+        run = TaggingRun(RunConfig(task, _data_config(dataset, data), model_config(model, peft_config), args))
+    config = run.arguments
+    with run.main_process_first():
+        found, source, schema = _with_schema(dataset, model, run)
     if isinstance(model, nn.Module):
         tagger, tokenizer = _as_it_is(model, processing_class, schema)
     else:
@@ -127,8 +124,28 @@ def prepare(
     if peft_config is not None:
         with seeded(config.training.seed):
             tagger = with_adapters(tagger, peft_config)
-    aligned = run.note_alignment(config.align(found, tokenizer, schema, tagger))
+    with run.main_process_first():
+        aligned = run.note_alignment(config.align(found, tokenizer, schema, tagger))
     return Prepared(tagger, tokenizer, schema, aligned, run, source)
+
+
+def _with_schema(
+    dataset: DatasetDict, model: str | nn.Module | ModelConfig, run: TaggingRun
+) -> tuple[DatasetDict, TagSchema, TagSchema]:
+    """Return the data as the model writes its tags, the tags as the data had them, and as the model has them."""
+    assert run.task is not None
+    config, found = run.arguments, run.select(dataset)
+    saved = _schema_of(model) if isinstance(model, nn.Module) else config.saved_schema()
+    if not found:  # nothing to train on: a tagger that is only evaluated
+        if saved is None:
+            raise ConfigError("model: without training it has to be a tagger, and this one has no tags; give another.")
+        return found, saved, saved
+    source = schema = TagSchema.detect(found, task=run.task)
+    if run.task.has_entities:
+        found, schema, conversion = source.convert(found, to=config.scheme(saved))
+        run.note_conversion(conversion)
+    found, schema = schema.adopt(found, saved)
+    return found, source, schema
 
 
 def as_words_and_tags(splits: Mapping[str, InMemory], task: Task) -> DatasetDict:
@@ -143,7 +160,7 @@ def as_words_and_tags(splits: Mapping[str, InMemory], task: Task) -> DatasetDict
         for split in splits.values()
         if isinstance(split, Dataset) and origin_of(split) is not None
     ]
-    if len(inventories) == len(splits) and len(set(inventories)) == 1:
+    if len(inventories) == len(splits) and len(set(inventories)) <= 1:
         return DatasetDict(splits)
     return load_tagging_dataset(dict(splits), task=task)
 

@@ -16,6 +16,7 @@ from datasets import Dataset
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput, align_special_tokens
 
@@ -30,13 +31,14 @@ from hf_tagging.problems import argument
 from hf_tagging.processes import heard, put_off
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
 from hf_tagging.training.budget import find_budget, step_fits
-from hf_tagging.training.callbacks import CompleteCheckpoints, EndWhenAsked, ReadableProgress, stopped_early
+from hf_tagging.training.callbacks import CompleteCheckpoints, EndWhenAsked, stopped_early
 from hf_tagging.training.checkpoints import loading, lost_best, read_state
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.loader import ORDERS, plan_steps, shares_of_a_step
+from hf_tagging.training.progress import progress
 from hf_tagging.training.randomness import preserved_random_state
 from hf_tagging.training.rates import parameter_groups
 from hf_tagging.training.run import TaggingRun
@@ -125,9 +127,9 @@ class WordTrainer(TrainerHooks):
         self._add_callbacks(keep)
 
     def _add_callbacks(self, keep: int | None) -> None:
-        for shown in (ProgressCallback, PrinterCallback):
+        for shown in (DEFAULT_PROGRESS_CALLBACK, ProgressCallback, PrinterCallback):  # the first one is a table
             self.remove_callback(shown)
-        self.add_callback(ReadableProgress(show_bars=not self.args.disable_tqdm))
+        self.add_callback(progress(show_bars=not self.args.disable_tqdm))
         self.add_callback(self._finite)
         self.add_callback(CompleteCheckpoints(keep))
         if self.args.early_stopping_patience is not None:
