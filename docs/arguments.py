@@ -43,6 +43,16 @@ hf-tagging validate ner/quickstart --lora true
 
 A switch needs no value: `--lora` is `--lora true`. A list takes all values that follow the flag: `--train_file a.conll
 b.conll`.
+
+## Task and model
+
+A YAML file also says its task and its model; a recipe script knows both already, and refuses a file or flag that says
+otherwise. `RunConfig.from_yaml` and `hf-tagging train` read them from the file.
+
+| key | values |
+|---|---|
+| `task` | `pos`, `ner`, or a task of your own; `pretraining` for `pretrain.py` |
+| `model` | a pretrained [encoder](#encoders); `scratch` for a new [tagger](#taggers-from-scratch), with `encoder` |
 """
 # Title, who takes them, the dataclass, and the one whose arguments are left out because they stand above.
 _SECTIONS: tuple[tuple[str, str, type, type | None], ...] = (

@@ -307,14 +307,14 @@ class TestModel:
     @pytest.mark.parametrize(
         ("data", "message"),
         [
-            ({"name_or_path": "sample", "revision": "v1"}, "sample is not on the Hub; leave --dataset_revision out"),
+            ({"name_or_path": "sample", "revision": "v1"}, "sample is not on the Hub; leave dataset_revision out"),
             (
                 {"name_or_path": "mine.conll", "config_name": "en", "revision": "v1"},
-                r"mine\.conll is not on the Hub; leave --dataset_config and --dataset_revision out",
+                r"mine\.conll is not on the Hub; leave dataset_config and dataset_revision out",
             ),
             (
                 {"test_file": "mine.conll", "config_name": "en"},
-                "what files hold is not on the Hub; leave --dataset_config out",
+                "what files hold is not on the Hub; leave dataset_config out",
             ),
         ],
     )

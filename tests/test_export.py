@@ -446,7 +446,7 @@ class TestRefusals:
         model, tokenizer = load_encoder(str(run), TagSchema(TAGS, "IOB2"), head="crf")
         model.save_pretrained(tmp_path / "crf")
         tokenizer.save_pretrained(tmp_path / "crf")
-        message = r"cannot be exported to ONNX: it finds the best path .* Train it with --head linear\.$"
+        message = r"cannot be exported to ONNX: it finds the best path .* Train it with head=linear\.$"
         self.refused(tmp_path / "crf", column_file, f"CrfEncoderForTokenClassification {message}")
         folder = baseline(sample, tmp_path / "mlp", "mlp", head="crf")
         self.refused(folder, column_file, f"BaselineForTokenClassification {message}")

@@ -204,9 +204,7 @@ class TestFormat:
     @pytest.mark.parametrize("content", ["", "Jordan waved .\n", "a B\nc D\ne\n"])
     def test_is_not_guessed(self, tagger, tmp_path, content):
         (tmp_path / "in.txt").write_text(content)
-        said = (
-            r"do not tell .* Give --format column or --format text" if content else r"the file is empty.* With --format"
-        )
+        said = r"do not tell .* Give format=column or format=text" if content else r"the file is empty.* With format,"
         with pytest.raises(DataError, match=said):
             tag_file(tagger, tmp_path / "in.txt", tmp_path / "out")
         tag_file(tagger, tmp_path / "in.txt", tmp_path / "out", format="text")

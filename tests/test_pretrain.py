@@ -349,7 +349,7 @@ def test_without_a_mask_nothing_can_be_hidden(sample, tmp_path):
         ("masked", {"encoder": "twisted"}, "masked"),
         ("auto", {"encoder": "transformer"}, "masked"),
         ("auto", {"encoder": "mlp", "context": 1}, "masked"),
-        ("auto", {"encoder": "mlp"}, "give --context"),
+        ("auto", {"encoder": "mlp"}, "give context"),
         ("auto", {"encoder": "twisted"}, "directions of twisted cross"),
         ("auto", {"encoder": "hmm"}, "nothing to pretrain"),
         ("bidirectional", {"encoder": "cnn"}, "cnn has none"),

@@ -226,5 +226,12 @@ def test_the_recipe_reads_a_column(recipe, tmp_path, column, row):
 def test_the_recipe_names_all_mistakes_at_once(recipe, tmp_path):
     code, printed = recipe("--algorithm", "cbov", "--sizes", 3, "--epochs", 0, "--text_file", tmp_path / "none.txt")
     assert code == 2
-    for part in ("5 problems", "did you mean cbow?", "did you mean --size?", "epochs: 0", "none.txt", "--output FILE"):
+    for part in (
+        "5 problems",
+        "did you mean cbow?",
+        "did you mean --size?",
+        "epochs: 0",
+        "none.txt",
+        "--output: is missing",
+    ):
         assert part in printed, part

@@ -23,7 +23,6 @@ from huggingface_hub.utils import validate_repo_id
 from hf_tagging.errors import ConfigError
 from hf_tagging.hub import hub_errors, insist
 from hf_tagging.locks import FolderLock
-from hf_tagging.problems import argument
 from hf_tagging.publishing.hub.bundle import MODEL_FILES, REPORT, Content, bundle, is_kind
 from hf_tagging.publishing.hub.leaks import refuse_leaks
 from hf_tagging.training.folder import RECORD
@@ -98,7 +97,7 @@ def push_folder(
         sizes = {file: _size(content) for file, content in files.items()}
         if dry_run:
             return Pushed(name, f"{constants.ENDPOINT}/{name}", sizes, private)
-        options = [*([argument("revision"), revision] if revision else []), *([] if private else [argument("public")])]
+        options = [*(["--revision", revision] if revision else []), *([] if private else ["--public"])]  # of a command
         command = shlex.join(["hf-tagging", "push", str(folder), name, *options])
         left = f"Nothing of this was published, and {folder} is complete"
         with hub_errors(f"push to {name}", advice=f"{left}: `{command}` sends it, without what has arrived."):
