@@ -139,9 +139,7 @@ def test_other_encoders(run, model, flags):
 
 @pytest.mark.slow
 def test_torch_compile(run):
-    """What of a compilation can fail because of this package, the traces; machine code of them is the library's."""
-    out = run("--torch_compile", "--torch_compile_backend", "aot_eager", "--max_steps", 2)
-    assert record(out)["status"] == "finished"
+    assert record(run("--torch_compile", "--max_steps", 2))["status"] == "finished"
 
 
 def test_early_stopping_stops(run):
