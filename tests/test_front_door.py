@@ -3,12 +3,15 @@
 import logging
 import random
 
+import huggingface_hub
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
 from datasets import Dataset
+from hub_server import hub_on_loopback
+from hub_state import TOKEN
 from recipe_runs import record, run_here, weights
 from tiny_models import TAGS, tiny_bert
 from transformers import AutoModelForTokenClassification, AutoTokenizer, TrainerCallback, pipeline
@@ -224,3 +227,19 @@ def test_a_config_of_an_encoder_is_a_model(folder, sample, tmp_path):
     run = trainer(EncoderConfig(model=str(folder), head="crf"), tmp_path, sample)
     assert run.computes_loss
     assert run.args.head_learning_rate == 1e-3
+
+
+@pytest.mark.slow
+def test_push_to_hub_finishes_the_run_and_sends_all_of_it(folder, sample, tmp_path, monkeypatch):
+    run = trainer(str(folder), tmp_path / "run", sample)
+    run.train()
+    run.evaluate(sample["test"].select(range(10)), metric_key_prefix="test")
+    with hub_on_loopback() as hub:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.address)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        pushed = run.push_to_hub("user/ner-from-python")
+    assert pushed.private
+    assert set(pushed.files) >= {"config.json", "model.safetensors", "run.json", "README.md", "predictions/test.conll"}
+    assert record(tmp_path / "run")["status"] == "finished"
+    assert record(tmp_path / "run")["results"]["test"]["sentences"] == 10
