@@ -182,6 +182,8 @@ def test_a_flag_is_read_from_a_script_alone(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["kernel", "-f", "kernel.json"])
     with pytest.raises(ConfigError, match=r"No script is running .* argv=\[\.\.\.\]"):
         RunConfig.from_command_line(task="ner")
+    with pytest.warns(FutureWarning), pytest.raises(ConfigError, match="No script is running"):
+        parse_arguments("pos")
 
 
 def test_old_names_warn():

@@ -139,6 +139,57 @@ def test_tags_in_another_scheme_are_converted_in_every_split(folder, tmp_path):
     assert run.run.record["scheme"]["source"] == "IOB1"
 
 
+class Interrupts(TrainerCallback):
+    """Ctrl-C after the checkpoint of a step, once."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **named):
+        if state.global_step == self.step:
+            self.step = None
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("changes", [{}, {"overwrite": True}], ids=["new", "overwrite"])
+def test_an_interrupted_trainer_goes_on_from_its_checkpoint(folder, sample, tmp_path, changes):
+    options = {"train_dataset": sample["train"].select(range(40)), "task": "ner"}
+    steps = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2} | changes
+    whole = TaggingTrainer(str(folder), settings(tmp_path / "whole", **steps), **options)
+    whole.train()
+    run = TaggingTrainer(str(folder), settings(tmp_path / "run", **steps), callbacks=[Interrupts(3)], **options)
+    with pytest.raises(KeyboardInterrupt):
+        run.train()
+    assert record(tmp_path / "run")["status"] == "interrupted"
+    run.train(resume_from_checkpoint=True)
+    assert run.run.record["resumed_from"] == "checkpoint-2"
+    assert record(tmp_path / "run")["status"] == "running"
+    wanted = whole.model.state_dict()
+    assert all(torch.equal(weight, wanted[name]) for name, weight in run.model.state_dict().items())
+    if changes:  # of another trainer, it would remove the checkpoints first
+        again = TaggingTrainer(str(folder), settings(tmp_path / "run", **steps), **options)
+        with pytest.raises(ConfigError, match=r"overwrite removes the run in .*Give one of the two"):
+            again.train(resume_from_checkpoint=True)
+        assert (tmp_path / "run" / "checkpoint-4").is_dir()
+
+
+def test_a_deterministic_training_does_not_depend_on_what_was_drawn_before(folder, sample, tmp_path):
+    try:
+        found = []
+        for number in range(2):
+            run = TaggingTrainer(
+                str(folder),
+                settings(tmp_path / str(number), full_determinism=True),
+                train_dataset=sample["train"].select(range(40)),
+            )
+            torch.manual_seed(number)
+            run.train()
+            found.append(run.model.state_dict())
+        assert all(torch.equal(weight, found[1][name]) for name, weight in found[0].items())
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_a_tagger_from_scratch(sample, tmp_path):
     run = trainer(ScratchConfig(encoder="mlp", hidden_size=8), tmp_path, sample)
     run.train()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Sequence
 
@@ -27,7 +26,6 @@ def parse_arguments(
     """
     _warn("parse_arguments(task, argv)", "RunConfig.from_command_line(argv, task=task, model=EncoderConfig)")
     model = ScratchConfig if family == "baseline" else EncoderConfig
-    argv = sys.argv[1:] if argv is None else argv
     return RunConfig.from_command_line(argv, task=task, model=model, description=description)
 
 
@@ -39,7 +37,7 @@ def parse_pretraining(argv: Sequence[str] | None = None, *, description: str | N
         description: Printed by ``--help``, which ends the program.
     """
     _warn("parse_pretraining(argv)", "PretrainingConfig.from_command_line(argv)")
-    return PretrainingConfig.from_command_line(sys.argv[1:] if argv is None else argv, description=description)
+    return PretrainingConfig.from_command_line(argv, description=description)
 
 
 def _warn(old: str, new: str) -> None:

@@ -245,28 +245,37 @@ class TaggingRun:
 
         Args:
             checkpoint: Folder of a checkpoint, or True: the last complete one.
+
+        Raises:
+            ConfigError: If `overwrite` is to remove the checkpoints first.
         """
         training = self.arguments.training
-        if isinstance(checkpoint, str):
-            training.resume_from_checkpoint = checkpoint
-        training.resume = self.folder.record() is not None and not training.overwrite
+        if training.overwrite and not self._has_begun and checkpoint is True:
+            raise ConfigError(
+                f"resume_from_checkpoint: {argument('overwrite')} removes the run in {self.folder.path} and its "
+                "checkpoints. Give one of the two."
+            )
+        training.resume_from_checkpoint = checkpoint if isinstance(checkpoint, str) else None
+        training.resume = self.folder.record() is not None and (self._has_begun or not training.overwrite)
 
     @property
     def earlier_budget(self) -> int | None:
         """The number that ``tokens_per_batch auto`` came to in the run that is resumed."""
         return self._before.get("tokens_per_batch")
 
-    def begin(self, model: nn.Module, *, budget: int | None = None) -> Found:
+    def begin(self, model: nn.Module, *, budget: int | None = None, again: bool = False) -> Found:
         """Make the folder ready, and return where training goes on from; only now is an old run removed.
 
         Args:
             model: The model that is to be trained.
             budget: Subwords of a step.
+            again: Look for a checkpoint though the run has begun: it was interrupted, and the program has not ended.
 
         Raises:
             OutputError: If there are checkpoints, and none of them is whole and fits.
         """
-        if self._has_begun:
+        is_new = not self._has_begun
+        if not (is_new or again):
             return Found(None, [])
         self._has_begun = True
         parameters = list(model.parameters())
@@ -283,12 +292,13 @@ class TaggingRun:
         self.state.wait_for_everyone()  # every process looks, and none may change anything before
         with self.state.main_process_first():
             if self.state.is_main_process:
-                if training.overwrite:
+                if training.overwrite and is_new:
                     self.folder.remove_run()
                 for checkpoint in found.damaged:
                     remove(checkpoint)
                 self.folder.remove_left_behind()
-                self.record["files"] = self._before.get("files", [])
+                if is_new:
+                    self.record["files"] = self._before.get("files", [])
                 self.folder.write(RECORD, self.record)
         give_back_memory()  # of reading and aligning
         return found

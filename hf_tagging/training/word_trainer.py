@@ -15,7 +15,14 @@ from accelerate.utils import send_to_device
 from datasets import Dataset
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    enable_full_determinism,
+    set_seed,
+)
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput, align_special_tokens
@@ -173,7 +180,7 @@ class WordTrainer(TrainerHooks):
             )
         with self.run.opened():
             budget = self.choose_budget(self.run.earlier_budget)
-            found = self.run.begin(self.model, budget=budget)
+            found = self.run.begin(self.model, budget=budget, again=bool(resume_from_checkpoint))
             with self.run.noted_if_it_ends():
                 return self._train_from(found.checkpoint, trial, ignore_keys_for_eval)
 
@@ -208,8 +215,7 @@ class WordTrainer(TrainerHooks):
             trial: See `Trainer.train`.
             ignore_keys_for_eval: See `Trainer.train`.
         """
-        if not self.args.full_determinism:
-            set_seed(self.args.seed)
+        (enable_full_determinism if self.args.full_determinism else set_seed)(self.args.seed)
         return super().train(checkpoint, trial, ignore_keys_for_eval)
 
     def save_finished(self, folder: str | None) -> None:
