@@ -116,5 +116,5 @@ def read_column(args: VectorConfig) -> Iterator[str | list[str]]:
 
 
 if __name__ == "__main__":
-    with plain_errors(interrupted="What --output names is as it was."):
+    with plain_errors(interrupted="No output file was changed."):
         main()

@@ -27,7 +27,7 @@ from typing import IO, NoReturn
 
 _RECIPES = ("pos_bert", "ner_bert", "pos_baseline", "ner_baseline", "pretrain")
 _LATER = (  # what they import while they run
-    "accelerate.state", "hf_tagging.publishing.report", "transformers.models.bert.modeling_bert",
+    "accelerate.state", "hf_tagging.publishing.report.write", "transformers.models.bert.modeling_bert",
     "transformers.pipelines", "transformers.trainer",
 )  # fmt: skip
 

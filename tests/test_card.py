@@ -20,7 +20,7 @@ from tiny_models import tiny_bert
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.publishing import model_card
-from hf_tagging.publishing.card.model_card import seed_results
+from hf_tagging.publishing.card.tagger import seed_results
 from hf_tagging.publishing.hub.leaks import find_leaks
 
 HOSTILE = (

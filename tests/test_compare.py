@@ -119,6 +119,9 @@ def test_folders_are_compared_by_one_call(runs, tmp_path):
     assert str(comparison) == comparison.table()
     with pytest.raises(ConfigError, match=r"reference: '.*gru' is not one of the runs: lstm"):
         compare_runs([tmp_path / "lstm"], reference=tmp_path / "gru")
+    assert [row.name for row in compare_runs(tmp_path / "lstm", resamples=99).rows] == ["lstm"]
+    with pytest.raises(ConfigError, match="runs: there are none to compare"):
+        compare_runs([])
 
 
 def test_a_notebook_shows_a_comparison_as_a_table(runs, tmp_path):

@@ -164,7 +164,9 @@ def test_edited_code_never_meets_stale_features(bert, monkeypatch):
     assert fingerprint() != before
 
 
-@pytest.mark.parametrize("edited", ["windows", "rows", "pretokenized", "schema", "word_features", "alignment"])
+@pytest.mark.parametrize(
+    "edited", ["windows", "rows", "pretokenized", "schema", "prefixes", "word_features", "alignment"]
+)
 def test_the_code_hash_reads_every_module_that_makes_features(edited, tmp_path, monkeypatch):
     module = importlib.import_module(f"hf_tagging.data.{edited}")
     copy = tmp_path / "edited.py"

@@ -27,7 +27,7 @@ from hf_tagging.evaluation.statistics import (
 
 
 def compare_runs(
-    runs: Mapping[str, Sequence[str | Path]] | Sequence[str | Path],
+    runs: Mapping[str, Sequence[str | Path]] | Sequence[str | Path] | str | Path,
     *,
     split: str = "test",
     reference: str | Path | None = None,
@@ -54,11 +54,13 @@ def compare_runs(
         The comparison; `print` it, or show it in Jupyter.
 
     Raises:
-        ConfigError: If a folder holds no run, `reference` is not one of the runs, or two folders hold the same seed of
-            a run.
+        ConfigError: If there are no runs, a folder holds none, `reference` is not one of the runs, or two folders hold
+            the same seed of a run.
         DataError: If two runs were scored on different words or gold tags.
     """
     named = _named(runs)
+    if not named:
+        raise ConfigError("runs: there are none to compare; give the folders of finished runs.")
     chosen = _reference(reference, named)
     failures = problems or {}
     read = {name: [read_run(folder, split, failures.get(folder)) for folder in dirs] for name, dirs in named.items()}
@@ -79,10 +81,10 @@ def compare_runs(
     )
 
 
-def _named(runs: Mapping[str, Sequence[str | Path]] | Sequence[str | Path]) -> dict[str, list[Path]]:
+def _named(runs: Mapping[str, Sequence[str | Path]] | Sequence[str | Path] | str | Path) -> dict[str, list[Path]]:
     if isinstance(runs, Mapping):
         return {name: list(map(Path, folders)) for name, folders in runs.items()}
-    return find_runs([Path(folder) for folder in ([runs] if isinstance(runs, str) else runs)])
+    return find_runs([Path(folder) for folder in ([runs] if isinstance(runs, str | Path) else runs)])
 
 
 def _reference(reference: str | Path | None, runs: Mapping[str, Sequence[Path]]) -> str:

@@ -16,7 +16,7 @@ from datasets import Dataset, DatasetDict, Features
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
-from hf_tagging.data import pretokenized, rows
+from hf_tagging.data import prefixes, pretokenized, rows
 from hf_tagging.data import schema as schemas
 from hf_tagging.data import windows as windowing
 from hf_tagging.data import word_features as further_columns
@@ -217,7 +217,7 @@ def align_split(
 @cache
 def _code_hash() -> str:
     """Return a hash of this code, so that results of older code are not taken from the cache."""
-    modules = (windowing, rows, pretokenized, schemas, further_columns)
+    modules = (windowing, rows, pretokenized, schemas, prefixes, further_columns)
     files = [__file__, *(str(module.__file__) for module in modules)]
     return str(Hasher.hash([Path(file).read_bytes() for file in files]))
 

@@ -20,7 +20,7 @@ from datasets.fingerprint import Hasher
 from datasets.packaged_modules.json.json import Json
 from datasets.packaged_modules.parquet.parquet import Parquet
 
-from hf_tagging.data import column_layout, column_names, conll
+from hf_tagging.data import column_layout, column_names, conll, text_lines
 from hf_tagging.data.column_names import ColumnRequest
 from hf_tagging.data.files import SPLITS, SplitFiles, splits_in_name
 from hf_tagging.data.json_rows import check_rows
@@ -31,6 +31,8 @@ from hf_tagging.memory import out_of_memory
 from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
+
+_PARSER = (conll, column_layout, column_names, text_lines)  # of column files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +253,7 @@ def content_hash(path: Path) -> str:
 @cache
 def _code_hash() -> str:
     """Return a hash of the parsing code, so that results of an older parser are not taken from the cache."""
-    return Hasher.hash([Path(str(module.__file__)).read_bytes() for module in (conll, column_layout, column_names)])
+    return Hasher.hash([Path(str(module.__file__)).read_bytes() for module in _PARSER])
 
 
 def _remove(builder: datasets.DatasetBuilder) -> None:

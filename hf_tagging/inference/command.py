@@ -8,7 +8,7 @@ import sys
 
 from hf_tagging.console import quiet_end_of_pipe, working
 
-NOTHING_WRITTEN = "What --output names, if it was given, is as it was."
+NOTHING_WRITTEN = "No output file was changed."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

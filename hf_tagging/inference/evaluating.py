@@ -22,6 +22,7 @@ from datasets import DatasetDict
 
 from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
+from hf_tagging.data.in_memory import InMemory
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.prefixes import PLAIN, SCHEMES, are_entities
 from hf_tagging.data.schema import TagSchema
@@ -74,7 +75,7 @@ class EvaluationOptions(TaggerOptions, DataOptions, total=False):
 
 def evaluate_tagger(
     model: str | Path | Tagger,
-    dataset: str | Path | None = None,
+    dataset: str | Path | InMemory | None = None,
     *,
     split: str | None = None,
     task: str | Task | None = None,
@@ -89,7 +90,7 @@ def evaluate_tagger(
 
     Args:
         model: Tagger, or a name or folder for `Tagger.from_pretrained`.
-        dataset: Name or path of the data, see `load_tagging_dataset`; None if files are given, as `test_file`.
+        dataset: Data, or its name or path, see `load_tagging_dataset`; None if files are given, as `test_file`.
         split: Split to tag. Default: test, else validation, else the only one.
         task: Name of a task, or a `Task`. Default: that of the run in the folder, else NER or POS by the model's tags.
         scheme: Scheme of the gold tags: IOB1, IOB2 or BIOES. Default: detected in the data.

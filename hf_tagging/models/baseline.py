@@ -249,8 +249,8 @@ def _with_schema(
     """Load a model with a head for the schema, which keeps what the saved head has learned of shared tags.
 
     Args:
-        name: What `--model` was given.
-        config: Of the folder, with the parts that were asked for.
+        name: The model, as the user gave it.
+        config: Config of the folder, with the requested parts.
         schema: The tags.
         hub: See `hub_options`.
         same_head: The folder's head is of the kind that the config says.

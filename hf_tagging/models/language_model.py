@@ -80,8 +80,7 @@ def find_objective(
     if wanted == "auto" and encoder == "twisted":
         raise ConfigError(
             "encoder: the directions of twisted cross, so neither is a language model; give "
-            f"{argument('encoder')} rnn, or "
-            f"{argument('objective', 'masked')}"
+            f"{argument('encoder', 'rnn')}, or {argument('objective', 'masked')}"
         )
     if wanted == "bidirectional" and not one_sided:
         why = "those of this model see each other" if recurrent else f"{encoder} has none"

@@ -38,7 +38,7 @@ def check_mixed_precision(model: nn.Module) -> None:
     if not mixes_precision(model):
         raise ModelError(
             f"{type(model).__name__} computes in float32 alone, and mixed precision was asked for, or is what this "
-            f"device does unasked. Give {argument('bf')}16 false (and no {argument('fp16')}, nor "
+            f"device does unasked. Give {argument('bf16', False)} (and no {argument('fp16')}, nor "
             "mixed_precision in accelerate's file)."
         )
 

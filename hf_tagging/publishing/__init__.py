@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hf_tagging.publishing.card.model_card import model_card
+    from hf_tagging.publishing.card.tagger import model_card
     from hf_tagging.publishing.demo.app import launch_demo
     from hf_tagging.publishing.demo.space import write_space
     from hf_tagging.publishing.hub.push import push_folder
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hf_tagging.publishing.report.write import write_report
 
 _WHERE = {
-    "card.model_card": ("model_card",),
+    "card.tagger": ("model_card",),
     "demo.app": ("launch_demo",),
     "demo.space": ("write_space",),
     "hub.push": ("push_folder",),

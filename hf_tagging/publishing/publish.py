@@ -14,7 +14,7 @@ from hf_tagging.errors import TaggingError
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.evaluation.predictions import results_table
 from hf_tagging.hub import first_line
-from hf_tagging.publishing.card.model_card import model_card, seed_results
+from hf_tagging.publishing.card.tagger import model_card, seed_results
 from hf_tagging.publishing.hub.push import push_finished
 from hf_tagging.publishing.report.write import REPORT, analyse_run, write_page
 from hf_tagging.training.run import TaggingRun
