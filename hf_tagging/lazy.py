@@ -16,7 +16,7 @@ def lazy_names(
     Args:
         package: Name of the package, its `__name__`.
         where: Names by the module of the package that defines them.
-        renamed: New names by old ones, which work for one release and warn.
+        renamed: New names by old ones, which work for one release and warn; with a module if they are elsewhere now.
     """
     module_of = {name: module for module, names in where.items() for name in names}
 
@@ -24,7 +24,8 @@ def lazy_names(
         if renamed and name in renamed:
             told = f"{name} is now {renamed[name]}; the old name goes with the next release."
             warnings.warn(told, FutureWarning, stacklevel=2)
-            return getattr(sys.modules[package], renamed[name])
+            module, _, new = renamed[name].rpartition(".")
+            return getattr(import_module(module or package), new)
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(f"{package}.{module_of[name]}"), name)

@@ -263,7 +263,8 @@ def _prepared(
     schema = schema or TagSchema.from_config(plain.config)
     if run is None:
         of = get_task(task) if task else task_of_tags(has_entities=schema.scheme != PLAIN)
-        if own_figures and "metric_for_best_model" not in given_by(args).names:
+        chosen = given_by(args).names | set(given_by(args).defaults)
+        if own_figures and "metric_for_best_model" not in chosen:
             args = dataclasses.replace(args, metric_for_best_model="loss")  # the one figure that is known to be there
         run = TaggingRun(RunConfig(of, data or DataConfig(), model_config(model), args))
     return Prepared(model, processing_class, schema, splits, run)

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import runpy
 
 import huggingface_hub
 import numpy as np
@@ -265,6 +266,63 @@ def test_callbacks_and_compute_metrics_are_those_of_any_trainer(folder, sample, 
 def test_wrong_inputs_end_in_a_message(folder, tmp_path, options, error, message):
     with pytest.raises(error, match=message):
         TaggingTrainer(str(folder), settings(tmp_path), **options)
+
+
+def test_another_set_of_words_is_not_resumed_on(folder, tmp_path):
+    TaggingTrainer(str(folder), settings(tmp_path), train_dataset=pd.DataFrame(ROWS), task="ner").train()
+    other = pd.DataFrame(ROWS).head(4)
+    run = TaggingTrainer(str(folder), settings(tmp_path, resume=True), train_dataset=other, task="ner")
+    with pytest.raises(DataError, match=r"the words or tags of train are not those that the run in .* was started with"):
+        run.train()
+
+
+FORMER_RECIPE = """
+import sys
+from functools import partial
+from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.evaluation import results_table, score_entities, write_predictions
+from hf_tagging.models import build_baseline, saved_schema
+from hf_tagging.publishing import model_card, publish_run
+from hf_tagging.training import TaggingRun, TaggingTrainer, parse_arguments
+
+args = parse_arguments("ner", sys.argv[1:], family="baseline")
+run = TaggingRun(args)
+with run.main_process_first():
+    found = run.select(load_tagging_dataset(**args.loading()))
+    saved = saved_schema(**args.source(), scheme=args.data.scheme)
+    dataset, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to=args.scheme(saved))
+    dataset, schema = schema.adopt(dataset, saved)
+run.note_conversion(conversion)
+model, tokenizer = build_baseline(dataset, schema, **args.baseline())
+features = getattr(model.config, "word_features", None)
+splits = run.note_alignment(align_dataset(dataset, tokenizer, schema, word_features=features, **args.alignment()))
+score = partial(score_entities, scheme=schema.scheme)
+trainer = TaggingTrainer(
+    model=model, args=args.training, schema=schema, tokenizer=tokenizer, splits=splits, score=score
+)
+run.train(trainer)
+results = run.evaluate(trainer, splits, write_predictions)
+run.save(results, model_card(run.record, results, schema))
+run.say(results_table("ner", results))
+publish_run(run, results, schema, splits)
+"""
+
+
+@pytest.mark.slow
+def test_a_recipe_of_the_release_before_warns_and_trains_as_it_did(tmp_path, monkeypatch):
+    (tmp_path / "recipe.py").write_text(FORMER_RECIPE)
+    flags = ["--dataset=sample", "--encoder=mlp", "--max_train_samples=60", "--max_eval_samples=20", *FLAGS]
+    monkeypatch.setattr("sys.argv", ["recipe.py", *flags, "--output_dir", str(tmp_path / "former")])
+    with pytest.warns(FutureWarning) as warned:
+        runpy.run_path(str(tmp_path / "recipe.py"))
+    told = {str(warning.message).split(" is ")[0] for warning in warned}
+    assert {"TaggingTrainer", "RunConfig.baseline()", "TaggingRun.train(trainer)", "TaggingRun.evaluate(...)"} <= told
+    run_here("ner_baseline", *flags, "--output_dir", tmp_path / "now")
+    found = weights(tmp_path / "former")
+    assert all(torch.equal(weight, found[name]) for name, weight in weights(tmp_path / "now").items())
+    assert comparable(tmp_path / "former") == comparable(tmp_path / "now")
+    names = [{path.name for path in (tmp_path / way).rglob("*")} for way in ("former", "now")]
+    assert names[0] == names[1]
 
 
 def test_data_with_tags_that_the_model_does_not_know(folder, tmp_path):

@@ -17,13 +17,14 @@ from hf_tagging.hub import first_line
 from hf_tagging.publishing.card.tagger import model_card, seed_results
 from hf_tagging.publishing.hub.push import push_finished
 from hf_tagging.publishing.report.write import REPORT, analyse_run, write_page
+from hf_tagging.training.former import warn
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.trainer import AlignedTrainer
 
 logger = logging.getLogger(__name__)
 
 
-def publish_run(trainer: AlignedTrainer, test_dataset: Any = None) -> Results:
+def publish_run(trainer: AlignedTrainer | TaggingRun, test_dataset: Any = None, *former: object) -> Results:
     """Finish the run of a trainer: score what is not scored yet, and leave all its files in the folder.
 
     These are the model, unless it is saved already, `results.json`, the predictions, `report.html`, a card that quotes
@@ -33,10 +34,14 @@ def publish_run(trainer: AlignedTrainer, test_dataset: Any = None) -> Results:
     Args:
         trainer: After training.
         test_dataset: Test split, if there is one and it has not been evaluated.
+        former: Deprecated, as is a run in the place of the trainer: (run, results, schema, splits).
 
     Returns:
         Every figure, by split.
     """
+    if isinstance(trainer, TaggingRun):
+        warn("publish_run(run, results, schema, splits)", "publish_run(trainer)")
+        return _publish_saved(trainer, test_dataset)
     run = trainer.run
     with run.opened():
         if not run.is_saved:
@@ -49,6 +54,16 @@ def publish_run(trainer: AlignedTrainer, test_dataset: Any = None) -> Results:
         run.say(results_table(trainer.scorer.task, results))
         if run.state.is_main_process:
             _write_report(trainer, results)
+    push_finished(run)
+    return results
+
+
+def _publish_saved(run: TaggingRun, results: Results) -> Results:
+    """Write the report of a run that `TaggingRun.train` and `save` have finished, and push it."""
+    assert run.trained is not None, "publish_run: the run has not trained; give the trainer"
+    with run.opened():
+        if run.state.is_main_process:
+            _write_report(run.trained, results)
     push_finished(run)
     return results
 

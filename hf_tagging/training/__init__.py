@@ -39,6 +39,7 @@ _RENAMED = {
     "ModelArguments": "EncoderConfig",
     "RunArguments": "RunConfig",
     "TaggingArguments": "TaggingConfig",
+    "TaggingTrainer": "hf_tagging.TaggingTrainer",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _WHERE, renamed=_RENAMED)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 from hf_tagging.training.config.encoder import EncoderConfig
 from hf_tagging.training.config.pretraining import PretrainingConfig
 from hf_tagging.training.config.run import RunConfig
 from hf_tagging.training.config.scratch import ScratchConfig
+from hf_tagging.training.former import warn
 
 __all__ = ["RunConfig", "parse_arguments", "parse_pretraining"]
 
@@ -24,7 +24,7 @@ def parse_arguments(
         family: ``"encoder"`` or ``"baseline"``.
         description: Printed by ``--help``, which ends the program.
     """
-    _warn("parse_arguments(task, argv)", "RunConfig.from_command_line(argv, task=task, model=EncoderConfig)")
+    warn("parse_arguments(task, argv)", "RunConfig.from_command_line(argv, task=task, model=EncoderConfig)")
     model = ScratchConfig if family == "baseline" else EncoderConfig
     return RunConfig.from_command_line(argv, task=task, model=model, description=description)
 
@@ -36,9 +36,5 @@ def parse_pretraining(argv: Sequence[str] | None = None, *, description: str | N
         argv: Flags; None: those of the command line.
         description: Printed by ``--help``, which ends the program.
     """
-    _warn("parse_pretraining(argv)", "PretrainingConfig.from_command_line(argv)")
+    warn("parse_pretraining(argv)", "PretrainingConfig.from_command_line(argv)")
     return PretrainingConfig.from_command_line(argv, description=description)
-
-
-def _warn(old: str, new: str) -> None:
-    warnings.warn(f"{old} is deprecated and goes with the next release; use {new}.", FutureWarning, stacklevel=3)

@@ -44,6 +44,7 @@ from hf_tagging.training.environment import (
     versions,
 )
 from hf_tagging.training.folder import RunFolder
+from hf_tagging.training.former import FormerRun
 from hf_tagging.training.record import (
     RECORD,
     AlignmentRecord,
@@ -62,7 +63,7 @@ _AT_THE_END = (
 )  # fmt: skip
 
 
-class TaggingRun:
+class TaggingRun(FormerRun):
     """The folder of a run, and its record. Making one touches nothing: `open` is the first to look at the folder.
 
     Args:
@@ -103,6 +104,7 @@ class TaggingRun:
             OutputError: If another process is writing into `output_dir`, or it holds a run and neither `resume` nor
                 `overwrite` is set.
             ConfigError: If the run to be resumed had other arguments.
+            DataError: If it had other data.
         """
         if not self._is_open:
             self._lock = self._take_lock()
@@ -160,6 +162,8 @@ class TaggingRun:
         if training.resume and before:
             self._before = before
             check_same_run(before, self.record, self.folder.path)
+            noted = self.record.get("dataset", {}).get("splits", {})  # in Python, before the folder is looked at
+            check_same_data(before, noted, name=self.arguments.dataset_name, folder=self.folder.path)
 
     # What is noted of data
 

@@ -27,12 +27,13 @@ from hf_tagging.training.config.given import given_values, with_defaults
 from hf_tagging.training.config.models import ModelFacts, facts_of, loss_problems, metric_problems, training_defaults
 from hf_tagging.training.config.scratch import PARTS, VOCABULARY, ScratchConfig, idle_problems
 from hf_tagging.training.config.tagging import TaggingConfig
+from hf_tagging.training.former import FormerConfig
 
 ModelConfig = EncoderConfig | ScratchConfig
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(FormerConfig):
     """All arguments of one run.
 
     What was left to its default follows from the task and the model: learning rates, the figure that picks the best
