@@ -272,7 +272,7 @@ def test_another_set_of_words_is_not_resumed_on(folder, tmp_path):
     TaggingTrainer(str(folder), settings(tmp_path), train_dataset=pd.DataFrame(ROWS), task="ner").train()
     other = pd.DataFrame(ROWS).head(4)
     run = TaggingTrainer(str(folder), settings(tmp_path, resume=True), train_dataset=other, task="ner")
-    with pytest.raises(DataError, match=r"the words or tags of train are not those that the run in .* was started with"):
+    with pytest.raises(DataError, match=r"words or tags of train are not those that the run in .* was started with"):
         run.train()
 
 
