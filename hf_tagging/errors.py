@@ -1,4 +1,4 @@
-"""Errors that a user can mend, in four kinds. Each message names the value, the place, and what to do."""
+"""Errors that a user can fix, in four kinds. Each message names the value, the place, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ConfigError", "DataError", "ModelError", "OutputError", "Problem", "
 
 
 def printable(text: str, *, line_ends: bool = False) -> str:
-    """Return text of anybody's that a terminal shows and does not obey: what cannot be seen is spelled out.
+    """Return untrusted text that is safe to print on a terminal: characters that cannot be seen are escaped.
 
     Args:
         text: A word, a tag, the name of a file, or a message that quotes them.

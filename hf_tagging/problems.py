@@ -45,7 +45,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Spelling:
-    """How arguments are written: as flags, YAML keys, Python arguments or the labels of a form.
+    """A way to write arguments: as flags, YAML keys, Python arguments or the labels of a form.
 
     Args:
         prefix: Precedes a name.
@@ -119,14 +119,14 @@ def spell(text: str) -> str:
     """Return a text in which every ``{name}`` and ``{name value}`` is an argument as `argument` spells it.
 
     Args:
-        text: A constant, which is made before anybody knows where it is read.
+        text: A constant, defined before it is known where the message is read.
     """
     return re.sub(r"\{(\w+)(?: ([^{}]+))?\}", lambda found: argument(found[1], found[2]), text)
 
 
 @contextmanager
 def spelled(spelling: Spelling, *, in_all_threads: bool = False) -> Iterator[None]:
-    """Spell arguments in this way in messages that are made inside the block.
+    """Spell arguments in this way in messages created inside the block.
 
     Args:
         spelling: `FLAGS`, `KEYS`, `ARGUMENTS` or `labels(...)`.

@@ -559,10 +559,10 @@ runs:
         "runs.gone.recipe: recipes/pos_brt.py is not there; did you mean recipes/pos_bert.py?",
         "runs.none: has no recipe; give recipe: recipes/pos_baseline.py",
         "runs.odd: task: is missing; give pos or ner",
-        "runs.ner.seeds: a seed stands there twice",
+        "runs.ner.seeds: a seed occurs twice",
         "runs.ner: resume is set for every run; every run is resumed anyway",
         "runs.../up: names a folder",
-        f"{path}, line 17: lstm: stands there twice",
+        f"{path}, line 17: lstm: occurs twice",
         "Nothing was started.",
     ):
         assert expected in message, f"{expected}\nis not in\n{message}"

@@ -304,7 +304,7 @@ def test_conllu_plus_header_against_the_first_line(read):
 
 
 def test_many_columns_without_names_need_a_column_for_pos(read):
-    with pytest.raises(DataError, match=r"0 to 4; which one holds the tags of part-of-speech tagging\?"):
+    with pytest.raises(DataError, match=r"0 to 4; which one holds the tags for part-of-speech tagging\?"):
         read("a b c d e\n", task="pos")
 
 

@@ -177,7 +177,7 @@ class TestPredictions:
 
     def test_a_scheme_is_checked(self, tmp_path):
         path = columns(tmp_path / "p.conll", [["E-PER"]], [["S-PER"]])
-        with pytest.raises(DataError, match="'S-PER' is no tag of scheme IOB2"):
+        with pytest.raises(DataError, match="'S-PER' is not a tag of scheme IOB2"):
             evaluate_predictions(path, scheme="IOB2")
         with pytest.raises(ConfigError, match=r"scheme: 'BIO' is not one of IOB1, IOB2, BIOES"):
             evaluate_predictions(path, scheme="BIO")

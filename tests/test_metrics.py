@@ -214,7 +214,7 @@ def test_a_wrong_length_is_counted_from_the_first_batch():
     [("NN", "IOB2"), ("E-PER", "IOB2"), ("S-PER", "IOB1"), ("L-PER", "BIOES"), ("", "IOB2")],
 )
 def test_tags_outside_the_scheme_are_refused(tag, scheme):
-    with pytest.raises(DataError, match=f"predictions, sentence 2: '{tag}' is no tag of scheme {scheme}"):
+    with pytest.raises(DataError, match=f"predictions, sentence 2: '{tag}' is not a tag of scheme {scheme}"):
         score([["O"], [tag]], [["O"], ["O"]], scheme=scheme)
 
 

@@ -49,7 +49,7 @@ def test_names_with_a_dash_are_the_same_names(mine, key, flag):
     data = run_config("ner", ["--config", path, flag, f"{mine}/mine.conll"]).data
     assert (data.train_file, data.test_file) == ([f"{mine}/mine.conll"], None)
     path = config(mine, "test-file: a", "test_file: b")
-    with pytest.raises(ConfigError, match="line 3: test_file: stands there twice"):
+    with pytest.raises(ConfigError, match="line 3: test_file: occurs twice"):
         run_config("ner", ["--config", path])
 
 
@@ -129,12 +129,13 @@ def test_a_run_of_a_comparison_loses_no_data_silently(mine):
     for job in read_plan(comparison(mine, common, a=", validation_file: null")).jobs:
         assert "--validation_file" not in job.command
         assert (job.arguments["train_file"], job.arguments["test_file"]) == ([files["mine"]], [files["mine"]])
-    message = "runs.a: test_file: all data is what is said there, so train_file, validation_file of `arguments` would"
+    lost = "so train_file, validation_file of `arguments` would"
+    message = f"runs.a: test_file: a run with files of its own reads no other data, {lost}"
     with pytest.raises(ConfigError, match=message):
         read_plan(comparison(mine, common, a=f", test_file: {files['other']}"))
     with pytest.raises(ConfigError, match=message):
         read_plan(comparison(mine, common, a=""), flags=["--test-file", files["other"]])
-    with pytest.raises(ConfigError, match="arguments: train-file: stands there twice, with a dash and without"):
+    with pytest.raises(ConfigError, match="arguments: train-file: occurs twice, with a dash and without"):
         read_plan(comparison(mine, f"{common}, train-file: x", a=""))
 
 

@@ -81,7 +81,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(confi
         "line 2: num_train_epochs: 'three' is not a number",
         "line 3: scheme: 'IOB3' is not one of IOB1, IOB2, BIOES",
         "line 4: seed: expected one value, got a list",
-        "line 5: seed: stands there twice",
+        "line 5: seed: occurs twice",
         f"train_file: {tmp_path}/trein.conll is not there; did you mean {tmp_path}/train.conll?",
         "--lernrate: there is no such argument; did you mean --learning_rate?",
         "--eval_strategy: 'epoc' is not one of no, steps, epoch; did you mean epoch?",

@@ -108,12 +108,12 @@ class Answers:
 
     @cached_property
     def right(self) -> Array:
-        """Whether a word has its gold tag. (words,) bool"""
+        """Mask of words with their gold tag. (words,) bool"""
         return self.gold_ids == self.predicted_ids
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What is scored, sorted: tags, or for entities their types, in gold or prediction."""
+        """Scored classes, sorted: tags, or for entities their types, in gold or prediction."""
         if not self.task.has_entities:
             return self.tags
         return tuple(sorted({name for side in self._entities for sentence in side for name, _, _ in sentence}))
@@ -130,7 +130,7 @@ class Answers:
 
     @cached_property
     def found(self) -> Array:
-        """Whether a gold entity is predicted with the same words and type. (gold entities,) bool"""
+        """Mask of gold entities that are predicted with the same words and type. (gold entities,) bool"""
         gold, predicted = (list(map(tuple, side.rows.tolist())) for side in (self.gold_spans, self.predicted_spans))
         return np.fromiter(map(set(predicted).__contains__, gold), bool, len(gold))
 

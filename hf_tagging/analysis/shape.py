@@ -1,4 +1,4 @@
-"""The shape of an analysis: plain numbers, texts and lists, which go into JSON as they are.
+"""Types of an analysis: plain numbers, texts and lists, which go into JSON as they are.
 
 A part that cannot be computed holds `missing`, the reason, and nothing else.
 """
@@ -92,7 +92,7 @@ class WrongSentence(TypedDict):
 
 
 class Examples(TypedDict):
-    """The sentences with errors, and how many were left out for lack of room."""
+    """Sentences with errors, and how many were left out for lack of room."""
 
     sentences: list[WrongSentence]
     left_out: int

@@ -1,4 +1,4 @@
-"""Compare existing runs: same data, scores, cost, and whether a difference is larger than chance.
+"""Comparison of existing runs: same data, scores, cost, and significance of differences.
 
 Seeds of a run are one row, whose score is their mean. Folds are parts of one test set: a seed counts when all its folds
 are there, and their sentences are joined.
@@ -111,7 +111,7 @@ def _whole_seeds(name: str, runs: Sequence[Run]) -> dict[int, SentenceCounts]:
 
 
 class _Resampled(TypedDict, total=False):
-    """The fields of a row that come from resampling."""
+    """Fields of a row that come from resampling."""
 
     interval: Interval
     difference: float

@@ -1,7 +1,7 @@
-"""The plan of a comparison: one YAML file, read in full before anything runs, that says which recipes to run and how.
+"""Plans of comparisons: one YAML file of recipes and their arguments, checked in full before anything runs.
 
-A run is a recipe with arguments, carried out once for every seed and fold. Its arguments are those of `arguments`, over
-them its own, over these the command line's; its own null takes one of `arguments` away. All are flags of the recipe, so
+A run is a recipe with arguments, repeated for every seed and fold. Its own arguments win over those of `arguments`, and
+those of the command line win over both; a null removes one of `arguments`. All are passed as flags of the recipe, so
 they win over its `config`.
 """
 
@@ -49,17 +49,17 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 @dataclass(frozen=True)
 class Job:
-    """One process to run: a run with a seed and, maybe, a fold.
+    """One process: a run with a seed and possibly a fold.
 
     Args:
-        name: Of the run.
-        seed: Of its weights.
-        fold: That it tests on.
-        folder: Where it goes.
-        command: The command line, without a token.
-        arguments: What its `run.json` will hold, but for what the machine and the launcher of the run decide.
-        secrets: Variables that its process gets beside those of this one.
-        given: Names of the arguments that the plan says, the others being defaults; None: all.
+        name: Name of the run.
+        seed: Seed of the weights.
+        fold: Fold that is the test set.
+        folder: Folder of the run.
+        command: Command line, without a token.
+        arguments: Arguments as `run.json` will have them, except for defaults that follow from device and launcher.
+        secrets: Additional environment variables of the process.
+        given: Names of the arguments that the plan sets; None: all.
     """
 
     name: str
@@ -76,19 +76,19 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What the process prints."""
+        """Log file of the process."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
     @property
     def finished(self) -> bool:
-        """Whether it has been run to its end."""
+        """True if the run is finished."""
         return (RunFolder(self.folder).record() or {}).get("status") == "finished"
 
     def changes(self) -> list[str]:
-        """Return what the run in the folder was asked that is not asked now.
+        """Return the arguments of the run in the folder that differ from the plan.
 
-        Only what was given counts, then or now: defaults may follow from the device or the launcher of the run (bf16),
-        and this process need have neither.
+        Only arguments that were given, then or now, are compared: defaults may follow from the device or the launcher
+        of the run (bf16), which this process need not have.
         """
         record = RunFolder(self.folder).record() or {}
         there: Mapping[str, object] = record.get("arguments", {})
@@ -101,7 +101,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """A comparison to carry out."""
+    """A comparison to run."""
 
     output_dir: Path
     split: str
@@ -111,7 +111,7 @@ class Plan:
 
     @property
     def runs(self) -> dict[str, list[Path]]:
-        """The folders of each run, by its name."""
+        """Folders of each run by name."""
         return {name: [job.folder for job in self.jobs if job.name == name] for name in dict.fromkeys(self._names)}
 
     @property
@@ -120,15 +120,15 @@ class Plan:
 
 
 def read_plan(path: Path, *, output_dir: Path | None = None, flags: Sequence[str] = ()) -> Plan:
-    """Reads the plan of a comparison and checks every argument of every run.
+    """Read the plan of a comparison and check every argument of every run.
 
     Args:
         path: A YAML file.
-        output_dir: Wins over the one in the file.
-        flags: ``--name value ...`` for every run; win over the file.
+        output_dir: Output folder; wins over the one in the file.
+        flags: Flags for every run; they win over the file.
 
     Raises:
-        ConfigError: Listing every mistake.
+        ConfigError: With all mistakes.
     """
     problems: list[str] = []
     given, common = _read_file(path, problems)
@@ -163,7 +163,7 @@ def read_plan(path: Path, *, output_dir: Path | None = None, flags: Sequence[str
 
 @dataclass
 class _Reader:
-    """Turns the runs of a plan into jobs; collects what is wrong with them in `problems`."""
+    """Reader of the runs of a plan, which collects mistakes in `problems`."""
 
     problems: list[str]
     output_dir: Path
@@ -212,7 +212,7 @@ class _Reader:
         return [self._job(name, recipe, seed, fold, flags, parsed) for seed in seeds for fold in self._folds]
 
     def _merge(self, place: str, own: dict[str, Any]) -> dict[str, Any]:
-        """Return what a run is given: the common arguments, its own over them, those of the command line over all."""
+        """Return the arguments of a run: the common ones, its own over them, those of the command line over all."""
         given = [name for name, value in own.items() if value is not None]  # a null takes away its own name alone
         merged = replaced_data(self.common, given) | own
         merged = replaced_data(merged, self.extra) | self.extra
@@ -221,8 +221,8 @@ class _Reader:
         lost = sorted(OF_DATA & self.common.keys() - merged.keys())
         if files and lost and not arguments.keys() & {"train_file", "dataset"}:
             self.problems.append(
-                f"{place}: {', '.join(files)}: all data is what is said there, so {', '.join(lost)} of `arguments` "
-                "would be left out; give train_file beside it"
+                f"{place}: {', '.join(files)}: a run with files of its own reads no other data, so {', '.join(lost)} "
+                "of `arguments` would be ignored; give train_file too"
             )
         return arguments
 
@@ -266,7 +266,7 @@ class _Reader:
 
 
 def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The file as strings, lists and mappings, values as they are written; and its `arguments`."""
+    """Return the file as strings, lists and mappings, with values as they are written, and its `arguments`."""
     node = compose_yaml(path, named_by="config")
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"--config {path}: expected output_dir, seeds, runs ...; see recipes/configs/compare.")
@@ -279,12 +279,12 @@ def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[st
 
 
 def _find_twins(node: yaml.Node, path: Path, problems: list[str]) -> None:
-    """Keys that stand twice in a mapping: YAML would take the last and drop the other."""
+    """Collect keys that occur twice in a mapping: YAML would take the last and drop the other."""
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if str(key.value) in seen:
-                problems.append(f"{path}, line {key.start_mark.line + 1}: {key.value}: stands there twice")
+                problems.append(f"{path}, line {key.start_mark.line + 1}: {key.value}: occurs twice")
             seen.add(str(key.value))
             _find_twins(value, path, problems)
 
@@ -297,12 +297,12 @@ def _mapping(place: str, value: Any, problems: list[str]) -> dict[str, Any]:
 
 
 def _arguments(place: str, value: Any, problems: list[str]) -> dict[str, Any]:
-    """A mapping of arguments by the names that the rules know: train-file is train_file."""
+    """Return a mapping of arguments with underscores in their names: train-file is train_file."""
     given = _mapping(place, value, problems)
     named = {plain_name(name): content for name, content in given.items()}
     if len(named) < len(given):
         twice = [name for name in given if plain_name(name) != name and plain_name(name) in given]
-        problems.append(f"{place}: {', '.join(twice)}: stands there twice, with a dash and without")
+        problems.append(f"{place}: {', '.join(twice)}: occurs twice, with a dash and without")
     return named
 
 
@@ -330,12 +330,12 @@ def _whole_numbers(place: str, value: Any, problems: list[str]) -> list[int]:
         problems.append(f"{place}: {value!r} is not a list of whole numbers, as [1, 2, 3]")
         return []
     if len(set(map(int, texts))) < len(texts):
-        problems.append(f"{place}: a seed stands there twice")
+        problems.append(f"{place}: a seed occurs twice")
     return list(dict.fromkeys(map(int, texts)))
 
 
 def _launcher(value: Any, problems: list[str]) -> list[str]:
-    """The words in front of a recipe; a program is also looked for beside this Python."""
+    """Return the words before a recipe; the program is also searched for beside this Python."""
     if not value:
         return [sys.executable]
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
@@ -349,12 +349,12 @@ def _launcher(value: Any, problems: list[str]) -> list[str]:
 
 
 def _words(value: Any) -> list[str]:
-    """A value as a command line takes it; a mapping becomes JSON."""
+    """Return a value as words of a command line; a mapping becomes JSON."""
     return [v if isinstance(v, str) else json.dumps(v) for v in (value if isinstance(value, list) else [value])]
 
 
 def _unscored(split: str, parsed: dict[str, RunConfig]) -> list[str]:
-    """Runs that would write no predictions of the split that is compared."""
+    """Return problems with runs that would write no predictions for the compared split."""
     flag = {"test": "do_predict", "validation": "do_eval"}.get(split, "do_predict")
     off = [name for name, arguments in parsed.items() if not getattr(arguments.training, flag)]
     return [f"runs.{name}: {flag} is false, so there would be nothing to compare on {split}" for name in off]

@@ -1,4 +1,4 @@
-"""The result of a comparison: one row per run, and its table as text and HTML."""
+"""Result of a comparison: one row per run, and its table as text and HTML."""
 
 from __future__ import annotations
 

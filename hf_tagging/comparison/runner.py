@@ -1,4 +1,4 @@
-"""Run the plan of a comparison: each run in its own process, resumed if unfinished, never repeated.
+"""Running the plan of a comparison: each run in its own process, resumed if unfinished, never repeated.
 
 POSIX only. A run's log is locked while any of its processes lives, so that neither a second comparison in the same
 folder nor one after a killed comparison starts the same run twice.

@@ -53,7 +53,7 @@ class Run:
 
     @property
     def arguments(self) -> ArgumentsRecord:
-        """The run's arguments, defaults included."""
+        """Arguments of the run, defaults included."""
         return self.record.get("arguments", {})
 
     @property

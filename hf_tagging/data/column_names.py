@@ -130,7 +130,7 @@ class ColumnFinder:
             return 1
         if task.unnamed_column is None:
             raise DataError(
-                f"{place}: {self.listing}; which one holds the tags of {task.title}? Give "
+                f"{place}: {self.listing}; which one holds the tags for {task.title}? Give "
                 f"{argument('tags_column')} (0 is the first, -1 the last)"
             )
         return self.position(task.unnamed_column, "tags_column")

@@ -1,4 +1,4 @@
-"""The origin of a data set, kept with its splits: its task for a trainer, its source for the record of a run."""
+"""Origin of a dataset, kept with its splits: its task for a trainer, its source for the record of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEY = "hf_tagging"
 
 @dataclass(frozen=True)
 class Origin:
-    """The task of a data set, and the arguments that it was loaded with.
+    """Task of a dataset, and the arguments that it was loaded with.
 
     Args:
         task: Name of the task.
@@ -26,7 +26,7 @@ class Origin:
 
 
 def with_origin(dataset: DatasetDict, origin: Origin) -> DatasetDict:
-    """Keep the origin in the description of each split, which selecting and mapping hand on; return the data set."""
+    """Keep the origin in the description of each split, which selecting and mapping hand on; return the dataset."""
     text = json.dumps({_KEY: {"task": origin.task, "arguments": dict(origin.arguments)}}, default=str)
     for split in dataset.values():
         split.info.description = text

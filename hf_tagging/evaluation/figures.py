@@ -1,4 +1,4 @@
-"""The shape of evaluation results, as `results.json` and `run.json` hold them."""
+"""Types of evaluation results, as `results.json` and `run.json` hold them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class TagFigures(TypedDict, total=False):
-    """The scores of one tag or entity type."""
+    """Scores of one tag or entity type."""
 
     precision: float
     recall: float

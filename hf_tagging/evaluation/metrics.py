@@ -22,7 +22,7 @@ from seqeval.scheme import IOB1, IOB2, IOBES, Token, Tokens
 
 from hf_tagging.data.schema import PREFIXES_OF
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.evaluation.figures import Figures
+from hf_tagging.evaluation.figures import Figures, TagFigures
 from hf_tagging.foreign.evaluate import InMemoryMetric
 
 Tags = list[list[str]]  # (sentences, words)
@@ -33,7 +33,7 @@ SCHEMES: dict[str, type[Token]] = {"IOB1": IOB1, "IOB2": IOB2, "BIOES": IOBES}
 
 
 class _TaggingMetric(InMemoryMetric):
-    """What both metrics share: a list of tags per sentence, kept in memory, checked on the way in."""
+    """Base of both metrics: a list of tags per sentence, kept in memory and checked when it is added."""
 
     def __init__(self, *, keep_in_memory: bool = True, cache_dir: str | None = None) -> None:
         # No **kwargs: evaluate swallows names that it does not know.
@@ -77,10 +77,10 @@ class _TaggingMetric(InMemoryMetric):
 class EntityMetric(_TaggingMetric):
     """Precision, recall and F1 over entities, read from the tags by seqeval.
 
-    An entity is right where its first word, last word and type are right. The plain figures take seqeval's
+    An entity is correct if its first word, last word and type are correct. The plain figures take seqeval's
     default mode, which is conlleval's lenient reading: an `I-` after `O` starts an entity (Tjong Kim Sang and
     De Meulder, 2003). The `strict_` figures take its strict mode, where only what the scheme allows is an
-    entity. A mode never stands without its scheme, for seqeval then falls back to the default silently.
+    entity. A mode is never passed without its scheme: seqeval would silently fall back to the default.
 
     `compute(predictions, references, scheme=None)` takes tags `(sentences, words)` and returns:
 
@@ -88,10 +88,10 @@ class EntityMetric(_TaggingMetric):
     - `macro_precision, macro_recall, macro_f1`: unweighted means over the types in gold or prediction.
     - `per_type`: `{type: {precision, recall, f1, support}}`.
     - `sentence_f1`: F1 of each sentence, averaged over the sentences with a gold or a predicted entity, 0.0
-      where there is none. The figure that some courses teach; not comparable with published F1.
+      if there is none. Some courses teach this figure; it is not comparable with published F1.
     - `strict_precision, strict_recall, strict_f1, strict_per_type`: the same in strict mode. Gold that breaks
       the scheme loses entities there: compare the supports.
-    - `accuracy`: share of words with the right tag; `words`; `sentences`: those with at least one word.
+    - `accuracy`: share of words with the correct tag; `words`; `sentences`: those with at least one word.
     - `mode, strict_mode, scheme`: how the above was read.
 
     Args:
@@ -131,10 +131,10 @@ class WordMetric(_TaggingMetric):
     `compute(predictions, references, words=None, known_words=None)` takes tags `(sentences, words)` and
     returns:
 
-    - `accuracy`: share of words with the right tag, pooled over all words.
-    - `sentence_accuracy`: share of sentences with every word right.
+    - `accuracy`: share of words with the correct tag, pooled over all words.
+    - `sentence_accuracy`: share of sentences with every word correct.
     - `mean_sentence_accuracy`: accuracy of each sentence, averaged over sentences, so that short ones weigh
-      as much as long ones. The figure that some courses teach.
+      as much as long ones. Some courses teach this figure.
     - `macro_f1`: unweighted mean over the tags in gold or prediction.
     - `per_tag`: `{tag: {precision, recall, f1, support}}` for the same tags.
     - `words`; `sentences`: those with at least one word, as in every mean over sentences.
@@ -201,7 +201,7 @@ def _check_lengths(name: str, left: Any, other_name: str, right: Any, first: int
     for number, (ours, theirs) in enumerate(zip(left, right, strict=True), first):
         if len(ours) != len(theirs):
             counts = f"{name} has {len(ours)} words, {other_name} has {len(theirs)}"
-            raise DataError(f"sentence {number}: {counts}. Metrics want one tag for every word.")
+            raise DataError(f"sentence {number}: {counts}. Metrics need one tag per word.")
 
 
 def _check_entity_tags(name: str, tags: Tags, scheme: str) -> None:
@@ -212,13 +212,13 @@ def _check_entity_tags(name: str, tags: Tags, scheme: str) -> None:
         number, tag = next((n, tag) for n, sentence in enumerate(tags, 1) for tag in sentence if tag in wrong)
         expected = ", ".join(["O", *(f"{prefix}-TYPE" for prefix in PREFIXES_OF[scheme])])
         raise DataError(
-            f"{name}, sentence {number}: {tag!r} is no tag of scheme {scheme}, which has {expected}. "
-            f"Pass scheme= as the data has it ({', '.join(SCHEMES)}); for parts of speech use WordMetric."
+            f"{name}, sentence {number}: {tag!r} is not a tag of scheme {scheme}, which has {expected}. "
+            f"Pass the scheme of the data as scheme= ({', '.join(SCHEMES)}); for parts of speech use WordMetric."
         )
 
 
 def _strict_entities(tags: list[str], scheme: type[Token]) -> list[tuple[str, int, int]]:
-    """Entities of one sentence `(words,)` as seqeval's strict mode reads them."""
+    """Return the entities of one sentence `(words,)` as seqeval's strict mode reads them."""
     return [(entity.tag, entity.start, entity.end) for entity in Tokens(tags, scheme).entities]
 
 
@@ -241,7 +241,7 @@ def _score_entities(predictions: Tags, references: Tags, read: EntityReader) -> 
     }
 
 
-def _score_tags(predictions: Tags, references: Tags) -> dict[str, dict[str, Any]]:
+def _score_tags(predictions: Tags, references: Tags) -> dict[str, TagFigures]:
     """Score each tag that occurs in gold or prediction."""
     tags = sorted({*chain.from_iterable(predictions), *chain.from_iterable(references)})
     ids = {tag: i for i, tag in enumerate(tags)}
@@ -252,8 +252,8 @@ def _score_tags(predictions: Tags, references: Tags) -> dict[str, dict[str, Any]
     return {tag: _scores(*row) for tag, *row in zip(tags, *counts, strict=True)}
 
 
-def _score_unseen(right: Array, words: Sequence[Sequence[str]], known: Collection[str]) -> dict[str, Any]:
-    """Accuracy over the words outside and inside `known`; `right` is `(words,)`."""
+def _score_unseen(right: Array, words: Sequence[Sequence[str]], known: Collection[str]) -> dict[str, float]:
+    """Return the accuracy over the words outside and inside `known`; `right` is `(words,)`."""
     seen = np.fromiter(map(frozenset(known).__contains__, chain.from_iterable(words)), bool)  # (words,)
     unseen = right[~seen]
     return {
@@ -263,8 +263,8 @@ def _score_unseen(right: Array, words: Sequence[Sequence[str]], known: Collectio
     }
 
 
-def _scores(correct: int, predicted: int, gold: int) -> dict[str, Any]:
-    """Precision, recall and F1 of three counts, 0.0 where a denominator is 0, with the support."""
+def _scores(correct: int, predicted: int, gold: int) -> TagFigures:
+    """Return precision, recall and F1 of three counts, 0.0 where a denominator is 0, with the support."""
     return {
         "precision": correct / predicted if predicted else 0.0,
         "recall": correct / gold if gold else 0.0,
@@ -280,12 +280,12 @@ def _compare(predictions: Tags, references: Tags) -> tuple[Array, Array]:
 
 
 def _accuracy_per_sentence(right: Array, lengths: Array) -> Array:
-    """Accuracy of each sentence `(sentences,)` of `lengths`, none of them 0."""
+    """Return the accuracy of each sentence `(sentences,)` of `lengths`, none of them 0."""
     sentence = np.repeat(np.arange(len(lengths)), lengths)  # (words,)
     return np.bincount(sentence, weights=right, minlength=len(lengths)) / lengths
 
 
 def _mean(values: npt.ArrayLike) -> float:
-    """Mean as a Python float, 0.0 of nothing (NumPy warns and gives NaN)."""
+    """Return the mean as a Python float, 0.0 of nothing (NumPy warns and returns NaN)."""
     values = np.asarray(values)
     return float(values.mean()) if values.size else 0.0

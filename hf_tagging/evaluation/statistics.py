@@ -1,9 +1,9 @@
-"""How sure a score is, and whether two runs differ: by resampling sentences, since the words of one hang together.
+"""Confidence intervals and significance tests, by resampling sentences, since the words of a sentence are dependent.
 
-Accuracy and F1 are both sums over sentences divided by other sums, so a sentence enters with two or three counts and
-ten thousand resamples are a few matrix products. Several seeds of a run: a sentence's counts are summed over them, so
-that seeds stay paired with their sentence. What is resampled is the test split. How much a score moves from seed to
-seed is another question, which the standard deviation over seeds answers.
+Accuracy and F1 are sums over sentences divided by other sums. A sentence therefore contributes two or three counts, and
+ten thousand resamples are a few matrix products. With several seeds, the counts of a sentence are summed over them, so
+that seeds stay paired with their sentence. Resampling covers the choice of the test split; the standard deviation over
+seeds covers the variation from seed to seed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _EQUAL = 1e-12  # differences closer than this are one difference, up to roundin
 
 @dataclass(frozen=True)
 class SentenceCounts:
-    """What a score is made of, sentence by sentence.
+    """Counts of each sentence from which a score is computed.
 
     Args:
         task: Name of a task, or a `Task`: the score is F1 over its entities, else accuracy over words.
-        values: (sentences, 2): right words, words; or (sentences, 3): entities that are right, predicted, gold.
-        seeds: How many seeds are summed in them.
+        values: Correct words and words (sentences, 2), or correct, predicted and gold entities (sentences, 3).
+        seeds: Number of seeds that the counts are summed over.
     """
 
     task: Task
@@ -73,7 +73,7 @@ class SentenceCounts:
 def count_sentences(
     task: str | Task, gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
 ) -> SentenceCounts:
-    """Count words or entities, these read as `EntityMetric` and conlleval read them.
+    """Count words or entities; entities are read as by `EntityMetric` and conlleval.
 
     Args:
         task: Name of a task, or a `Task`.
@@ -81,7 +81,7 @@ def count_sentences(
         predicted: (sentences, words)
 
     Raises:
-        DataError: Where the two differ in length.
+        DataError: The two differ in length.
     """
     theirs, ours = list(map(list, gold)), list(map(list, predicted))
     _check_lengths("predicted", ours, "gold", theirs)
@@ -113,10 +113,10 @@ def _count_entities(gold: list[str], predicted: list[str]) -> tuple[int, ...]:
 
 
 def sum_seeds(seeds: Sequence[SentenceCounts]) -> SentenceCounts:
-    """Adds up the counts of several runs over the same sentences.
+    """Sum the counts of several runs over the same sentences.
 
     Raises:
-        DataError: If they are not as many sentences.
+        DataError: The numbers of sentences differ.
     """
     if len({len(counts) for counts in seeds}) != 1:
         raise DataError(f"seeds over {', '.join(str(len(c)) for c in seeds)} sentences: expected the same ones in all.")
@@ -125,20 +125,20 @@ def sum_seeds(seeds: Sequence[SentenceCounts]) -> SentenceCounts:
 
 
 def join_folds(folds: Sequence[SentenceCounts]) -> SentenceCounts:
-    """Puts the test sentences of several folds one after another."""
+    """Concatenate the test sentences of several folds."""
     return SentenceCounts(folds[0].task, np.concatenate([fold.values for fold in folds]), folds[0].seeds)
 
 
 def bootstrap_scores(runs: Sequence[SentenceCounts], *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
-    """Scores of samples of sentences, drawn with replacement and alike for all runs (Efron, 1979).
+    """Return scores on bootstrap samples of sentences, the same samples for all runs (Efron, 1979).
 
     Args:
-        runs: Over the same sentences; a run may have more seeds than another.
-        resamples: How many samples.
-        seed: Of the draws.
+        runs: Counts over the same sentences; runs may have different numbers of seeds.
+        resamples: Number of samples.
+        seed: Seed of the samples.
 
     Returns:
-        (resamples, runs). A column gives the interval of a score, the difference of two that of a paired difference.
+        (resamples, runs). A column gives the interval of a score, the difference of two columns a paired difference.
     """
     sums = _one_scale(runs)  # (sentences, runs x 2)
     sentences = len(sums)
@@ -153,7 +153,7 @@ def bootstrap_scores(runs: Sequence[SentenceCounts], *, resamples: int = RESAMPL
 
 
 def interval(scores: Array, level: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of resampled scores `(resamples,)`."""
+    """Return the percentile interval of resampled scores `(resamples,)`."""
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -166,14 +166,14 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of a score or, with `other`, of what the score is above the other's.
+    """Return the percentile bootstrap interval of a score or, with `other`, of the difference of two scores.
 
     Args:
-        counts: Of a run.
-        other: Of another run over the same sentences: both are resampled together (paired).
-        resamples: How many samples of sentences.
-        level: Of confidence.
-        seed: Of the draws.
+        counts: Counts of a run.
+        other: Counts of another run over the same sentences; both are resampled together (paired).
+        resamples: Number of samples of sentences.
+        level: Confidence level.
+        seed: Seed of the samples.
     """
     if other is None:
         return interval(bootstrap_scores([counts], resamples=resamples, seed=seed)[:, 0], level)
@@ -184,17 +184,17 @@ def bootstrap_interval(
 def approximate_randomization(
     first: SentenceCounts, second: SentenceCounts, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> float:
-    """The two-sided p-value of a paired approximate-randomisation test (Noreen, 1989; Yeh, 2000).
+    """Return the two-sided p-value of a paired approximate randomization test (Noreen, 1989; Yeh, 2000).
 
-    If the two runs were alike, it would not matter which of them tagged a sentence. So each sentence's counts change
-    sides or not, by the toss of a coin, and the p-value is how often that gives a difference as large as the real one:
-    (r + 1) / (R + 1). With several seeds, all counts of a sentence change sides together.
+    Under the null hypothesis it does not matter which run tagged a sentence. The counts of each sentence are therefore
+    swapped at random. If r of R such permutations have a difference at least as large as the observed one, the p-value
+    is (r + 1) / (R + 1). With several seeds, all counts of a sentence are swapped together.
 
     Args:
-        first: Of a run.
-        second: Of another one over the same sentences.
-        resamples: R.
-        seed: Of the coin.
+        first: Counts of a run.
+        second: Counts of another run over the same sentences.
+        resamples: Number of permutations R.
+        seed: Seed of the permutations.
     """
     sums = _one_scale([first, second])  # (sentences, 4)
     sentences = len(sums)
@@ -212,7 +212,7 @@ def approximate_randomization(
 
 
 def _blocks(resamples: int, sentences: int) -> Iterator[int]:
-    """Sizes of the blocks in which samples are drawn, so that memory does not grow with their number."""
+    """Yield the sizes of the blocks in which samples are drawn, so that memory stays bounded."""
     if resamples < 1:
         raise ConfigError(f"resamples: {resamples} is below 1")
     most = max(1, _BLOCK // max(1, sentences))
@@ -221,10 +221,10 @@ def _blocks(resamples: int, sentences: int) -> Iterator[int]:
 
 
 def _one_scale(runs: Sequence[SentenceCounts]) -> Array:
-    """(sentences, runs x 2) whole numbers: a run with one seed weighs as much as one with three.
+    """Return counts (sentences, runs x 2) in which a run with one seed weighs as much as one with three.
 
     Raises:
-        DataError: If the runs are not over as many sentences, or over none.
+        DataError: The runs have different numbers of sentences, or none.
     """
     if len({len(run) for run in runs}) != 1 or not len(runs[0]):
         sizes = ", ".join(str(len(run)) for run in runs)
@@ -234,6 +234,6 @@ def _one_scale(runs: Sequence[SentenceCounts]) -> Array:
 
 
 def _scores(sums: Array) -> Array:
-    """The quotient of the two numbers in the last axis, 0 where the second is 0."""
+    """Return the quotient of the two numbers in the last axis, 0 where the second is 0."""
     over, under = sums[..., 0].astype(np.float64), sums[..., 1]
     return np.divide(over, under, out=np.zeros_like(over), where=under != 0)

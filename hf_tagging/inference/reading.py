@@ -38,7 +38,7 @@ _STATEFUL_MODELS, _STATEFUL_POSITIONS = {"big_bird", "funnel"}, ("dynamic", "lon
 
 
 class WindowReader:
-    """Runs a model over windows, and reads each word in the window that owns it.
+    """Reader that runs a model over windows and takes each word from the window that owns it.
 
     Args:
         model: Model in evaluation mode, on `device`.

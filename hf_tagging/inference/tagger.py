@@ -40,7 +40,7 @@ _Block = tuple[Windows, np.ndarray]
 
 
 class Tagger:
-    """Tags words or text with any token-classification model.
+    """Tagger for words or text, with any token-classification model.
 
     On a CPU it uses as many cores as `torch.get_num_threads()` returns when it is called.
 

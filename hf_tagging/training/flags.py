@@ -289,7 +289,7 @@ def read_yaml(path: Path, *, named_by: str = "") -> tuple[list[Setting], list[Pr
             continue
         name = plain_name(key.value)
         if name in seen:
-            problems.append(Problem(name, None, "stands there twice", place=place))
+            problems.append(Problem(name, None, "occurs twice", place=place))
         seen.add(name)
         try:
             content = plain_value(value)

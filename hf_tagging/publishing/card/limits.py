@@ -41,7 +41,7 @@ class ChangedSplit:
 
 @dataclass(frozen=True)
 class LimitsView:
-    """What to know before using the model."""
+    """Limits to know before using the model."""
 
     partial: list[tuple[str, str, int]]
     changed: list[ChangedSplit]
@@ -100,7 +100,7 @@ class Miscalibration(NamedTuple):
 
 @dataclass(frozen=True)
 class FindingsView:
-    """What the report found."""
+    """Findings of the report."""
 
     split: str
     classes: str

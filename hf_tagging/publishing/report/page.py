@@ -76,7 +76,7 @@ class _Reliability(TypedDict):
 
 
 class _Head(TypedDict):
-    """What the script of the page reads besides the sentences."""
+    """Data for the script of the page, besides the sentences."""
 
     entities: bool
     kinds: dict[str, str]
