@@ -31,7 +31,7 @@ from hf_tagging.training.preparing import (
     prepare,
     with_adapters,
 )
-from hf_tagging.training.pushing import repository_name
+from hf_tagging.training.pushing import is_private, repository_name
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score
 from hf_tagging.training.trainer import AlignedTrainer
@@ -73,6 +73,8 @@ class TaggingTrainer(AlignedTrainer):
         train_dataset: Words and tags as `load_tagging_dataset` returns them, a `Dataset` or DataFrame with a sentence
             per row, or an `AlignedSplit`.
         eval_dataset: Likewise, evaluated while it trains; the best checkpoint is kept by it.
+        test_dataset: Likewise, scored by `final_evaluation` and `publish`. It is aligned at once, so that mistakes are
+            found before training.
         processing_class: Tokenizer of a model that is given as an object.
         compute_metrics: As of `Trainer`: figures from logits and labels of windows, beside those of the task.
         callbacks: As of `Trainer`.
@@ -99,6 +101,7 @@ class TaggingTrainer(AlignedTrainer):
         *,
         train_dataset: Data | None = None,
         eval_dataset: Data | None = None,
+        test_dataset: Data | None = None,
         processing_class: PreTrainedTokenizerBase | None = None,
         compute_metrics: ComputeMetrics | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
@@ -118,10 +121,11 @@ class TaggingTrainer(AlignedTrainer):
                 warnings.warn(f"TaggingTrainer: {name} is deprecated; give {_OLD[name]}.", FutureWarning, stacklevel=2)
         if splits is not None:
             train_dataset, eval_dataset = splits.get("train"), splits.get("validation")
+        given = {"train": train_dataset, "validation": eval_dataset, "test": test_dataset}
         self.prepared = _prepared(
             model,
             args or TaggingConfig(),
-            {n: s for n, s in {"train": train_dataset, "validation": eval_dataset}.items() if s is not None},
+            {name: split for name, split in given.items() if split is not None},
             processing_class=processing_class or tokenizer,
             peft_config=peft_config,
             task=task,
@@ -144,7 +148,11 @@ class TaggingTrainer(AlignedTrainer):
             callbacks=callbacks,
             optimizers=optimizers,
         )
-        self._further: dict[int, tuple[Any, AlignedSplit]] = {}
+        self._further: dict[int, tuple[Any, AlignedSplit]] = {
+            id(given[name]): (given[name], split) for name, split in found.splits.items() if name != "train"
+        }
+        if "test" in found.splits:
+            self.splits["test"] = found.splits["test"]
 
     def aligned(self, data: Any, name: str) -> AlignedSplit:
         """Return data as an aligned split; what was aligned before is not aligned again.
@@ -189,16 +197,18 @@ class TaggingTrainer(AlignedTrainer):
         self,
         name: str | None = None,
         *,
-        private: bool = True,
+        private: bool | None = None,
         revision: str | None = None,
         token: str | None = None,
-    ) -> Pushed:
+    ) -> Pushed | None:
         """Put the finished run on the Hub in one commit, see `push_folder`; it is finished first, if it is not yet.
+
+        The main process pushes; on the others, None is returned.
 
         Args:
             name: OWNER/NAME; None: `hub_model_id`, or the name of the folder.
-            private: Whether a new repository is a private one.
-            revision: Branch to commit to.
+            private: Whether a new repository is a private one; None: `hub_private_repo`, or private.
+            revision: Branch to commit to; None: `hub_revision`, or main.
             token: For the Hub; None: that of `hf auth login` or HF_TOKEN.
 
         Raises:
@@ -207,11 +217,13 @@ class TaggingTrainer(AlignedTrainer):
         if self.run.record["status"] != "finished":
             self.publish()
         training = self.run.arguments.training
+        if not self.run.state.is_main_process:
+            return None
         return push_folder(
             self.run.folder.path,
             name or repository_name(training),
-            private=private,
-            revision=revision,
+            private=is_private(training) if private is None else private,
+            revision=revision or training.hub_revision,
             token=token or training.hub_token,
         )
 
@@ -251,7 +263,9 @@ def _prepared(
             run=run,
         )
     if not all(aligned):
-        raise ConfigError("train_dataset, eval_dataset: one is aligned and the other is not; give two of one kind.")
+        raise ConfigError(
+            "train_dataset, eval_dataset, test_dataset: one is aligned and another is not; give all of one kind."
+        )
     if not isinstance(model, nn.Module) or processing_class is None:
         raise ConfigError(
             "model, processing_class: aligned splits are made for a tokenizer; give it, and its model as an object, as "

@@ -28,12 +28,13 @@ def main() -> None:
         args=args.training,
         train_dataset=dataset.get("train"),
         eval_dataset=dataset.get("validation"),
+        test_dataset=dataset.get("test"),
         run=run,
     )
     if args.training.do_train:
         trainer.train()
     trainer.save_model()
-    trainer.final_evaluation(dataset.get("test"))
+    trainer.final_evaluation()
     publish_run(trainer)  # results, predictions, report.html, a card that quotes it, and the push
 
 

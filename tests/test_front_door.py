@@ -276,6 +276,32 @@ def test_another_set_of_words_is_not_resumed_on(folder, tmp_path):
         run.train()
 
 
+def test_mistakes_in_the_test_data_are_found_before_training(folder, sample, tmp_path):
+    data = {"train_dataset": sample["train"].select(range(40)), "test_dataset": sample["test"].select(range(20))}
+    run = TaggingTrainer(str(folder), settings(tmp_path, max_steps=1), **data)
+    run.train()
+    assert run.final_evaluation()["test"]["words"] == sum(map(len, data["test_dataset"]["tokens"]))
+    aligned = run.splits["test"]
+    run.evaluate(data["test_dataset"], metric_key_prefix="test")
+    assert run.splits["test"] is aligned
+    first_is_empty = {"tokens": [[], ["a"]], "tags": [[], ["O"]]}
+    data = {"train_dataset": pd.DataFrame(ROWS), "test_dataset": pd.DataFrame(first_is_empty)}
+    with pytest.raises(DataError, match=r"test: none of its sentences \(1\) has a word"):
+        TaggingTrainer(str(folder), settings(tmp_path), task="ner", data=DataConfig(max_eval_samples=1), **data)
+
+
+@pytest.mark.parametrize("recipe", ["ner_baseline", "pos_baseline"])
+def test_a_recipe_aligns_the_test_split_before_it_trains(tmp_path, recipe):
+    words = tmp_path / "words.jsonl"
+    words.write_text('{"tokens": ["Maria", "walked"], "tags": ["B-PER", "O"]}\n' * 4)
+    nothing = tmp_path / "nothing.jsonl"
+    nothing.write_text('{"tokens": [], "tags": []}\n' + words.read_text())
+    files = [f"--train_file={words}", f"--validation_file={words}", f"--test_file={nothing}", "--max_eval_samples=1"]
+    with pytest.raises(DataError, match=r"test: none of its sentences \(1\) has a word"):
+        run_here(recipe, *files, "--encoder=mlp", *FLAGS, "--output_dir", tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 FORMER_RECIPE = """
 import sys
 from functools import partial

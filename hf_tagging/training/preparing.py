@@ -223,17 +223,23 @@ def align_further(prepared: Prepared, data: InMemory, name: str) -> AlignedSplit
     Raises:
         DataError: If it has tags that the model does not know.
     """
-    run, schema = prepared.run, prepared.schema
+    run = prepared.run
     assert run.task is not None
-    found = as_words_and_tags({"test" if name not in ("train", "validation") else name: data}, run.task)
+    with run.main_process_first():
+        return run.note_alignment({name: _aligned_further(prepared, data, name, run.task)})[name]
+
+
+def _aligned_further(prepared: Prepared, data: InMemory, name: str, task: Task) -> AlignedSplit:
+    run, schema = prepared.run, prepared.schema
+    found = as_words_and_tags({"test" if name not in ("train", "validation") else name: data}, task)
     found = DatasetDict({name: next(iter(found.values()))})
     if (limit := run.arguments.data.max_eval_samples) is not None:
         found = DatasetDict({n: split.select(range(min(limit, len(split)))) for n, split in found.items()})
     run.note_data(found)
-    source = TagSchema.detect(found, task=run.task)
+    source = TagSchema.detect(found, task=task)
     if prepared.source is not None and prepared.source.tags == source.tags:
         source = prepared.source  # a short split may not show its scheme
-    if run.task.has_entities:
+    if task.has_entities:
         found, source, conversion = source.convert(found, to=schema.scheme)
         run.note_conversion(conversion)
     found, adopted = source.adopt(found, schema)
@@ -243,7 +249,7 @@ def align_further(prepared: Prepared, data: InMemory, name: str) -> AlignedSplit
             f"{name}: the model does not know the tags {', '.join(unknown[:6])}. Load training and {name} data by one "
             "call of load_tagging_dataset, so that they have one inventory of tags."
         )
-    return run.note_alignment(run.arguments.align(found, prepared.tokenizer, schema, prepared.model))[name]
+    return run.arguments.align(found, prepared.tokenizer, schema, prepared.model)[name]
 
 
 def _data_config(dataset: DatasetDict, data: DataConfig | None) -> DataConfig:
