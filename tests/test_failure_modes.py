@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from hf_tagging.problems import FLAGS
+
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "failure_modes.md"
 _ROW = re.compile(r"^\| `([a-z0-9-]+)` \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
@@ -44,7 +46,7 @@ def test_the_quoted_messages_are_those_of_the_code():
 
 
 def _strings(path):
-    """All strings of a module but docstrings, a line each, with an ellipsis for what an f-string fills in."""
+    """All strings of a module but docstrings, a line each, with flags and an ellipsis for what an f-string fills in."""
     found = []
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documented = [n for n in ast.walk(tree) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)]
@@ -53,7 +55,17 @@ def _strings(path):
         if id(node) in docstrings:
             continue
         if isinstance(node, ast.JoinedStr):
-            found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "..." for v in node.values))
+            found.append("".join(map(_part, node.values)))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.append(node.value)
     return "\n".join(found)
+
+
+def _part(value):
+    if isinstance(value, ast.Constant):
+        return str(value.value)
+    match value.value:
+        case ast.Call(func=ast.Name(id="argument"), args=[ast.Constant(), *_] as args):
+            given = [arg.value for arg in args if isinstance(arg, ast.Constant)]
+            return FLAGS.given(*given) if len(given) == 2 else FLAGS.name(given[0]) + " ..." * (len(args) - 1)
+    return "..."
