@@ -120,7 +120,7 @@ def model_errors(name: str, *, advice: str = WITHOUT_HUB) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without what follows on further lines; its kind where that is needed to make sense of it."""
+    """Return the first line of an error, with its type if the message means nothing without it."""
     lines = str(error).strip().splitlines()
     if not lines:
         return type(error).__name__
@@ -128,7 +128,7 @@ def first_line(error: BaseException) -> str:
 
 
 def insist(ask: Callable[[], Answer], *, when_lost: bool = True) -> Answer:
-    """Asks the Hub again, up to four times, where the answer may change: a lost connection, 408, 429 and 5xx.
+    """Retry a request to the Hub up to four times after a lost connection, 408, 429 and 5xx.
 
     The client does so for uploads and downloads, but neither when it creates a repository nor when it commits
     (huggingface_hub 2.4). ``Retry-After`` is kept to, up to a minute; a longer one ends the wait at once.
@@ -183,7 +183,7 @@ def hub_errors(what: str, *, advice: str) -> Iterator[None]:
 
 
 def _explained(error: BaseException) -> tuple[str, str]:
-    """What went wrong, and what mends it; no address with a signature in its query gets into either."""
+    """Return what went wrong and how to fix it, without any URL that has a signature in its query."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, OfflineModeIsEnabled):

@@ -31,7 +31,7 @@ from hf_tagging.training.flags import read_arguments
 
 @dataclass
 class VectorConfig:
-    """What to train word vectors on, and how."""
+    """Data and settings of word vectors."""
 
     output: str = field(default="", metadata={"help": "File to write: .txt, .vec (text) or .bin (binary)."})
     dataset: str | None = field(

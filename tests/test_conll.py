@@ -1,3 +1,4 @@
+import importlib
 import logging
 import pickle
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from hf_tagging.data import sources
 from hf_tagging.data.column_layout import ColumnRequest
 from hf_tagging.data.conll import ConllBuilder, read_sentences, unique_stems
 from hf_tagging.errors import DataError
@@ -403,3 +405,14 @@ def test_unique_stems():
     assert unique_stems(["x/a.txt", "x/b.txt"]) == ["a", "b"]
     assert unique_stems(["x/a.train", "x/a.txt"]) == ["a.train", "a.txt"]
     assert unique_stems([str(Path("x/a.txt")), str(Path("y/a.txt"))]) == ["x/a.txt", "y/a.txt"]
+
+
+@pytest.mark.parametrize("edited", ["conll", "column_layout", "column_names", "text_lines"])
+def test_the_code_hash_reads_every_module_that_parses(edited, tmp_path, monkeypatch):
+    module = importlib.import_module(f"hf_tagging.data.{edited}")
+    copy = tmp_path / "edited.py"
+    copy.write_bytes(Path(module.__file__).read_bytes() + b"# edited\n")
+    code_hash = sources._code_hash.__wrapped__
+    before = code_hash()
+    monkeypatch.setattr(module, "__file__", str(copy))
+    assert code_hash() != before

@@ -150,7 +150,7 @@ def test_split_in_name(name, split):
 
 
 def test_a_name_of_two_splits():
-    with pytest.raises(DataError, match="speaks of two splits, test and train"):
+    with pytest.raises(DataError, match="names two splits, test and train"):
         split_in_name("train_test.txt")
 
 

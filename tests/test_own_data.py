@@ -181,7 +181,7 @@ def test_what_looks_like_data_is_refused_and_other_files_are_told(mine, caplog, 
         return
     with caplog.at_level(logging.WARNING):
         assert list(load_tagging_dataset(folder, task="ner", cache_dir=mine / "cache")) == ["train"]
-    assert f"{name}: not read, since its name speaks of no split" in caplog.text
+    assert f"{name}: not read, since its name has no split in it" in caplog.text
 
 
 @pytest.mark.failure_mode("file-without-split")
@@ -209,7 +209,7 @@ def test_other_files_are_told_of(tmp_path, caplog):
     (tmp_path / "train.conll").write_text("a B-PER\n\n")
     (tmp_path / "stats.xml").write_text("<a>\n")
     load_tagging_dataset(tmp_path, task="ner", cache_dir=tmp_path / "cache")
-    assert "stats.xml: not read, since its name speaks of no split" in caplog.text
+    assert "stats.xml: not read, since its name has no split in it" in caplog.text
 
 
 def test_what_is_said_of_a_file_colours_no_terminal(mine, caplog):

@@ -442,7 +442,7 @@ odd_sentences = st.one_of(
 
 class TestOneTagPerWord:
     @pytest.mark.parametrize("kind", BUILDERS)
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=700, deadline=None)
     @given(batch=st.lists(odd_sentences, max_size=4))
     def test_for_any_words(self, taggers, kind, batch):
         if batch:

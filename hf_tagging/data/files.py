@@ -83,15 +83,15 @@ def split_in_name(name: str) -> str | None:
         name: A file or split name: `eng.testa`, `en_ewt-ud-dev.conllu`, `train-00000-of-00003.parquet`.
 
     Returns:
-        "train", "validation" or "test"; None where the name speaks of none.
+        "train", "validation" or "test"; None if the name has no such word.
 
     Raises:
-        DataError: The name speaks of two.
+        DataError: The name has words for two splits.
     """
     splits = splits_in_name(name)
     if len(splits) > 1:
         raise DataError(
-            f"{name!r} speaks of two splits, {' and '.join(splits)}; say which it is: "
+            f"{name!r} names two splits, {' and '.join(splits)}; say which it is: "
             f"{argument('test_file', 'FILE')}, or in training {argument('train_file')} or {argument('validation_file')}"
         )
     return splits[0] if splits else None
@@ -168,7 +168,7 @@ def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
     """
     data = [file for file in files if _holds_rows(file)]
     if others := [file.name for file in files if file not in data]:
-        logger.warning("%s: not read, since its name speaks of no split", ", ".join(others))
+        logger.warning("%s: not read, since its name has no split in it", ", ".join(others))
     if data:
         given = {split: [str(file) for file in named if named[file] == split] for split in SPLITS}
         typed = " ".join(argument(f"{split}_file", paths) for split, paths in given.items() if paths)

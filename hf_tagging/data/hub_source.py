@@ -19,7 +19,7 @@ from hf_tagging.problems import argument, spell
 logger = logging.getLogger(__name__)
 
 PARQUET_REVISION = "refs/convert/parquet"
-"""Where the Hub keeps its own Parquet copy of a dataset, also of one that is only a loading script."""
+"""Revision of the Parquet copy that the Hub makes of a dataset, even if that is only a loading script."""
 
 HUB_ALIASES = {
     # The repository itself is a loading script, which datasets runs no more.

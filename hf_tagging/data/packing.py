@@ -187,7 +187,7 @@ class PackingCollator:
         return batch
 
     def _places(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each window begins in the rows, one behind the other, and its number in its row. (windows,) each
+        """Return the start of each window in the concatenated rows, and its number in its row. (windows,) each
 
         No other way to write windows in this order needs fewer rows, so that what `PackedRows` gives fits.
         """

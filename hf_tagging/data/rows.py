@@ -23,7 +23,7 @@ def reopened(split: Dataset) -> Dataset:
 
     What is read once, from end to end, is read through a mapping that goes with it: through the split's own all that
     was read would count as this process's memory until the split is gone. The split itself is given back where a part
-    of it is in memory, a function of somebody's formats it, or its files have been deleted meanwhile.
+    of it is in memory, a custom function formats it, or its files have been deleted meanwhile.
     """
     from datasets.table import MemoryMappedTable  # here: a tagger needs the arithmetic below without datasets
 

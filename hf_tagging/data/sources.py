@@ -161,7 +161,7 @@ def named_splits(loaded: Mapping[str, datasets.Dataset], *, place: str) -> dict[
     """Map split names to train, validation and test: exact names first, then words in names; a single split is train.
 
     Raises:
-        DataError: No split has a name that we know, or two speak of the same.
+        DataError: No split has a known name, or two have names for the same split.
     """
     found: dict[str, list[str]] = {split: [split] for split in SPLITS if split in loaded}
     for name in loaded:

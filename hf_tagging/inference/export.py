@@ -137,7 +137,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         )
     if inside and not overwrite:
         raise OutputError(
-            f"{target}: holds an export already. Type {argument('overwrite')} to replace it, or give "
+            f"{target}: holds an export already. Give {argument('overwrite')} to replace it, or give "
             f"another {argument('output')}."
         )
 

@@ -113,9 +113,9 @@ def _as_it_is(folder: Path) -> AbstractContextManager[object]:
 
 
 def push_finished(run: TaggingRun) -> None:
-    """Push a finished run, where ``--push_to_hub`` was given, and lets others write into its folder again.
+    """Push a finished run if `push_to_hub` is set, and release its folder.
 
-    The main process does so. The others go on and may end: a push can take longer than processes wait for one another.
+    Only the main process does so. The others do not wait: a push can take longer than their timeout.
 
     Args:
         run: After its record was closed.
