@@ -510,6 +510,25 @@ def test_a_plan_becomes_commands(tmp_path):
     assert read_plan(path, output_dir=tmp_path).jobs[2].folder == tmp_path / "b" / "seed-7"
 
 
+def test_task_and_model_name_a_run_without_its_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plan = read_plan(write_plan(tmp_path, """
+        output_dir: out
+        arguments: {dataset: sample}
+        runs:
+          scratch: {task: pos, encoder: mlp}
+          new: {task: pos, model: scratch}
+          tuned: {task: pos, model: minilm}
+          own: {config: recipes/configs/pos/quickstart.yaml}
+    """))  # fmt: skip
+    recipes = {job.name: job.command[1] for job in plan.jobs}
+    assert recipes == {
+        "scratch": "recipes/pos_baseline.py", "new": "recipes/pos_baseline.py", "tuned": "recipes/pos_bert.py",
+        "own": "recipes/pos_bert.py",
+    }  # fmt: skip
+    assert "--dataset sample --task pos --encoder mlp" in " ".join(plan.jobs[0].command)
+
+
 def test_folds_and_one_seed_for_what_is_drawn(tmp_path):
     text = "output_dir: out\nseeds: [5, 6]\nfolds: 3\nruns:\n  a: {recipe: recipes/pos_bert.py, dataset: sample%s}\n"
     jobs = read_plan(write_plan(tmp_path, text % "")).jobs
@@ -557,7 +576,7 @@ runs:
         "launcher: 'acelerate' is not a list of words, as [accelerate, launch]",
         "arguments: seed is set for every run; give seeds: [1, 2, 3]",
         "runs.gone.recipe: recipes/pos_brt.py is not there; did you mean recipes/pos_bert.py?",
-        "runs.none: has no recipe; give recipe: recipes/pos_baseline.py",
+        "runs.none: has no task; give task: pos or task: ner (and model: scratch",
         "runs.odd: task: is missing; give pos or ner",
         "runs.ner.seeds: a seed occurs twice",
         "runs.ner: resume is set for every run; every run is resumed anyway",
@@ -838,7 +857,7 @@ def test_killed_in_the_middle_and_gone_on(tmp_path):
           use_cpu: true
         runs:
           slow: {{recipe: recipes/pos_bert.py, learning_rate: 1e-3}}
-          fast: {{recipe: recipes/pos_bert.py}}
+          fast: {{task: pos}}
           broken: {{recipe: recipes/pos_bert.py, model: {tmp_path / "nothing"}}}
     """)  # fmt: skip
     command = [sys.executable, str(ROOT / "recipes" / "compare.py"), "--config", str(path)]

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from hf_tagging.console import read_text
 from hf_tagging.errors import ConfigError
+from hf_tagging.training.config.kinds import kind_of, recipe_that_trains, shipped_folder
 
 RECIPE, CONFIG, ACCELERATE = KINDS = ("recipe", "config", "accelerate config")
 COMPARE, PRETRAIN = "compare", "pretrain"  # recipes that train no single tagger
-_ABOVE = Path(__file__).resolve().parent.parent
 _NAMED = re.compile(r"(?<![\w./~-])recipes/[\w./-]+\.(?:py|ya?ml)\b")
 _END_OF_SENTENCE = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
@@ -46,20 +46,6 @@ class Shipped:
             found = ast.get_docstring(ast.parse(text)) or ""
             return found.split("\n")[0]
         return _END_OF_SENTENCE.split(_head(text))[0].rstrip(".:")
-
-
-def shipped_folder() -> Path:
-    """The folder that holds `recipes/` and `accelerate_configs/`: of the installed package, or of the source tree.
-
-    Raises:
-        ConfigError: If it is in neither place.
-    """
-    for folder in (_ABOVE / "_shipped", _ABOVE.parent):
-        if (folder / "recipes" / "configs").is_dir():
-            return folder
-    raise ConfigError(
-        f"The recipes are missing: neither in {_ABOVE / '_shipped'} nor beside it. Install the package anew."
-    )
 
 
 def shipped(kind: str | None = None) -> list[Shipped]:
@@ -132,8 +118,6 @@ def recipe_for(config: Path, flags: Sequence[str], *, otherwise: str) -> Shipped
     Raises:
         ConfigError: It does not say its task, or no recipe that ships trains that.
     """
-    from hf_tagging.training.config.kinds import kind_of, what_it_trains
-
     settings = [*_settings(config), *_flag_settings(flags)]
     given = dict(settings)
     if "runs" in given:
@@ -145,11 +129,8 @@ def recipe_for(config: Path, flags: Sequence[str], *, otherwise: str) -> Shipped
         )
     if given["task"] == "pretraining":
         return find_shipped(PRETRAIN, kinds=[RECIPE])
-    kind = kind_of(settings)
-    for item in shipped(RECIPE):
-        trains = what_it_trains(item.path)
-        if trains and trains.task in (None, given["task"]) and trains.kind in (None, kind):
-            return item
+    if recipe := recipe_that_trains(given["task"], kind_of(settings)):
+        return Shipped(RECIPE, recipe.stem, recipe)
     raise ConfigError(f"task {given['task']}: no recipe that ships trains it; type: {otherwise}")
 
 

@@ -1,8 +1,8 @@
 """Plans of comparisons: one YAML file of recipes and their arguments, checked in full before anything runs.
 
-A run is a recipe with arguments, repeated for every seed and fold. Its own arguments win over those of `arguments`, and
-those of the command line win over both; a null removes one of `arguments`. All are passed as flags of the recipe, so
-they win over its `config`.
+A run is a recipe with arguments, repeated for every seed and fold; where it names none, `task` and `model` choose one
+that ships. Its own arguments win over those of `arguments`, and those of the command line win over both; a null removes
+one of `arguments`. All are passed as flags of the recipe, so they win over its `config`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from hf_tagging.problems import FLAGS, KEYS
 from hf_tagging.secrets import by_environment
 from hf_tagging.training.config import RunConfig
 from hf_tagging.training.config.checks import near_path
-from hf_tagging.training.config.kinds import Trains, what_it_trains
+from hf_tagging.training.config.kinds import ENCODER, SCRATCH, Trains, recipe_that_trains, what_it_trains
 from hf_tagging.training.config.reading import KINDS, read_command_line
+from hf_tagging.training.config.scratch import ScratchConfig
 from hf_tagging.training.flags import OF_DATA, plain_name, read_flags, replaced_data
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.resuming import FREE_ARGUMENTS
@@ -178,7 +179,7 @@ class _Reader:
 
     def jobs(self, runs: Any) -> list[Job]:
         if not runs:
-            self.problems.append("runs: there are none; give each as NAME: {recipe: recipes/pos_baseline.py, ...}")
+            self.problems.append("runs: there are none; give each as NAME: {task: pos, model: minilm, ...}")
         self._refuse("arguments", self.common)
         self._refuse("the command line", self.extra)
         jobs = [job for name, run in _mapping("runs", runs, self.problems).items() for job in self._run(name, run)]
@@ -194,12 +195,12 @@ class _Reader:
             self.problems.append(f"{place}: names a folder: begin with a letter or digit, go on with those, _ . + -")
         own = _arguments(place, run, self.problems)
         recipe, seeds = own.pop("recipe", None), own.pop("seeds", None)
+        arguments = self._merge(place, own)
         self._refuse(place, own)
         seeds = self.seeds if seeds is None else _whole_numbers(f"{place}.seeds", seeds, self.problems)
-        trains = self._trains(place, recipe)
+        trains = self._trains(place, recipe, arguments)
         if trains is None:
             return []
-        arguments = self._merge(place, own)
         flags = [word for key, value in arguments.items() for word in (f"--{key}", *_words(value))]
         parsed = self._parse(place, trains, flags)
         if parsed is None:
@@ -209,6 +210,9 @@ class _Reader:
             flags += ["--split_seed", str(self.seeds[0] if self.seeds else 1)]
             parsed = self._parse(place, trains, flags) or parsed
         self.parsed[name] = parsed
+        recipe = recipe or self._recipe(place, parsed)
+        if recipe is None:
+            return []
         return [self._job(name, recipe, seed, fold, flags, parsed) for seed in seeds for fold in self._folds]
 
     def _merge(self, place: str, own: dict[str, Any]) -> dict[str, Any]:
@@ -230,9 +234,24 @@ class _Reader:
     def _folds(self) -> list[int | None]:
         return [None] if self.folds is None else [*range(self.folds)]
 
-    def _trains(self, place: str, recipe: Any) -> Trains | None:
+    def _recipe(self, place: str, parsed: RunConfig) -> str | None:
+        """Return the recipe that ships for a run which names its task alone."""
+        kind = SCRATCH if isinstance(parsed.model, ScratchConfig) else ENCODER
+        found = recipe_that_trains(parsed.task.name, kind)
+        if found is None:
+            self.problems.append(f"{place}: no recipe that ships trains {parsed.task.name}; give recipe: FILE.py")
+            return None
+        here = Path.cwd()
+        return str(found.relative_to(here) if found.is_relative_to(here) else found)
+
+    def _trains(self, place: str, recipe: Any, arguments: Mapping[str, Any]) -> Trains | None:
+        if recipe is None and arguments.keys() & {"task", "config"}:
+            return Trains(None, None)
         if not isinstance(recipe, str):
-            self.problems.append(f"{place}: has no recipe; give recipe: recipes/pos_baseline.py")
+            self.problems.append(
+                f"{place}: has no task; give task: pos or task: ner (and model: scratch for a tagger from scratch), or "
+                "recipe: recipes/pos_baseline.py"
+            )
             return None
         if not Path(recipe).is_file():
             self.problems.append(f"{place}.recipe: {recipe} is not there{near_path(Path(recipe))}")

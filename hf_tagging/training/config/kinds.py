@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_tagging.errors import ConfigError
 from hf_tagging.tasks import TASKS
 
 SCRATCH, ENCODER = "scratch", "encoder"  # kinds of models; as the value of `model`, the first is a new tagger
+_PACKAGE = Path(__file__).resolve().parents[2]
 _KINDS = {"EncoderConfig": ENCODER, "ScratchConfig": SCRATCH}
 
 
@@ -70,6 +72,34 @@ def what_it_trains(recipe: Path) -> Trains | None:
             return Trains(_task(call.args[0]), SCRATCH if baseline else ENCODER)
         if called == "from_command_line" and _word(call.func).startswith("RunConfig"):
             return Trains(_task(named.get("task")), _KINDS.get(_word(named.get("model"))))
+    return None
+
+
+def shipped_folder() -> Path:
+    """Return the folder that holds `recipes/` and `accelerate_configs/`: of the package, or of the source tree.
+
+    Raises:
+        ConfigError: If it is in neither place.
+    """
+    for folder in (_PACKAGE / "_shipped", _PACKAGE.parent):
+        if (folder / "recipes" / "configs").is_dir():
+            return folder
+    raise ConfigError(
+        f"The recipes are missing: neither in {_PACKAGE / '_shipped'} nor beside it. Install the package anew."
+    )
+
+
+def recipe_that_trains(task: str, kind: str) -> Path | None:
+    """Return the recipe that ships for a task and a kind of model; None if there is none.
+
+    Args:
+        task: Name of the task.
+        kind: `SCRATCH` or `ENCODER`.
+    """
+    for recipe in sorted(shipped_folder().glob("recipes/*.py")):
+        trains = what_it_trains(recipe)
+        if trains and trains.task in (None, task) and trains.kind in (None, kind):
+            return recipe
     return None
 
 
