@@ -403,6 +403,8 @@ class TestOldNames:
             tagger = Tagger.from_pretrained(name_or_dir=folder, device="cpu")
         with pytest.warns(FutureWarning, match="batch_subwords is now tokens_per_batch"):
             assert Tagger.from_pretrained(folder, device="cpu", batch_subwords=64).tokens_per_batch == 64
+        with pytest.warns(FutureWarning, match="batch_subwords is now tokens_per_batch"):
+            assert tagger.batch_subwords == tagger.tokens_per_batch
         for half in (True, False):
             with pytest.warns(FutureWarning, match="half is now precision"):
                 again = Tagger(tagger.model, tagger.tokenizer, device="cpu", half=half)

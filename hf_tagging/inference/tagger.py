@@ -256,6 +256,13 @@ class Tagger:
         return [table[a:b] for a, b in pairwise(bounds)]
 
     @property
+    def batch_subwords(self) -> int:
+        """Former name of `tokens_per_batch`; deprecated."""
+        message = "batch_subwords is now tokens_per_batch; the old name goes with the next release."
+        warnings.warn(message, FutureWarning, stacklevel=2)
+        return self.tokens_per_batch
+
+    @property
     def max_length(self) -> int:
         """Number of subwords in the longest window."""
         return self._aligner.max_length
