@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.errors import ConfigError
-from hf_tagging.problems import argument
 from hf_tagging.training.config import TaggingConfig
+from hf_tagging.training.config.checks import refuse
+from hf_tagging.training.config.models import ModelFacts, loss_problems
 
 
 def word_loss(
@@ -69,29 +69,22 @@ def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> t
 
 
 def refuse_changes_of_loss(args: TaggingConfig, train: AlignedSplit | None) -> None:
-    """Make sure that nobody asks of a loss over whole sequences of words what only a sum over words can be.
+    """Refuse changes of a sum over words for a model with a loss over whole sequences; see `loss_problems`.
 
     Args:
         args: May ask for weights per word.
-        train: May have labels for more subwords than words, of ``label_strategy="all"``: it would learn chains of
-            subwords, and tag chains of words.
+        train: May have labels for more subwords than words, of ``label_strategy="all"``: the model would learn chains
+            of subwords, and tag chains of words.
 
     Raises:
-        ConfigError: If somebody does.
+        ConfigError: If there are any.
     """
-    idle = {"class_weights": "none", "label_smoothing_factor": 0.0}
-    if changed := [name for name, value in idle.items() if getattr(args, name) != value]:
-        raise ConfigError(
-            f"{', '.join(changed)}: the loss of this model is of whole sequences, not a sum over words that could be "
-            f"weighed. Leave it out, or give {argument('head', 'linear')}."
-        )
-    if train is not None:
-        counts = (
-            batch.column("labels").combine_chunks().flatten() for batch in arrow_batches(train.features, "labels")
-        )
-        if sum(int((labels.to_numpy() != IGNORED).sum()) for labels in counts) > train.sentence_starts[-1]:
-            raise ConfigError(
-                "label_strategy: the loss of this model is of whole sequences of words, and the training split has "
-                "labels for further subwords of words. Align it with "
-                f"{argument('label_strategy', 'first')}, or give {argument('head', 'linear')}."
-            )
+    asked: dict[str, Any] = {name: getattr(args, name) for name in ("class_weights", "label_smoothing_factor")}
+    if train is not None and _scored(train) > train.sentence_starts[-1]:
+        asked["label_strategy"] = "all"
+    refuse(loss_problems(ModelFacts(crf=True), asked, of="this model"))
+
+
+def _scored(split: AlignedSplit) -> int:
+    batches = (batch.column("labels").combine_chunks().flatten() for batch in arrow_batches(split.features, "labels"))
+    return sum(int((labels.to_numpy() != IGNORED).sum()) for labels in batches)

@@ -100,18 +100,19 @@ def metric_problems(task: Task, given: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("metric_for_best_model", asked, reason)
 
 
-def loss_problems(model: ModelFacts, values: Mapping[str, Any]) -> Iterator[Problem]:
+def loss_problems(model: ModelFacts, values: Mapping[str, Any], *, of: str = "head crf") -> Iterator[Problem]:
     """Yield what can be done to a loss that is a sum over words, and not to a CRF's.
 
     Args:
         model: What is trained.
         values: Arguments by name; those that are missing have their default.
+        of: Whose loss it is, for the messages.
     """
     if not model.crf:
         return
     for name, idle in _OF_SUMS.items():
         if (value := values.get(name, idle)) != idle:
-            reason = f"{value} does not go with head crf, whose loss is of whole sequences of words"
+            reason = f"{value} does not go with {of}, whose loss is of whole sequences of words"
             yield Problem(name, value, reason, "leave it out")
 
 
