@@ -56,6 +56,10 @@ ROOT = Path(__file__).parent.parent
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# A worker of pytest-xdist runs no script, and recipes would refuse to read its flags as they refuse a notebook's.
+if not hasattr(sys.modules["__main__"], "__file__"):
+    sys.modules["__main__"].__file__ = pytest.__file__
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if _WARNINGS:

@@ -160,6 +160,7 @@ def _become(program: dict) -> None:
     os.environ.update(program["env"])
     sys.argv[:] = program["argv"]
     sys.path[0] = str(Path(program["argv"][0]).parent)
+    sys.path[1:1] = filter(None, program["env"].get("PYTHONPATH", "").split(os.pathsep))
     sys.modules["hf_tagging.processes"]._STARTED = os.getpid(), os.getppid()
 
 
