@@ -35,6 +35,9 @@ def test_splits_know_their_task_and_their_source():
         "ner", {"dataset": "sample", "num_proc": 1}
     )
     assert origin_of(Dataset.from_dict(ROWS)) is None
+    drawn = {"validation_share": 0.2, "split_seed": 7}  # whatever the seed of a training on it
+    found = load_tagging_dataset(Dataset.from_dict(ROWS), task="ner", validation_share=0.2, seed=7)
+    assert origin_of(found["train"]) == Origin("ner", drawn)
 
 
 def test_what_is_no_data_is_refused():

@@ -160,6 +160,7 @@ def load_tagging_dataset(
         "test_share": test_share,
         "folds": folds,
         "fold": fold,
+        "split_seed": seed if any(cut is not None for cut in (validation_share, test_share, folds)) else None,
         "num_proc": num_proc,
     }
     given = {name: value for name, value in arguments.items() if value is not None}
