@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 from transformers import TrainerState
 
 from hf_tagging.atomic import PARTIAL, give_usual_mode, inside, sync, write_json
@@ -24,6 +23,7 @@ from hf_tagging.errors import OutputError, TaggingError
 from hf_tagging.hub import first_line
 from hf_tagging.memory import out_of_memory
 from hf_tagging.problems import argument
+from hf_tagging.training.fitting import WEIGHTS, other_model
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ _NEEDED = {
     "learning rate schedule": ("scheduler.pt", "global_step*"),
     "random state": ("rng_state*.pth",),
 }
-_WEIGHTS = ("model*.safetensors", "adapter_model.safetensors")
 _FILES = (".pt", ".pth", ".bin", ".json", ".safetensors")
 _PICKLES = (".pt", ".pth")  # which PyTorch writes as ZIP archives, with checksums of their own
 
@@ -273,7 +272,7 @@ def _unmarked(there: list[Path]) -> list[Path]:
         OutputError: If none has one, though more than one seems to be whole: a kill leaves one such at most.
     """
     unmarked = [path for path in there if not (path / MARK).exists()]
-    full = [path for path in unmarked if (path / _STATE).is_file() and any(any(path.glob(w)) for w in _WEIGHTS)]
+    full = [path for path in unmarked if (path / _STATE).is_file() and any(any(path.glob(w)) for w in WEIGHTS)]
     if len(full) > 1 and len(unmarked) == len(there):
         raise OutputError(
             f"{there[0].parent}: {', '.join(path.name for path in full)} hold weights and state, but no {MARK}, which "
@@ -364,51 +363,4 @@ def misfit(checkpoint: Path, model: nn.Module) -> str | None:
         read_state(checkpoint)
     except ValueError as error:
         return str(error)
-    try:
-        return _other_tags(checkpoint, model) or next(_other_weights(checkpoint, model), None)
-    except (OSError, ValueError, RecursionError, SafetensorError, AttributeError) as error:
-        return f"its model cannot be read ({error})"
-
-
-def _other_tags(checkpoint: Path, model: Any) -> str | None:
-    file = checkpoint / "config.json"
-    ours = getattr(getattr(model, "config", None), "id2label", None)
-    if not file.is_file() or not ours:
-        return None
-    theirs = json.loads(file.read_text(encoding="utf-8")).get("id2label")
-    if theirs is None:
-        return None
-    theirs = {int(label): tag for label, tag in theirs.items()}  # in whatever order the file has them
-    if theirs == {int(label): tag for label, tag in ours.items()}:
-        return None
-    return f"is of a model for {len(theirs)} other tags ({', '.join(map(str, list(theirs.values())[:6]))}, ...)"
-
-
-def _other_weights(checkpoint: Path, model: nn.Module) -> Iterator[str]:
-    """Give what is wrong with the saved weights, by their names and shapes alone."""
-    files = [file for kind in _WEIGHTS for file in sorted(checkpoint.glob(kind)) if file.is_file()]
-    if not files:
-        return
-    ours = _saved_weights(model)
-    saved: set[int] = set()
-    for file in files:
-        with safe_open(file, framework="pt") as content:
-            for name in content.keys():  # noqa: SIM118  # no mapping, though it has keys
-                shape = content.get_slice(name).get_shape()
-                if name not in ours or list(ours[name].shape) != shape:
-                    yield f"is of another model ({file.name} has {name} {shape})"
-                else:
-                    saved.add(ours[name].data_ptr())
-    for name, weight in ours.items():
-        if weight.numel() and weight.data_ptr() not in saved:  # tied weights are saved once
-            yield f"is of another model (it has no {name})"
-
-
-def _saved_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights under the names that they have in a checkpoint."""
-    if not hasattr(model, "peft_config"):
-        return model.state_dict()
-    from peft import get_peft_model_state_dict
-
-    saved: dict[str, Tensor] = get_peft_model_state_dict(model)
-    return saved
+    return other_model(checkpoint, model)

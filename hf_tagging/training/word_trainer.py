@@ -1,11 +1,10 @@
-"""What the trainers here share: batches of a token budget, learning rates by layer, checkpoints that can be trusted."""
+"""Base of all trainers: batches of a token budget, learning rates by layer, checkpoints that can be trusted."""
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,10 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput, align_specia
 
 from hf_tagging.atomic import remove
 from hf_tagging.data.alignment import window_lengths
-from hf_tagging.errors import ConfigError, ModelError, OutputError
+from hf_tagging.errors import ConfigError, OutputError
 from hf_tagging.foreign.trainer import TrainerHooks
 from hf_tagging.memory import TRAINING, enough_memory
-from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable, unwrapped
-from hf_tagging.models.precision import check_mixed_precision
+from hf_tagging.models.packing import unwrapped
 from hf_tagging.problems import argument
 from hf_tagging.processes import heard, put_off
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
@@ -45,6 +43,7 @@ from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.loader import ORDERS, plan_steps, shares_of_a_step
+from hf_tagging.training.own_arguments import no_new_folder, own_arguments
 from hf_tagging.training.progress import progress
 from hf_tagging.training.randomness import preserved_random_state
 from hf_tagging.training.rates import parameter_groups
@@ -399,55 +398,3 @@ class WordTrainer(TrainerHooks):
             self.load_best_weights()
         else:
             self.load_weights(checkpoint)
-
-
-@contextmanager
-def no_new_folder(folder: Path) -> Iterator[None]:
-    """Remove a folder that the block has made, and its parents, where they are empty."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # they are not empty
-            for path in missing:
-                path.rmdir()
-
-
-def own_arguments(args: TaggingConfig, model: nn.Module, *, has_validation: bool) -> TaggingConfig:
-    """Return a copy of the arguments that is the Trainer's own: what it changes is not the caller's business.
-
-    Args:
-        args: As given.
-        model: The model to be trained.
-        has_validation: Whether it can be evaluated while it trains.
-
-    Raises:
-        ModelError: If the model cannot be trained as the arguments ask.
-    """
-    args = copy.copy(args)
-    if not has_validation:
-        args.without_validation()
-    args.save_total_limit = None  # `CompleteCheckpoints` deletes, once it is safe to
-    if args.mixed_precision != "no":
-        check_mixed_precision(unwrapped(model))
-    if args.packing is None:
-        args.packing = _packing_pays(args, model)
-    if args.packing:
-        pack_model(unwrapped(model))
-    args.per_device_train_batch_size = args.per_device_train_batch_size or 1  # a number to print and to hand on
-    args.push_to_hub = False  # the finished folder is pushed; the Trainer would push half-made ones
-    args.label_names = args.label_names or ["labels"]
-    if not torch.accelerator.is_available():
-        args.dataloader_pin_memory = False  # PyTorch warns about it at every loader
-    return args
-
-
-def _packing_pays(args: TaggingConfig, model: nn.Module) -> bool:
-    """Return whether to pack windows where the arguments leave it open."""
-    if args.per_device_train_batch_size or args.tokens_per_batch == "auto" or not PACKING_PAYS.get(args.device.type):
-        return False
-    try:
-        packable(unwrapped(model))
-    except ModelError:
-        return False
-    return True
