@@ -185,7 +185,7 @@ def get_task(task: str | Task) -> Task:
         return task
     if not isinstance(task, str) or task not in TASKS:
         raise ConfigError(
-            f"task {task!r} is not one of {', '.join(TASKS)}{_hint(task, TASKS)}. "
+            f"task {task!r} is not one of {', '.join(TASKS)}{_hint(task, TASKS)} "
             "A task of your own has to be registered first, with hf_tagging.register_task()."
         )
     return TASKS[task]
@@ -202,4 +202,4 @@ def task_of_tags(*, has_entities: bool) -> Task:
 
 def _hint(name: object, names: Mapping[str, Task] | tuple[str, ...]) -> str:
     near = difflib.get_close_matches(str(name), list(names), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "."

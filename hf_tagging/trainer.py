@@ -26,6 +26,7 @@ from hf_tagging.training.preparing import (
     Data,
     Prepared,
     align_further,
+    check_kinds,
     find_task,
     model_config,
     prepare,
@@ -119,6 +120,7 @@ class TaggingTrainer(AlignedTrainer):
         for name, value in old.items():
             if value is not None:
                 warnings.warn(f"TaggingTrainer: {name} is deprecated; give {_OLD[name]}.", FutureWarning, stacklevel=2)
+        check_kinds(model=model, args=args, data=data, callbacks=callbacks)
         if splits is not None:
             train_dataset, eval_dataset = splits.get("train"), splits.get("validation")
         given = {"train": train_dataset, "validation": eval_dataset, "test": test_dataset}
@@ -261,6 +263,7 @@ def _prepared(
             processing_class=processing_class,
             peft_config=peft_config,
             run=run,
+            own_figures=own_figures,
         )
     if not all(aligned):
         raise ConfigError(
@@ -280,5 +283,5 @@ def _prepared(
         chosen = given_by(args).names | set(given_by(args).defaults)
         if own_figures and "metric_for_best_model" not in chosen:
             args = dataclasses.replace(args, metric_for_best_model="loss")  # the one figure that is known to be there
-        run = TaggingRun(RunConfig(of, data or DataConfig(), model_config(model), args))
+        run = TaggingRun(RunConfig(of, data or DataConfig(), model_config(model), args, own_figures=own_figures))
     return Prepared(model, processing_class, schema, splits, run)

@@ -1,5 +1,6 @@
 """Training from Python: the same runs as by flags and by YAML, with the arguments that users of `Trainer` know."""
 
+import dataclasses
 import logging
 import random
 import runpy
@@ -10,12 +11,20 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from hub_server import hub_on_loopback
 from hub_state import TOKEN
+from peft import LoraConfig
 from recipe_runs import record, run_here, weights
 from tiny_models import TAGS, tiny_bert
-from transformers import AutoModelForTokenClassification, AutoTokenizer, TrainerCallback, pipeline
+from transformers import (
+    AutoModel,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    TrainerCallback,
+    TrainingArguments,
+    pipeline,
+)
 
 from hf_tagging import Tagger, TaggingConfig, TaggingTrainer, load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError, OutputError
@@ -218,8 +227,6 @@ def test_a_model_of_the_callers_own_is_taken_as_it_is(folder, tmp_path):
 
 @pytest.mark.slow
 def test_adapters_of_the_callers_own_are_trained_and_merged(folder, sample, tmp_path):
-    from peft import LoraConfig
-
     run = trainer(str(folder), tmp_path / "run", sample, peft_config=LoraConfig(r=2, target_modules=["query"]))
     trained = {name for name, weight in run.model.named_parameters() if weight.requires_grad}
     assert trained
@@ -378,3 +385,102 @@ def test_push_to_hub_finishes_the_run_and_sends_all_of_it(folder, sample, tmp_pa
     assert set(pushed.files) >= {"config.json", "model.safetensors", "run.json", "README.md", "predictions/test.conll"}
     assert record(tmp_path / "run")["status"] == "finished"
     assert record(tmp_path / "run")["results"]["test"]["sentences"] == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": None}, "model: expected a name, a folder, a model, .* found NoneType"),
+        ({"model": ScratchConfig}, "model: expected .* found the class ScratchConfig"),
+        ({"args": TrainingArguments("x", use_cpu=True)}, "args: expected a TaggingConfig, .* found TrainingArguments"),
+        (
+            {"data": {"max_length": 9}, "callbacks": TrainerCallback()},
+            "data: .* found dict\ncallbacks: expected a list",
+        ),
+        ({"peft_config": LoraConfig(task_type="CAUSAL_LM")}, 'peft_config: task_type is CAUSAL_LM; give "TOKEN_CLS"'),
+        ({"peft_config": LoraConfig(target_modules=["x"])}, "peft_config: .*target.modules"),
+    ],
+    ids=["None", "class", "args", "data", "task type", "modules"],
+)
+def test_objects_of_another_kind_end_in_a_message(folder, tmp_path, options, message):
+    given = {"model": str(folder), "args": settings(tmp_path), "train_dataset": pd.DataFrame(ROWS), "task": "ner"}
+    with pytest.raises(ConfigError, match=message):
+        TaggingTrainer(**(given | options))
+
+
+def test_a_model_without_a_tag_head_is_refused(folder, tmp_path):
+    options = {"train_dataset": pd.DataFrame(ROWS), "task": "ner"}
+    options["processing_class"] = AutoTokenizer.from_pretrained(folder)
+    with pytest.raises(ConfigError, match="model: a BertModel has no tag head; load it with AutoModelForTokenClass"):
+        TaggingTrainer(AutoModel.from_pretrained(folder), settings(tmp_path), **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            DatasetDict(train=Dataset.from_dict(ROWS)),
+            r"found DatasetDict; give one of its splits, such as data\['train'",
+        ),
+        ("sample", "found str; load it first, with load_tagging_dataset"),
+        ([{"tokens": ["a"], "tags": ["O"]}], r"found list; Dataset.from_list\(rows\)"),
+        (
+            pd.DataFrame({"sentence": [0, 0], "word": ["a", "b"], "tag": ["O", "O"]}),
+            r"'tag' has a single value per row",
+        ),
+        (pd.DataFrame({"tokens": ["a b"], "tags": ["O O"]}), "split the text into words"),
+    ],
+    ids=["DatasetDict", "name", "rows", "words", "text"],
+)
+def test_other_data_ends_in_a_message(folder, tmp_path, data, message):
+    with pytest.raises(DataError, match=message):
+        TaggingTrainer(str(folder), settings(tmp_path), train_dataset=data, task="ner")
+
+
+def test_a_tagger_is_evaluated_without_training_data(folder, tmp_path, capsys):
+    run = TaggingTrainer(str(folder), settings(tmp_path), eval_dataset=pd.DataFrame(ROWS), task="ner")
+    assert run.evaluate()["eval_words"] == 50
+    assert capsys.readouterr().out.startswith("evaluation: loss ")
+    with pytest.raises(ConfigError, match="train_dataset: there is nothing to train on; give it"):
+        run.train()
+
+
+def test_a_figure_of_the_callers_own_picks_the_best_checkpoint(folder, sample, tmp_path, capsys):
+    figures = iter([0.25, 0.75, 0.5])
+    options = {"train_dataset": sample["train"].select(range(8)), "eval_dataset": sample["validation"].select(range(4))}
+    asked = {"metric_for_best_model": "my_share", "tokens_per_batch": 4096}
+    with pytest.raises(ConfigError, match="metric_for_best_model: 'my_share' is not one of f1"):
+        TaggingTrainer(str(folder), settings(tmp_path, **asked), **options)
+    run = TaggingTrainer(
+        str(folder), settings(tmp_path, **asked), compute_metrics=lambda seen: {"my_share": next(figures)}, **options
+    )
+    run.train()
+    assert (run.state.best_metric, run.state.best_global_step) == (0.75, 2)
+    assert "my share 0.7500" in capsys.readouterr().out
+
+
+def test_arguments_of_a_trainer_are_replaced_like_any_others(folder, tmp_path):
+    def made(args):
+        return TaggingTrainer(str(folder), args, train_dataset=pd.DataFrame(ROWS), task="ner")
+
+    asked = settings(tmp_path / "one")
+    first = made(asked)
+    first.train()
+    second = made(dataclasses.replace(first.args, seed=8, output_dir=str(tmp_path / "two")))
+    assert second.args.tokens_per_batch == first.args.tokens_per_batch
+    assert second.run.arguments.given == {*STEPS, "output_dir", "model", "dataset"}
+    made(dataclasses.replace(first.args, resume=True)).train()
+
+
+def test_values_that_no_flag_could_give_are_refused_in_python_too():
+    with pytest.raises(ConfigError) as caught:
+        ScratchConfig(encoder="lstmm", head="crff", hidden_size="3", bidirectional="no")
+    assert str(caught.value).splitlines() == [
+        "encoder: 'lstmm' is not one of mlp, cnn, rnn, lstm, gru, twisted, transformer, hmm; did you mean lstm?",
+        "head: 'crff' is not one of linear, crf; did you mean crf?",
+        "hidden_size: '3' is text, not a number",
+        "bidirectional: 'no' is text, not True or False",
+    ]
+    with pytest.raises(ConfigError, match=r"learning_rate: '1e-3' is text, not a number\nclass_weights: 'balancd' is"):
+        TaggingConfig(learning_rate="1e-3", class_weights="balancd")
+    assert TaggingConfig(learning_rate=np.float32(1), max_steps=np.int64(2), use_cpu=True).max_steps == 2

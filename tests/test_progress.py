@@ -6,7 +6,7 @@ from transformers import TrainerControl, TrainerState
 
 from hf_tagging.training.progress import NotebookProgress, ReadableProgress
 
-ARGS = SimpleNamespace(num_train_epochs=3, max_steps=-1)
+ARGS = SimpleNamespace(num_train_epochs=3, max_steps=-1, metric_for_best_model="f1")
 
 
 def state(step):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any, Protocol, TypeAlias
 
 from datasets import Dataset, IterableDataset
@@ -27,7 +28,7 @@ InMemory: TypeAlias = Dataset | Frame | Mapping[str, Any]
 
 def is_in_memory(data: object) -> bool:
     """Return whether this is data, and not the name of some."""
-    return isinstance(data, Dataset | IterableDataset | Mapping) or _is_frame(data)
+    return data is not None and not isinstance(data, str | PathLike)
 
 
 def read_in_memory(data: Any) -> dict[str, Dataset]:
@@ -52,8 +53,14 @@ def _dataset(data: Any) -> Dataset:
         return Dataset.from_pandas(data, preserve_index=False)
     if isinstance(data, IterableDataset):
         raise DataError(f"{PLACE}: is an IterableDataset; training reads data in any order. Load it without streaming.")
+    advice = "Dataset.from_list(rows) and Dataset.from_dict(columns) make one"
+    if isinstance(data, Mapping):
+        advice = f"give one of its splits, such as data[{next(iter(data), 'train')!r}]"
+    elif isinstance(data, str | PathLike):
+        advice = "load it first, with load_tagging_dataset"
     raise DataError(
-        f"{PLACE}: expected a Dataset or a pandas DataFrame with a sentence per row, found {type(data).__name__}"
+        f"{PLACE}: expected a Dataset or a pandas DataFrame with a sentence per row, found {type(data).__name__}; "
+        f"{advice}"
     )
 
 

@@ -106,9 +106,16 @@ def _choose(
         for name in expected:
             if name in there and (name not in _ONLY_AS_LISTS or item_kind(dataset, name)):
                 return name
+        single = next((name for name in expected if name in there), None)
+        advice = f"Name it with {argument(f'{what}_column', 'NAME')}."
+        if single is not None:
+            advice = (
+                f"{single!r} has a single value per row: collect the words and the tags of each sentence in a list, as "
+                'table.groupby("sentence").agg(list) does.'
+            )
         raise DataError(
-            f"{place}: no column of {what}; expected one of {', '.join(expected)}, found {', '.join(there)} "
-            f"(another one: {argument(f'{what}_column')})"
+            f"{place}: no column of {what}; expected one of {', '.join(expected)}, found {', '.join(there) or 'none'}. "
+            f"{advice}"
         )
     return _named(dataset, asked, option=f"{what}_column", place=place)
 
@@ -160,8 +167,15 @@ def _check_types(dataset: datasets.Dataset, names: Mapping[str, str], *, place: 
             kind = {"tokens": "string", "tags": "tag"}.get(column, "value")
             raise DataError(
                 f"{place}, row {row + 1}: {shortened(str(value))} in the column {name!r} ({dataset.features[column]}); "
-                f"expected a list with one {kind} per word, of one type in all rows"
+                f"expected a list with one {kind} per word, of one type in all rows{_advice(value)}"
             )
+
+
+def _advice(value: Any) -> str:
+    """Return what to do with a value that is one string, where it is plain."""
+    if not isinstance(value, str):
+        return ""
+    return "; split the text into words, or collect the words of each sentence in a list"
 
 
 def _wanted(column: str) -> str:

@@ -215,8 +215,8 @@ def _check_head(name: str, config: PreTrainedConfig, schema: TagSchema, head: He
         raise ModelError(
             f"{argument('model', name)}: its tag head is not one for the tags of this dataset in "
             f"{schema.scheme}: it has "
-            f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... Leave out "
-            f"{argument('do_train', False)}, or give the "
+            f"{found}, ... and the data {', '.join(schema.tags[:6])}, ... "
+            "It has to be trained on them first. If only the scheme differs, give the "
             f"{argument('scheme')} that the model writes."
         )
     if head != head_of(config):

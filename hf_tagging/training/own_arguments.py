@@ -14,6 +14,7 @@ from hf_tagging.errors import ModelError
 from hf_tagging.models.packing import PACKING_PAYS, pack_model, packable, unwrapped
 from hf_tagging.models.precision import check_mixed_precision
 from hf_tagging.training.config import TaggingConfig
+from hf_tagging.training.config.given import given_values, keep_as_given
 
 
 @contextmanager
@@ -39,6 +40,7 @@ def own_arguments(args: TaggingConfig, model: nn.Module, *, has_validation: bool
     Raises:
         ModelError: If the model cannot be trained as the arguments ask.
     """
+    values = given_values(args)
     args = copy.copy(args)
     if not has_validation:
         args.without_validation()
@@ -54,6 +56,7 @@ def own_arguments(args: TaggingConfig, model: nn.Module, *, has_validation: bool
     args.label_names = args.label_names or ["labels"]
     if not torch.accelerator.is_available():
         args.dataloader_pin_memory = False  # PyTorch warns about it at every loader
+    keep_as_given(args, values)  # so that `dataclasses.replace(trainer.args, ...)` is another run of the caller's
     return args
 
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from datasets import ClassLabel, Dataset, DatasetDict
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.in_memory import InMemory
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.origin import origin_of
 from hf_tagging.data.schema import PLAIN, TagSchema
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError, DataError, Problem
 from hf_tagging.models.heads import is_tagger, set_schema
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.tasks import NER, TASKS, Task, get_task
 from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
+from hf_tagging.training.config.checks import refuse
+from hf_tagging.training.config.given import given_by
 from hf_tagging.training.config.models import facts_of
 from hf_tagging.training.randomness import seeded
 from hf_tagging.training.run import TaggingRun
@@ -33,6 +36,18 @@ Data = AlignedSplit | InMemory
 ModelConfig = EncoderConfig | ScratchConfig
 IN_MEMORY = "in memory"
 """Name of data that came from no file; no name on the Hub has a space."""
+
+
+# Arguments of the trainer that are looked at before anything else, with what to say of others.
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "model": (
+        (str, nn.Module, EncoderConfig, ScratchConfig),
+        "a name, a folder, a model, an EncoderConfig or a ScratchConfig",
+    ),
+    "args": ((TaggingConfig,), "a TaggingConfig, which takes the arguments of TrainingArguments and more"),
+    "data": ((DataConfig,), "a DataConfig"),
+    "callbacks": ((list, tuple), "a list of callbacks"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,24 @@ def find_task(task: str | Task | None, splits: Mapping[str, Any]) -> Task:
     )
 
 
+def check_kinds(**given: Any) -> None:
+    """Check that arguments of the trainer are objects of the classes that it takes.
+
+    Args:
+        given: By name; None where an argument was left out.
+
+    Raises:
+        ConfigError: Naming each that is not, and what to give.
+    """
+    problems = []
+    for name, (kinds, wanted) in _KINDS.items():
+        value = given.get(name)
+        if not isinstance(value, kinds) and (value is not None or name == "model"):
+            found = f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__}"
+            problems.append(Problem(name, value, f"expected {wanted}, found {found}"))
+    refuse(problems)
+
+
 def prepare(
     model: str | nn.Module | ModelConfig,
     args: TaggingConfig,
@@ -92,6 +125,7 @@ def prepare(
     processing_class: PreTrainedTokenizerBase | None = None,
     peft_config: PeftConfig | None = None,
     run: TaggingRun | None = None,
+    own_figures: bool = False,
 ) -> Prepared:
     """Load or build a model for data, and align the data for it.
 
@@ -104,6 +138,7 @@ def prepare(
         processing_class: Tokenizer of a model that is an object.
         peft_config: Adapters to be trained in the place of the model's weights.
         run: The run that was started; then its arguments count, and `data` is not read.
+        own_figures: The caller computes figures too, by one of which the best checkpoint may be kept.
 
     Raises:
         ConfigError: If the arguments do not go together.
@@ -111,7 +146,10 @@ def prepare(
     """
     dataset = as_words_and_tags(splits, task)
     if run is None:
-        run = TaggingRun(RunConfig(task, _data_config(dataset, data), model_config(model, peft_config), args))
+        if "train" not in splits and "do_train" not in given_by(args).names:
+            args = replace(args, do_train=False)
+        parts = (_data_config(dataset, data), model_config(model, peft_config), args)
+        run = TaggingRun(RunConfig(task, *parts, own_figures=own_figures))
     config = run.arguments
     with run.main_process_first():
         found, source, schema = _with_schema(dataset, model, run)
@@ -204,12 +242,16 @@ def with_adapters(model: nn.Module, peft_config: PeftConfig) -> nn.Module:
         raise ConfigError("peft_config: the model has adapters already; leave it out.")
     config: Any = copy.deepcopy(peft_config)
     tagger: Any = model
-    if getattr(config, "task_type", None) is None:
-        config.task_type = "TOKEN_CLS"
+    if (kind := getattr(config, "task_type", None)) not in (None, "TOKEN_CLS"):
+        raise ConfigError(f'peft_config: task_type is {kind}; give "TOKEN_CLS", or leave it out.')
+    config.task_type = "TOKEN_CLS"
     if not getattr(config, "modules_to_save", None):
         prefix = getattr(tagger, "base_model_prefix", "")
         config.modules_to_save = [n for n, m in tagger.named_children() if n != prefix and list(m.parameters())]
-    return get_peft_model(tagger, config)
+    try:
+        return get_peft_model(tagger, config)
+    except ValueError as error:  # such as target_modules that the model does not have
+        raise ConfigError(f"peft_config: {' '.join(str(error).split())}") from error
 
 
 def align_further(prepared: Prepared, data: InMemory, name: str) -> AlignedSplit:
@@ -277,6 +319,11 @@ def _as_it_is(
     plain = unwrapped(model)
     if tokenizer is None:
         raise ConfigError("processing_class: a model that is given as an object needs its tokenizer; give it.")
+    if isinstance(plain, PreTrainedModel) and "labels" not in signature(plain.forward).parameters:
+        raise ConfigError(
+            f"model: a {type(plain).__name__} has no tag head; load it with "
+            "AutoModelForTokenClassification.from_pretrained, or give its name in the place of the object."
+        )
     known = _schema_of(plain)
     if known is None and plain.config.num_labels == len(schema.tags):
         set_schema(plain.config, schema)  # LABEL_0, LABEL_1 ...: a head for as many tags that have no names yet

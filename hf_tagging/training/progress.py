@@ -29,6 +29,7 @@ class ReadableProgress(ProgressCallback):
         super().__init__()
         self._bars = show_bars and sys.stderr.isatty()
         self._train_loss: float | None = None
+        self._trains = False
         self._began = self._said = time.monotonic()  # of the evaluation, where nothing is trained
 
     def on_train_begin(
@@ -36,6 +37,7 @@ class ReadableProgress(ProgressCallback):
     ) -> None:
         """Open the bar."""
         self._began = self._said = time.monotonic()
+        self._trains = True
         self.current_step = 0
         if state.is_world_process_zero:
             bar = tqdm(total=state.max_steps, dynamic_ncols=True, unit="step", disable=not self._bars)
@@ -47,6 +49,13 @@ class ReadableProgress(ProgressCallback):
         super().on_step_end(args, state, control, **kwargs)
         if state.is_world_process_zero and not self._bars and time.monotonic() - self._said >= _SILENCE:
             self._print(step_line(args, state, self._train_loss, time.monotonic() - self._began))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close the bar."""
+        super().on_train_end(args, state, control, **kwargs)
+        self._trains = False
 
     def on_prediction_step(
         self,
@@ -77,7 +86,9 @@ class ReadableProgress(ProgressCallback):
             if self.training_bar is not None:
                 self.training_bar.set_postfix(loss=f"{logs['loss']:.3f}")
         if "eval_loss" in logs:
-            self._print(evaluation_line(args, state, logs, self._train_loss, time.monotonic() - self._began))
+            train_loss = self._train_loss if self._trains else None
+            seconds = time.monotonic() - self._began if self._trains else logs.get("eval_runtime", 0.0)
+            self._print(evaluation_line(args, state, logs, train_loss, seconds, trains=self._trains))
 
     def _print(self, line: str) -> None:
         self._said = time.monotonic()
@@ -93,13 +104,23 @@ def evaluation_line(
     logs: dict[str, Any],
     train_loss: float | None,
     seconds: float,
+    *,
+    trains: bool = True,
 ) -> str:
-    """One evaluation in one line: where the run is, and the figures."""
-    place = _place(args, state)
-    if state.max_steps == 0:  # a model that is counted
-        place = "counted"
+    """Return one evaluation in one line: where the run is, and the figures.
+
+    Args:
+        args: The Trainer's arguments.
+        state: Where it is.
+        logs: The figures.
+        train_loss: The last that was logged, if any.
+        seconds: Since the training began, or of the evaluation.
+        trains: Whether it is evaluated while it trains; else it is the model as it is, perhaps an earlier checkpoint.
+    """
+    place = _place(args, state) if trains else "evaluation"
+    shown = dict.fromkeys([*_SHOWN, (args.metric_for_best_model or "loss").removeprefix("eval_")])
     parts = [f"train loss {train_loss:.4f}"] if train_loss is not None else []
-    parts += [f"{name} {logs[f'eval_{name}']:.4f}" for name in _SHOWN if f"eval_{name}" in logs]
+    parts += [f"{name.replace('_', ' ')} {logs[f'eval_{name}']:.4f}" for name in shown if f"eval_{name}" in logs]
     return f"{place}: {', '.join(parts).replace(', loss', ', validation loss')} ({seconds:.0f} s)"
 
 

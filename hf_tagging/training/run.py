@@ -182,7 +182,7 @@ class TaggingRun(FormerRun):
         if self.arguments.training.do_train and "train" not in kept:
             raise DataError(
                 f"{self.arguments.dataset_name}: has no training split (there is {', '.join(kept)}); give "
-                f"{argument('train_file')}."
+                f"{argument('train_file')}, or {argument('do_train', False)} to evaluate alone."
             )
         self.note_data(kept)
         return kept

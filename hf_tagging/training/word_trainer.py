@@ -170,6 +170,8 @@ class WordTrainer(TrainerHooks):
                 installed, or for LoRA on sharded weights.
         """
         assert self.model is not None
+        if self.train_dataset is None:
+            raise ConfigError(f"{argument('train_dataset')}: there is nothing to train on; give it.")
         if resume_from_checkpoint:
             self.run.resume(resume_from_checkpoint)
         if getattr(self.run.arguments.model, "lora", False) and (self.is_fsdp_enabled or self.is_deepspeed_enabled):

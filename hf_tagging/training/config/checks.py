@@ -6,8 +6,10 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hf_tagging.data.files import looks_like_path, nearest_path
 from hf_tagging.data.spool import input_problem
@@ -53,6 +55,38 @@ def below(config: Any, least: int, *names: str) -> Iterator[Problem]:
         value = getattr(config, name)
         if value is not None and value < least:
             yield Problem(name, value, f"{value} is below {least}")
+
+
+def wrong_kinds(config: Any) -> Iterator[Problem]:
+    """Yield values that no flag and no YAML file could give: names outside of the choices, text in place of numbers."""
+    part: Any = type(config)
+    kinds = _kinds(part)
+    for argument in fields(config):
+        value = getattr(config, argument.name, None)
+        choices, wanted = kinds.get(argument.name, ((), ""))
+        if choices := argument.metadata.get("choices") or choices:
+            if value is not None and value not in choices:
+                reason = f"{value!r} is not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
+                yield Problem(argument.name, value, reason)
+        elif wanted and isinstance(value, str):
+            yield Problem(argument.name, value, f"{value!r} is text, not {wanted}")
+
+
+@cache
+def _kinds(part: Any) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Return the choices of each argument, or in words which plain values it takes."""
+    found: dict[str, tuple[tuple[str, ...], str]] = {}
+    for name, hint in get_type_hints(part).items():
+        options = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
+        if get_origin(hint) is Literal:
+            found[name] = (get_args(hint), "")
+        elif len(options) == 1 and get_origin(options[0]) is Literal:
+            found[name] = (get_args(options[0]), "")
+        elif options and set(options) <= {int, float}:
+            found[name] = ((), "a number")
+        elif options == [bool]:
+            found[name] = ((), "True or False")
+    return found
 
 
 def did_you_mean(name: str, known: Iterable[str], *, least: float = 0.6) -> str:

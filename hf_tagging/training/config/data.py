@@ -9,7 +9,7 @@ from typing import Literal
 from hf_tagging.data.splitting import CUTS, HoldOut
 from hf_tagging.data.spool import input_problem
 from hf_tagging.errors import Problem
-from hf_tagging.training.config.checks import below, missing_files, missing_paths, refuse
+from hf_tagging.training.config.checks import below, missing_files, missing_paths, refuse, wrong_kinds
 from hf_tagging.training.config.given import Config, Given, remembering
 
 
@@ -97,6 +97,7 @@ class DataConfig(Config):
     num_proc: int | None = field(default=None, metadata={"help": "Processes that read and align the data."})
 
     def __post_init__(self, given: Given | None) -> None:
+        refuse(wrong_kinds(self))
         problems = [*below(self, 1, "max_train_samples", "max_eval_samples", "num_proc"), *below(self, 3, "max_length")]
         problems += below(self, 0, "window_overlap", "split_seed")
         if self.split_seed is not None and all(getattr(self, cut) is None for cut in CUTS):

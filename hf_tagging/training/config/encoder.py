@@ -7,7 +7,7 @@ from typing import Literal
 
 from hf_tagging.errors import Problem
 from hf_tagging.models.encoder import LoraOptions
-from hf_tagging.training.config.checks import below, missing_paths, out_of_range, refuse
+from hf_tagging.training.config.checks import below, missing_paths, out_of_range, refuse, wrong_kinds
 from hf_tagging.training.config.given import Config, Given, remembering
 from hf_tagging.training.config.kinds import SCRATCH
 from hf_tagging.training.config.models import ModelFacts, encoder_facts
@@ -60,6 +60,7 @@ class EncoderConfig(Config):
     )
 
     def __post_init__(self, given: Given | None) -> None:
+        refuse(wrong_kinds(self))
         problems = [*below(self, -1, "freeze_layers"), *out_of_range(self), *missing_paths(self, "model")]
         if self.lora and self.freeze_layers is not None:
             reason = "LoRA freezes the whole encoder already"

@@ -66,6 +66,17 @@ def given_values(config: Config) -> dict[str, Any]:
     return given_by(config).with_changes({n: getattr(config, n) for n in _names(type(config))})
 
 
+def keep_as_given(config: Config, values: Mapping[str, Any]) -> None:
+    """Count what a config holds now as its own choice, apart from what was given.
+
+    Args:
+        config: One that was changed.
+        values: From `given_values` before that.
+    """
+    now = {n: getattr(config, n) for n in _names(type(config))}
+    vars(config)["given"] = Given(values, given_by(config).defaults, now)
+
+
 def with_defaults(config: T, defaults: Mapping[str, Any]) -> T:
     """Return a copy of a config with other defaults in the place of those it has chosen; what was given stays.
 

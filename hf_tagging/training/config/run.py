@@ -44,6 +44,8 @@ class RunConfig(FormerConfig):
         data: Where words and tags come from.
         model: A pretrained encoder, or the parts of a tagger from scratch.
         training: Arguments of training.
+        own_figures: Figures come from a `compute_metrics` of the caller's own, and any of them may pick the best
+            checkpoint.
 
     Raises:
         ConfigError: For arguments that contradict each other or would have no effect.
@@ -53,10 +55,14 @@ class RunConfig(FormerConfig):
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=EncoderConfig)
     training: TaggingConfig = field(default_factory=TaggingConfig)
+    own_figures: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", get_task(self.task))
-        if problems := list(self.contradictions(self.task, type(self.model), self.model.facts, self.given_values)):
+        given = self.given_values
+        if self.own_figures:
+            given.pop("metric_for_best_model", None)
+        if problems := list(self.contradictions(self.task, type(self.model), self.model.facts, given)):
             raise ConfigError(problems)
         values = given_values(self.training)
         defaults = training_defaults(self.task, self.model.facts, values)

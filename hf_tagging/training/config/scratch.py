@@ -10,7 +10,7 @@ from typing import Any, Literal
 from hf_tagging.errors import Problem
 from hf_tagging.models.sequence_encoders import ENCODERS as TRAINED_ENCODERS
 from hf_tagging.problems import argument
-from hf_tagging.training.config.checks import below, missing_files, missing_paths, refuse
+from hf_tagging.training.config.checks import below, missing_files, missing_paths, refuse, wrong_kinds
 from hf_tagging.training.config.given import Config, Given, given_by, remembering
 from hf_tagging.training.config.kinds import SCRATCH
 from hf_tagging.training.config.models import ModelFacts, scratch_facts
@@ -128,6 +128,7 @@ class ScratchConfig(Config):
     def __post_init__(self, given: Given | None) -> None:
         if self.model == SCRATCH:
             self.model = None
+        refuse(wrong_kinds(self))
         counts = (
             "min_count", "word_size", "character_size", "character_filters", "character_hidden_size", "feature_size",
             "hidden_size", "num_layers", "dilation", "num_heads", "intermediate_size", "kernel_size", "max_words",

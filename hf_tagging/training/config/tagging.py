@@ -14,7 +14,7 @@ from transformers.trainer_utils import SaveStrategy
 from hf_tagging.devices import computes_bfloat16
 from hf_tagging.secrets import is_secret
 from hf_tagging.tasks import Task
-from hf_tagging.training.config.checks import refuse
+from hf_tagging.training.config.checks import refuse, wrong_kinds
 from hf_tagging.training.config.given import Config, Given, given_by, given_values, remembering, with_defaults
 from hf_tagging.training.config.models import CRF_LEARNING_RATE, LORA_LEARNING_RATE, ModelFacts, training_defaults
 from hf_tagging.training.config.training_checks import ACCELERATOR_TOKENS, CPU_TOKENS, PACKED_ROW, training_problems
@@ -119,6 +119,7 @@ class TaggingConfig(Config, TrainingArguments):
     )
 
     def __post_init__(self, given: Given | None) -> None:
+        refuse(wrong_kinds(self))
         self._follow_what_was_given()
         refuse(training_problems(self, given_by(self).names))
         if isinstance(self.tokens_per_batch, str) and self.tokens_per_batch.isdecimal():
