@@ -290,7 +290,10 @@ class TestValidate:
         assert "does not say its task. Add a line such as `task: pos`" in capsys.readouterr().err
         assert run("validate", "pos_baseline", tmp_path / "mine.yaml") == 0
         assert run("validate", "pos_bert", tmp_path / "mine.yaml") == 2
-        assert "mine.yaml, line 1: encoder: is for taggers from scratch; leave it out" in capsys.readouterr().err
+        assert (
+            "mine.yaml, line 1: encoder: is for taggers from scratch, which this recipe does not train"
+            in capsys.readouterr().err
+        )
 
     def test_every_mistake_at_once(self, capsys):
         assert run("validate", "pos/quickstart", "--learning_rte", "1", "--seed", "x") == 2

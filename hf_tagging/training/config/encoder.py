@@ -66,7 +66,7 @@ class EncoderConfig(Config):
             reason = "LoRA freezes the whole encoder already"
             problems.append(Problem("freeze_layers", self.freeze_layers, reason, "give one of the two"))
         if self.model == SCRATCH:
-            fix = "give encoder, or an encoder's name as model"
+            fix = "give the name or folder of an encoder"
             problems.append(Problem("model", self.model, "scratch is for taggers from scratch", fix))
         refuse(problems)
 

@@ -124,9 +124,11 @@ def _of_other(kind: Kind, *, fixed: bool) -> Callable[[str], str]:
     """Return what to say of a name that only the other kind of model has."""
     other: Kind = ScratchConfig if kind is EncoderConfig else EncoderConfig
     names = {f.name for f in fields(other)} - {f.name for f in fields(kind)}
-    what = "is for pretrained encoders; leave it out"
-    if kind is EncoderConfig:
-        what = f"is for taggers from scratch; {'leave it out' if fixed else f'give model {SCRATCH} with it'}"
+    what = f"is for {'pretrained encoders' if kind is ScratchConfig else 'taggers from scratch'}"
+    if fixed:
+        what += ", which this recipe does not train; leave it out"
+    else:
+        what += "; leave it out" if kind is ScratchConfig else f"; give model {SCRATCH} with it"
     return lambda name: what if name in names else ""
 
 
