@@ -63,9 +63,9 @@ def train(folder: Path, out: Path, ways: dict[str, str], processes: int) -> None
     script = out.parent / "train.py"
     script.write_text(TRAIN)
     words = (f"{name}: {flags}" for name, flags in ways.items())
-    code, _, errors = fork(script, folder, out, *words, processes=processes, env=environment(), cwd=ROOT).communicate(
-        300
-    )
+    code, _, errors = fork(
+        script, folder, out, *words, processes=processes, env=environment(PYTHONPATH=str(ROOT / "tests")), cwd=ROOT
+    ).communicate(300)
     assert code == 0, errors
 
 
