@@ -249,12 +249,12 @@ def test_baselines_have_one_too(tmp_path):
 
 _IN_THE_WAY = """
 import runpy, sys
-from hf_tagging.training.run import TaggingRun
-evaluate = TaggingRun.evaluate
+from hf_tagging.training.trainer import AlignedTrainer
+evaluate = AlignedTrainer.final_evaluation
 def in_the_way(self, *args):
-    (self.folder.path / "report.html").mkdir()
+    (self.run.folder.path / "report.html").mkdir(exist_ok=True)
     return evaluate(self, *args)
-TaggingRun.evaluate = in_the_way
+AlignedTrainer.final_evaluation = in_the_way
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
