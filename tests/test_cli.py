@@ -93,7 +93,7 @@ class TestHelp:
         for name in ("validate", "train"):
             assert run(name, "--help") == 0
             shown = " ".join(capsys.readouterr().out.split())
-            assert "Flags stand behind the config. All arguments: docs/arguments.md, or" in shown
+            assert "Flags follow the config. All arguments: docs/arguments.md, or" in shown
         assert (ROOT / "docs/arguments.md").is_file()
 
     def test_no_word_is_cut(self, capsys):

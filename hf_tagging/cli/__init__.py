@@ -47,7 +47,7 @@ def _positional(parser: argparse.ArgumentParser) -> dict[str, str]:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; a parsed command line has `command`, `parser` and the command's own arguments."""
+    """Return the parser of all commands. Its result has `command`, `parser` and the command's own arguments."""
     parser = argparse.ArgumentParser(
         prog="hf-tagging",
         description="Train, judge and hand on taggers of words: parts of speech and named entities.",

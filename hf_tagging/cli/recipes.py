@@ -36,7 +36,7 @@ from hf_tagging.errors import ConfigError, OutputError
 from hf_tagging.secrets import by_environment, masked
 
 _SHORT = {"pos": "pos_bert", "ner": "ner_bert"}
-_FLAGS = "Flags stand behind the config. All arguments: docs/arguments.md, or `python recipes/pos_bert.py --help`."
+_FLAGS = "Flags follow the config. All arguments: docs/arguments.md, or `python recipes/pos_bert.py --help`."
 _CONFIG_HELP = "a YAML file of your own, or one that ships (hf-tagging ls), such as pos/quickstart"
 
 
@@ -146,7 +146,7 @@ def _checked(recipe: Shipped, config: Path, flags: list[str]) -> dict[str, Any]:
 
 
 def _own_flags(flags: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The flags that recipes/compare.py has itself, and those that are for its runs."""
+    """Return the flags that recipes/compare.py has itself, and those that are for its runs."""
     parser = argparse.ArgumentParser(prog=f"hf-tagging validate {COMPARE}", add_help=False, allow_abbrev=False)
     parser.add_argument("--output_dir", type=Path, metavar="DIR")
     parser.add_argument("--dry_run", action="store_true")
@@ -167,7 +167,7 @@ def _check_named_files(config: Path) -> None:
 
 
 def _what_brings(missing: list[str], config: Path) -> str:
-    """What to type so that files are here which a comparison names."""
+    """Return the command that brings the files that a comparison names."""
     itself = next((item.name for item in shipped(CONFIG) if item.path.samefile(config)), None)
     if itself:
         return f"`hf-tagging copy {itself}` brings what it names; start it from the folder where that was typed."
@@ -213,7 +213,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _check_accelerate(path: Path) -> None:
-    """Refuses a file that accelerate would end at with a traceback; what stands in it, accelerate checks itself."""
+    """Refuse a file on which accelerate would end with a traceback; its content, accelerate checks itself."""
     import yaml
     from yaml.constructor import SafeConstructor
 
@@ -265,7 +265,7 @@ COMMANDS = (
     Command(
         name="validate",
         summary="Checks a config and flags without loading anything.",
-        details="Every mistake is told at once, with the nearest name that would be right. Flags win over the file. "
+        details="All mistakes are reported together, with the nearest name that exists. Flags win over the file. "
         + _FLAGS,
         add=_add_validate,
         run=_validate,

@@ -1,6 +1,6 @@
 """What comes with the package beside its code: recipes, their configs, and configs of accelerate.
 
-In the source tree they stand at the top; a wheel brings them along as ``hf_tagging/_shipped``. Recipes are run, never
+In the source tree they are at the top; a wheel brings them along as ``hf_tagging/_shipped``. Recipes are run, never
 imported.
 """
 
@@ -49,7 +49,7 @@ class Shipped:
 
 
 def shipped(kind: str | None = None) -> list[Shipped]:
-    """What there is, recipes first, by name.
+    """Return everything that ships, recipes first, by name.
 
     Args:
         kind: One of `KINDS`; None for all.
@@ -85,7 +85,7 @@ def find_shipped(name: str, *, kinds: Iterable[str] = KINDS) -> Shipped:
 
 
 def ships(name: str, *, kinds: Iterable[str] = KINDS) -> bool:
-    """Whether `find_shipped` finds it."""
+    """Return whether `find_shipped` finds it."""
     return _short(name) in _by_name(kinds)
 
 
@@ -102,7 +102,7 @@ def existing_file(given: str, *, kinds: Iterable[str]) -> Path:
 
 
 def near_path(path: Path) -> Path:
-    """The path as it is written from the current folder, where it lies below that."""
+    """Return the path relative to the current folder, if it is below that."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -156,7 +156,7 @@ def _flag_settings(flags: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def named_files(config: Path) -> list[str]:
-    """The recipes and configs that a comparison starts, as it names them: paths from where it is started.
+    """Return the recipes and configs that a comparison starts, as it names them: paths from where it is started.
 
     Args:
         config: A YAML file. Named are those below `recipes/` alone, and not those in comments: they can be copied.
@@ -169,7 +169,7 @@ def named_files(config: Path) -> list[str]:
 
 
 def read_settings(path: Path) -> str:
-    """The text of a file of settings.
+    """Return the text of a file of settings.
 
     Raises:
         ConfigError: If it cannot be read.
@@ -178,7 +178,7 @@ def read_settings(path: Path) -> str:
 
 
 def _short(name: str) -> str:
-    """A path in the source tree as the name of what stands there."""
+    """Return the name of the file at a path of the source tree."""
     short = re.sub(r"^\./|^(recipes/configs|recipes|accelerate_configs)/|\.(ya?ml|py)$", "", name)
     return re.sub(r"^(recipes/configs|recipes|accelerate_configs)/", "", short)
 
@@ -188,7 +188,7 @@ def _by_name(kinds: Iterable[str]) -> dict[str, Shipped]:
 
 
 def _head(text: str) -> str:
-    """The comment at the head of a file, up to the command that it shows."""
+    """Return the comment at the head of a file, up to the command that it shows."""
     lines = []
     for line in text.splitlines():
         if not line.startswith("# ") or line.startswith("#   "):

@@ -53,7 +53,7 @@ class AveragedWeights(TrainerCallback):
             self.start(model)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Takes the weights of a step into the average."""
+        """Add the weights of a step to the average."""
         decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
         get_ema_multi_avg_fn(decay)(self._average, [weight.detach() for weight in self._weights], None)
 
@@ -85,7 +85,7 @@ class AveragedWeights(TrainerCallback):
 
 
 def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that are trained, by name."""
+    """Return the parameters that are trained, by name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 

@@ -1,4 +1,4 @@
-"""The largest token budget with which a step fits a device's memory."""
+"""Largest token budget with which a step fits a device's memory."""
 
 from __future__ import annotations
 

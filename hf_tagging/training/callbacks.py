@@ -1,4 +1,4 @@
-"""What a run prints while it trains, and which checkpoints it trusts."""
+"""Callbacks of training: complete checkpoints, the end on a signal."""
 
 from __future__ import annotations
 

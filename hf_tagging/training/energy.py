@@ -1,4 +1,4 @@
-"""The energy that a training takes, by the counters of this machine, where they may be read.
+"""Energy used by training, from the counters of the machine where they can be read.
 
 Processors: RAPL, which Linux shows below ``/sys/class/powercap`` (as a rule to root alone). GPUs: NVML, the library
 that comes with NVIDIA's driver. Nothing is estimated: what no counter tells is missing.
@@ -22,7 +22,7 @@ _NVML = "libnvidia-ml.so.1"
 
 
 class EnergyMeter:
-    """Reads the counters from its beginning to its end: ``with EnergyMeter() as meter: train()``.
+    """Meter that reads the counters at the beginning and the end of a block: ``with EnergyMeter() as meter: train()``.
 
     Args:
         gpus: Whether the training uses GPUs; else they are left alone, CUDA with them.
@@ -66,7 +66,7 @@ class EnergyMeter:
                 package.read()
 
     def record(self) -> EnergyRecord:
-        """What was counted, for `run.json`.
+        """Return the energy counted, for `run.json`.
 
         Returns:
             `processor_joules` and `gpu_joules`, over all processors and all GPUs that PyTorch sees here, other
@@ -84,7 +84,7 @@ class EnergyMeter:
 
 
 class _Package:
-    """The counter of one processor.
+    """Counter of one processor.
 
     Args:
         folder: With `energy_uj`, and `max_energy_range_uj`, at which it starts again.
@@ -106,7 +106,7 @@ class _Package:
 
 
 def _is_package(folder: Path) -> bool:
-    """Whether it is a whole processor: its parts, and the platform around it, count the same energy once more."""
+    """Return whether it is a whole processor: its parts, and the platform around it, count the same energy again."""
     try:
         return (folder / "name").read_text().startswith("package")
     except OSError:
@@ -121,7 +121,7 @@ def _number(file: Path) -> int | None:
 
 
 def _gpu_total(function: str, kind: type[Any]) -> int | None:
-    """The sum of a number over the GPUs that PyTorch sees; None where there are none, or one does not tell."""
+    """Return the sum of a number over the GPUs that PyTorch sees; None without GPUs or such a counter."""
     if not torch.cuda.is_available() or torch.version.cuda is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a run is made with: data, packages, machine, revision of the code."""
+"""Provenance of a run: data, packages, machine, revision of the code."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _PACKAGES = (
 
 
 def describe_environment() -> dict[str, object]:
-    """Versions and hardware in one flat mapping, as `hf-tagging env` prints them."""
+    """Return versions and hardware in one flat mapping, as `hf-tagging env` prints them."""
     return versions() | hardware(PartialState().num_processes)
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a figure may depend on."""
+    """Return versions of Python and of the packages that a figure may depend on."""
     found = {name: metadata.version(name) for name in _PACKAGES}
     return {"hf_tagging": metadata.version("hf-tagging"), "python": platform.python_version(), **found}
 
 
 def hardware(processes: int) -> HardwareRecord:
-    """The machine, its processors and how many processes share the run."""
+    """Return the machine, its processors and the number of processes of the run."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "machine": platform.platform(),
@@ -75,7 +75,7 @@ def cores() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to keep what a step frees for the next one; a fine-tuning on a CPU gains about 5 % by it.
+    """Let glibc keep the memory that a step frees for the next one; fine-tuning on a CPU is about 5 % faster.
 
     Left alone, it hands the memory of large tensors back to the system, which fills it with zeros when the next step
     asks for it again. Other C libraries are left as they are. The numbers are those of ``malloc.h``.
@@ -88,7 +88,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Hands the memory that Arrow has freed back to the system: nothing that trains asks Arrow for as much again."""
+    """Return the memory that Arrow has freed to the system: training does not need it."""
     pa.default_memory_pool().release_unused()
 
 
@@ -116,7 +116,7 @@ def _peak_resident() -> int:
 
 
 def git_revision() -> str | None:
-    """The revision of the source that runs; None where it is installed, be it inside somebody's checkout."""
+    """Return the revision of the running source; None for an installed package, even inside another checkout."""
     here = Path(__file__)
     if _git("ls-files", "--error-unmatch", here.name, cwd=here.parent) is None:
         return None
@@ -132,7 +132,7 @@ def _git(*words: str, cwd: Path) -> str | None:
 
 
 def describe_split(split: Dataset) -> SplitRecord:
-    """Counts of a split, and a fingerprint of its words and tags that no path and no date goes into."""
+    """Return counts of a split, and a fingerprint of its words and tags that depends on no path and no date."""
     words = 0
     digest = sha256()
     for batch in arrow_batches(split, "tokens", "tags", size=1_000):

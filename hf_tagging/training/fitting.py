@@ -1,4 +1,4 @@
-"""Whether a checkpoint is one of a model: its tags, and the names and shapes of its weights."""
+"""Comparison of a checkpoint with a model: tags, names and shapes of weights."""
 
 from __future__ import annotations
 

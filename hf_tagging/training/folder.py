@@ -1,4 +1,4 @@
-"""The folder of a run: what in it is the run's, what is somebody else's, and which checkpoints can be trusted."""
+"""Folder of a run: files of the run, files of others, and checkpoints that can be trusted."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RunFolder:
         return sorted(set(found) - own)
 
     def refuse_links(self, *kinds: str, removed: Iterable[str] = ()) -> None:
-        """Make sure that nothing is written through links to the outside: a folder may come from anybody.
+        """Make sure that nothing is written through links to the outside: a folder may come from an untrusted source.
 
         Args:
             kinds: What is written, names with ``*``.

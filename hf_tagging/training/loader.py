@@ -1,4 +1,4 @@
-"""The loader of training: steps of a token budget, or of a number of windows, each window once an epoch."""
+"""Training data loader: steps of a token budget, or of a number of windows, each window once an epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Steps = CountedWindows | TokenBudgetBatches | PackedRows
 
 @dataclass(frozen=True)
 class StepPlan:
-    """The steps of an epoch, and how a share of a step becomes tensors.
+    """Steps of an epoch, and how a share of a step becomes tensors.
 
     Args:
         steps: A batch sampler, the same on every process.
@@ -92,7 +92,7 @@ def plan_steps(
 
 
 def _rows(longest: int, budget: int) -> tuple[int, int]:
-    """Length and number of the packed rows of a budget: they hold the longest window, in lengths that kernels like."""
+    """Return length and count of packed rows of a budget: they hold any window, in lengths that kernels like."""
     length = max(PACKED_ROW, -(-longest // 64) * 64)
     return length, max(1, budget // length)
 

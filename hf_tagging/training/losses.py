@@ -1,4 +1,4 @@
-"""What training makes small: cross-entropy per scored word, with weights per tag where they are asked for."""
+"""Training loss: cross-entropy per scored word, optionally with a weight per tag."""
 
 from __future__ import annotations
 

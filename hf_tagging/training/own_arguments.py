@@ -1,4 +1,4 @@
-"""The arguments and the folder of a trainer, which `transformers.Trainer` changes without asking their owner."""
+"""Copies of arguments, and folders, that `transformers.Trainer` would change for their owner."""
 
 from __future__ import annotations
 

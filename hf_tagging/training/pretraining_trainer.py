@@ -1,4 +1,4 @@
-"""The Trainer for language models: hidden words, or the words before and behind, are predicted."""
+"""Trainer of language models, which predict masked words, or the words before and after."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from hf_tagging.training.word_trainer import WordTrainer
 
 
 class PretrainingTrainer(WordTrainer):
-    """Trains a language model: the labels of its windows are words.
+    """A trainer of language models: the labels of its windows are words.
 
     The loss is the sum over all predictions divided by their number in the whole step. Evaluation is over the same
     predictions each time, whatever the batches: their words are hidden once.
@@ -104,7 +104,7 @@ class PretrainingTrainer(WordTrainer):
 
 
 class _CountEpochs(TrainerCallback):
-    """Tells the collator which epoch it is, before its first batch is fetched."""
+    """Sets the epoch of the collator before the first batch of the epoch is fetched."""
 
     def __init__(self, collator: LanguageModelCollator):
         self.collator = collator

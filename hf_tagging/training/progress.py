@@ -1,4 +1,4 @@
-"""The progress of a training: a bar on a terminal, one display in a notebook, lines anywhere else."""
+"""Training progress: a bar on a terminal, one display in a notebook, lines anywhere else."""
 
 from __future__ import annotations
 

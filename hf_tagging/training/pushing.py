@@ -1,4 +1,4 @@
-"""The repository of a run that is to be pushed: made sure of before anything is trained."""
+"""Repository of a run that is pushed, checked before training."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from hf_tagging.problems import argument
 
 
 def repository_name(training: TrainingArguments) -> str:
-    """The name that was given for it, or that of the run's folder."""
+    """Return the given name of the repository, or that of the run's folder."""
     return training.hub_model_id or Path(str(training.output_dir)).absolute().name
 
 
 def is_private(training: TrainingArguments) -> bool:
-    """Whether a new repository is to be private: yes, unless told otherwise."""
+    """Return whether a new repository is private, the default."""
     return True if training.hub_private_repo is None else training.hub_private_repo
 
 
 def prepare_repository(training: TrainingArguments) -> str:
-    """Makes sure of the repository, and that it may be written to; a new one is private unless told otherwise.
+    """Create the repository if it does not exist, private by default, and check that it can be written to.
 
     Returns:
-        Its full name.
+        Full name of the repository.
 
     Raises:
-        OutputError: If the Hub does not answer, or not with yes.
+        OutputError: If the Hub does not answer, or refuses.
     """
     name = repository_name(training)
     api = HfApi(endpoint=constants.ENDPOINT, token=training.hub_token)

@@ -15,7 +15,7 @@ def parameter_groups(model: Any, decayed: set[str], args: TaggingConfig) -> list
     """Parameter groups with rates of their own.
 
     The learning rate falls from the tag head down, layer by layer (Howard and Ruder 2018), and `head_learning_rate` is
-    that of all that stands beside the encoder.
+    that of everything outside the encoder.
 
     Args:
         model: An encoder with a tag head, adapters included.
@@ -38,7 +38,7 @@ def parameter_groups(model: Any, decayed: set[str], args: TaggingConfig) -> list
 
 
 def _layer_rates(model: Any, args: TaggingConfig) -> dict[int, float]:
-    """The learning rate of each parameter, by its identity."""
+    """Return the learning rate of each parameter, by its identity."""
     if args.layerwise_lr_decay == 1:
         return dict.fromkeys(map(id, model.parameters()), args.learning_rate)
     depths = parameter_depths(model)

@@ -1,4 +1,4 @@
-"""The files of a trained model, as the Trainer saves them and as they are handed on."""
+"""Files of a trained model, as the Trainer saves them and as they are published."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def save_adapters(model: Any, staging: Path, *, merge: bool) -> Any:
 
 
 def files_to_keep(staging: Path) -> list[Path]:
-    """Remove what the Trainer has saved and nobody gets, and return the rest.
+    """Remove files of the Trainer that are not published, and return the others.
 
     Args:
-        staging: Folder in which it has.
+        staging: Folder in which the Trainer has saved the model.
     """
     for leftover in _LEFT_OUT:
         (staging / leftover).unlink(missing_ok=True)

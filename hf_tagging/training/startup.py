@@ -1,4 +1,4 @@
-"""The start of a command that trains, step by step. Nothing of this is done when a trainer is made in Python."""
+"""Start of a command that trains, step by step. Making a trainer in Python does none of this."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _DEEPEST = 20
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes, but no alias: a few levels of them stand for more values than any memory holds."""
+    """Composes nodes, but no alias: a few levels of them expand to more values than any memory holds."""
 
     depth = 0
 
@@ -80,7 +80,7 @@ def _place(mark: yaml.Mark | None) -> str:
 
 
 def compose_text(text: str) -> yaml.Node | None:
-    """Read YAML that stands in another file, such as the head of a card.
+    """Read YAML that is part of another file, such as the head of a card.
 
     Returns:
         Its root; None of an empty text.

@@ -13,7 +13,7 @@ T = TypeVar("T", bound="Config")
 
 @dataclass(frozen=True)
 class Given:
-    """What the arguments of a config came from.
+    """Origin of the arguments of a config.
 
     Args:
         values: Given ones, as they were given.

@@ -18,7 +18,7 @@ _KINDS = {"EncoderConfig": ENCODER, "ScratchConfig": SCRATCH}
 
 @dataclass(frozen=True)
 class Trains:
-    """What a recipe trains.
+    """Task and kind of model of a recipe.
 
     Args:
         task: Name of the task; None where flags or a config say it.

@@ -24,7 +24,7 @@ _OF_SUMS = {"label_strategy": "first", "class_weights": "none", "label_smoothing
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What defaults and rules have to know of a model.
+    """Facts of a model that defaults and rules depend on.
 
     Args:
         scratch: Its weights start at random, or in a language model that did.

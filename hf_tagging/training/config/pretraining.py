@@ -82,7 +82,7 @@ class TextConfig(DataConfig):
 @remembering
 @dataclass
 class StartConfig(ScratchConfig):
-    """The model that is pretrained."""
+    """Model that is pretrained."""
 
     model: str | None = field(
         default=None,

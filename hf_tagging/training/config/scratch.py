@@ -47,7 +47,7 @@ _COUNTED = ("encoder", "words", "model", "min_count", "max_words", "lowercase", 
 @remembering
 @dataclass
 class ScratchConfig(Config):
-    """The parts of a tagger from scratch."""
+    """Parts of a tagger from scratch."""
 
     encoder: str = field(
         default="lstm",
