@@ -115,6 +115,16 @@ def argument(name: str, value: Any = None) -> str:
     return spelling.name(name) if value is None else spelling.given(name, value)
 
 
+def switch(name: str) -> str:
+    """Return the name of an argument that is to be turned on: ``--resume``, ``resume=True`` or ``resume: true``.
+
+    Args:
+        name: As in Python.
+    """
+    spelling = _current()
+    return spelling.name(name) if spelling.between == " " else spelling.given(name, True)
+
+
 def spell(text: str) -> str:
     """Return a text in which every ``{name}`` and ``{name value}`` is an argument as `argument` spells it.
 

@@ -325,7 +325,7 @@ def test_faults_end_in_retries_or_in_one_message_and_never_in_half_a_model(hub, 
         assert said[name].startswith(f"OutputError: push to {name}: {message}"), said[name]
         assert said[name].endswith(
             f"Nothing of this was published, and {tiny} is complete: `hf-tagging push {tiny} {name}"
-            f"{' --revision v2 --public' if name == 'other/x' else ''}` sends it, without what has arrived."
+            f"{' --revision v2 --public' if name == 'other/x' else ''}` sends it and skips files that have arrived."
         )
         assert "\n" not in said[name]
     for name in ("later", "denied", "broken", "forbidden", "gone"):

@@ -12,7 +12,8 @@ import hf_tagging
 from hf_tagging.cli import main
 from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError, Problem
-from hf_tagging.problems import ARGUMENTS, FLAGS, KEYS, Spelling, argument, labels, spelled
+from hf_tagging.problems import ARGUMENTS, FLAGS, KEYS, Spelling, argument, labels, spelled, switch
+from hf_tagging.training import RunConfig
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,20 @@ def test_predict_does_not_speak_of_a_flag_that_it_has_not(capsys):
     told = capsys.readouterr().err
     assert "nope" in told
     assert "--model" not in told
+
+
+def test_a_switch_is_spelled_as_the_reader_turns_it_on():
+    said = []
+    for spelling in (FLAGS, KEYS, ARGUMENTS, labels({"resume": "Go on"})):
+        with spelled(spelling):
+            said.append(switch("resume"))
+    assert said == ["--resume", "resume: true", "resume=True", "Go on"]
+
+
+def test_a_file_is_mended_by_lines_and_flags_by_flags(tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("task: ner\nmodel: scratch\nfeature_size: 3\n")
+    with pytest.raises(ConfigError, match=r"run.yaml, line 3: feature_size: needs word_shape: true or word_features: "):
+        RunConfig.from_command_line(["--config", str(config)])
+    with pytest.raises(ConfigError, match=r"--feature_size: needs --word_shape true or --word_features COLUMN"):
+        RunConfig.from_command_line(["--task", "ner", "--model", "scratch", "--feature_size", "3"])

@@ -136,7 +136,7 @@ def load_tagging_dataset(
             raise DataError(
                 f"no data was named; give {argument('dataset', 'NAME')} or {argument('train_file', 'FILE')}"
             )
-        place = str(next(iter(raw.values())).place if in_memory or name_or_path is None else name_or_path)
+        place = PLACE if in_memory else str(next(iter(raw.values())).place if name_or_path is None else name_or_path)
         splits = {split: standard_columns(raw[split]) for split in SPLITS if split in raw}
         splits = hold_out.split(splits, place)
         names = common_tag_names(splits, task=task, tag_names=tag_names, place=place)

@@ -13,7 +13,7 @@ from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import results_table, write_predictions
 from hf_tagging.locks import FolderLock
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.folder import RECORD
 
@@ -94,9 +94,7 @@ def check_evaluation_folder(
         )
     there = [path for path in (folder / RESULTS, *sorted((folder / PREDICTIONS).glob("*.conll"))) if path.exists()]
     if there and not overwrite:
-        raise OutputError(
-            f"{there[0]} is there already; give another folder, or {argument('overwrite')} to replace it."
-        )
+        raise OutputError(f"{there[0]} is there already; give another folder, or {switch('overwrite')} to replace it.")
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path, *, overwrite: bool = False) -> None:

@@ -36,7 +36,7 @@ from hf_tagging.inference.reading import CPU_BATCH, batches_of, padded
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.locks import LOCK, FolderLock
 from hf_tagging.models.encoder import quiet
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 from hf_tagging.training.environment import hardware, versions
 from hf_tagging.training.record import HardwareRecord
 
@@ -137,7 +137,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         )
     if inside and not overwrite:
         raise OutputError(
-            f"{target}: holds an export already. Give {argument('overwrite')} to replace it, or give "
+            f"{target}: holds an export already. Give {switch('overwrite')} to replace it, or give "
             f"another {argument('output')}."
         )
 

@@ -21,7 +21,7 @@ from hf_tagging.errors import ConfigError, DataError, OutputError, printable
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
 from hf_tagging.inference.results import text_table
 from hf_tagging.inference.tagger import Tagger
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 
 FORMATS = ("column", "jsonl", "text")
 STDIN = STDOUT = "-"
@@ -132,7 +132,7 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
     except OutputError as error:
         raise OutputError(f"{error} Without {argument('output')}, standard output is written to.") from error
     if Path(target).exists() and not overwrite:
-        raise OutputError(f"{target} is there already; give another name, or {argument('overwrite')} to replace it.")
+        raise OutputError(f"{target} is there already; give another name, or {switch('overwrite')} to replace it.")
 
 
 def _source(source: str | Path) -> Path:

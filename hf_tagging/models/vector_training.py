@@ -11,7 +11,7 @@ from hf_tagging.atomic import destination, whole_path
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.models.word_vectors import check_gensim
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors, Word2Vec
@@ -88,7 +88,7 @@ def check_output(path: str | Path, *, overwrite: bool = False) -> None:
         )
     if Path(path).is_dir() or (Path(path).exists() and not overwrite):
         raise OutputError(
-            f"output: {path} is there already; give another name, or {argument('overwrite')} to replace it."
+            f"output: {path} is there already; give another name, or {switch('overwrite')} to replace it."
         )
     destination(path)
     check_writable(Path(path).parent)

@@ -22,7 +22,7 @@ from hf_tagging.atomic import PARTIAL, give_usual_mode, inside, sync, write_json
 from hf_tagging.errors import OutputError, TaggingError
 from hf_tagging.hub import first_line
 from hf_tagging.memory import out_of_memory
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 from hf_tagging.training.fitting import WEIGHTS, other_model
 
 logger = logging.getLogger(__name__)
@@ -182,12 +182,12 @@ def loading(checkpoint: str | Path | None) -> Iterator[None]:
             raise OutputError(
                 f"{checkpoint}: one of its .pt or .pth files was not written by training: it is a pickle with more "
                 "than tensors and numbers in it, which could run code when it is loaded. Remove that "
-                f"folder; {argument('resume')} "
+                f"folder; {switch('resume')} "
                 "then goes on from an older one."
             ) from error
         raise OutputError(
             f"{checkpoint}: training cannot go on from it ({type(error).__name__}: {first_line(error)}). Remove that "
-            f"folder; {argument('resume')} then goes on from an older one."
+            f"folder; {switch('resume')} then goes on from an older one."
         ) from error
 
 
@@ -239,8 +239,8 @@ def newest_checkpoint(folder: Path, model: nn.Module, *, with_best: bool) -> Fou
         lines = "".join(f"\n  {line}" for line in refused)
         raise OutputError(
             f"{folder}: training cannot go on from any of its checkpoints:{lines}\nNothing was changed. Remove these "
-            f"folders and type {argument('resume')} to start from the first step, or "
-            f"{argument('overwrite')} to replace the whole run."
+            f"folders and give {switch('resume')} to start from the first step, or "
+            f"{switch('overwrite')} to replace the whole run."
         )
     for line in refused:
         logger.warning("%s; training starts from the first step", line)
@@ -277,7 +277,7 @@ def _unmarked(there: list[Path]) -> list[Path]:
         raise OutputError(
             f"{there[0].parent}: {', '.join(path.name for path in full)} hold weights and state, but no {MARK}, which "
             "may have been lost in a copy. Nothing was changed. Copy these files too, remove the folders to start "
-            f"from the first step, or type {argument('overwrite')} to replace the whole run."
+            f"from the first step, or give {switch('overwrite')} to replace the whole run."
         )
     return unmarked
 
@@ -348,7 +348,7 @@ def check_checkpoint(checkpoint: str | Path, model: nn.Module, *, with_best: boo
         raise OutputError(
             f"{argument('resume_from_checkpoint', checkpoint)}: {reason}. Nothing was changed. Give another "
             "checkpoint, or leave "
-            f"it out and type {argument('resume')}: the newest one that is whole is found by itself."
+            f"it out and give {switch('resume')}: the newest one that is whole is found by itself."
         )
 
 

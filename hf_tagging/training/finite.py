@@ -14,7 +14,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_tagging.errors import ModelError
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 from hf_tagging.training.folder import RunFolder
 
 _BATCHES = 1000  # that are remembered between two looks
@@ -135,6 +135,6 @@ def _end(args: TrainingArguments) -> str:
     what = f"the last good checkpoint, {kept}, is kept" if kept else "there was no checkpoint yet"
     return (
         f"Training has stopped: {what}, no model was written. Type a lower {argument('learning_rate')} with "
-        f"{argument('overwrite')}, or look "
+        f"{switch('overwrite')}, or look "
         "at these sentences."
     )

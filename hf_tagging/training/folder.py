@@ -12,7 +12,7 @@ from hf_tagging.atomic import PARTIAL, inside, place, remove, write_json
 from hf_tagging.disk import check_writable
 from hf_tagging.errors import OutputError
 from hf_tagging.locks import LOCK
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 from hf_tagging.training.checkpoints import checkpoints_of, is_complete
 from hf_tagging.training.record import RECORD, RunRecord, read_record
 
@@ -71,7 +71,7 @@ class RunFolder:
         if record is not None and not (resume or overwrite):
             raise OutputError(
                 f"{self.path}: holds a run already (status: {record['status']}). Nothing was changed. "
-                f"Type {argument('resume')} to go on with it, {argument('overwrite')} to replace it, or "
+                f"Give {switch('resume')} to go on with it, {switch('overwrite')} to replace it, or "
                 f"choose another {argument('output_dir')}."
             )
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_tagging.atomic import json_text
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.problems import argument
+from hf_tagging.problems import switch
 from hf_tagging.training.checkpoints import Found, check_checkpoint, newest_checkpoint, unusable
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.record import RunRecord, SplitRecord
@@ -45,9 +45,9 @@ def check_same_run(before: RunRecord, now: RunRecord, folder: Path) -> None:
     if changed:
         lines = [f"{name}: was {old[name]!r}, is {new[name]!r}" for name in sorted(changed)]
         raise ConfigError(
-            f"{argument('resume')} goes on with the run in {folder} as it was started, but this differs:\n  "
+            f"{switch('resume')} goes on with the run in {folder} as it was started, but this differs:\n  "
             + "\n  ".join(lines)
-            + f"\nGive the old values, or type {argument('overwrite')} to start again."
+            + f"\nGive the old values, or give {switch('overwrite')} to start again."
         )
     versions_then = {k: v for k, v in before.get("versions", {}).items() if now["versions"].get(k) != v}
     if versions_then:
@@ -71,7 +71,7 @@ def check_same_data(before: RunRecord, splits: dict[str, SplitRecord], *, name: 
     if changed:
         raise DataError(
             f"{name}: the words or tags of {', '.join(changed)} are not those that the run in {folder} was started "
-            f"with. Give it the old data, or type {argument('overwrite')} to start again."
+            f"with. Give it the old data, or give {switch('overwrite')} to start again."
         )
 
 

@@ -31,7 +31,7 @@ from hf_tagging.locks import FolderLock
 from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 from hf_tagging.secrets import masked
 from hf_tagging.training.checkpoints import Found
 from hf_tagging.training.config import RunConfig
@@ -154,7 +154,7 @@ class TaggingRun(FormerRun):
         if training.overwrite and self.folder.path.resolve() in named.parents:
             raise ConfigError(
                 f"resume_from_checkpoint: {training.resume_from_checkpoint} lies in the folder that "
-                f"{argument('overwrite')} "
+                f"{switch('overwrite')} "
                 f"empties. Give another {argument('output_dir')}."
             )
         self.folder.check(resume=training.resume, overwrite=training.overwrite)
@@ -256,7 +256,7 @@ class TaggingRun(FormerRun):
         training = self.arguments.training
         if training.overwrite and not self._has_begun and checkpoint is True:
             raise ConfigError(
-                f"resume_from_checkpoint: {argument('overwrite')} removes the run in {self.folder.path} and its "
+                f"resume_from_checkpoint: {switch('overwrite')} removes the run in {self.folder.path} and its "
                 "checkpoints. Give one of the two."
             )
         training.resume_from_checkpoint = checkpoint if isinstance(checkpoint, str) else None

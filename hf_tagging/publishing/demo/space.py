@@ -21,7 +21,7 @@ from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH
 from hf_tagging.locks import FolderLock
 from hf_tagging.markdown import text
-from hf_tagging.problems import argument
+from hf_tagging.problems import switch
 from hf_tagging.publishing.demo.models import name_models
 from hf_tagging.publishing.hub.bundle import CARD, REPORT, Content, bundle
 from hf_tagging.publishing.hub.leaks import refuse_leaks
@@ -212,7 +212,7 @@ def _checked_folder(folder: Path, written: Mapping[str, Content], *, overwrite: 
         )
     if own and not overwrite:
         raise OutputError(
-            f"{folder}: holds a Space already. Nothing was changed. Give {argument('overwrite')} to replace it, or "
+            f"{folder}: holds a Space already. Nothing was changed. Give {switch('overwrite')} to replace it, or "
             "choose another folder."
         )
     return own

@@ -20,7 +20,7 @@ from hf_tagging.console import read_text
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH, MANIFEST
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 from hf_tagging.publishing.provenance import model_name
 from hf_tagging.training.folder import RECORD, RunFolder
 
@@ -79,7 +79,7 @@ def _of_run(folder: Path) -> set[str]:
     if record["status"] != "finished":
         raise OutputError(
             f"{folder}: its run has not finished (status: {record['status']}). Run its command again, with "
-            f"{argument('resume')}, to finish it."
+            f"{switch('resume')}, to finish it."
         )
     names = {name for name in (*record["files"], REPORT, RECORD) if "\\" not in name}
     # A run lists its predictions and its report before it writes them.

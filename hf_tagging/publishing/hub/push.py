@@ -100,7 +100,7 @@ def push_folder(
         options = [*(["--revision", revision] if revision else []), *([] if private else ["--public"])]  # of a command
         command = shlex.join(["hf-tagging", "push", str(folder), name, *options])
         left = f"Nothing of this was published, and {folder} is complete"
-        with hub_errors(f"push to {name}", advice=f"{left}: `{command}` sends it, without what has arrived."):
+        with hub_errors(f"push to {name}", advice=f"{left}: `{command}` sends it and skips files that have arrived."):
             full_name, address, private = _send(folder, name, private, revision, token)
         return Pushed(full_name, address, sizes, private)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,10 @@ def read_command_line(
     with spelled(spelling):
         help_of = _parser(model or EncoderConfig, description)
         reading = read_settings(of_script(argv), help_of)
-        return _run(reading, task, model)
+        # Where all came from a file, what to do is said as lines of it.
+        of_file = spelling is FLAGS and reading.settings and all(setting.place for setting in reading.settings)
+        with spelled(KEYS) if of_file else nullcontext():
+            return _run(reading, task, model)
 
 
 def read_file(path: str | Path, overrides: Mapping[str, Any]) -> RunConfig:
