@@ -95,7 +95,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(confi
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
-        (["run.yaml"], "run.yaml: stands before any flag; did you mean --config run.yaml?"),
+        (["run.yaml"], "run.yaml: comes before any flag; did you mean --config run.yaml?"),
         (["--config", "nope.yaml"], "--config nope.yaml: No such file"),
         (["--learn", "1"], "--learn: there is no such argument"),
         (["--max_train_samples", "0"], "max_train_samples: 0 is below 1"),

@@ -253,7 +253,7 @@ def read_flags(argv: list[str]) -> tuple[list[Setting], list[Problem]]:
         else:
             is_config = word.endswith((".yaml", ".yml"))
             hint = f"; did you mean {argument('config', word)}?" if is_config else ""
-            problems.append(Problem("", word, f"{word}: stands before any flag{hint}"))
+            problems.append(Problem("", word, f"{word}: comes before any flag{hint}"))
     return flags, problems
 
 
