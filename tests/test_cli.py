@@ -289,6 +289,9 @@ class TestValidate:
         assert run("validate", tmp_path / "mine.yaml") == 2
         assert "does not say its task. Add a line such as `task: pos`" in capsys.readouterr().err
         assert run("validate", "pos_baseline", tmp_path / "mine.yaml") == 0
+        (tmp_path / "own.yaml").write_text("task: punct\ndataset: sample\n")
+        assert run("train", tmp_path / "own.yaml") == 2
+        assert "task punct: no recipe that ships trains it, and a task of your own" in capsys.readouterr().err
         assert run("validate", "pos_bert", tmp_path / "mine.yaml") == 2
         assert (
             "mine.yaml, line 1: encoder: is for taggers from scratch, which this recipe does not train"

@@ -131,7 +131,10 @@ def recipe_for(config: Path, flags: Sequence[str], *, otherwise: str) -> Shipped
         return find_shipped(PRETRAIN, kinds=[RECIPE])
     if recipe := recipe_that_trains(given["task"], kind_of(settings)):
         return Shipped(RECIPE, recipe.stem, recipe)
-    raise ConfigError(f"task {given['task']}: no recipe that ships trains it; type: {otherwise}")
+    raise ConfigError(
+        f"task {given['task']}: no recipe that ships trains it, and a task of your own needs a recipe that "
+        f"registers it; type: {otherwise}"
+    )
 
 
 def _settings(config: Path) -> list[tuple[str, str]]:
