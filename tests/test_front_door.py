@@ -178,7 +178,7 @@ def test_an_interrupted_trainer_goes_on_from_its_checkpoint(folder, sample, tmp_
     assert all(torch.equal(weight, wanted[name]) for name, weight in run.model.state_dict().items())
     if changes:  # of another trainer, it would remove the checkpoints first
         again = TaggingTrainer(str(folder), settings(tmp_path / "run", **steps), **options)
-        with pytest.raises(ConfigError, match=r"overwrite removes the run in .*Give one of the two"):
+        with pytest.raises(ConfigError, match=r"overwrite=True removes the run in .*Give one of the two"):
             again.train(resume_from_checkpoint=True)
         assert (tmp_path / "run" / "checkpoint-4").is_dir()
 
