@@ -185,7 +185,7 @@ class TestFolder:
     @pytest.mark.slow
     def test_is_replaced_only_when_asked_and_only_by_a_whole_one(self, run, copy, monkeypatch):
         before = (copy / "export.json").read_bytes()
-        with pytest.raises(OutputError, match=r"copy: holds an export already. Give overwrite to replace it"):
+        with pytest.raises(OutputError, match=r"copy: holds an export already. Give overwrite=True to replace it"):
             export_tagger(str(run), to="int8", output=copy)
         monkeypatch.setitem(LEAST_EQUAL, "onnx", 1.1)
         with pytest.raises(ModelError, match=r"tags otherwise \(100\.00% of the tags of predictions/validation\.conll"):
