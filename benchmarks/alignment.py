@@ -80,7 +80,7 @@ def run_tokenizer(sentences: list[list[str]], tokenizer: PreTrainedTokenizerBase
 
 
 def compare(count: int, figures: dict[str, list[dict[str, float]]]) -> list[dict]:
-    """The lines of the result.
+    """Return the lines of the result.
 
     Args:
         count: Of sentences.

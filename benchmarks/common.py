@@ -1,4 +1,4 @@
-"""What every benchmark shares: its flags and data, rounds of sides that alternate, the machine's own rate, the results.
+"""Common parts of the benchmarks: flags and data, rounds of sides that alternate, the machine's own rate, the results.
 
 A benchmark runs sides (ours, and the peers by name) in one process tree, one after the other in every round and in
 the opposite order in every other round, so that what the machine does besides falls on all of them alike. A ratio is
@@ -48,7 +48,7 @@ _SHOWN: dict[str, tuple[Callable[[float], str], str]] = {
 
 
 def make_parser(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
-    """The flags that benchmarks share.
+    """Return the flags that benchmarks share.
 
     Args:
         description: Of the script.
@@ -121,7 +121,7 @@ class Corpus:
 
 
 def load_corpus(args: argparse.Namespace) -> Corpus:
-    """The data of a benchmark: as given, else CoNLL-2003 where it is expected, else the embedded sample."""
+    """Return the data of a benchmark: as given, else CoNLL-2003 where it is expected, else the embedded sample."""
     name = str(args.data or (DATA if DATA.exists() else "sample"))
     disable_progress_bars()
     found = load_tagging_dataset(name, task="ner")
@@ -202,7 +202,7 @@ def matmul_rate(device: str, dtype: torch.dtype = torch.float32) -> float:
 
 
 def probe(device: str) -> dict[str, float]:
-    """The machine's matrix-multiply rates, as figures of a side of its own."""
+    """Return the machine's matrix-multiply rates, as figures of a side of its own."""
     types = (torch.float32, torch.bfloat16) if device == "cpu" else (torch.float32, torch.bfloat16, torch.float16)
     return {str(dtype).removeprefix("torch."): matmul_rate(device, dtype) for dtype in types}
 
@@ -214,7 +214,7 @@ def parameters_of_matrices(model: nn.Module) -> int:
 
 
 def processor_name() -> str | None:
-    """What Linux calls the processor; None elsewhere."""
+    """Return the name that Linux has for the processor; None elsewhere."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
@@ -279,7 +279,7 @@ def share_of_rate(
     rates: Sequence[Mapping[str, float]],
     dtype: str = "float32",
 ) -> dict[str, Any]:
-    """The line that compares operations per second with the machine's own matrix-multiply rate in the same round.
+    """Compare operations per second with the machine's own matrix-multiply rate in the same round, in a line.
 
     Args:
         what: Is measured.

@@ -68,7 +68,7 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
 
 
 def with_tags(schema: TagSchema, count: int) -> TagSchema:
-    """The schema and made-up entity types behind its own, `count` tags in all.
+    """Return the schema and made-up entity types behind its own, `count` tags in all.
 
     Raises:
         ConfigError: If it has more.
@@ -149,7 +149,7 @@ def evaluate_apart(side: str, tags: int, args: argparse.Namespace) -> Run:
 
 
 def points(args: argparse.Namespace, corpus: Corpus) -> dict[str, Any]:
-    """What runs each point, by name."""
+    """Return the function that runs each point, by name."""
     train = corpus.draw("train", args.corpus or len(corpus.dataset["train"]), args.seed)
     sides: dict[str, Any] = {
         f"corpus x {n}": partial(train_on, n, train, corpus.schema.tags, args) for n in args.copies
@@ -161,7 +161,7 @@ def points(args: argparse.Namespace, corpus: Corpus) -> dict[str, Any]:
 
 
 def compare(args: argparse.Namespace, figures: dict[str, list[Run]]) -> list[dict]:
-    """The lines of the result: growth of the corpus and of the tags, and the peer's."""
+    """Return the lines of the result: growth of the corpus and of the tags, and the peer's."""
     peaks = {name: column(rounds, "megabytes") for name, rounds in figures.items()}
 
     def growth(what: str, against: str, larger: str, smaller: str) -> dict:

@@ -53,7 +53,7 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
 
 
 def batch_all(windows: list[dict[str, Any]], model: Any, pad: int, args: argparse.Namespace) -> dict[str, list[Batch]]:
-    """The windows in batches, by the name of the way to batch them."""
+    """Return the windows in batches, by the name of the way to batch them."""
     lengths = [len(window["input_ids"]) for window in windows]
     ways: dict[str, tuple[Any, Any]] = {
         BY_LENGTH: (TokenBudgetBatches(lengths, args.tokens_per_batch), WindowCollator(pad))
@@ -81,7 +81,7 @@ def run(batches: list[Batch], model: nn.Module, subwords: int, device: str, *, h
 
 
 def compare(figures: dict[str, list[dict[str, float]]], real: dict[str, float]) -> list[dict[str, Any]]:
-    """The lines of the result.
+    """Return the lines of the result.
 
     Args:
         figures: Per way those of each round.

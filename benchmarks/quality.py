@@ -134,7 +134,7 @@ def ours(corpus: Corpus, args: argparse.Namespace, seed: int, folder: Path) -> t
 
 
 def stock(corpus: Corpus, args: argparse.Namespace, seed: int, folder: Path) -> tuple[Trainer, Count]:
-    """The peer's trainer, and what counts its entities in a split: read at first subwords, O where there is none."""
+    """Return the peer's trainer, and the function that counts its entities: read at first subwords, O where none is."""
     options = _options(args, seed) | {"num_train_epochs": args.epochs, "folder": str(folder)}
     trainer = stock_trainer(corpus.dataset, corpus.schema, **options)
 
@@ -154,7 +154,7 @@ def _options(args: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 
 def read_first_subwords(words: Dataset, labels: np.ndarray, tokenizer: Any, tags: tuple[str, ...]) -> list[list[str]]:
-    """The tag that stands at the first subword of each word; O for words that have none.
+    """Return the tag that stands at the first subword of each word; O for words that have none.
 
     Args:
         words: The sentences.
@@ -224,7 +224,7 @@ def seconds_until(record: Record, target: float) -> float | None:
 
 
 def compare_f1(split: str, mine: list[Record], theirs: list[Record]) -> dict[str, Any]:
-    """The line of a split: mean F1 over seeds, the paired difference with its interval and p-value."""
+    """Return the line of a split: mean F1 over seeds, the paired difference with its interval and p-value."""
     first, second = (
         sum_seeds([SentenceCounts("ner", np.array(record["counts"][split])) for record in records])
         for records in (mine, theirs)
@@ -244,7 +244,7 @@ def compare_f1(split: str, mine: list[Record], theirs: list[Record]) -> dict[str
 
 
 def compare(records: dict[str, list[Record]], args: argparse.Namespace) -> list[dict[str, Any]]:
-    """The lines of the result."""
+    """Return the lines of the result."""
     mine, theirs = records[OURS], records[STOCK]
     whole = [[record["seconds"] for record in side] for side in (mine, theirs)]
     what = f"training, {args.epochs:g} epoch{'s' * (args.epochs != 1)}"
@@ -256,7 +256,7 @@ def compare(records: dict[str, list[Record]], args: argparse.Namespace) -> list[
 
 
 def compare_time(mine: list[Record], theirs: list[Record], target: float | None) -> list[dict[str, Any]]:
-    """The lines of the time to a validation F1: against the peer's first evaluation with it, and its whole training.
+    """Return lines of the time to a validation F1: against the peer's first evaluation with it, and its whole training.
 
     The peer's final F1 takes the peer its whole training; that it is as good for a moment on the way, only somebody
     knows who evaluates as often as this curve does.

@@ -72,7 +72,7 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
 
 
 def a_tagger(args: argparse.Namespace, corpus: Corpus, folder: str) -> str:
-    """The folder of the model: as given where it is a tagger, else with a tag head drawn at random in `folder`."""
+    """Return the folder of the model: as given if it is a tagger, else with a random tag head in `folder`."""
     if saved_schema(args.model) is not None:
         return args.model
     set_seed(args.seed)
@@ -97,7 +97,7 @@ def use_spacy(corpus: Corpus) -> Side:
 
 
 def use_flair(corpus: Corpus) -> Side:
-    """The default sequence tagger over embeddings of the training words that nobody has trained."""
+    """Return the default sequence tagger over embeddings of the training words that nobody has trained."""
     from flair.data import Dictionary, Sentence
     from flair.embeddings import OneHotEmbeddings
     from flair.models import SequenceTagger
@@ -113,7 +113,7 @@ def use_flair(corpus: Corpus) -> Side:
 
 
 def importable(package: str) -> bool:
-    """Whether a package is there, and goes with the versions of the others."""
+    """Return whether a package is installed and fits the versions of the others."""
     try:
         importlib.import_module(package)
     except ImportError:
@@ -151,7 +151,7 @@ def load_sides(args: argparse.Namespace, corpus: Corpus, device: str) -> tuple[T
 
 
 def compare(speed: dict[str, list[float]]) -> list[dict]:
-    """The lines of the result: all our ways against the pipeline, `Tagger` at its default against the others.
+    """Return the lines of the result: all our ways against the pipeline, `Tagger` at its default against the others.
 
     Args:
         speed: Per side its sentences per second in each round.
@@ -176,7 +176,7 @@ def compare(speed: dict[str, list[float]]) -> list[dict]:
 
 
 def agreement(taggers: dict[str, Side], sentences: Sentences, gold: Sentences | None) -> list[dict]:
-    """The lines of how many words get the tag of float32 and, with gold tags, of F1."""
+    """Return the lines of how many words get the tag of float32 and, with gold tags, of F1."""
     tags = {side: taggers[side](sentences) for side in WAYS if side in taggers}
     exact, against, lines = list(chain(*tags["float32"])), WAYS["float32"], []
     for side in (name for name in tags if name != "float32"):

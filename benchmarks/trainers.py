@@ -1,4 +1,4 @@
-"""The two sides of everything that trains: ours as `recipes/ner_bert.py` builds it, and the stock `Trainer`.
+"""Two sides of everything that trains: ours as `recipes/ner_bert.py` builds it, and the stock `Trainer`.
 
 The stock side is what the Transformers course and most scripts write: `AutoModelForTokenClassification`, the loop over
 `word_ids()`, `DataCollatorForTokenClassification`, and `TrainingArguments` at their defaults. Both start from the same
@@ -166,7 +166,7 @@ def our_trainer(
 def stock_trainer(
     dataset: DatasetDict, schema: TagSchema, *, model: str, device: str, seed: int, folder: str, **options: Any
 ) -> StockTrainer:
-    """The peer's side: the stock Trainer at its defaults, over the usual features.
+    """Return the peer's side: the stock Trainer at its defaults, over the usual features.
 
     Args:
         dataset: Splits of words and tags in the schema.

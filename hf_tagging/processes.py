@@ -1,4 +1,4 @@
-"""The process that has started this one, and the signals that ask this one to end.
+"""Parent process, and signals that ask this process to end.
 
 A program that is asked to end by SIGINT (Ctrl-C), SIGTERM or SIGHUP gets a `Terminated` in its main thread, so that it
 can say how to go on. While it trains, SIGTERM and SIGHUP, which schedulers send, are noted instead: the training saves

@@ -17,7 +17,7 @@ _KEPT = 1_000  # rows of probabilities per block, so that memory stays bounded
 
 @dataclass(frozen=True)
 class Rereading:
-    """The tags and probabilities of a second reading.
+    """Tags and probabilities of a second reading.
 
     Args:
         tags: Tags of the model, by label id.

@@ -1,4 +1,4 @@
-"""The command `hf-tagging`. What a subcommand needs is imported when it runs: `--help` answers at once."""
+"""Command `hf-tagging`. What a subcommand needs is imported when it runs: `--help` answers at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command says: tables for people, styled where the output is a terminal, and JSON for machines."""
+"""Output of commands: tables for people, styled where the output is a terminal, and JSON for machines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hf_tagging.errors import printable
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command has found.
+    """Result of a command.
 
     Args:
         data: All of it, as JSON can hold it.

@@ -1,4 +1,4 @@
-"""What a subcommand is: its name, its arguments, what it does and how to use it."""
+"""Subcommands: name, arguments, action and examples."""
 
 from __future__ import annotations
 

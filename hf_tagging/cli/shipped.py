@@ -1,4 +1,4 @@
-"""What comes with the package beside its code: recipes, their configs, and configs of accelerate.
+"""Files that ship with the package besides its code: recipes, their configs, and configs of accelerate.
 
 In the source tree they are at the top; a wheel brings them along as ``hf_tagging/_shipped``. Recipes are run, never
 imported.
@@ -40,7 +40,7 @@ class Shipped:
 
     @cached_property
     def about(self) -> str:
-        """What it is, in a line: the start of its docstring, or of the comment at its head."""
+        """Summary in one line: the start of its docstring, or of the comment at its head."""
         text = self.path.read_text(encoding="utf-8")
         if self.kind == RECIPE:
             found = ast.get_docstring(ast.parse(text)) or ""

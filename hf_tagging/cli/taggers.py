@@ -1,4 +1,4 @@
-"""The commands `predict`, `evaluate`, `compare` and `export`."""
+"""Commands `predict`, `evaluate`, `compare` and `export`."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ DOCUMENT_MARK = re.compile(r"[ \t]*-DOCSTART-(?!\w)")
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnLayout:
-    """The layout of one column file.
+    """Layout of one column file.
 
     Args:
         separator: Separator of fields; None is any run of spaces and tabs.

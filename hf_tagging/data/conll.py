@@ -33,7 +33,7 @@ _NEW_DOCUMENT = re.compile(r"# newdoc\b")
 
 @dataclass
 class ConllConfig(datasets.BuilderConfig):
-    """The configuration of `ConllBuilder`.
+    """Configuration of `ConllBuilder`.
 
     Args:
         columns: Which columns are read, and how.

@@ -57,7 +57,7 @@ _SAVED_DATASET_FILES = ("dataset_dict.json", "state.json")
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFiles:
-    """The files of one split, in reading order and all of one kind.
+    """Files of one split, in reading order and all of one kind.
 
     Args:
         kind: "columns", "json" or "parquet".
@@ -71,7 +71,7 @@ class SplitFiles:
 
     @property
     def place(self) -> str:
-        """The files as messages name them."""
+        """Files as messages name them."""
         shown = ", ".join(str(path) for path in self.paths[:3])
         return shown if len(self.paths) <= 3 else f"{shown} and {len(self.paths) - 3} more"
 

@@ -28,7 +28,7 @@ _ROWS = 1000
 
 @dataclass(frozen=True)
 class Predictable:
-    """The ids of a tokenizer that a language model may predict.
+    """Ids of a tokenizer that a language model may predict.
 
     Args:
         kinds: Kind of each id, see `subword_kinds`. (ids,)
@@ -50,7 +50,7 @@ class Predictable:
 
 @dataclass(frozen=True)
 class _Words:
-    """The words of several windows in one array.
+    """Words of several windows in one array.
 
     Args:
         places: Of the subwords that belong to words. (subwords,)

@@ -66,7 +66,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class TagSchema:
-    """The tags of a task in the order of their label ids, and their scheme.
+    """Tags of a task in the order of their label ids, and their scheme.
 
     Args:
         tags: All tags; a tag's label id is its position.

@@ -236,7 +236,7 @@ def runs_side_by_side(model: TagModel) -> bool:
 
 
 class _TorchThreads:
-    """The number of threads that PyTorch may use: a setting of the whole process, lent to lanes and given back.
+    """Number of threads that PyTorch may use: a setting of the whole process, lent to lanes and given back.
 
     ``torch.set_num_threads`` sets three things: what new threads start with, what MKL uses in any thread, and what the
     calling thread itself uses. So only lanes call it, the last one of all to give back what was: the caller's thread

@@ -50,7 +50,7 @@ class FastTagging:
 
     @property
     def pays(self) -> bool:
-        """Whether fast tagging is faster than exact tagging."""
+        """True if fast tagging is faster than exact tagging."""
         return self.read_again <= MAX_READ_AGAIN
 
     @classmethod

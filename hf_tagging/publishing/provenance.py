@@ -1,4 +1,4 @@
-"""The origin of model and data as a record states it: names on the Hub, or the last part of local paths."""
+"""Origin of model and data as a record states it: names on the Hub, or the last part of local paths."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KNOWN_MODELS = {
 
 
 class Source(NamedTuple):
-    """The origin of a split or a model: its name without folders, and its name on the Hub if it has one."""
+    """Origin of a split or a model: its name without folders, and its name on the Hub if it has one."""
 
     name: str
     hub: str | None = None

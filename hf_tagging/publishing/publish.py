@@ -1,4 +1,4 @@
-"""The end of a run: its results, its predictions, its card, its report, and the push."""
+"""End of a run: its results, its predictions, its card, its report, and the push."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _place(args: TrainingArguments, state: TrainerState) -> str:
 
 
 class NotebookProgress(ReadableProgress):
-    """The same in a notebook: one display that is renewed, in the place of Transformers' table and of printed lines.
+    """Same in a notebook: one display that is renewed, in the place of Transformers' table and of printed lines.
 
     Args:
         show: Shows HTML in the place of what it showed before.

@@ -1,4 +1,4 @@
-"""The shape of `run.json`: typed once here, and checked where it is read.
+"""Shape of `run.json`: typed once here, and checked where it is read.
 
 A record travels with its model, so it may come from an earlier version or from a stranger. Any key may be missing
 (`total=False`), and everything in it is untrusted until `read_record` and `wrong_value` have accepted it.
@@ -21,7 +21,7 @@ RECORD = "run.json"
 
 
 class ArgumentsRecord(TypedDict, total=False):
-    """The resolved arguments that later stages read by name; the file holds the others as well."""
+    """Resolved arguments that later stages read by name; the file holds the others as well."""
 
     seed: int
     data_seed: int | None
@@ -56,7 +56,7 @@ class ArgumentsRecord(TypedDict, total=False):
 
 
 class HardwareRecord(TypedDict, total=False):
-    """The machine of a run."""
+    """Machine of a run."""
 
     machine: str
     processor: str
@@ -67,7 +67,7 @@ class HardwareRecord(TypedDict, total=False):
 
 
 class SplitRecord(TypedDict, total=False):
-    """The size of a split and a fingerprint of its words and tags."""
+    """Size of a split and a fingerprint of its words and tags."""
 
     sentences: int
     words: int
@@ -75,7 +75,7 @@ class SplitRecord(TypedDict, total=False):
 
 
 class DatasetRecord(TypedDict, total=False):
-    """The data of a run.
+    """Data of a run.
 
     `unseen_tags` counts, by split and tag, the words whose tag does not occur in the training split.
     """
@@ -86,7 +86,7 @@ class DatasetRecord(TypedDict, total=False):
 
 
 class SchemeRecord(TypedDict, total=False):
-    """The scheme of the entity tags before and after conversion, and how many tags were repaired."""
+    """Scheme of the entity tags before and after conversion, and how many tags were repaired."""
 
     source: str
     target: str
@@ -95,7 +95,7 @@ class SchemeRecord(TypedDict, total=False):
 
 
 class AlignmentRecord(TypedDict, total=False):
-    """The counts of `hf_tagging.data.alignment.AlignmentCounts` for one split."""
+    """Counts of `hf_tagging.data.alignment.AlignmentCounts` for one split."""
 
     sentences: int
     words: int
@@ -106,7 +106,7 @@ class AlignmentRecord(TypedDict, total=False):
 
 
 class ParametersRecord(TypedDict, total=False):
-    """The number of weights, and of those that were trained."""
+    """Number of weights, and of those that were trained."""
 
     all: int
     trained: int
@@ -139,7 +139,7 @@ History = list[dict[str, float]]
 
 
 class RunRecord(TypedDict, total=False):
-    """The content of `run.json`."""
+    """Content of `run.json`."""
 
     task: str
     status: str

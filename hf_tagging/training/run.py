@@ -64,7 +64,7 @@ _AT_THE_END = (
 
 
 class TaggingRun(FormerRun):
-    """The folder of a run, and its record. Making one touches nothing: `open` is the first to look at the folder.
+    """Folder of a run, and its record. Making one touches nothing: `open` is the first to look at the folder.
 
     Args:
         arguments: All arguments of the run.
@@ -264,7 +264,7 @@ class TaggingRun(FormerRun):
 
     @property
     def earlier_budget(self) -> int | None:
-        """The number that ``tokens_per_batch auto`` came to in the run that is resumed."""
+        """Number that ``tokens_per_batch auto`` came to in the run that is resumed."""
         return self._before.get("tokens_per_batch")
 
     def begin(self, model: nn.Module, *, budget: int | None = None, again: bool = False) -> Found:
@@ -345,7 +345,7 @@ class TaggingRun(FormerRun):
 
     @property
     def merges(self) -> bool:
-        """Whether adapters are merged into the model that is saved."""
+        """True if adapters are merged into the model that is saved."""
         return bool(getattr(self.arguments.model, "lora_merge", True))
 
     def take_model(self, files: Sequence[Path]) -> None:

@@ -38,7 +38,7 @@ class WordPredictions:
 
 
 class WordScorer:
-    """The `compute_metrics` of a trainer that scores words of whole sentences.
+    """`compute_metrics` of a trainer that scores words of whole sentences.
 
     `split` is what is being evaluated, and `outcome` what came of it.
 

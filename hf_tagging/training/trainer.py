@@ -1,4 +1,4 @@
-"""The Trainer for tagging: losses per scored word, figures over whole sentences."""
+"""Trainer for tagging: losses per scored word, figures over whole sentences."""
 
 from __future__ import annotations
 

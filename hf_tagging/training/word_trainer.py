@@ -145,7 +145,7 @@ class WordTrainer(TrainerHooks):
 
     @property
     def average(self) -> AveragedWeights | None:
-        """The callback that averages the weights, if there is one."""
+        """Callback that averages the weights, if there is one."""
         callbacks = self.callback_handler.callbacks
         return next((callback for callback in callbacks if isinstance(callback, AveragedWeights)), None)
 

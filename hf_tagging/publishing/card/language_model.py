@@ -1,4 +1,4 @@
-"""The model card of a pretrained language model."""
+"""Model card of a pretrained language model."""
 
 from __future__ import annotations
 

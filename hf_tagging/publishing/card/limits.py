@@ -1,4 +1,4 @@
-"""The limits of a model card: what the run left out, shortened or repaired, and what the report found.
+"""Limits of a model card: what the run left out, shortened or repaired, and what the report found.
 
 A finding needs evidence: at least 30 words, entities or errors and, where two groups are compared, 95 % intervals that
 do not overlap.
@@ -65,7 +65,7 @@ class Bound(NamedTuple):
 
 @dataclass(frozen=True)
 class WeakGroup:
-    """The worst and the best part of a group, whose intervals do not overlap."""
+    """Worst and best part of a group, whose intervals do not overlap."""
 
     title: str
     unit: str | None
@@ -76,7 +76,7 @@ class WeakGroup:
 
 @dataclass(frozen=True)
 class FrequentError:
-    """The kind of most errors."""
+    """Kind of most errors."""
 
     name: str
     count: int

@@ -1,4 +1,4 @@
-"""The metadata of a model card: tags, base model, datasets, and the index of its figures.
+"""Metadata of a model card: tags, base model, datasets, and the index of its figures.
 
 The index follows the model card specification of the Hub (`model-index`): every figure with its task, and with name,
 split and revision of the data.

@@ -1,4 +1,4 @@
-"""The results of a model card: figures by split, over seeds and by tag, and the evaluations during training."""
+"""Results of a model card: figures by split, over seeds and by tag, and the evaluations during training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ClassTable:
 
 @dataclass(frozen=True)
 class ResultsView:
-    """The figures by split, and which explanations they need."""
+    """Figures by split, and which explanations they need."""
 
     figures: Markup | None
     has_spread: bool
@@ -46,7 +46,7 @@ class ResultsView:
 
 @dataclass(frozen=True)
 class Curve:
-    """The headline figure during training, as a line of bars."""
+    """Headline figure during training, as a line of bars."""
 
     label: str
     low: float
@@ -56,7 +56,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class HistoryView:
-    """The evaluations during training."""
+    """Evaluations during training."""
 
     table: Markup
     shown: int

@@ -1,4 +1,4 @@
-"""The model card of a run: training data, results, limits, cost.
+"""Model card of a run: training data, results, limits, cost.
 
 It is written from `run.json`, the figures and the report's analysis alone. `templates/model_card.md.j2` is its text;
 everything from data or the user is escaped there, and of a local path only the last part is shown.
@@ -31,7 +31,7 @@ from hf_tagging.training.record import RunRecord
 
 @dataclass(frozen=True)
 class Headline:
-    """The figure that the model is judged by, with its interval and its spread over seeds where they are known."""
+    """Figure that the model is judged by, with its interval and its spread over seeds where they are known."""
 
     label: str
     value: float
@@ -54,7 +54,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags of the model."""
+    """Tags of the model."""
 
     names: list[str]
     types: list[str]

@@ -1,4 +1,4 @@
-"""The data of a model card: splits, conversion, held-out parts, licences."""
+"""Data of a model card: splits, conversion, held-out parts, licences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MODEL_LICENCES = {
 
 @dataclass(frozen=True)
 class DataView:
-    """The data of a run and what was done to it."""
+    """Data of a run and what was done to it."""
 
     splits: Markup | None
     configuration: str | None

@@ -1,4 +1,4 @@
-"""The taggers of a demo: their names, loading, and their scores."""
+"""Taggers of a demo: their names, loading, and their scores."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _MOST_NAMED = 30  # tags that the line on a tagger names
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of one tagger for a text.
+    """Result of one tagger for a text.
 
     Args:
         name: Name of the tagger.

@@ -1,4 +1,4 @@
-"""The demo as a folder for a Space on the Hub: card, `app.py`, requirements, and the files of the models."""
+"""Demo as a folder for a Space on the Hub: card, `app.py`, requirements, and the files of the models."""
 
 from __future__ import annotations
 

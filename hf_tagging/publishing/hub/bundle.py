@@ -1,4 +1,4 @@
-"""The files of a model's folder that are published, without the paths of this machine.
+"""Files of a model's folder that are published, without the paths of this machine.
 
 These are the files that a run lists as its own. In a folder without `run.json`, the names decide.
 """

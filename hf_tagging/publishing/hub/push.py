@@ -40,7 +40,7 @@ _WORDS = ("predictions/", REPORT)
 
 @dataclass(frozen=True)
 class Pushed:
-    """The result of a push, or of a dry run.
+    """Result of a push, or of a dry run.
 
     Attributes:
         name: Name of the repository; the full name after a push.

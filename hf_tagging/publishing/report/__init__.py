@@ -1,4 +1,4 @@
-"""The HTML report of a run."""
+"""HTML report of a run."""
 
 from __future__ import annotations
 

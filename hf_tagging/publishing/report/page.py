@@ -1,4 +1,4 @@
-"""The report of a run as one self-contained HTML page."""
+"""Report of a run as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _TagBars(TagRow):
 
 
 class _WorstTag(TagRow):
-    """The tag with most errors, and examples of them."""
+    """Tag with most errors, and examples of them."""
 
     missed: int
     false: int
@@ -52,7 +52,7 @@ class _WorstTag(TagRow):
 
 
 class _Matrix(Confusion):
-    """The confusion matrix with a shade per cell."""
+    """Confusion matrix with a shade per cell."""
 
     rows: list[list[tuple[int, int]]]
 
@@ -67,7 +67,7 @@ class _Curve(TypedDict):
 
 
 class _Reliability(TypedDict):
-    """The calibration with its diagram."""
+    """Calibration with its diagram."""
 
     bins: list[Bin]
     ece: float

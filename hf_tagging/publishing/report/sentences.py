@@ -26,7 +26,7 @@ class Run(TypedDict, total=False):
 
 
 class Side(TypedDict):
-    """The gold or the predicted side of an error."""
+    """Gold or the predicted side of an error."""
 
     tag: str
     text: str
