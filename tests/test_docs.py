@@ -259,7 +259,7 @@ def test_the_first_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert lines in (DOCS / "index.md").read_text()
     for shown, small in (
         ('"minilm"', repr(str(tiny_bert(tmp_path)))),
-        ("num_train_epochs=3", "max_steps=2, use_cpu=True"),
+        ("num_train_epochs=8", "max_steps=2, use_cpu=True"),
         ('trainer.push_to_hub("me/ner")\n', ""),
     ):
         assert lines.count(shown) == 1

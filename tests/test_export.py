@@ -453,7 +453,7 @@ class TestRefusals:
 
     def test_of_an_hmm(self, sample, tmp_path, column_file):
         folder = baseline(sample, tmp_path / "hmm", "hmm")
-        self.refused(folder, column_file, r"HmmForTokenClassification cannot .* --encoder mlp, cnn or transformer\.$")
+        self.refused(folder, column_file, r"HmmForTokenClassification cannot .* encoder mlp, cnn or transformer\.$")
 
     @pytest.mark.parametrize(
         ("parts", "message"),
