@@ -170,7 +170,7 @@ def test_a_checkpoint_of_another_schema_is_passed_over(killed, model, caplog):
     assert "checkpoint-4: is of another model (model.safetensors has classifier.weight [2, 32]); it is passed" in said
     assert record(killed)["resumed_from"] == "checkpoint-2"
     for name in ("checkpoint-4", "checkpoint-6"):
-        with pytest.raises(OutputError, match=rf"resume_from_checkpoint .*{name}: is of .* Give another checkpoint"):
+        with pytest.raises(OutputError, match=rf"resume_from_checkpoint=.*{name}: is of .* Give another checkpoint"):
             _named(killed, model, name, spoil=name == "checkpoint-6", config=config)
 
 

@@ -458,7 +458,7 @@ class TestAbout:
             pytest.skip("there is no bash")
         run("completion", "bash")
         script = capsys.readouterr().out
-        ask = '\nCOMP_WORDS=(hf-tagging evaluate --pre) COMP_CWORD=2\n_shtab_hf_tagging\necho "${COMPREPLY[@]}"\n'
+        ask = '\nCOMP_WORDS=(hf-tagging evaluate --pred) COMP_CWORD=2\n_shtab_hf_tagging\necho "${COMPREPLY[@]}"\n'
         done = subprocess.run(["bash", "-c", script + ask], capture_output=True, text=True, check=True)
         assert done.stdout.split() == ["--predictions"]
 
