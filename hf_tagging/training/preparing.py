@@ -196,7 +196,7 @@ def as_words_and_tags(splits: Mapping[str, InMemory], task: Task) -> DatasetDict
     inventories = [
         tuple(split.features["tags"].feature.names)
         for split in splits.values()
-        if isinstance(split, Dataset) and origin_of(split) is not None
+        if isinstance(split, Dataset) and origin_of(split) is not None and "tags" in split.features
     ]
     if len(inventories) == len(splits) and len(set(inventories)) <= 1:
         return DatasetDict(splits)
