@@ -145,7 +145,7 @@ def test_a_comparison_asks_before_it_starts(bad, tmp_path):
     recipe = tmp_path / "pos_baseline.py"
     recipe.write_text("raise SystemExit(1)")
     for reason, folder in bad.items():
-        plan.write_text(f"output_dir: {folder}\nruns:\n  a: {{recipe: {recipe}, dataset: sample}}\n")
+        plan.write_text(f"output_dir: {folder}\nruns:\n  a: {{recipe: {recipe}, task: pos, model: scratch, dataset: sample}}\n")
         with pytest.raises(OutputError, match=f"cannot be written .{reason}"):
             carry_out(read_plan(plan))
 
