@@ -107,9 +107,9 @@ class TestColumns:
         [
             ("a B C\nd E\n", {}, r"in\.conll, line 2: 'd E' has 2 columns; expected 3"),
             ("a\nb c\n", {}, r"in\.conll, line 2: 'b c' has 2 columns; expected 1"),
-            ("a B\n", {"tokens_column": 2}, r"--tokens_column 2: there is no such position"),
-            ("a B\n", {"tokens_column": "lemma"}, r"--tokens_column lemma: there is no such column"),
-            ("a\n", {"tokens_column": "lemma"}, r"in\.conll, line 1: --tokens_column lemma: 'a' is a single column"),
+            ("a B\n", {"tokens_column": 2}, r"tokens_column=2: there is no such position"),
+            ("a B\n", {"tokens_column": "lemma"}, r"tokens_column=lemma: there is no such column"),
+            ("a\n", {"tokens_column": "lemma"}, r"in\.conll, line 1: tokens_column=lemma: 'a' is a single column"),
             (b"a B\nb \xff\n", {}, r"in\.conll, line 2: byte 0xff"),
         ],
     )
