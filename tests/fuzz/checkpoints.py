@@ -72,7 +72,8 @@ def _resume_damaged(case: int, work: Path) -> list[str]:
     sealed = draw.random() < 0.3  # the list of hashes is written again: only reading can tell
     for checkpoint in draw.sample(sorted(folder.glob("checkpoint-*")), draw.randint(1, 3)):
         draw.choice(_DAMAGE)(checkpoint, draw)
-        if sealed and checkpoint.is_dir():
+        mark = checkpoint / "complete.json"
+        if sealed and checkpoint.is_dir() and (mark.is_file() or not mark.exists()):
             mark_complete(checkpoint)
     said = io.StringIO()
     signal.alarm(_SECONDS)
