@@ -145,7 +145,8 @@ def test_a_comparison_asks_before_it_starts(bad, tmp_path):
     recipe = tmp_path / "pos_baseline.py"
     recipe.write_text("raise SystemExit(1)")
     for reason, folder in bad.items():
-        plan.write_text(f"output_dir: {folder}\nruns:\n  a: {{recipe: {recipe}, task: pos, model: scratch, dataset: sample}}\n")
+        run = f"{{recipe: {recipe}, task: pos, model: scratch, dataset: sample}}"
+        plan.write_text(f"output_dir: {folder}\nruns:\n  a: {run}\n")
         with pytest.raises(OutputError, match=f"cannot be written .{reason}"):
             carry_out(read_plan(plan))
 
