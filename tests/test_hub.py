@@ -249,16 +249,14 @@ def test_a_hub_that_fails_at_the_end_leaves_the_run_whole(hub, pushed):
 @pytest.mark.slow
 def test_a_hub_that_refuses_is_asked_before_anything_is_trained(pushed):
     message = pushed[1]["refused"]
-    assert message.startswith(
-        "OutputError: --push_to_hub other/refused: the Hub answered 403 (You don't have the rights"
-    )
+    assert message.startswith("OutputError: push_to_hub=other/refused: the Hub answered 403 (You don't have the rights")
     assert not (pushed[0] / "refused").exists()
 
 
 @pytest.mark.slow
 def test_a_repository_that_can_only_be_read_is_refused_before_anything_is_trained(hub, pushed):
     assert pushed[1]["theirs"].startswith(
-        "OutputError: --push_to_hub other/theirs: the Hub answered 403 (You need write access to this repository.)."
+        "OutputError: push_to_hub=other/theirs: the Hub answered 403 (You need write access to this repository.)."
     )
     assert not (pushed[0] / "theirs").exists()
     assert hub.model("other/theirs").files() == {"README.md": b"# Theirs\n"}
