@@ -8,6 +8,7 @@ output and signals are as in a fresh process. Tests of what a program imports, o
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -108,14 +109,20 @@ def fork(script: Path, *words: object, processes: int = 1, env: Mapping[str, str
 _server: subprocess.Popen[str] | None = None
 
 
+def _end(server: subprocess.Popen[str]) -> None:
+    """End a server: the end of its questions is its end."""
+    with contextlib.suppress(BrokenPipeError):
+        server.communicate()
+
+
 def _ask(question: Mapping[str, object]) -> int | None:
-    """Return the server's answer; the first question starts it."""
+    """Return the server's answer; the first question starts it, and so does a new program where it has been ended."""
     global _server
-    if _server is None:
+    if _server is None or ("argv" in question and _server.poll() is not None):
         env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         _server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                    env=env, start_new_session=True)  # fmt: skip
-        atexit.register(_server.communicate)  # the end of its questions is its end
+        atexit.register(_end, _server)
     assert _server.stdin is not None
     assert _server.stdout is not None
     _server.stdin.write(json.dumps(question) + "\n")
