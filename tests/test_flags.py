@@ -196,7 +196,7 @@ def test_a_run_without_an_average_goes_on_from_the_weights_of_the_step(run):
 
 def test_a_checkpoint_in_the_folder_that_is_emptied_is_refused(run):
     first = run(name="first")
-    with pytest.raises(ConfigError, match="lies in the folder that overwrite empties"):
+    with pytest.raises(ConfigError, match="lies in the folder that overwrite=True empties"):
         run("--overwrite", "--resume_from_checkpoint", first / "checkpoint-2", name="first")
     assert (first / "checkpoint-2").is_dir()
 
