@@ -193,12 +193,10 @@ def _stdout_refusal(error: Exception) -> str:
     if not isinstance(error, OSError) or error.filename is not None:
         return ""
     try:
-        with writing_to_stdout():
-            pass  # what could not be written is still to be flushed
+        with contextlib.suppress(OSError), writing_to_stdout():  # of a reader that is gone, nothing is said
+            return ""  # behind which it is flushed, and fails again
     except OutputError as told:
         return str(told)
-    except OSError:
-        pass
     return ""
 
 

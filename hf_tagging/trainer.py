@@ -18,7 +18,7 @@ from hf_tagging.evaluation.figures import Results
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.publishing.hub.push import Pushed, push_folder
-from hf_tagging.publishing.publish import publish_run
+from hf_tagging.publishing.publish import finish_run, publish_run
 from hf_tagging.tasks import Task, get_task, task_of_tags
 from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
 from hf_tagging.training.config.given import given_by
@@ -217,7 +217,7 @@ class TaggingTrainer(AlignedTrainer):
             OutputError: If a secret or a path of this machine is in a file, or the Hub refuses.
         """
         if self.run.record["status"] != "finished":
-            self.publish()
+            finish_run(self)
         training = self.run.arguments.training
         if not self.run.state.is_main_process:
             return None

@@ -16,7 +16,8 @@ from transformers import (
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import first_line, forget_answers, model_errors, why_unreachable
-from hf_tagging.models.encoder import PACKAGED_ENCODER_ON_HUB, freeze, load_encoder, resolve_model, saved_schema
+from hf_tagging.models.encoder import PACKAGED_ENCODER_ON_HUB, load_encoder, resolve_model, saved_schema
+from hf_tagging.models.fine_tuning import freeze
 from hf_tagging.publishing.provenance import Source
 from hf_tagging.publishing.provenance import model as model_of
 

@@ -376,11 +376,14 @@ def test_push_to_hub_finishes_the_run_and_sends_all_of_it(folder, sample, tmp_pa
     run = trainer(str(folder), tmp_path / "run", sample)
     run.train()
     run.evaluate(sample["test"].select(range(10)), metric_key_prefix="test")
+    training = run.run.arguments.training
+    training.push_to_hub, training.hub_model_id = True, "user/of-the-arguments"  # what the call says is pushed, once
     with hub_on_loopback() as hub:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.address)
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         pushed = run.push_to_hub("user/ner-from-python")
+    assert [name for _, name in hub.repositories] == ["user/ner-from-python"]
     assert pushed.private
     assert set(pushed.files) >= {"config.json", "model.safetensors", "run.json", "README.md", "predictions/test.conll"}
     assert record(tmp_path / "run")["status"] == "finished"

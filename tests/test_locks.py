@@ -41,18 +41,16 @@ sys.stdin.read()
 
 RACE = """
 import os, sys
+from contextlib import suppress
 from pathlib import Path
 from hf_tagging.errors import OutputError
 from hf_tagging.locks import FolderLock
 folder, mark, held = Path(sys.argv[1]), Path(sys.argv[2]), 0
 while held < 200:
-    try:
-        with FolderLock(folder):
-            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))  # fails if another process holds the lock too
-            held += 1
-            os.unlink(mark)
-    except OutputError:
-        pass
+    with suppress(OutputError), FolderLock(folder):  # another process has it: try again
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))  # fails if another process holds the lock too
+        held += 1
+        os.unlink(mark)
 """
 
 

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -117,8 +116,8 @@ def load_tagging_dataset(
         word_features=tuple(word_features or ()),
         sentence_start=sentence_start,
     )
-    cache = str(cache_dir) if cache_dir is not None else None
     in_memory = is_in_memory(name_or_path)
+    cache = str(cache_dir) if cache_dir is not None else None
     with Spool() as spool, BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
         given = files_by_flag({"train": train_file, "validation": validation_file, "test": test_file}, spool)
         raw = {split: read_files(files, split, request=request, builders=builders) for split, files in given.items()}
@@ -144,33 +143,27 @@ def load_tagging_dataset(
             {split: encoded(splits[split], names=names, split=split, cache_dir=cache) for split in splits}
         )
     _report(dataset, place, task)
-    arguments: dict[str, Any] = {
-        "dataset": None if in_memory else name_or_path and str(name_or_path),
-        "dataset_config": config_name,
-        "dataset_revision": revision,
-        "train_file": _names(train_file),
-        "validation_file": _names(validation_file),
-        "test_file": _names(test_file),
-        "tokens_column": None if tokens_column is None else str(tokens_column),
-        "tags_column": None if tags_column is None else str(tags_column),
-        "separator": separator,
-        "sentence_start": None if sentence_start == "blank" else sentence_start,
-        "tag_names": tag_names and list(tag_names),
-        "validation_share": validation_share,
-        "test_share": test_share,
-        "folds": folds,
-        "fold": fold,
-        "split_seed": seed if any(cut is not None for cut in (validation_share, test_share, folds)) else None,
-        "num_proc": num_proc,
-    }
-    given = {name: value for name, value in arguments.items() if value is not None}
-    return with_origin(dataset, Origin(task.name, given))
-
-
-def _names(files: Files | None) -> list[str] | None:
-    if files is None:
-        return None
-    return [str(file) for file in ([files] if isinstance(files, str | Path) else files)]
+    origin = Origin.of(
+        task,
+        dataset=name_or_path if isinstance(name_or_path, str | Path) else None,
+        dataset_config=config_name,
+        dataset_revision=revision,
+        train_file=train_file,
+        validation_file=validation_file,
+        test_file=test_file,
+        tokens_column=tokens_column,
+        tags_column=tags_column,
+        separator=separator,
+        sentence_start=None if sentence_start == "blank" else sentence_start,
+        tag_names=tag_names,
+        validation_share=validation_share,
+        test_share=test_share,
+        folds=folds,
+        fold=fold,
+        split_seed=seed if any(cut is not None for cut in (validation_share, test_share, folds)) else None,
+        num_proc=num_proc,
+    )
+    return with_origin(dataset, origin)
 
 
 def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:

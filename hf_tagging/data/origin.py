@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 
+from hf_tagging.tasks import Task
+
 _KEY = "hf_tagging"
+_LISTS = ("train_file", "validation_file", "test_file")  # one file is given as such
+_TEXTS = ("tokens_column", "tags_column")  # a position is given as a number
+Argument = str | Path | int | float
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,24 @@ class Origin:
 
     task: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, task: Task, **arguments: Argument | Sequence[Argument] | None) -> Origin:
+        """Return an origin of the arguments that were given, as a config holds them.
+
+        Args:
+            task: The task.
+            arguments: Under the names of `DataConfig`; None: not given.
+        """
+        given: dict[str, str | int | float | list[str]] = {}
+        for name, value in arguments.items():
+            if isinstance(value, str | Path) and name in _LISTS:
+                given[name] = [str(value)]
+            elif isinstance(value, Path) or (name in _TEXTS and isinstance(value, int)):
+                given[name] = str(value)
+            elif value is not None:
+                given[name] = value if isinstance(value, str | int | float) else [str(item) for item in value]
+        return cls(task.name, given)
 
 
 def with_origin(dataset: DatasetDict, origin: Origin) -> DatasetDict:

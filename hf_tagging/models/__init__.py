@@ -7,7 +7,8 @@ from transformers import AutoConfig, AutoModelForTokenClassification
 from hf_tagging.models.baseline import build_baseline
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.crf import LinearChainCrf
-from hf_tagging.models.encoder import add_lora, freeze, load_encoder, parameter_depths, resolve_model, saved_schema
+from hf_tagging.models.encoder import load_encoder, resolve_model, saved_schema
+from hf_tagging.models.fine_tuning import add_lora, freeze, parameter_depths
 from hf_tagging.models.hmm import HmmConfig, HmmForTokenClassification
 from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig, CrfEncoderForTokenClassification

@@ -25,11 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def publish_run(trainer: AlignedTrainer | TaggingRun, test_dataset: Any = None, *former: object) -> Results:
-    """Finish the run of a trainer: score what is not scored yet, and leave all its files in the folder.
-
-    These are the model, unless it is saved already, `results.json`, the predictions, `report.html`, a card that quotes
-    it, and `run.json`. If the arguments ask for it, the folder is pushed. A report that cannot be made is logged and
-    no more: the run is finished, and its exit code is 0.
+    """Finish the run of a trainer, see `finish_run`, and push its folder if the arguments ask for it.
 
     Args:
         trainer: After training.
@@ -42,6 +38,24 @@ def publish_run(trainer: AlignedTrainer | TaggingRun, test_dataset: Any = None, 
     if isinstance(trainer, TaggingRun):
         warn("publish_run(run, results, schema, splits)", "publish_run(trainer)")
         return _publish_saved(trainer, test_dataset)
+    results = finish_run(trainer, test_dataset)
+    push_finished(trainer.run)
+    return results
+
+
+def finish_run(trainer: AlignedTrainer, test_dataset: Any = None) -> Results:
+    """Score what is not scored yet, and leave all files of a run in its folder.
+
+    These are the model, unless it is saved already, `results.json`, the predictions, `report.html`, a card that quotes
+    it, and `run.json`. A report that cannot be made is logged and no more: the run is finished, and its exit code is 0.
+
+    Args:
+        trainer: After training.
+        test_dataset: Test split, if there is one and it has not been evaluated.
+
+    Returns:
+        Every figure, by split.
+    """
     run = trainer.run
     with run.opened():
         if not run.is_saved:
@@ -54,7 +68,6 @@ def publish_run(trainer: AlignedTrainer | TaggingRun, test_dataset: Any = None, 
         run.say(results_table(trainer.scorer.task, results))
         if run.state.is_main_process:
             _write_report(trainer, results)
-    push_finished(run)
     return results
 
 

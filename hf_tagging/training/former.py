@@ -13,7 +13,7 @@ from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.encoder import EncoderConfig
-from hf_tagging.training.config.scratch import PARTS, VOCABULARY, ScratchConfig
+from hf_tagging.training.config.scratch import ScratchConfig
 from hf_tagging.training.config.tagging import TaggingConfig
 
 if TYPE_CHECKING:
@@ -73,12 +73,9 @@ class FormerConfig:
         model = self.model
         assert isinstance(model, ScratchConfig)
         return {
-            "words": model.words,
-            "vocabulary": {name: getattr(model, name) for name in VOCABULARY},
-            "parts": {name: getattr(model, name) for name in PARTS},
+            **model.words_read,
+            "parts": model.parts,
             "given": self.given,
-            "word_vectors": model.word_vectors,
-            "word_features": model.word_features,
             "max_length": self.data.max_length,
             "model": model.model,
             "revision": model.model_revision,

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from hf_tagging.models.encoder import parameter_depths
+from hf_tagging.models.fine_tuning import parameter_depths
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.training.config import TaggingConfig
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_tagging.errors import Problem
-from hf_tagging.models.encoder import LoraOptions
+from hf_tagging.models.fine_tuning import LoraOptions
 from hf_tagging.training.config.checks import below, missing_paths, out_of_range, refuse, wrong_kinds
 from hf_tagging.training.config.given import Config, Given, remembering
 from hf_tagging.training.config.kinds import SCRATCH

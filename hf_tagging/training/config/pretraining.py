@@ -24,7 +24,7 @@ from hf_tagging.training.config.given import Given, remembering
 from hf_tagging.training.config.models import ModelFacts
 from hf_tagging.training.config.reading import of_script
 from hf_tagging.training.config.run import ModelConfig, RunConfig
-from hf_tagging.training.config.scratch import PARTS, VOCABULARY, ScratchConfig, idle_problems
+from hf_tagging.training.config.scratch import VOCABULARY, ScratchConfig, idle_problems
 from hf_tagging.training.config.tagging import TaggingConfig
 from hf_tagging.training.flags import make_parser, read_settings
 
@@ -215,12 +215,9 @@ class PretrainingConfig(RunConfig):
             objective=self.data.objective,
             masked_share=self.data.masked_share,
             seed=self.training.seed,
-            words=model.words,
-            vocabulary={name: getattr(model, name) for name in VOCABULARY},
-            parts={name: getattr(model, name) for name in PARTS},
+            **model.words_read,
+            parts=model.parts,
             given=self.given,
-            word_vectors=model.word_vectors,
-            word_features=model.word_features,
             max_length=self.data.max_length,
             model=model.model,
             revision=model.model_revision,

@@ -25,7 +25,7 @@ from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.encoder import EncoderConfig
 from hf_tagging.training.config.given import given_values, with_defaults
 from hf_tagging.training.config.models import ModelFacts, facts_of, loss_problems, metric_problems, training_defaults
-from hf_tagging.training.config.scratch import PARTS, VOCABULARY, ScratchConfig, idle_problems
+from hf_tagging.training.config.scratch import ScratchConfig, idle_problems
 from hf_tagging.training.config.tagging import TaggingConfig
 from hf_tagging.training.former import FormerConfig
 
@@ -189,12 +189,9 @@ class RunConfig(FormerConfig):
             return build_baseline(
                 dataset,
                 schema,
-                words=model.words,
-                vocabulary={name: getattr(model, name) for name in VOCABULARY},
-                parts={name: getattr(model, name) for name in PARTS},
+                **model.words_read,
+                parts=model.parts,
                 given=self.given,
-                word_vectors=model.word_vectors,
-                word_features=model.word_features,
                 max_length=self.data.max_length,
                 model=model.model,
                 revision=model.model_revision,

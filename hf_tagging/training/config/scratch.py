@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from hf_tagging.errors import Problem
+from hf_tagging.models.baseline import VocabularyOptions
 from hf_tagging.models.sequence_encoders import ENCODERS as TRAINED_ENCODERS
 from hf_tagging.problems import argument
 from hf_tagging.training.config.checks import below, missing_files, missing_paths, refuse, wrong_kinds
@@ -160,17 +161,28 @@ class ScratchConfig(Config):
         asked = self.model is None or "head" in given_by(self).names
         return scratch_facts(self.model, head=self.head if asked else None)
 
+    @property
+    def words_read(self) -> VocabularyOptions:
+        """Options of `build_baseline` for the words of a new model."""
+        return {
+            "words": self.words,
+            "vocabulary": {name: getattr(self, name) for name in VOCABULARY},
+            "word_vectors": self.word_vectors,
+            "word_features": self.word_features,
+        }
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Settings of a new model, as its config holds them."""
+        return {name: getattr(self, name) for name in PARTS}
+
     lora = lora_merge = False  # there is no encoder to put adapters on
 
 
-# Fields of a model's config; the other ones say which words it reads and where it comes from.
-PARTS = tuple(
-    f.name
-    for f in fields(ScratchConfig)
-    if f.name not in ("model", "words", "model_revision", "trust_remote_code", "min_count", "max_words", "lowercase",
-                      "fold_digits", "fold_tweets", "word_vectors", "word_features")
-)  # fmt: skip
 VOCABULARY = ("min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")
+# Fields of a model's config; the other ones say which words it reads and where it comes from.
+_NO_PARTS = {"model", "words", "model_revision", "trust_remote_code", *VOCABULARY, "word_vectors", "word_features"}
+PARTS = tuple(f.name for f in fields(ScratchConfig) if f.name not in _NO_PARTS)
 
 
 def idle_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
