@@ -20,6 +20,7 @@ from hf_tagging.data import prefixes, pretokenized, rows
 from hf_tagging.data import schema as schemas
 from hf_tagging.data import windows as windowing
 from hf_tagging.data import word_features as further_columns
+from hf_tagging.data.bars import bars_on_terminals
 from hf_tagging.data.rows import arrow_batches, flat_lists, reopened, row_ranges, row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import Aligner, Windows
@@ -123,6 +124,7 @@ class AlignedSplit:
         return [list(values[a:b]) for a, b in pairwise(bounds)]
 
 
+@bars_on_terminals()
 def align_dataset(
     dataset: DatasetDict,
     tokenizer: PreTrainedTokenizerBase,

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import DatasetDict
 
+from hf_tagging.data.bars import bars_on_terminals
 from hf_tagging.data.column_names import SENTENCE_STARTS, ColumnRequest
 from hf_tagging.data.files import (
     SPLITS,
@@ -38,6 +39,7 @@ PATH_ALIASES = {"sample": Path(__file__).parent / "sample"}
 Files = str | Path | Sequence[str | Path]
 
 
+@bars_on_terminals()
 def load_tagging_dataset(
     name_or_path: str | Path | InMemory | None = None,
     *,

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from hf_tagging.data.bars import bars_on_terminals
 from hf_tagging.data.prefixes import (
     PLAIN,
     PREFIXES,
@@ -172,6 +173,7 @@ class TagSchema:
         # An inventory that is this one already keeps its order of ids: the Hub's CoNLL-2003 starts with O, B-PER.
         return TagSchema(self.tags if set(tags) == set(self.tags) else tuple(tags), scheme)
 
+    @bars_on_terminals()
     def convert(self, dataset: DatasetDict, to: str) -> tuple[DatasetDict, TagSchema, Conversion]:
         """Rewrite the column `tags` in another scheme; in the same scheme, repair invalid sequences.
 
@@ -198,6 +200,7 @@ class TagSchema:
         converted = {n: _with_tags(s, target, _rewrite_batch, source=self, target=target) for n, s in dataset.items()}
         return type(dataset)(converted), target, conversion
 
+    @bars_on_terminals()
     def adopt(self, dataset: DatasetDict, other: TagSchema | None) -> tuple[DatasetDict, TagSchema]:
         """Use the label ids of a model that already knows all these tags.
 

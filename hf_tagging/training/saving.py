@@ -6,9 +6,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from hf_tagging.data.bars import bars_on_terminals
+
 _LEFT_OUT = ("training_args.bin", "README.md")  # a pickle, and the empty card of PEFT
 
 
+@bars_on_terminals()
 def save_adapters(model: Any, staging: Path, *, merge: bool) -> Any:
     """Save an ordinary model in the place of adapters, or beside them; the model itself stays as it is.
 

@@ -28,6 +28,7 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput, align_specia
 
 from hf_tagging.atomic import remove
 from hf_tagging.data.alignment import window_lengths
+from hf_tagging.data.bars import bars_on_terminals
 from hf_tagging.errors import ConfigError, OutputError
 from hf_tagging.foreign.trainer import TrainerHooks
 from hf_tagging.memory import TRAINING, enough_memory
@@ -350,9 +351,11 @@ class WordTrainer(TrainerHooks):
         with self._averaged():
             return super().evaluation_loop(*args, **options)
 
-    def saving_model(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def saving_model(self) -> Iterator[None]:
         """Save the average of the weights, where there is one."""
-        return self._averaged()
+        with self._averaged(), bars_on_terminals():
+            yield
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.average is None else self.average.in_place()
