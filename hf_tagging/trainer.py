@@ -156,6 +156,34 @@ class TaggingTrainer(AlignedTrainer):
         if "test" in found.splits:
             self.splits["test"] = found.splits["test"]
 
+    @classmethod
+    def of_run(
+        cls,
+        run: TaggingRun,
+        splits: Mapping[str, Data],
+        *,
+        model: nn.Module | None = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+    ) -> TaggingTrainer:
+        """Return the trainer of a run, as recipes make it: the arguments of the run are those of the trainer.
+
+        Args:
+            run: From `start_run`.
+            splits: `train`, `validation` and `test`, as far as they exist: words and tags, or aligned splits.
+            model: Model of aligned splits; None: the one that the run names is loaded or built.
+            processing_class: Its tokenizer.
+        """
+        config = run.arguments
+        return cls(
+            config.model if model is None else model,
+            config.training,
+            train_dataset=splits.get("train"),
+            eval_dataset=splits.get("validation"),
+            test_dataset=splits.get("test"),
+            processing_class=processing_class,
+            run=run,
+        )
+
     def aligned(self, data: Any, name: str) -> AlignedSplit:
         """Return data as an aligned split; what was aligned before is not aligned again.
 

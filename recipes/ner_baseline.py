@@ -22,14 +22,7 @@ def main() -> None:
 
     # The trainer takes words and tags as well as aligned splits: it writes entities in one scheme,
     # builds the model of the words of training, and aligns both, with -100 where nothing is scored.
-    trainer = TaggingTrainer(
-        model=args.model,
-        args=args.training,
-        train_dataset=dataset.get("train"),
-        eval_dataset=dataset.get("validation"),
-        test_dataset=dataset.get("test"),
-        run=run,
-    )
+    trainer = TaggingTrainer.of_run(run, dataset)
     if args.training.do_train:
         trainer.train()
     trainer.save_model()

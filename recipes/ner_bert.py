@@ -31,18 +31,11 @@ def main() -> None:
     with run.main_process_first():
         splits = run.note_alignment(args.align(dataset, tokenizer, schema, model))
 
-    trainer = TaggingTrainer(
-        model=model,
-        args=args.training,
-        train_dataset=splits.get("train"),
-        eval_dataset=splits.get("validation"),
-        processing_class=tokenizer,
-        run=run,
-    )
+    trainer = TaggingTrainer.of_run(run, splits, model=model, processing_class=tokenizer)
     if args.training.do_train:
         trainer.train()
     trainer.save_model()
-    trainer.final_evaluation(splits.get("test"))
+    trainer.final_evaluation()
     publish_run(trainer)  # results, predictions, report.html, a card that quotes it, and the push
 
 

@@ -23,14 +23,7 @@ def main() -> None:
 
     # The trainer takes words and tags as well as aligned splits: it counts the words of training, builds
     # the model, and aligns words and subwords, with -100 where a subword carries no label.
-    trainer = TaggingTrainer(
-        model=args.model,
-        args=args.training,
-        train_dataset=dataset.get("train"),
-        eval_dataset=dataset.get("validation"),
-        test_dataset=dataset.get("test"),
-        run=run,
-    )
+    trainer = TaggingTrainer.of_run(run, dataset)
     if args.training.do_train:
         trainer.train()
     trainer.save_model()

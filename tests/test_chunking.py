@@ -76,17 +76,10 @@ def chunker(registered, corpus, tmp_path_factory) -> Path:
     run.note_conversion(conversion)
     model, tokenizer = args.build_model(dataset, schema)
     splits = run.note_alignment(args.align(dataset, tokenizer, schema, model))
-    trainer = TaggingTrainer(
-        model=model,
-        args=args.training,
-        train_dataset=splits["train"],
-        eval_dataset=splits["validation"],
-        processing_class=tokenizer,
-        run=run,
-    )
+    trainer = TaggingTrainer.of_run(run, splits, model=model, processing_class=tokenizer)
     trainer.train()
     trainer.save_model()
-    trainer.final_evaluation(splits["test"])
+    trainer.final_evaluation()
     publish_run(trainer)
     assert results_table(registered, run.record["results"]).splitlines()[0].split()[:3] == ["precision", "recall", "f1"]
     return out
