@@ -24,7 +24,7 @@ from hf_tagging.training import DataConfig, EncoderConfig, ScratchConfig, Taggin
 from hf_tagging.training.config.models import FROM_SCRATCH
 from hf_tagging.training.config.pretraining import StartConfig, TextConfig
 from hf_tagging.training.config.scratch import GOES_WITH
-from hf_tagging.training.config.training_checks import IN_BETWEEN
+from hf_tagging.training.config.tagging import IN_BETWEEN
 
 PAGE = Path(__file__).parent / "arguments.md"
 _OF_TRANSFORMERS = "https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments"

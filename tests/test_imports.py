@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 from tiny_models import tiny_bert
 
@@ -49,6 +50,48 @@ def test_the_lists_of_public_names_agree(path):
     typed = {f"{node.module}:{alias.name}" for node in guarded.body for alias in node.names}
     assert typed == {f"{package}.{module}:{name}" for module, names in where.items() for name in names}
     assert sorted(public) == sorted(name for names in where.values() for name in names)
+
+
+def circles(imports):
+    """Sets of modules that import each other, of more than one (Tarjan 1972).
+
+    Args:
+        imports: By module, those that it imports.
+    """
+    number, lowest, stack, found = {}, {}, [], []
+
+    def visit(module):
+        number[module] = lowest[module] = len(number)
+        stack.append(module)
+        for other in sorted(imports[module]):
+            if other not in number:
+                visit(other)
+            if other in stack:
+                lowest[module] = min(lowest[module], lowest[other])
+        if lowest[module] == number[module]:
+            at = stack.index(module)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for module in sorted(imports):
+        if module not in number:
+            visit(module)
+    return found
+
+
+def test_no_modules_import_each_other():
+    """Packages count as modules, and imports inside of functions or for types alone as imports."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": {"e"}, "e": {"d", "e"}, "f": {"a", "f"}}) == [
+        ["d", "e"],
+        ["b", "c"],
+    ]
+    graph = grimp.build_graph("hf_tagging", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert len(imports) > 150
+    assert "hf_tagging.training.config.run" in imports["hf_tagging.training.config"]  # for types alone
+    assert "hf_tagging.training.environment" in imports["hf_tagging.cli.about"]  # inside of a function
+    assert circles(imports) == []
 
 
 def test_every_public_name_is_there():

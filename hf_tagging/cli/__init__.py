@@ -47,7 +47,10 @@ def _positional(parser: argparse.ArgumentParser) -> dict[str, str]:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands. Its result has `command`, `parser` and the command's own arguments."""
+    """Return the parser of all commands.
+
+    Its result has `command`, `parser` and the command's own arguments, and this parser as `whole`.
+    """
     parser = argparse.ArgumentParser(
         prog="hf-tagging",
         description="Train, judge and hand on taggers of words: parts of speech and named entities.",
@@ -56,6 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser.set_defaults(whole=parser)
     for command in COMMANDS:
         command.add_to(subparsers)
     return parser

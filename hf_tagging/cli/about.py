@@ -58,9 +58,7 @@ def _add_completion(parser: argparse.ArgumentParser) -> None:
 def _completion(args: argparse.Namespace) -> None:
     import shtab
 
-    from hf_tagging.cli import make_parser
-
-    parser = make_parser()
+    parser: argparse.ArgumentParser = args.whole
     commands = next(action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     for action in (action for command in commands.values() for action in command._actions):
         if action.metavar in _FILES:

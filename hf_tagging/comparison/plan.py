@@ -263,7 +263,12 @@ class _Reader:
         kind = KINDS[trains.kind] if trains.kind else None
         try:
             return read_command_line(
-                [*flags, *folds, "--resume"], task=trains.task, model=kind, description=None, spelling=KEYS
+                RunConfig,
+                [*flags, *folds, "--resume"],
+                task=trains.task,
+                model=kind,
+                description=None,
+                spelling=KEYS,
             )
         except ConfigError as error:
             self.problems += [f"{place}: {KEYS.line(problem)}" for problem in error.problems]

@@ -73,7 +73,7 @@ def finish_run(trainer: AlignedTrainer, test_dataset: Any = None) -> Results:
 
 def _publish_saved(run: TaggingRun, results: Results) -> Results:
     """Write the report of a run that `TaggingRun.train` and `save` have finished, and push it."""
-    assert run.trained is not None, "publish_run: the run has not trained; give the trainer"
+    assert isinstance(run.trained, AlignedTrainer), "publish_run: the run has not trained; give the trainer"
     with run.opened():
         if run.state.is_main_process:
             _write_report(run.trained, results)

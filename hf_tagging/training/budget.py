@@ -11,7 +11,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import nn
 
 from hf_tagging.memory import out_of_memory
-from hf_tagging.training.config.training_checks import CPU_TOKENS
+from hf_tagging.training.config.tagging import CPU_TOKENS
 
 logger = logging.getLogger(__name__)
 

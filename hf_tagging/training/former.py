@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from transformers import set_seed
 
@@ -15,10 +15,10 @@ from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.encoder import EncoderConfig
 from hf_tagging.training.config.scratch import ScratchConfig
 from hf_tagging.training.config.tagging import TaggingConfig
+from hf_tagging.training.scoring import WordPredictions
 
 if TYPE_CHECKING:
     from hf_tagging.training.folder import RunFolder
-    from hf_tagging.training.trainer import AlignedTrainer
 
 _LOADED = (
     "train_file", "validation_file", "test_file", "tokens_column", "tags_column", "separator", "sentence_start",
@@ -95,13 +95,30 @@ class FormerConfig:
         return names | {"trust_remote_code": model.trust_remote_code}
 
 
+class FormerTrainer(Protocol):
+    """Trainer of a recipe, as the steps below use it."""
+
+    run: Any
+    splits: dict[str, AlignedSplit]
+    outcomes: dict[str, WordPredictions]
+
+    def train(self) -> object:
+        """Train the model."""
+
+    def save_model(self) -> None:
+        """Save the model into the folder of the run."""
+
+    def final_evaluation(self, test_dataset: AlignedSplit | None) -> Results:
+        """Score validation and test, and return every figure."""
+
+
 class FormerRun:
     """Steps of a run that a trainer takes now."""
 
     folder: RunFolder
-    trained: AlignedTrainer | None = None
+    trained: FormerTrainer | None = None
 
-    def train(self: Any, trainer: AlignedTrainer) -> None:
+    def train(self: Any, trainer: FormerTrainer) -> None:
         """Train and save the model; deprecated, use `trainer.train` and `trainer.save_model`.
 
         Args:
@@ -114,7 +131,7 @@ class FormerRun:
         trainer.save_model()
 
     def evaluate(
-        self: Any, trainer: AlignedTrainer, splits: Mapping[str, AlignedSplit], write_predictions: Callable[..., None]
+        self: Any, trainer: FormerTrainer, splits: Mapping[str, AlignedSplit], write_predictions: Callable[..., None]
     ) -> Results:
         """Score validation and test, and keep the predictions; deprecated, use `trainer.final_evaluation`.
 

@@ -15,7 +15,7 @@ from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches
 from hf_tagging.data.packing import PackedRows, PackingCollator
 from hf_tagging.models.packing import first_position, unwrapped
 from hf_tagging.training.config import TaggingConfig
-from hf_tagging.training.config.training_checks import PACKED_ROW
+from hf_tagging.training.config.tagging import PACKED_ROW
 
 ORDERS = ("random", "sequential", "group_by_length")
 """Values of `train_sampling_strategy` that steps of windows are drawn in."""

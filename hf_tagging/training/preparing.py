@@ -25,6 +25,7 @@ from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, Scr
 from hf_tagging.training.config.checks import refuse
 from hf_tagging.training.config.given import given_by
 from hf_tagging.training.config.models import facts_of
+from hf_tagging.training.config.reading import ModelConfig
 from hf_tagging.training.randomness import seeded
 from hf_tagging.training.run import TaggingRun
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 Data = AlignedSplit | InMemory
 """A split: aligned, or with a sentence per row."""
-ModelConfig = EncoderConfig | ScratchConfig
 IN_MEMORY = "in memory"
 """Name of data that came from no file; no name on the Hub has a space."""
 

@@ -22,8 +22,8 @@ from hf_tagging.training.config.checks import near_path, refuse
 from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.given import Given, remembering
 from hf_tagging.training.config.models import ModelFacts
-from hf_tagging.training.config.reading import of_script
-from hf_tagging.training.config.run import ModelConfig, RunConfig
+from hf_tagging.training.config.reading import ModelConfig, of_script, run_of
+from hf_tagging.training.config.run import RunConfig
 from hf_tagging.training.config.scratch import VOCABULARY, ScratchConfig, idle_problems
 from hf_tagging.training.config.tagging import TaggingConfig
 from hf_tagging.training.flags import make_parser, read_settings
@@ -145,19 +145,7 @@ class PretrainingConfig(RunConfig):
                     reason = f"{' '.join(setting.values)}, but this recipe is for {PRETRAINING.name}; leave it out"
                     reading.problems.append(setting.problem(reason))
             reading.convert(parser)
-            problems: list[Problem] = []
-            data = reading.build(TextConfig, problems)
-            model = reading.build(StartConfig, problems)
-            training = reading.build(TaggingConfig, problems)
-            if data and model and training and not reading.problems:
-                try:
-                    return cls(PRETRAINING, data, model, training)
-                except ConfigError as error:
-                    problems += error.problems
-            else:
-                problems += cls.contradictions(PRETRAINING, StartConfig, None, reading.values)
-            reading.refuse(problems)
-            raise AssertionError("a run that is refused has problems")
+            return run_of(PretrainingConfig, reading, PRETRAINING, TextConfig, StartConfig)
 
     @staticmethod
     def contradictions(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from transformers import HfArgumentParser
 
@@ -19,40 +19,73 @@ from hf_tagging.training.config.checks import did_you_mean
 from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.encoder import EncoderConfig
 from hf_tagging.training.config.kinds import ENCODER, SCRATCH, kind_of
-from hf_tagging.training.config.run import RunConfig
+from hf_tagging.training.config.models import ModelFacts
 from hf_tagging.training.config.scratch import ScratchConfig
 from hf_tagging.training.config.tagging import TaggingConfig
 from hf_tagging.training.flags import Reading, Setting, make_parser, over, read_settings, read_yaml
 
+ModelConfig = EncoderConfig | ScratchConfig
 Kind = type[EncoderConfig] | type[ScratchConfig]
 KINDS: dict[str, Kind] = {ENCODER: EncoderConfig, SCRATCH: ScratchConfig}
 
+Data = TypeVar("Data", bound=DataConfig, contravariant=True)
+Model = TypeVar("Model", bound=ModelConfig, contravariant=True)
+Run = TypeVar("Run", covariant=True)
+
+
+class RunClass(Protocol[Data, Model, Run]):
+    """Class of a run, which is made of its parts once they are read."""
+
+    def __call__(self, task: Task, data: Data, model: Model, training: TaggingConfig, /) -> Run:
+        """Make a run."""
+
+    def contradictions(
+        self, task: Task, kind: type[Model], model: ModelFacts | None, given: Mapping[str, Any], /
+    ) -> Iterator[Problem]:
+        """Yield arguments that contradict each other or have no effect."""
+
 
 def read_command_line(
+    run: RunClass[DataConfig, ModelConfig, Run],
     argv: Sequence[str] | None,
     *,
     task: Task | str | None,
     model: Kind | None,
     description: str | None,
     spelling: Spelling = FLAGS,
-) -> RunConfig:
-    """Read a run; see `RunConfig.from_command_line`."""
+) -> Run:
+    """Read a run; see `RunConfig.from_command_line`.
+
+    Args:
+        run: Class of the run.
+        argv: Flags; None: those of the running script.
+        task: Task of the script, None for any.
+        model: Kind of model of the script, None for any.
+        description: Printed by ``--help``.
+        spelling: Of arguments in messages.
+    """
     with spelled(spelling):
         help_of = _parser(model or EncoderConfig, description)
         reading = read_settings(of_script(argv), help_of)
         # Where all came from a file, what to do is said as lines of it.
         of_file = spelling is FLAGS and reading.settings and all(setting.place for setting in reading.settings)
         with spelled(KEYS) if of_file else nullcontext():
-            return _run(reading, task, model)
+            return _read_run(run, reading, task, model)
 
 
-def read_file(path: str | Path, overrides: Mapping[str, Any]) -> RunConfig:
-    """Read a run; see `RunConfig.from_yaml`."""
+def read_file(run: RunClass[DataConfig, ModelConfig, Run], path: str | Path, overrides: Mapping[str, Any]) -> Run:
+    """Read a run; see `RunConfig.from_yaml`.
+
+    Args:
+        run: Class of the run.
+        path: YAML file.
+        overrides: Arguments by name, which win over the file.
+    """
     with spelled(KEYS):
         settings, problems = read_yaml(Path(path).expanduser())
         wins = [_setting(name, value) for name, value in overrides.items() if value is not None]
         reading = Reading(over([s for s in settings if s.name not in overrides], wins), problems)
-        return _run(reading, None, None)
+        return _read_run(run, reading, None, None)
 
 
 def of_script(argv: Sequence[str] | None) -> Sequence[str]:
@@ -94,8 +127,10 @@ def task_of(reading: Reading, task: Task | str | None) -> Task | None:
     return found
 
 
-def _run(reading: Reading, task: Task | str | None, of_script: Kind | None) -> RunConfig:
-    """Make a run of settings."""
+def _read_run(
+    run: RunClass[DataConfig, ModelConfig, Run], reading: Reading, task: Task | str | None, of_script: Kind | None
+) -> Run:
+    """Make a run of settings, as the model that they ask for takes them."""
     found = task_of(reading, task)
     asked = kind_of((s.name, " ".join(s.values)) for s in reading.settings)
     kind = of_script or KINDS[asked]
@@ -103,17 +138,35 @@ def _run(reading: Reading, task: Task | str | None, of_script: Kind | None) -> R
         reading.settings = [s for s in reading.settings if (s.name, s.values) != ("model", [SCRATCH])]
     parser = _parser(kind, None)
     reading.convert(parser, hint=_of_other(kind, fixed=of_script is not None))
+    return run_of(run, reading, found, DataConfig, kind)
+
+
+def run_of(
+    run: RunClass[Data, Model, Run], reading: Reading, task: Task | None, data_kind: type[Data], model_kind: type[Model]
+) -> Run:
+    """Make a run of settings that were converted.
+
+    Args:
+        run: Class of the run.
+        reading: Settings.
+        task: None if it is not known, and reported already.
+        data_kind: Class of the arguments of data.
+        model_kind: Class of the arguments of the model.
+
+    Raises:
+        ConfigError: Listing everything that is wrong with them.
+    """
     problems: list[Problem] = []
-    data = reading.build(DataConfig, problems)
-    model = reading.build(kind, problems)
+    data = reading.build(data_kind, problems)
+    model = reading.build(model_kind, problems)
     training = reading.build(TaggingConfig, problems)
-    if found is not None and not (data and model and training and not reading.problems):
-        problems += RunConfig.contradictions(found, kind, model.facts if model else None, reading.values)
-    elif found and data and model and training:
+    if task and data and model and training and not reading.problems:
         try:
-            return RunConfig(found, data, model, training)
+            return run(task, data, model, training)
         except ConfigError as error:
             problems += error.problems
+    elif task:
+        problems += run.contradictions(task, model_kind, model.facts if model else None, reading.values)
     reading.refuse(problems)
     raise AssertionError("a run that is refused has problems")
 

@@ -25,11 +25,10 @@ from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.encoder import EncoderConfig
 from hf_tagging.training.config.given import given_values, with_defaults
 from hf_tagging.training.config.models import ModelFacts, facts_of, loss_problems, metric_problems, training_defaults
+from hf_tagging.training.config.reading import Kind, ModelConfig, read_command_line, read_file
 from hf_tagging.training.config.scratch import ScratchConfig, idle_problems
 from hf_tagging.training.config.tagging import TaggingConfig
 from hf_tagging.training.former import FormerConfig
-
-ModelConfig = EncoderConfig | ScratchConfig
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class RunConfig(FormerConfig):
         argv: Sequence[str] | None = None,
         *,
         task: Task | str | None = None,
-        model: type[EncoderConfig] | type[ScratchConfig] | None = None,
+        model: Kind | None = None,
         description: str | None = None,
     ) -> RunConfig:
         """Read flags and, with ``--config FILE.yaml``, a YAML file; a flag wins over the file.
@@ -91,9 +90,7 @@ class RunConfig(FormerConfig):
             ConfigError: Listing every unknown name, wrong type, bad choice, missing path and contradiction, each with
                 the nearest name that would be right.
         """
-        from hf_tagging.training.config.reading import read_command_line
-
-        return read_command_line(argv, task=task, model=model, description=description)
+        return read_command_line(RunConfig, argv, task=task, model=model, description=description)
 
     @classmethod
     def from_yaml(cls, path: str | Path, **overrides: Any) -> RunConfig:
@@ -106,9 +103,7 @@ class RunConfig(FormerConfig):
         Raises:
             ConfigError: See `from_command_line`.
         """
-        from hf_tagging.training.config.reading import read_file
-
-        return read_file(path, overrides)
+        return read_file(RunConfig, path, overrides)
 
     @staticmethod
     def contradictions(
