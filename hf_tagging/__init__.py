@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hf_tagging.evaluation import EntityMetric, WordMetric
     from hf_tagging.inference import Tagger, evaluate_tagger
     from hf_tagging.models import load_encoder
-    from hf_tagging.publishing import push_folder, write_report
+    from hf_tagging.publishing import publish_run, push_folder, write_report
     from hf_tagging.tasks import NER, POS, Task, register_task
     from hf_tagging.trainer import TaggingTrainer
     from hf_tagging.training import (
@@ -33,7 +33,7 @@ _WHERE = {
     "evaluation": ("EntityMetric", "WordMetric"),
     "inference": ("Tagger", "evaluate_tagger"),
     "models": ("load_encoder",),
-    "publishing": ("push_folder", "write_report"),
+    "publishing": ("publish_run", "push_folder", "write_report"),
     "tasks": ("NER", "POS", "Task", "register_task"),
     "trainer": ("TaggingTrainer",),
     "training": (
@@ -76,6 +76,7 @@ __all__ = [
     "load_encoder",
     "load_tagging_dataset",
     "parse_arguments",
+    "publish_run",
     "push_folder",
     "register_task",
     "write_report",

@@ -15,6 +15,7 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.tasks import NER, POS
 from hf_tagging.training import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig, parse_arguments
 from hf_tagging.training.config.given import given_by
+from hf_tagging.training.config.pretraining import PretrainingConfig, TextConfig
 
 
 def runs():
@@ -97,12 +98,22 @@ def test_what_is_set_later_counts_as_given():
     assert RunConfig(POS, model=EncoderConfig("minilm", lora=True), training=config).training.learning_rate == 0.5
 
 
-def test_copies_and_pickles_are_equal_and_hold_no_token():
-    config = TaggingConfig(use_cpu=True, seed=4, hub_token="hf_secret")
-    for other in (copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config))):
-        assert given_by(other).names == {"use_cpu", "seed"}
-        assert dataclasses.replace(other, seed=5).seed == 5
+def test_copies_are_equal_and_pickles_hold_no_token():
+    config = TaggingConfig(use_cpu=True, seed=4, hub_token="hf_secret", lr_scheduler_kwargs={"num_cycles": 2})
+    for other in (copy.copy(config), copy.deepcopy(config)):
+        assert (type(other), other) == (TaggingConfig, config)
+        assert other.hub_token == dataclasses.replace(other, seed=5).hub_token == "hf_secret"
+        assert given_by(other) == given_by(config)
+        other.seed = 6
+        assert config.seed == 4
+    assert copy.copy(config).lr_scheduler_kwargs is config.lr_scheduler_kwargs
+    assert copy.deepcopy(config).lr_scheduler_kwargs is not config.lr_scheduler_kwargs
+    pickled = pickle.loads(pickle.dumps(config))
+    assert (pickled.hub_token, pickled.seed) == (None, 4)
+    assert given_by(pickled).names == {"use_cpu", "seed", "lr_scheduler_kwargs"}
+    assert dataclasses.replace(pickled, seed=5).seed == 5
     assert b"hf_secret" not in pickle.dumps(config)
+    assert b"hf_secret" not in pickle.dumps(copy.copy(config))
     assert isinstance(config, TrainingArguments)
 
 
@@ -127,6 +138,33 @@ def test_python_is_checked_as_flags_are(make, message):
     assert message in str(caught.value)
     assert "--" not in str(caught.value)
     assert caught.value.problems[0].field
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TaggingConfig(learning_rte=1), "learning_rte: there is no such argument; did you mean learning_rate?"),
+        (lambda: ScratchConfig(encodr="cnn"), "encodr: there is no such argument; did you mean encoder?"),
+        (lambda: EncoderConfig("minilm", hed="crf"), "hed: there is no such argument; did you mean head?"),
+        (lambda: DataConfig(train_fle=["a"]), "train_fle: there is no such argument; did you mean train_file?"),
+        (lambda: TextConfig(text_fle=["a"]), "text_fle: there is no such argument; did you mean text_file?"),
+        (lambda: RunConfig(NER, trainin=TaggingConfig()), "trainin: there is no such argument; did you mean training?"),
+        (lambda: RunConfig(task=NER, zzz=1), "zzz: there is no such argument"),
+        (lambda: PretrainingConfig(modl=None), "modl: there is no such argument; did you mean model?"),
+        (lambda: dataclasses.replace(TaggingConfig(), sed=1), "sed: there is no such argument; did you mean seed?"),
+    ],
+)
+def test_a_misspelt_keyword_is_named(make, message):
+    for kind in (ConfigError, TypeError):  # the latter is what Python raises for it
+        with pytest.raises(kind) as caught:
+            make()
+        assert str(caught.value) == message
+
+
+def test_all_misspelt_keywords_are_named_together():
+    with pytest.raises(ConfigError) as caught:
+        TaggingConfig(sed=1, output_dirr="x", seed=-1)
+    assert [problem.field for problem in caught.value.problems] == ["sed", "output_dirr"]
 
 
 def test_a_rule_is_for_what_the_model_is(tmp_path):

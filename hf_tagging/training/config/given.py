@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field, fields
 from functools import wraps
 from typing import Any, TypeVar
 
+from hf_tagging.errors import ConfigError, Problem
+from hf_tagging.training.config.checks import did_you_mean
+
 T = TypeVar("T", bound="Config")
+C = TypeVar("C")
+
+
+class UnknownArgumentError(ConfigError, TypeError):
+    """A keyword that a config does not take: an argument error, and the `TypeError` that Python raises for it."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,29 @@ def with_defaults(config: T, defaults: Mapping[str, Any]) -> T:
     return type(config)(given=Given(values, chosen))
 
 
+def naming_unknown(cls: type[C]) -> type[C]:
+    """Let the dataclass name keywords that it does not take, each with the nearest one that it takes.
+
+    Raises:
+        UnknownArgumentError: When it is made with such a keyword.
+    """
+    make: Callable[..., None] = cls.__init__
+    names = _names(cls)
+
+    @wraps(make)
+    def __init__(self: C, *args: Any, **kwargs: Any) -> None:
+        if unknown := [name for name in kwargs if name not in names]:
+            reason = "there is no such argument"
+            raise UnknownArgumentError(Problem(n, kwargs[n], f"{reason}{did_you_mean(n, names)}") for n in unknown)
+        make(self, *args, **kwargs)
+
+    setattr(cls, "__init__", __init__)  # noqa: B010  # an assignment is no method for mypy
+    return cls
+
+
 def remembering(cls: type[T]) -> type[T]:
     """Let the dataclass keep what it is given, as `given_by` tells."""
-    make: Any = cls.__init__
+    make: Any = naming_unknown(cls).__init__
     names = _names(cls)
 
     @wraps(make)

@@ -20,7 +20,7 @@ from hf_tagging.problems import FLAGS, spelled
 from hf_tagging.tasks import POS, Task
 from hf_tagging.training.config.checks import near_path, refuse
 from hf_tagging.training.config.data import DataConfig
-from hf_tagging.training.config.given import Given, remembering
+from hf_tagging.training.config.given import Given, naming_unknown, remembering
 from hf_tagging.training.config.models import ModelFacts
 from hf_tagging.training.config.reading import ModelConfig, of_script, run_of
 from hf_tagging.training.config.run import RunConfig
@@ -101,6 +101,7 @@ class StartConfig(ScratchConfig):
         return ModelFacts(scratch=self.model is None)
 
 
+@naming_unknown
 @dataclass(frozen=True)
 class PretrainingConfig(RunConfig):
     """All arguments of one pretraining.

@@ -23,7 +23,7 @@ from hf_tagging.secrets import is_secret
 from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.encoder import EncoderConfig
-from hf_tagging.training.config.given import given_values, with_defaults
+from hf_tagging.training.config.given import given_values, naming_unknown, with_defaults
 from hf_tagging.training.config.models import ModelFacts, facts_of, loss_problems, metric_problems, training_defaults
 from hf_tagging.training.config.reading import Kind, ModelConfig, read_command_line, read_file
 from hf_tagging.training.config.scratch import ScratchConfig, idle_problems
@@ -31,6 +31,7 @@ from hf_tagging.training.config.tagging import TaggingConfig
 from hf_tagging.training.former import FormerConfig
 
 
+@naming_unknown
 @dataclass(frozen=True)
 class RunConfig(FormerConfig):
     """All arguments of one run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Collection, Iterator
@@ -144,6 +145,16 @@ class TaggingConfig(Config, TrainingArguments):
         self.per_device_train_batch_size = windows
         if not windows and self.tokens_per_batch is None:
             self.tokens_per_batch = CPU_TOKENS if self.device.type == "cpu" else ACCELERATOR_TOKENS
+
+    def __copy__(self) -> TaggingConfig:
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))  # tokens among them, which pickles leave out
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TaggingConfig:
+        twin = memo[id(self)] = object.__new__(type(self))
+        vars(twin).update(copy.deepcopy(vars(self), memo))
+        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled, `training_args.bin` of every checkpoint among it: all but tokens."""
