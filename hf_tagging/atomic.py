@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, TextIO
+from typing import TextIO, TypeAlias
 
 from hf_tagging.errors import OutputError
 
@@ -168,7 +168,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def read_json(path: Path) -> Any | None:
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""A value that a JSON file holds, as `json.loads` gives it."""
+
+
+def read_json(path: Path) -> Json:
     """Return what a JSON file holds; None where there is none, or nothing that can be read: not text, nested too deep.
 
     For files that a program has written and that can be done without; a file of a person's wants a message.
@@ -179,7 +183,7 @@ def read_json(path: Path) -> Any | None:
         return None
 
 
-def write_json(path: str | Path, content: Any, *, default: Callable[[Any], Any] | None = str) -> None:
+def write_json(path: str | Path, content: object, *, default: Callable[[object], object] | None = str) -> None:
     """Write strict JSON, whole; see `json_text` and `whole_file`."""
     text = json_text(content, default=default)  # before the file is opened: what cannot be written leaves no trace
     with whole_file(path) as file:
@@ -187,10 +191,10 @@ def write_json(path: str | Path, content: Any, *, default: Callable[[Any], Any] 
 
 
 def json_text(
-    content: Any,
+    content: object,
     *,
     indent: int | None = 2,
-    default: Callable[[Any], Any] | None = None,
+    default: Callable[[object], object] | None = None,
     ascii_only: bool = False,
     separators: tuple[str, str] | None = None,
 ) -> str:
@@ -320,7 +324,7 @@ def _create(path: Path, mode: int | None) -> None:
         os.chmod(path, mode | 0o600)
 
 
-def _finite(content: Any) -> Any:
+def _finite(content: object) -> object:
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, dict):

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Problem:
     """
 
     field: str
-    value: Any
+    value: object
     reason: str
     fix: str = ""
     place: str = ""
@@ -63,7 +62,7 @@ class Spelling:
         """Return an argument's name as it is typed."""
         return self.positional.get(name) or self.labels.get(name) or f"{self.prefix}{name}"
 
-    def given(self, name: str, value: Any) -> str:
+    def given(self, name: str, value: object) -> str:
         """Return an argument and its value as they are typed."""
         if name in self.positional:
             return str(value)
@@ -77,7 +76,7 @@ class Spelling:
         names = ", ".join(self.name(name) for name in problem.field.split(", ")) if problem.field else ""
         return f"{names}: {text}" if names else text
 
-    def _value(self, value: Any) -> str:
+    def _value(self, value: object) -> str:
         if isinstance(value, str | Path):
             return str(value)
         if self.between == "=":
@@ -104,7 +103,7 @@ def labels(names: Mapping[str, str]) -> Spelling:
     return Spelling(between=" ", labels=names)
 
 
-def argument(name: str, value: Any = None) -> str:
+def argument(name: str, value: object = None) -> str:
     """Return the name of an argument, with its value if one is given, as it is spelled where the message is read.
 
     Args:

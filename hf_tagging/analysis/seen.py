@@ -68,11 +68,14 @@ def read_seen(folder: Path, split: str) -> Seen | None:
         folder: Folder of the run.
         split: Name of the split.
     """
-    try:
-        found = (read_json(folder / SEEN) or {})[split]
-        return Seen(frozenset(found["words"]), frozenset(found["entities"]))
-    except (KeyError, TypeError):
+    splits = read_json(folder / SEEN)
+    found = splits.get(split) if isinstance(splits, dict) else None
+    if not isinstance(found, dict):
         return None
+    words, entities = found.get("words"), found.get("entities")
+    if not isinstance(words, list) or not isinstance(entities, list):
+        return None
+    return Seen(frozenset(map(str, words)), frozenset(map(str, entities)))
 
 
 def _entities(split: Dataset, schema: TagSchema) -> set[str]:

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -32,7 +31,7 @@ from hf_tagging.training.config.scratch import ScratchConfig
 from hf_tagging.training.flags import OF_DATA, plain_name, read_flags, replaced_data
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.resuming import FREE_ARGUMENTS
-from hf_tagging.training.yaml_files import compose_yaml, plain_value
+from hf_tagging.training.yaml_files import Plain, compose_yaml, plain_value
 
 _TOP = ("output_dir", "seeds", "reference", "split", "launcher", "parallel", "folds", "arguments", "runs")
 _SPLITS = ("test", "validation")
@@ -68,7 +67,7 @@ class Job:
     fold: int | None
     folder: Path
     command: tuple[str, ...]
-    arguments: dict[str, Any]
+    arguments: Mapping[str, object]
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     given: frozenset[str] | None = None
 
@@ -144,7 +143,7 @@ def read_plan(path: Path, *, output_dir: Path | None = None, flags: Sequence[str
         folds=_number(given, "folds", None, 2, problems),
         launcher=_launcher(given.get("launcher"), problems),
         common=common,
-        extra={flag.name: flag.values for flag in extra},
+        extra={flag.name: [*flag.values] for flag in extra},
     )
     jobs = reader.jobs(given.get("runs"))
     names = list(dict.fromkeys(name for name in _mapping("runs", given.get("runs"), [])))
@@ -171,13 +170,13 @@ class _Reader:
     seeds: list[int]
     folds: int | None
     launcher: list[str]
-    common: dict[str, Any]
-    extra: dict[str, list[str]]
+    common: dict[str, Plain]
+    extra: dict[str, Plain]
 
     def __post_init__(self) -> None:
         self.parsed: dict[str, RunConfig] = {}  # of every run that could be read
 
-    def jobs(self, runs: Any) -> list[Job]:
+    def jobs(self, runs: Plain) -> list[Job]:
         if not runs:
             self.problems.append("runs: there are none; give each as NAME: {task: pos, model: minilm, ...}")
         self._refuse("arguments", self.common)
@@ -189,7 +188,7 @@ class _Reader:
             self.problems.append(f"runs: of different tasks cannot be compared: {listed}")
         return jobs
 
-    def _run(self, name: str, run: Any) -> list[Job]:
+    def _run(self, name: str, run: Plain) -> list[Job]:
         place = f"runs.{name}"
         if not _NAME.fullmatch(name):
             self.problems.append(f"{place}: names a folder: begin with a letter or digit, go on with those, _ . + -")
@@ -197,7 +196,7 @@ class _Reader:
         recipe, seeds = own.pop("recipe", None), own.pop("seeds", None)
         arguments = self._merge(place, own)
         self._refuse(place, own)
-        seeds = self.seeds if seeds is None else _whole_numbers(f"{place}.seeds", seeds, self.problems)
+        chosen = self.seeds if seeds is None else _whole_numbers(f"{place}.seeds", seeds, self.problems)
         trains = self._trains(place, recipe, arguments)
         if trains is None:
             return []
@@ -210,17 +209,17 @@ class _Reader:
             flags += ["--split_seed", str(self.seeds[0] if self.seeds else 1)]
             parsed = self._parse(place, trains, flags) or parsed
         self.parsed[name] = parsed
-        recipe = recipe or self._recipe(place, parsed)
-        if recipe is None:
+        file = recipe if isinstance(recipe, str) else self._recipe(place, parsed)
+        if file is None:
             return []
-        return [self._job(name, recipe, seed, fold, flags, parsed) for seed in seeds for fold in self._folds]
+        return [self._job(name, file, seed, fold, flags, parsed) for seed in chosen for fold in self._folds]
 
-    def _merge(self, place: str, own: dict[str, Any]) -> dict[str, Any]:
+    def _merge(self, place: str, own: dict[str, Plain]) -> dict[str, Plain]:
         """Return the arguments of a run: the common ones, its own over them, those of the command line over all."""
         given = [name for name, value in own.items() if value is not None]  # a null takes away its own name alone
         merged = replaced_data(self.common, given) | own
         merged = replaced_data(merged, self.extra) | self.extra
-        arguments = {name: value for name, value in merged.items() if value is not None}
+        arguments: dict[str, Plain] = {name: value for name, value in merged.items() if value is not None}
         files = sorted(arguments.keys() & {"validation_file", "test_file"})
         lost = sorted(OF_DATA & self.common.keys() - merged.keys())
         if files and lost and not arguments.keys() & {"train_file", "dataset"}:
@@ -244,7 +243,7 @@ class _Reader:
         here = Path.cwd()
         return str(found.relative_to(here) if found.is_relative_to(here) else found)
 
-    def _trains(self, place: str, recipe: Any, arguments: Mapping[str, Any]) -> Trains | None:
+    def _trains(self, place: str, recipe: Plain, arguments: Mapping[str, Plain]) -> Trains | None:
         if recipe is None and arguments.keys() & {"task", "config"}:
             return Trains(None, None)
         if not isinstance(recipe, str):
@@ -289,7 +288,7 @@ class _Reader:
                 self.problems.append(f"{place}: {name} is set for every run; {_OURS[name]}")
 
 
-def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Plain], dict[str, Plain]]:
     """Return the file as strings, lists and mappings, with values as they are written, and its `arguments`."""
     node = compose_yaml(path, named_by="config")
     if not isinstance(node, yaml.MappingNode):
@@ -299,6 +298,7 @@ def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[st
         given = plain_value(node)
     except ConfigError as error:
         raise ConfigError(f"--config {path}, {error}") from error
+    assert isinstance(given, dict)
     return given, _arguments("arguments", given.get("arguments"), problems)
 
 
@@ -313,14 +313,14 @@ def _find_twins(node: yaml.Node, path: Path, problems: list[str]) -> None:
             _find_twins(value, path, problems)
 
 
-def _mapping(place: str, value: Any, problems: list[str]) -> dict[str, Any]:
+def _mapping(place: str, value: Plain, problems: list[str]) -> dict[str, Plain]:
     if value is None or isinstance(value, dict):
         return dict(value or {})
     problems.append(f"{place}: expected lines of `name: value`, got {value!r}")
     return {}
 
 
-def _arguments(place: str, value: Any, problems: list[str]) -> dict[str, Any]:
+def _arguments(place: str, value: Plain, problems: list[str]) -> dict[str, Plain]:
     """Return a mapping of arguments with underscores in their names: train-file is train_file."""
     given = _mapping(place, value, problems)
     named = {plain_name(name): content for name, content in given.items()}
@@ -330,7 +330,7 @@ def _arguments(place: str, value: Any, problems: list[str]) -> dict[str, Any]:
     return named
 
 
-def _text(given: dict[str, Any], name: str, default: str, problems: list[str]) -> str:
+def _text(given: dict[str, Plain], name: str, default: str, problems: list[str]) -> str:
     value = given.get(name)
     if value is None or isinstance(value, str):
         return value or default
@@ -338,7 +338,7 @@ def _text(given: dict[str, Any], name: str, default: str, problems: list[str]) -
     return default
 
 
-def _number(given: dict[str, Any], name: str, default: int | None, least: int, problems: list[str]) -> int | None:
+def _number(given: dict[str, Plain], name: str, default: int | None, least: int, problems: list[str]) -> int | None:
     value = given.get(name)
     if value is None:
         return default
@@ -348,31 +348,33 @@ def _number(given: dict[str, Any], name: str, default: int | None, least: int, p
     return int(value)
 
 
-def _whole_numbers(place: str, value: Any, problems: list[str]) -> list[int]:
+def _whole_numbers(place: str, value: Plain, problems: list[str]) -> list[int]:
     texts = value if isinstance(value, list) else [value]
-    if not texts or not all(isinstance(text, str) and text.isdecimal() for text in texts):
+    numbers = [int(text) for text in texts if isinstance(text, str) and text.isdecimal()]
+    if not texts or len(numbers) < len(texts):
         problems.append(f"{place}: {value!r} is not a list of whole numbers, as [1, 2, 3]")
         return []
-    if len(set(map(int, texts))) < len(texts):
+    if len(set(numbers)) < len(numbers):
         problems.append(f"{place}: a seed occurs twice")
-    return list(dict.fromkeys(map(int, texts)))
+    return list(dict.fromkeys(numbers))
 
 
-def _launcher(value: Any, problems: list[str]) -> list[str]:
+def _launcher(value: Plain, problems: list[str]) -> list[str]:
     """Return the words before a recipe; the program is also searched for beside this Python."""
     if not value:
         return [sys.executable]
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+    words = [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
+    if len(words) < len(value):
         problems.append(f"launcher: {value!r} is not a list of words, as [accelerate, launch]")
         return []
-    beside = Path(sys.executable).parent / value[0]
-    program = shutil.which(value[0]) or (str(beside) if beside.is_file() else None)
+    beside = Path(sys.executable).parent / words[0]
+    program = shutil.which(words[0]) or (str(beside) if beside.is_file() else None)
     if program is None:
-        problems.append(f"launcher: there is no program {value[0]}")
-    return [program or value[0], *value[1:]]
+        problems.append(f"launcher: there is no program {words[0]}")
+    return [program or words[0], *words[1:]]
 
 
-def _words(value: Any) -> list[str]:
+def _words(value: Plain) -> list[str]:
     """Return a value as words of a command line; a mapping becomes JSON."""
     return [v if isinstance(v, str) else json.dumps(v) for v in (value if isinstance(value, list) else [value])]
 

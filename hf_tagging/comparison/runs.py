@@ -168,8 +168,8 @@ def _count(path: Path, task: Task) -> tuple[SentenceCounts, str]:
     mark = {"version": _CACHE_VERSION, "task": task.name, "sha256": sha256(path.read_bytes()).hexdigest()}
     cache = path.with_name(f".{path.stem}.counts.json")
     with suppress(ValueError, KeyError, TypeError, OverflowError):  # no cache, or a damaged one
-        kept = read_json(cache) or {}
-        if {name: kept[name] for name in mark} == mark:
+        kept = read_json(cache)
+        if isinstance(kept, dict) and {name: kept[name] for name in mark} == mark:
             values = counts_array(task, kept["counts"])
             return SentenceCounts(task, values), str(kept["data"])
     words, gold, predicted = read_predictions(path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,12 @@ from torch.utils.data import Sampler
 
 from hf_tagging.data.alignment import IGNORED
 from hf_tagging.data.rows import flat_lists
+
+Window: TypeAlias = Mapping[str, Sequence[int] | np.ndarray]
+"""A window: `input_ids`, `labels` and whatever else there is, each (subwords,)."""
+Windows: TypeAlias = Sequence[Window] | pa.Table
+Collator: TypeAlias = Callable[[Windows], dict[str, torch.Tensor]]
+"""Makes tensors of the windows of a batch."""
 
 _STEPS_OF_A_STRETCH = 50  # within which windows of like length come together, as in Transformers
 _REAL_SHARE = 0.955  # of a planned batch; what is drawn into it is a little shorter, or as long
@@ -197,7 +203,7 @@ def _cut(longest: np.ndarray, budget: int) -> list[int]:
     return cuts
 
 
-class WindowRows(torch.utils.data.Dataset[Any]):
+class WindowRows(torch.utils.data.Dataset[Window]):
     """Rows of windows, fetched one batch at a time; an empty batch is one window without labels.
 
     Where a step has fewer windows than processes, each process still has to take part in it.
@@ -223,7 +229,7 @@ class WindowRows(torch.utils.data.Dataset[Any]):
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitems__(self, rows: list[int]) -> pa.Table | list[dict[str, Any]] | Unlearned:
+    def __getitems__(self, rows: list[int]) -> Windows | Unlearned:
         """Fetch a batch for the collator."""
         if not rows:
             return Unlearned(self.__getitems__([0]))
@@ -238,7 +244,7 @@ class Unlearned:
         windows: Rows, or a table of them.
     """
 
-    windows: Any
+    windows: Windows
 
 
 @dataclass(frozen=True)
@@ -249,9 +255,9 @@ class Collate:
         collator: Makes tensors of windows.
     """
 
-    collator: Callable[[Any], dict[str, torch.Tensor]]
+    collator: Collator
 
-    def __call__(self, windows: Any) -> dict[str, torch.Tensor]:
+    def __call__(self, windows: Windows | Unlearned) -> dict[str, torch.Tensor]:
         """Collate a batch of `WindowRows`."""
         if not isinstance(windows, Unlearned):
             return self.collator(windows)
@@ -271,7 +277,7 @@ class WindowCollator:
     def __init__(self, pad_token_id: int):
         self.pad_token_id = pad_token_id
 
-    def __call__(self, windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, torch.Tensor]:
+    def __call__(self, windows: Windows) -> dict[str, torch.Tensor]:
         """Collate windows with `input_ids` and, if present, `labels`, each (subwords,), and `word_features`.
 
         Args:
@@ -296,7 +302,7 @@ class WindowCollator:
         return batch
 
 
-def flat_columns(windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def flat_columns(windows: Windows) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return all values of each column in one array, and their number in each window. (values,) and (windows,)"""
     if isinstance(windows, pa.Table):
         flat = {name: flat_lists(windows.column(name)) for name in windows.column_names}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from datasets import Dataset, IterableDataset
 
@@ -18,11 +18,11 @@ class Frame(Protocol):
     """A pandas DataFrame, which need not be installed."""
 
     @property
-    def columns(self) -> Any:
+    def columns(self) -> Iterable[object]:
         """Names of the columns."""
 
 
-InMemory: TypeAlias = Dataset | Frame | Mapping[str, Any]
+InMemory: TypeAlias = Dataset | Frame | Mapping[str, Dataset | Frame]
 """A `Dataset`, a pandas DataFrame, or several by the name of their split."""
 
 
@@ -31,7 +31,7 @@ def is_in_memory(data: object) -> bool:
     return data is not None and not isinstance(data, str | PathLike)
 
 
-def read_in_memory(data: Any) -> dict[str, Dataset]:
+def read_in_memory(data: object) -> dict[str, Dataset]:
     """Return the splits of data by name; a single one is train unless it says which split it is.
 
     Args:
@@ -46,7 +46,7 @@ def read_in_memory(data: Any) -> dict[str, Dataset]:
     return named_splits({str(dataset.split or "train"): dataset}, place=PLACE)
 
 
-def _dataset(data: Any) -> Dataset:
+def _dataset(data: object) -> Dataset:
     if isinstance(data, Dataset):
         return data
     if _is_frame(data):

@@ -9,8 +9,8 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from hf_tagging.atomic import Json
 from hf_tagging.data.column_layout import shortened
 from hf_tagging.data.text_lines import BOM, other_kind
 from hf_tagging.errors import DataError
@@ -66,7 +66,7 @@ def _is_whole(line: bytes) -> bool:
     return True
 
 
-def _of_lines(path: Path) -> Iterator[tuple[str, Any, str]]:
+def _of_lines(path: Path) -> Iterator[tuple[str, Json, str]]:
     """Yield place, row and text of each line."""
     with open(path, "rb") as stream:
         for number, raw in enumerate(stream, start=1):
@@ -79,7 +79,7 @@ def _of_lines(path: Path) -> Iterator[tuple[str, Any, str]]:
                 raise _broken(path, place, raw, error) from error
 
 
-def _of_array(path: Path) -> Iterator[tuple[str, Any, str]]:
+def _of_array(path: Path) -> Iterator[tuple[str, Json, str]]:
     raw = path.read_bytes()
     try:
         rows = json.loads(raw.removeprefix(BOM))
@@ -91,7 +91,7 @@ def _of_array(path: Path) -> Iterator[tuple[str, Any, str]]:
         yield f"row {number}", row, json.dumps(row)
 
 
-def _one_after_the_other(path: Path) -> Iterator[tuple[str, Any, str]]:
+def _one_after_the_other(path: Path) -> Iterator[tuple[str, Json, str]]:
     """Yield objects that are written over several lines."""
     decoder = json.JSONDecoder()
     raw = path.read_bytes().removeprefix(BOM)
@@ -116,7 +116,7 @@ def _reason(error: Exception) -> str:
     return "nested too deep" if isinstance(error, RecursionError) else str(error)
 
 
-def _depth(row: Any) -> int:
+def _depth(row: Json) -> int:
     depth, level = 0, [row]
     while level:
         inner = [list(x.values()) if isinstance(x, dict) else x for x in level if isinstance(x, dict | list)]

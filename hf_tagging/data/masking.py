@@ -8,15 +8,16 @@ windows would count twice. Here one rule serves every model, a word at a time.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from datasets import Dataset
 
 from hf_tagging.data.alignment import IGNORED
+from hf_tagging.data.batching import Window
 from hf_tagging.data.pretokenized import OUTSIDE, STARTS
 
 Objective = Literal["masked", "bidirectional"]
@@ -102,7 +103,7 @@ class LanguageModelCollator:
         # At random in the place of a word: a word, or, subword by subword, any.
         self._pool = np.flatnonzero(stands_in & (predictable.kinds == STARTS) if predictable.whole else stands_in)
 
-    def __call__(self, windows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, windows: Sequence[Window]) -> dict[str, torch.Tensor]:
         """Collate a batch.
 
         Args:
@@ -126,7 +127,7 @@ class LanguageModelCollator:
             "labels": torch.from_numpy(labels),
         }
 
-    def _chance(self, windows: Sequence[Mapping[str, Any]]) -> np.random.Generator:
+    def _chance(self, windows: Sequence[Window]) -> np.random.Generator:
         content = 0
         for window in windows:
             content = zlib.crc32(np.asarray(window["input_ids"], np.int64).tobytes(), content)
@@ -147,7 +148,7 @@ class LanguageModelCollator:
             found += self.examples([{"input_ids": ids, "labels": labels} for ids, labels in columns], chance)
         return found
 
-    def examples(self, windows: Sequence[Mapping[str, Any]], chance: np.random.Generator) -> list[Example]:
+    def examples(self, windows: Sequence[Window], chance: np.random.Generator) -> list[Example]:
         """Return the inputs `input_ids` (subwords,) and the targets `targets` of each window."""
         ids = np.concatenate([window["input_ids"] for window in windows]).astype(np.int64)
         owned = np.concatenate([window["labels"] for window in windows]) != IGNORED

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch.utils.data import Sampler
 
 from hf_tagging.data.alignment import IGNORED
-from hf_tagging.data.batching import flat_columns
+from hf_tagging.data.batching import Windows, flat_columns
 from hf_tagging.data.rows import row_ranges
 from hf_tagging.errors import ConfigError
 from hf_tagging.problems import argument
@@ -155,7 +153,7 @@ class PackingCollator:
         self.row_length, self.rows_per_batch = row_length, rows_per_batch
         self.pad_token_id, self.first_position = pad_token_id, first_position
 
-    def __call__(self, windows: Sequence[dict[str, Any]] | pa.Table) -> dict[str, torch.Tensor]:
+    def __call__(self, windows: Windows) -> dict[str, torch.Tensor]:
         """Collate windows with `input_ids` and, if present, `labels`, each (subwords,), and `word_features`.
 
         Args:

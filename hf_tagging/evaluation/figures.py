@@ -46,7 +46,7 @@ class Figures(TypedDict, total=False):
     runtime: float
     perplexity: float
     predictions: int
-    words_per_second: float
+    words_per_second: float | None
 
 
 Results = dict[str, Figures]

@@ -47,7 +47,7 @@ class _TaggingMetric(InMemoryMetric):
             features=Features({"predictions": tags, "references": tags}),
         )
 
-    def add_batch(self, *, predictions: Any = None, references: Any = None, **named: Any) -> None:
+    def add_batch(self, *, predictions: Tags | None = None, references: Tags | None = None, **named: object) -> None:
         """Add sentences: predicted and gold tags, `(sentences, words)` each.
 
         Checked here because evaluate takes `predictions=[]` beside any number of references without a word.
@@ -56,17 +56,20 @@ class _TaggingMetric(InMemoryMetric):
             DataError: where the two differ in length, or hold something other than lists of strings.
         """
         first = len(self) + 1
-        _check_strings("predictions", predictions, first)
-        _check_strings("references", references, first)
-        _check_lengths("predictions", predictions, "references", references, first)
+        ours = _checked_strings("predictions", predictions, first)
+        theirs = _checked_strings("references", references, first)
+        _check_lengths("predictions", ours, "references", theirs, first)
         super().add_batch(predictions=predictions, references=references, **named)
 
-    def add(self, *, prediction: Any = None, reference: Any = None, **named: Any) -> None:
+    def add(
+        self, *, prediction: list[str] | None = None, reference: list[str] | None = None, **named: list[str]
+    ) -> None:
         """Add one sentence: its predicted and its gold tags, `(words,)` each."""
-        one = {"predictions": prediction, "references": reference, **named}  # `combine` passes plural names
+        # `combine` passes plural names.
+        one: dict[str, Any] = {"predictions": prediction, "references": reference, **named}
         self.add_batch(**{name: [tags] for name, tags in one.items()})
 
-    def compute(self, *, predictions: Any = None, references: Any = None, **named: Any) -> Figures:
+    def compute(self, *, predictions: Tags | None = None, references: Tags | None = None, **named: object) -> Figures:
         """Return the figures of all that was added, of nothing zeros, for which evaluate raises an AttributeError."""
         if predictions is None and references is None and self.writer is None and self.buf_writer is None:
             predictions, references = [], []
@@ -103,11 +106,11 @@ class EntityMetric(_TaggingMetric):
         DataError: for lengths that differ, or a tag that the scheme cannot hold (`E-PER` in IOB2, or `NN`).
     """
 
-    def __init__(self, *, scheme: str = "IOB2", **options: Any) -> None:
+    def __init__(self, *, scheme: str = "IOB2", keep_in_memory: bool = True, cache_dir: str | None = None) -> None:
         self.scheme = _known_scheme(scheme)
-        super().__init__(**options)
+        super().__init__(keep_in_memory=keep_in_memory, cache_dir=cache_dir)
 
-    def _compute(self, *, predictions: Tags, references: Tags, scheme: str | None = None) -> dict[str, Any]:
+    def _compute(self, *, predictions: Tags, references: Tags, scheme: str | None = None) -> Figures:
         scheme = self.scheme if scheme is None else _known_scheme(scheme)
         _check_entity_tags("predictions", predictions, scheme)
         _check_entity_tags("references", references, scheme)
@@ -115,7 +118,10 @@ class EntityMetric(_TaggingMetric):
         right, lengths = _compare(predictions, references)
         return {
             **_score_entities(predictions, references, get_entities),
-            **{f"strict_{name}": strict[name] for name in ("precision", "recall", "f1", "per_type")},
+            "strict_precision": strict["precision"],
+            "strict_recall": strict["recall"],
+            "strict_f1": strict["f1"],
+            "strict_per_type": strict["per_type"],
             "accuracy": _mean(right),
             "words": len(right),
             "sentences": len(lengths),
@@ -154,11 +160,11 @@ class WordMetric(_TaggingMetric):
         references: Tags,
         words: Sequence[Sequence[str]] | None = None,
         known_words: Collection[str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Figures:
         right, lengths = _compare(predictions, references)  # (words,), (sentences,)
         per_sentence = _accuracy_per_sentence(right, lengths)
         per_tag = _score_tags(predictions, references)
-        result = {
+        result: Figures = {
             "accuracy": _mean(right),
             "sentence_accuracy": _mean(per_sentence == 1.0),
             "mean_sentence_accuracy": _mean(per_sentence),
@@ -181,8 +187,8 @@ def _known_scheme(scheme: str) -> str:
     return scheme
 
 
-def _check_strings(name: str, tags: Any, first: int) -> None:
-    """Refuse anything but lists of strings; `first` is the number of the first sentence."""
+def _checked_strings(name: str, tags: Tags | None, first: int) -> Tags:
+    """Return the tags; refuse anything but lists of strings; `first` is the number of the first sentence."""
     if tags is None:
         raise DataError(f"{name} is missing: pass predictions and references, a list of tags per sentence.")
     for number, sentence in enumerate(tags, first):
@@ -192,9 +198,12 @@ def _check_strings(name: str, tags: Any, first: int) -> None:
             wrong = next(tag for tag in sentence if not isinstance(tag, str))
             hint = "Turn label ids into tags with id2label first, and leave out -100."
             raise DataError(f"{name}, sentence {number}: expected tags as strings, found {wrong!r}. {hint}")
+    return tags
 
 
-def _check_lengths(name: str, left: Any, other_name: str, right: Any, first: int = 1) -> None:
+def _check_lengths(
+    name: str, left: Sequence[Sequence[object]], other_name: str, right: Sequence[Sequence[object]], first: int = 1
+) -> None:
     """Refuse two columns unless they have as many sentences and, in each, as many words."""
     if len(left) != len(right):
         raise DataError(f"{name} has {len(left)} sentences, {other_name} has {len(right)}: expected as many.")
@@ -222,7 +231,7 @@ def _strict_entities(tags: list[str], scheme: type[Token]) -> list[tuple[str, in
     return [(entity.tag, entity.start, entity.end) for entity in Tokens(tags, scheme).entities]
 
 
-def _score_entities(predictions: Tags, references: Tags, read: EntityReader) -> dict[str, Any]:
+def _score_entities(predictions: Tags, references: Tags, read: EntityReader) -> Figures:
     """Score the entities that `read` finds in each sentence: pooled, by type and by sentence."""
     correct, predicted, gold = counters = Counter[str](), Counter[str](), Counter[str]()
     sentence_f1 = []
@@ -235,7 +244,9 @@ def _score_entities(predictions: Tags, references: Tags, read: EntityReader) -> 
     per_type = {name: _scores(correct[name], predicted[name], gold[name]) for name in sorted(predicted | gold)}
     return {
         **_scores(correct.total(), predicted.total(), gold.total()),
-        **{f"macro_{x}": _mean([row[x] for row in per_type.values()]) for x in ("precision", "recall", "f1")},
+        "macro_precision": _mean([row["precision"] for row in per_type.values()]),
+        "macro_recall": _mean([row["recall"] for row in per_type.values()]),
+        "macro_f1": _mean([row["f1"] for row in per_type.values()]),
         "per_type": per_type,
         "sentence_f1": _mean(sentence_f1),
     }
@@ -252,7 +263,7 @@ def _score_tags(predictions: Tags, references: Tags) -> dict[str, TagFigures]:
     return {tag: _scores(*row) for tag, *row in zip(tags, *counts, strict=True)}
 
 
-def _score_unseen(right: Array, words: Sequence[Sequence[str]], known: Collection[str]) -> dict[str, float]:
+def _score_unseen(right: Array, words: Sequence[Sequence[str]], known: Collection[str]) -> Figures:
     """Return the accuracy over the words outside and inside `known`; `right` is `(words,)`."""
     seen = np.fromiter(map(frozenset(known).__contains__, chain.from_iterable(words)), bool)  # (words,)
     unseen = right[~seen]

@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hf_tagging.atomic import whole_file
 from hf_tagging.console import read_text, text_table
@@ -127,8 +126,8 @@ def results_table(task: str | Task, results: Results) -> str:
     return text_table(rows)
 
 
-def _figure(value: Any) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _figure(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) else ""
 
 
 def _sizes(figures: Figures) -> list[str]:

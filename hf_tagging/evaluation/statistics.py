@@ -90,7 +90,7 @@ def count_sentences(
     return SentenceCounts(task, counts_array(task, list(map(count, theirs, ours))))
 
 
-def counts_array(task: Task, rows: Sequence[Sequence[int]]) -> Array:
+def counts_array(task: Task, rows: object) -> Array:
     """Return the counts of sentences as `SentenceCounts.values`.
 
     Args:

@@ -135,14 +135,14 @@ class TrainerHooks(Trainer):
 
     # `Trainer` (private)
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Upstream, `train` calls it where a checkpoint is due; `on_save` follows."""
         checkpoint = Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         unwrapped = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         with self.saving_checkpoint(checkpoint), under_names_in_memory(unwrapped):
             super()._save_checkpoint(model, trial)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Upstream, reads the weights first of all or, under FSDP, once the model is wrapped."""
         with self.loading_checkpoint(resume_from_checkpoint):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -153,7 +153,7 @@ class TrainerHooks(Trainer):
         num_update_steps_per_epoch: int,
         num_train_epochs: int,
         resume_from_checkpoint: str | None,
-        trial: Any,
+        trial: object,
     ) -> tuple[int, int]:
         """Upstream, reads the Trainer's state, and the callbacks' in it, after the weights."""
         with self._loading(resume_from_checkpoint):

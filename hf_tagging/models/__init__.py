@@ -1,8 +1,6 @@
 """Models: pretrained encoders with a tag head, taggers from scratch, and the CRF layer that both may end in."""
 
-from typing import Any
-
-from transformers import AutoConfig, AutoModelForTokenClassification
+from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig, PreTrainedModel
 
 from hf_tagging.models.baseline import build_baseline
 from hf_tagging.models.configuration_baseline import BaselineConfig
@@ -14,7 +12,7 @@ from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig, CrfEncoderForTokenClassification
 
 # With the package imported, our models load anywhere without trust_remote_code; without it, by the code beside them.
-_TAGGERS: dict[Any, Any] = {
+_TAGGERS: dict[type[PreTrainedConfig], type[PreTrainedModel]] = {
     BaselineConfig: BaselineForTokenClassification,
     CrfEncoderConfig: CrfEncoderForTokenClassification,
     HmmConfig: HmmForTokenClassification,

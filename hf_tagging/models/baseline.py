@@ -24,7 +24,7 @@ from hf_tagging.models.heads import is_tagger, keep_shared_tags, legal_tables, s
 from hf_tagging.models.hmm import HmmConfig, HmmForTokenClassification
 from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 from hf_tagging.models.word_embeddings import DIGIT, LOWER, OTHER, UPPER
-from hf_tagging.models.word_tokenizer import WordVocabulary, build_word_tokenizer, describe_tokenizer
+from hf_tagging.models.word_tokenizer import WordOptions, WordVocabulary, build_word_tokenizer, describe_tokenizer
 from hf_tagging.models.word_vectors import initial_vectors
 from hf_tagging.problems import argument
 
@@ -43,7 +43,7 @@ class VocabularyOptions(TypedDict, total=False):
     """Options of `build_baseline` for the words of a new model."""
 
     words: str
-    vocabulary: Mapping[str, Any]
+    vocabulary: WordOptions
     word_vectors: str | None
     word_features: Sequence[str] | None
 
@@ -53,8 +53,8 @@ def build_baseline(
     schema: TagSchema,
     *,
     words: str = VOCABULARY,
-    vocabulary: Mapping[str, Any] | None = None,
-    parts: Mapping[str, Any] | None = None,
+    vocabulary: WordOptions | None = None,
+    parts: Mapping[str, object] | None = None,
     given: Collection[str] = (),
     word_vectors: str | None = None,
     word_features: Sequence[str] | None = None,
@@ -100,7 +100,7 @@ def build_baseline(
         )
     found = _vocabulary(dataset["train"], words, vocabulary or {}, revision, trust_remote_code)
     found.tokenizer.model_max_length = max_length or DEFAULT_MAX_LENGTH
-    settings = _sizes(found) | _tags(schema) | dict(parts or {})
+    settings: dict[str, Any] = _sizes(found) | _tags(schema) | dict(parts or {})
     settings["vocabulary"] = dict(vocabulary or {}) if words == VOCABULARY else None
     if settings.get("encoder") == "hmm":
         return _counted(found, settings), found.tokenizer
@@ -115,7 +115,7 @@ def build_baseline(
 def _counted(found: WordVocabulary, settings: Mapping[str, Any]) -> PreTrainedModel:
     """Return a hidden Markov model that has not counted anything yet."""
     names = {field.name for field in fields(HmmConfig)}
-    tagger: Any = HmmForTokenClassification(HmmConfig(**{n: v for n, v in settings.items() if n in names}))
+    tagger = HmmForTokenClassification(HmmConfig(**{n: v for n, v in settings.items() if n in names}))
     tagger.tables.fill(_tables(found))
     return tagger
 
@@ -142,7 +142,7 @@ def _read_vectors(file: str, found: WordVocabulary, size: int | None) -> np.ndar
 
 
 def _vocabulary(
-    train: Dataset, words: str, options: Mapping[str, Any], revision: str | None, trust_remote_code: bool
+    train: Dataset, words: str, options: WordOptions, revision: str | None, trust_remote_code: bool
 ) -> WordVocabulary:
     if words == VOCABULARY:
         return build_word_tokenizer(_sentences(train), **options)
@@ -156,7 +156,7 @@ def _sentences(split: Dataset) -> Iterator[list[str]]:
         yield from batch.column("tokens").to_pylist()
 
 
-def _sizes(found: WordVocabulary) -> dict[str, Any]:
+def _sizes(found: WordVocabulary) -> dict[str, object]:
     """Return the fields of the config that depend on the vocabulary."""
     return {
         "vocab_size": len(found.vector_of_id),
@@ -169,21 +169,22 @@ def _sizes(found: WordVocabulary) -> dict[str, Any]:
     }
 
 
-def _tags(schema: TagSchema) -> dict[str, Any]:
+def _tags(schema: TagSchema) -> dict[str, object]:
     """Return the fields of the config that depend on the tags."""
     named = {"id2label": schema.id2label, "label2id": schema.label2id, "tag_scheme": schema.scheme}
     return named | legal_tables(schema)
 
 
-def _tables(found: WordVocabulary) -> dict[str, np.ndarray]:
+def _tables(found: WordVocabulary) -> dict[str, torch.Tensor]:
     """Return the arguments of `SubwordTables.fill`."""
     classes = [0, OTHER, *(_character_class(character) for character in found.characters)]
-    return {
+    tables = {
         "subword_kind": subword_kinds(found.tokenizer, size=len(found.vector_of_id)),
         "vector_of_id": found.vector_of_id,
         "spelling": found.spelling,
         "character_class": np.array(classes, np.int8),
     }
+    return {name: torch.as_tensor(table) for name, table in tables.items()}
 
 
 def _character_class(character: str) -> int:
@@ -197,7 +198,7 @@ def _character_class(character: str) -> int:
 def _continued(
     name: str,
     schema: TagSchema,
-    asked: dict[str, Any],
+    asked: Mapping[str, object],
     hub: HubOptions,
     *,
     keep_head: bool,
@@ -258,13 +259,15 @@ def _with_schema(
     """
     source, options = resolve_model(name), {"dtype": torch.float32, **hub}
     same_tags = config.id2label == schema.id2label
-    kind: Any = HmmForTokenClassification if isinstance(config, HmmConfig) else BaselineForTokenClassification
+    kind: type[HmmForTokenClassification] | type[BaselineForTokenClassification] = (
+        HmmForTokenClassification if isinstance(config, HmmConfig) else BaselineForTokenClassification
+    )
     learned = None
     if is_tagger(config) and not (same_tags and same_head) and not pretrained:
         learned = saved_head(kind.from_pretrained(source, **options))
     for field, value in _tags(schema).items():
         setattr(config, field, value)
-    model: Any = kind.from_pretrained(source, config=config, ignore_mismatched_sizes=True, **options)
+    model = kind.from_pretrained(source, config=config, ignore_mismatched_sizes=True, **options)
     if isinstance(config, BaselineConfig) and model.crf is not None:
         # The rules are the data's, and not those of the folder; what was learned of other tags' steps is forgotten.
         model.crf = with_rules(model.crf, config, same_tags)
@@ -274,7 +277,7 @@ def _with_schema(
     return tagger
 
 
-def parts_of(config: BaselineConfig | HmmConfig) -> dict[str, Any]:
+def parts_of(config: BaselineConfig | HmmConfig) -> dict[str, object]:
     """Return the settings of a tagger by the names of their arguments, with the rest of its config.
 
     Args:
@@ -285,7 +288,7 @@ def parts_of(config: BaselineConfig | HmmConfig) -> dict[str, Any]:
 
 
 def adopt_parts(
-    config: BaselineConfig | HmmConfig, asked: Mapping[str, Any], *, name: str, free: Collection[str]
+    config: BaselineConfig | HmmConfig, asked: Mapping[str, object], *, name: str, free: Collection[str]
 ) -> None:
     """Check that a folder has the parts that were asked for, and set those that may differ.
 

@@ -374,7 +374,7 @@ def _floored_exp(values: Tensor) -> Tensor:
     return values.clamp(min=0.9 * math.log(torch.finfo(values.dtype).tiny)).exp()
 
 
-def _no_autocast(emissions: Tensor) -> contextlib.AbstractContextManager[Any]:
+def _no_autocast(emissions: Tensor) -> contextlib.AbstractContextManager[object]:
     device = emissions.device.type
     return (
         torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else contextlib.nullcontext()
@@ -385,7 +385,7 @@ def _result_dtype(emissions: Tensor) -> torch.dtype:
     return torch.promote_types(emissions.dtype, torch.float32)
 
 
-def _check_shape(name: str, table: Any, shape: tuple[int, ...]) -> None:
+def _check_shape(name: str, table: Sequence[Any] | None, shape: tuple[int, ...]) -> None:
     if table is None:
         return
     found = (len(table), *{len(row) for row in table}) if len(shape) == 2 else (len(table),)

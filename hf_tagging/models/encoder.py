@@ -75,6 +75,12 @@ class HubOptions(TypedDict):
     local_files_only: bool
 
 
+class ModelOptions(HubOptions):
+    """Options that `from_pretrained` of an auto model takes."""
+
+    adapter_kwargs: dict[str, bool]
+
+
 def load_encoder(
     name: str,
     schema: TagSchema,
@@ -262,7 +268,7 @@ def hub_options(source: str, revision: str | None, trust_remote_code: bool) -> H
     return {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": local}
 
 
-def model_options(hub: HubOptions) -> dict[str, Any]:
+def model_options(hub: HubOptions) -> ModelOptions:
     """Return `hub_options` for an auto model, with options for its search for an adapter.
 
     The search ignores `local_files_only` (transformers 5.23, auto_factory.py): offline it would retry for half a

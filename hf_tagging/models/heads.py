@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, cast
 
 import torch
 from torch import nn
@@ -30,7 +30,7 @@ def head_of(config: PreTrainedConfig) -> Head:
     return "crf" if isinstance(config, CrfEncoderConfig) else "linear"
 
 
-def legal_tables(schema: TagSchema) -> dict[str, Any]:
+def legal_tables(schema: TagSchema) -> dict[str, object]:
     """Return the fields of a config that say which tag sequences are legal; None if all of them are."""
     start, step, end = schema.transitions()
     tables = {"legal_start": start, "legal_step": step, "legal_end": end}
@@ -64,9 +64,9 @@ def with_head(
         ModelError: If the architecture is not one of Transformers' own, and is to carry a CRF.
     """
     if head == head_of(model.config):
-        tagger: Any = model
+        tagger = model
         if head == "crf":
-            tagger.crf = with_rules(tagger.crf, tagger.config, same_tags)
+            tagger.crf = with_rules(cast(LinearChainCrf, tagger.crf), tagger.config, same_tags)
         return tagger
     if head == "linear":
         return _linear(model, schema)
@@ -102,10 +102,10 @@ def crf_over(
     return tagger.to(model.dtype).train(model.training)  # type: ignore[arg-type]
 
 
-def with_rules(crf: LinearChainCrf, config: Any, same_tags: bool) -> LinearChainCrf:
+def with_rules(crf: LinearChainCrf, config: PreTrainedConfig, same_tags: bool) -> LinearChainCrf:
     """Return a CRF with the legal transitions of a config; what it learned of other tags is dropped."""
     rules = {name: getattr(config, name) for name in ("legal_start", "legal_step", "legal_end")}
-    result = LinearChainCrf(config.num_labels, **rules)
+    result = LinearChainCrf(config.num_labels or 0, **rules)
     if same_tags:
         learned = {name: value for name, value in crf.state_dict().items() if name not in rules}
         result.load_state_dict(learned, strict=False)
@@ -148,7 +148,8 @@ def is_tagger(config: PreTrainedConfig) -> bool:
 def saved_head(model: PreTrainedModel) -> SavedHead:
     """Return a copy of the tag head of a model that is loaded with its own tags."""
     beside = (named for named in model.named_parameters() if not named[0].startswith(f"{model.base_model_prefix}."))
-    named: Any = model.config.id2label  # in the order of the file, which may be that of the ids as words: 1, 10, 2
+    # In the order of the file, which may be that of the ids as words: 1, 10, 2.
+    named = {int(label): tag for label, tag in (model.config.id2label or {}).items()}
     tags = [named[label] for label in range(len(named))]
     return SavedHead(tags, {name: weight.detach().clone() for name, weight in beside})
 

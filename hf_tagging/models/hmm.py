@@ -94,7 +94,7 @@ class HmmForTokenClassification(PreTrainedModel):
 
     def __init__(self, config: HmmConfig):
         super().__init__(config)
-        tags: Any = config.num_labels
+        tags = config.num_labels or 0
         self.tables = SubwordTables(config)
         self.endings = Endings(config)
         self.emissions = nn.Parameter(torch.empty(config.num_vectors, tags))
@@ -127,7 +127,7 @@ class HmmForTokenClassification(PreTrainedModel):
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> TokenClassifierOutput:
         """Return scores of tags and, with labels, the loss.
 

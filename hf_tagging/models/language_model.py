@@ -14,6 +14,7 @@ from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -155,8 +156,10 @@ def build_language_model(
         config = AutoConfig.from_pretrained(source, **hub)
         tokenizer = load_tokenizer(source, hub)
     asked = {name: parts[name] for name in parts if name in given}
-    load = _scratch if isinstance(config, BaselineConfig) else _encoder
-    found, chosen = load(model, config, objective, asked, hub)
+    if isinstance(config, BaselineConfig):
+        found, chosen = _scratch(model, config, objective, asked, hub)
+    else:
+        found, chosen = _encoder(model, config, objective, asked, hub)
     tokenizer.model_max_length = window_length(found, tokenizer, max_length)
     _forget_tags(found.config)
     return LanguageModel(found, tokenizer, _collator(found, tokenizer, chosen, masked_share, seed))
@@ -187,14 +190,15 @@ def _new(
         max_length=max_length,
         **options,
     )
-    config: Any = copy.deepcopy(tagger.config)
+    config = copy.deepcopy(tagger.config)
+    assert isinstance(config, BaselineConfig)
     _forget_tags(config)
     found = BaselineForLanguageModeling(config)
     found.baseline.load_state_dict(tagger.base_model.state_dict())
     return found, tokenizer, chosen
 
 
-def _forget_tags(config: Any) -> None:
+def _forget_tags(config: PreTrainedConfig) -> None:
     """Remove the tags from a config, so that the model is not taken for a tagger."""
     config.num_labels = 2  # which names them LABEL_0 and LABEL_1, as in any config
     for name in ("tag_scheme", "legal_start", "legal_step", "legal_end"):
@@ -203,7 +207,7 @@ def _forget_tags(config: Any) -> None:
 
 
 def _scratch(
-    name: str, config: Any, objective: str, asked: dict[str, Any], hub: HubOptions
+    name: str, config: BaselineConfig, objective: str, asked: dict[str, object], hub: HubOptions
 ) -> tuple[PreTrainedModel, Objective]:
     """Load a model that was built from scratch."""
     adopt_parts(config, asked, name=name, free=_FREE)
@@ -223,7 +227,7 @@ def _scratch(
 
 
 def _encoder(
-    name: str, config: Any, objective: str, asked: dict[str, Any], hub: HubOptions
+    name: str, config: PreTrainedConfig, objective: str, asked: dict[str, object], hub: HubOptions
 ) -> tuple[PreTrainedModel, Objective]:
     """Load a BERT-family encoder with its masked-language-modelling head."""
     if asked:
@@ -273,7 +277,7 @@ def _collator(
         targets = np.where(np.arange(len(kinds)) < len(tokenizer), np.arange(len(kinds)), IGNORED)
         targets[tokenizer.all_special_ids] = IGNORED
         return LanguageModelCollator(objective, Predictable(kinds, targets, pad, mask), share=share, seed=seed)
-    tables: Any = model.baseline.words.tables
+    tables = model.baseline.words.tables
     spells = model.config.word_pooling == "unknown"
     targets = tables.vector_of_id.numpy().astype(np.int64)
     targets[(targets == 0) | (targets == UNKNOWN_ROW) & spells] = IGNORED
@@ -286,6 +290,6 @@ def _collator(
 
 def _keep_masks(model: BaselineForLanguageModeling, row: int) -> None:
     """Count the mask as a frequent word, so that word dropout does not hide it as an unseen one."""
-    counts: Any = model.baseline.words.row_counts
+    counts = model.baseline.words.row_counts
     counts[row] = 0
     counts[row] = counts.sum().clamp(min=1)

@@ -56,9 +56,9 @@ class BaselinePreTrainedModel(PreTrainedModel):
             for weight in module.parameters(recurse=False):
                 init.xavier_uniform_(weight) if weight.dim() > 1 else init.zeros_(weight)
         # Parts of ours know better; torch's own reset_parameters would draw what was loaded anew.
-        own: Any = module if not type(module).__module__.startswith("torch.") else None
-        if hasattr(own, "reset_parameters"):
-            own.reset_parameters()
+        own = None if type(module).__module__.startswith("torch.") else getattr(module, "reset_parameters", None)
+        if own is not None:
+            own()
 
 
 class BaselineModel(BaselinePreTrainedModel):
@@ -76,7 +76,7 @@ class BaselineModel(BaselinePreTrainedModel):
         if config.encoder not in ENCODERS:
             raise ValueError(f"encoder: {config.encoder!r} is not one of {', '.join(ENCODERS)}.")
         self.words = WordInput(config)
-        self.encoder: Any = ENCODERS[config.encoder](config, self.words.output_size)
+        self.encoder = ENCODERS[config.encoder](config, self.words.output_size)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -127,7 +127,7 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
     def __init__(self, config: BaselineConfig):
         super().__init__(config)
         self.baseline = BaselineModel(config)
-        tags: Any = config.num_labels
+        tags = config.num_labels or 0
         self.classifier = nn.Linear(self.baseline.encoder.output_size, tags)
         if config.head not in ("linear", "crf"):
             raise ValueError(f"head: {config.head!r} is not one of linear, crf.")
@@ -153,7 +153,7 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         sequence_ids: Tensor | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> TokenClassifierOutput:
         """Return scores of tags and, with labels, the loss.
 

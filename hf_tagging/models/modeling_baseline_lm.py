@@ -10,7 +10,6 @@ beside saved models, so it imports nothing of this package.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -85,7 +84,7 @@ class BaselineForLanguageModeling(BaselinePreTrainedModel):
         word_features: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> LanguageModelOutput:
         """Return losses if there are labels, else scores.
 

@@ -63,8 +63,8 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         # As stock taggers have it: without a pooler, whose weights would never learn.
         self.encoder = AutoModelForTokenClassification.from_config(config.encoder).base_model
         self.supports_gradient_checkpointing = self.encoder.supports_gradient_checkpointing
-        embeddings: Any = self.encoder.get_input_embeddings()
-        tags: Any = config.num_labels
+        embeddings = self.encoder.get_input_embeddings()
+        tags = config.num_labels or 0
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(self.encoder.config.hidden_size, tags)
         self.crf = LinearChainCrf(
@@ -98,7 +98,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> TokenClassifierOutput:
         """Return scores of tags; with labels, the loss and the emissions only.
 

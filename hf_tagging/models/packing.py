@@ -6,13 +6,13 @@ mask; see `hf_tagging.data.packing`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import (
     create_bidirectional_mask,
     create_bidirectional_sliding_window_mask,
@@ -70,7 +70,7 @@ def packable(model: nn.Module) -> None:
         raise ModelError(f"packing: {reason}. {spell(_INSTEAD)}")
 
 
-def _obstacle(model: Any) -> str | None:
+def _obstacle(model: nn.Module) -> str | None:
     config = getattr(model, "config", None)
     if not isinstance(config, PreTrainedConfig):
         return f"{type(model).__name__} is no model of Transformers"
@@ -130,10 +130,12 @@ def pack_model(model: nn.Module) -> RemovableHandle | None:
     return inner.register_forward_pre_hook(_translate, with_kwargs=True)
 
 
-def _translate(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _translate(
+    model: PreTrainedModel, args: tuple[object, ...], kwargs: dict[str, object]
+) -> tuple[tuple[object, ...], dict[str, object]]:
     """Translate `sequence_ids` into arguments that the model's forward takes."""
     sequence_ids = kwargs.get("sequence_ids")
-    if sequence_ids is None:
+    if not isinstance(sequence_ids, Tensor):
         return args, kwargs
     if kwargs.get("attention_mask") is not None or kwargs.get("position_ids") is None:
         raise ValueError("sequence_ids replace attention_mask and need position_ids.")
@@ -141,7 +143,7 @@ def _translate(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
     return args, others | _attention(model, sequence_ids)
 
 
-def _attention(model: Any, sequence_ids: Tensor) -> dict[str, Any]:
+def _attention(model: PreTrainedModel, sequence_ids: Tensor) -> dict[str, object]:
     """Return the arguments that keep windows apart: masks of pairs or blocks, or bounds. Padding is a window too.
 
     Args:
@@ -151,23 +153,20 @@ def _attention(model: Any, sequence_ids: Tensor) -> dict[str, Any]:
     config = model.config
     if is_flash_attention_requested(config):
         return {"attention_mask": None, **window_bounds(sequence_ids)}
-    options = {
-        "config": config,
-        # Asked for its shape, type and device alone.
-        "inputs_embeds": model.get_input_embeddings().weight.new_empty(*sequence_ids.shape, 0),
-        "attention_mask": None,
-        # Padding may look at padding: a softmax over nothing is NaN. Its result is never read.
-        "and_mask_function": packed_sequence_mask_function(sequence_ids),
-    }
-    full = create_bidirectional_mask(**options)
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    shape = weight.new_empty(*sequence_ids.shape, 0)  # asked for its shape, type and device alone
+    # Padding may look at padding: a softmax over nothing is NaN. Its result is never read.
+    apart = packed_sequence_mask_function(sequence_ids)
+    full = create_bidirectional_mask(config, shape, None, and_mask_function=apart)
     if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
         return {"attention_mask": full}
     # Words of a sentence are as far from each other in a row as in the sentence: ModernBERT's local layers look as far.
-    local = create_bidirectional_sliding_window_mask(**options)
+    local = create_bidirectional_sliding_window_mask(config, shape, None, and_mask_function=apart)
     return {"attention_mask": {"full_attention": full, "sliding_attention": local}}
 
 
-def window_bounds(sequence_ids: Tensor) -> dict[str, Any]:
+def window_bounds(sequence_ids: Tensor) -> dict[str, Tensor | int]:
     """Return the bounds of windows in all rows, as variable-length flash attention takes them.
 
     Args:
@@ -183,6 +182,7 @@ def window_bounds(sequence_ids: Tensor) -> dict[str, Any]:
     return {"cu_seq_lens_q": starts, "cu_seq_lens_k": starts, "max_length_q": longest, "max_length_k": longest}
 
 
-def unwrapped(model: Any) -> Any:
+def unwrapped(model: nn.Module) -> PreTrainedModel:
     """Return the model inside a PEFT wrapper, or the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner = getattr(model, "get_base_model", None)
+    return cast(PreTrainedModel, model if inner is None else inner())

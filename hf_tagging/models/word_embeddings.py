@@ -72,7 +72,7 @@ class SubwordTables(nn.Module):
         init.constant_(self.character_class, OTHER)
 
     @torch.no_grad()
-    def fill(self, tables: Mapping[str, Any]) -> None:
+    def fill(self, tables: Mapping[str, Tensor]) -> None:
         """Set the tables.
 
         Args:

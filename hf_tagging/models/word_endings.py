@@ -5,8 +5,6 @@ Samuelsson 1993; Brants 2000. This file is copied beside saved models, so it imp
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
@@ -31,7 +29,7 @@ class Endings(nn.Module):
 
     def __init__(self, config: PreTrainedConfig):
         super().__init__()
-        tags: Any = config.num_labels
+        tags = config.num_labels or 0
         self.digit, self.base = config.num_characters, config.num_characters + 1
         self.longest, self.min_words = config.suffix_length, config.min_suffix_words
         self.register_buffer("codes", torch.empty(config.num_suffixes, dtype=torch.int64))

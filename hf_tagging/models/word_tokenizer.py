@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TypedDict
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -66,6 +67,16 @@ class WordVocabulary:
     row_counts: np.ndarray
     spelling: np.ndarray
     characters: list[str] = field(repr=False)
+
+
+class WordOptions(TypedDict, total=False):
+    """Options of `build_word_tokenizer` that say what a word is."""
+
+    min_count: int
+    lowercase: bool
+    fold_digits: bool
+    fold_tweets: bool
+    max_words: int | None
 
 
 def build_word_tokenizer(

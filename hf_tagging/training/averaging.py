@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -45,14 +44,16 @@ class AveragedWeights(TrainerCallback):
         state: TrainerState,
         control: TrainerControl,
         model: nn.Module | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         """Starts, unless a run goes on, which has started when its checkpoint was loaded."""
         if state.global_step == 0:
             assert model is not None
             self.start(model)
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Add the weights of a step to the average."""
         decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
         get_ema_multi_avg_fn(decay)(self._average, [weight.detach() for weight in self._weights], None)
@@ -67,7 +68,7 @@ class AveragedWeights(TrainerCallback):
             self._exchange()
 
     def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Leave the average in the model, unless the best checkpoint's weights, an average too, are there by now."""
         best = state.best_model_checkpoint if args.load_best_model_at_end else None

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from torch import distributed
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_tagging.atomic import write_json
@@ -36,12 +37,12 @@ class CompleteCheckpoints(TrainerCallback):
         self.keep = keep
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Lets a resumed run log in steps of now: the Trainer keeps those of the checkpoint (transformers 5.23)."""
         state.compute_steps(args, state.max_steps)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """Runs after the Trainer has written everything, on every process."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
@@ -64,35 +65,41 @@ class EndWhenAsked(TrainerCallback):
 
     def __init__(self) -> None:
         self._number = 0
-        self._group: Any = None
+        self._group: distributed.ProcessGroup | None = None
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        train_dataloader: DataLoader | None = None,
+        **kwargs: object,
     ) -> None:
         """Join the processes in a group on the CPU: asking there does not wait for what a GPU still computes.
 
         Schedulers send signals to all processes, those that feed the training among them: these are to go on.
         """
-        loader: Any = kwargs.get("train_dataloader")
-        if getattr(loader, "num_workers", 0):
-            loader.worker_init_fn = partial(_undeterred, first=loader.worker_init_fn)
+        if train_dataloader is not None and train_dataloader.num_workers:
+            train_dataloader.worker_init_fn = partial(_undeterred, first=train_dataloader.worker_init_fn)
         if args.world_size > 1 and distributed.is_initialized():
             self._group = distributed.new_group(backend="gloo")
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Ask for a checkpoint, if the epoch goes on."""
         ends = control.should_training_stop or control.should_epoch_stop or float(state.epoch or 0).is_integer()
         if self._agreed() and not ends:
             control.should_save = True
 
     def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Ask for a checkpoint, whatever `save_strategy` says."""
         if self._agreed():
             control.should_save = True
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """End the training."""
         if self._agreed():
             logger.info("checkpoint-%d is saved", state.global_step)

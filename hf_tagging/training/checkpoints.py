@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 from transformers import TrainerState
@@ -74,7 +73,7 @@ def mark_complete(checkpoint: Path) -> None:
 
     The files are on disk before the list is: a list that survives a power cut is true.
     """
-    files: dict[str, dict[str, Any]] = {}
+    files: dict[str, dict[str, int | str]] = {}
     for path in sorted(checkpoint.rglob("*")):
         name = path.relative_to(checkpoint).as_posix()
         if path.is_file() and name != MARK and not name.endswith(PARTIAL):

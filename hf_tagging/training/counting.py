@@ -16,7 +16,7 @@ from hf_tagging.training.word_trainer import WordTrainer
 
 def counts(model: nn.Module | None) -> bool:
     """Return whether a model has a method `fit`, which counts instead of learning by gradients."""
-    return callable(getattr(unwrapped(model), "fit", None))
+    return model is not None and callable(getattr(unwrapped(model), "fit", None))
 
 
 def fit_counted(trainer: WordTrainer) -> TrainOutput:

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import torch
 
@@ -19,6 +18,8 @@ from hf_tagging.training.record import EnergyRecord
 
 _POWERCAP = Path("/sys/class/powercap")
 _NVML = "libnvidia-ml.so.1"
+
+Counter = type[ctypes.c_ulonglong] | type[ctypes.c_uint]
 
 
 class EnergyMeter:
@@ -120,7 +121,7 @@ def _number(file: Path) -> int | None:
         return None
 
 
-def _gpu_total(function: str, kind: type[Any]) -> int | None:
+def _gpu_total(function: str, kind: Counter) -> int | None:
     """Return the sum of a number over the GPUs that PyTorch sees; None without GPUs or such a counter."""
     if not torch.cuda.is_available() or torch.version.cuda is None:
         return None
@@ -141,7 +142,7 @@ def _gpu_total(function: str, kind: type[Any]) -> int | None:
     return sum(told) if told and len(told) == len(values) else None
 
 
-def _gpu_number(find: Callable[..., int], ask: Callable[..., int], name: str, kind: type[Any]) -> int | None:
+def _gpu_number(find: Callable[..., int], ask: Callable[..., int], name: str, kind: Counter) -> int | None:
     device, value = ctypes.c_void_p(), kind()
     if find(name.encode(), ctypes.byref(device)) or ask(device, ctypes.byref(value)):
         return None

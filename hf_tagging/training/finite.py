@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -57,14 +56,24 @@ class FiniteTraining(TrainerCallback):
         self._batches.append(self._last)
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **kwargs: object,
     ) -> None:
         """Look, where something is going to be made of the step."""
         if control.should_log or control.should_evaluate or control.should_training_stop:
             self.look(args, state, model)
 
     def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **kwargs: object,
     ) -> None:
         """Look, as after a step."""
         self.look(args, state, model)
@@ -75,7 +84,7 @@ class FiniteTraining(TrainerCallback):
         state: TrainerState,
         control: TrainerControl,
         metrics: dict[str, float] | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         """Stop where the loss of an evaluation is no number, though the weights are."""
         loss = (metrics or {}).get("eval_loss", 0.0)
@@ -85,7 +94,7 @@ class FiniteTraining(TrainerCallback):
                 f"The loss of the validation split is {loss} after step {state.global_step}{where}. {_end(args)}"
             )
 
-    def look(self, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+    def look(self, args: TrainingArguments, state: TrainerState, model: nn.Module | None) -> None:
         """Make sure that the weights, and the losses since the last look, are finite, on all processes.
 
         Args:
@@ -96,10 +105,11 @@ class FiniteTraining(TrainerCallback):
         Raises:
             ModelError: If one is not.
         """
+        assert model is not None
         batches = list(self._batches)
         self._batches.clear()
         losses = [batch.loss.detach().float() for batch in batches]
-        trained: list[Any] = [weight.detach() for weight in model.parameters() if weight.requires_grad]
+        trained = [weight.detach() for weight in model.parameters() if weight.requires_grad]
         own = [weight.to_local() if hasattr(weight, "to_local") else weight for weight in trained]  # of FSDP2: a share
         norm = nn.utils.get_total_norm(own).to(args.device, torch.float32)
         values = torch.stack([*losses, norm])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ def other_model(checkpoint: Path, model: nn.Module) -> str | None:
         return f"its model cannot be read ({error})"
 
 
-def _other_tags(checkpoint: Path, model: Any) -> str | None:
+def _other_tags(checkpoint: Path, model: nn.Module) -> str | None:
     file = checkpoint / "config.json"
     ours = getattr(getattr(model, "config", None), "id2label", None)
     if not file.is_file() or not ours:

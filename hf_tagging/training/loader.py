@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
-from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches, WindowCollator, WindowRows
+from hf_tagging.data.batching import Collate, Collator, CountedWindows, TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.data.packing import PackedRows, PackingCollator
 from hf_tagging.models.packing import first_position, unwrapped
 from hf_tagging.training.config import TaggingConfig
@@ -33,7 +33,7 @@ class StepPlan:
     """
 
     steps: Steps
-    collator: Any
+    collator: Collator
 
     def loader(self, windows: Dataset, args: TrainingArguments) -> DataLoader:
         """Return a loader of these steps, still to be prepared by accelerate.
@@ -57,7 +57,12 @@ class StepPlan:
 
 
 def plan_steps(
-    lengths: np.ndarray, budget: int | None, *, args: TaggingConfig, collator: Any, model: nn.Module
+    lengths: np.ndarray,
+    budget: int | None,
+    *,
+    args: TaggingConfig,
+    collator: Collator,
+    model: nn.Module,
 ) -> StepPlan:
     """Plan the steps of an epoch, shared by all processes and accumulated batches.
 
@@ -79,6 +84,7 @@ def plan_steps(
         return StepPlan(CountedWindows(lengths, args.train_batch_size * shares, **order), collator)
     if not args.packing:
         return StepPlan(TokenBudgetBatches(lengths, budget, **order), collator)
+    assert isinstance(collator, WindowCollator)
     length, rows = _rows(int(lengths.max()), budget // shares)
     return StepPlan(
         PackedRows(lengths, row_length=length, rows_per_batch=rows * shares, **order),

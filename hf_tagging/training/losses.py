@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 import torch.nn.functional as F
+from transformers.utils import ModelOutput
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.rows import arrow_batches
@@ -17,7 +16,7 @@ from hf_tagging.training.config.models import ModelFacts, loss_problems
 
 
 def word_loss(
-    outputs: Any,
+    outputs: ModelOutput,
     labels: torch.Tensor,
     num_items_in_batch: torch.Tensor | int | None = None,
     *,
@@ -79,7 +78,7 @@ def refuse_changes_of_loss(args: TaggingConfig, train: AlignedSplit | None) -> N
     Raises:
         ConfigError: If there are any.
     """
-    asked: dict[str, Any] = {name: getattr(args, name) for name in ("class_weights", "label_smoothing_factor")}
+    asked: dict[str, object] = {name: getattr(args, name) for name in ("class_weights", "label_smoothing_factor")}
     if train is not None and _scored(train) > train.sentence_starts[-1]:
         asked["label_strategy"] = "all"
     refuse(loss_problems(ModelFacts(crf=True), asked, of="this model"))

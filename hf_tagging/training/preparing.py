@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from datasets import ClassLabel, Dataset, DatasetDict
 from torch import nn
@@ -50,6 +50,14 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 
+class _Known(TypedDict, total=False):
+    """Arguments of a config that a model tells about itself."""
+
+    model: str
+    head: Literal["crf"]
+    lora: bool
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A model and its data.
@@ -71,7 +79,7 @@ class Prepared:
     source: TagSchema | None = None
 
 
-def find_task(task: str | Task | None, splits: Mapping[str, Any]) -> Task:
+def find_task(task: str | Task | None, splits: Mapping[str, Data]) -> Task:
     """Return the task of data: as it is given, as the data knows it, or as its tags tell.
 
     Args:
@@ -97,7 +105,7 @@ def find_task(task: str | Task | None, splits: Mapping[str, Any]) -> Task:
     )
 
 
-def check_kinds(**given: Any) -> None:
+def check_kinds(**given: object) -> None:
     """Check that arguments of the trainer are objects of the classes that it takes.
 
     Args:
@@ -214,9 +222,11 @@ def model_config(model: str | nn.Module | ModelConfig, peft_config: PeftConfig |
         plain, facts = unwrapped(model), facts_of(model)
         if facts.scratch:
             return ScratchConfig(encoder=plain.config.encoder)
-        given: dict[str, Any] = {"model": getattr(plain, "name_or_path", "") or type(plain).__name__}
-        given |= {"head": "crf"} if facts.new_crf else {}
-        given |= {"lora": True} if facts.lora else {}
+        given: _Known = {"model": getattr(plain, "name_or_path", "") or type(plain).__name__}
+        if facts.new_crf:
+            given["head"] = "crf"
+        if facts.lora:
+            given["lora"] = True
         config: ModelConfig = EncoderConfig(**given)
     else:
         config = EncoderConfig(model=model) if isinstance(model, str) else model
@@ -328,8 +338,9 @@ def _as_it_is(
     if known is None and plain.config.num_labels == len(schema.tags):
         set_schema(plain.config, schema)  # LABEL_0, LABEL_1 ...: a head for as many tags that have no names yet
     elif known is None or known.tags != schema.tags:
+        ours = (plain.config.id2label or {}).values()
         raise ConfigError(
-            f"model: its head is for {plain.config.num_labels} tags ({_few(plain.config.id2label.values())}), and the "
+            f"model: its head is for {plain.config.num_labels} tags ({_few(ours)}), and the "
             f"data has {len(schema.tags)} in {schema.scheme} ({_few(schema.tags)}). Load it with id2label and label2id "
             "of these, or give its name in the place of the object."
         )
@@ -338,6 +349,6 @@ def _as_it_is(
     return model, tokenizer
 
 
-def _few(tags: Iterable[Any]) -> str:
+def _few(tags: Iterable[str]) -> str:
     shown = list(map(str, tags))
     return ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")

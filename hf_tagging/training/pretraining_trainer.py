@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.utils import ModelOutput
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.masking import LanguageModelCollator
@@ -87,10 +87,10 @@ class PretrainingTrainer(WordTrainer):
     def prediction_step(
         self,
         model: nn.Module,
-        inputs: dict[str, Any],
+        inputs: dict[str, torch.Tensor],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
-    ) -> tuple[Any, Any, Any]:
+    ) -> tuple[None, torch.Tensor, torch.Tensor]:
         """Run a batch; return summed losses (batch,) and the number of predictions (batch,)."""
         inputs = send_to_device(inputs, self.args.device)
         with torch.no_grad(), exact(model), self.compute_loss_context_manager():
@@ -110,12 +110,14 @@ class _CountEpochs(TrainerCallback):
         self.collator = collator
 
     def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         self.collator.epoch = int((state.epoch or 0) + 1e-6)
 
 
-def _encoder_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+def _encoder_loss(
+    outputs: ModelOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+) -> torch.Tensor:
     """`word_loss`, 0 where chance has hidden no word of a small step."""
     count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
     return word_loss(outputs, labels, torch.as_tensor(count).clamp(min=1))
@@ -136,5 +138,5 @@ def perplexity(outcome: EvalPrediction) -> dict[str, float]:
     return {"loss": loss, "perplexity": math.exp(min(loss, 700)), "predictions": predictions}
 
 
-def _joined(parts: Any) -> np.ndarray:
+def _joined(parts: np.ndarray | tuple[np.ndarray, ...] | list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if isinstance(parts, list) else np.asarray(parts)

@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Callable
 from html import escape
-from typing import Any
 
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import is_in_notebook
@@ -23,7 +23,7 @@ class ReadableProgress(ProgressCallback):
         show_bars: Whether to draw bars; they are drawn on a terminal only.
     """
 
-    training_bar: Any
+    training_bar: tqdm | None
 
     def __init__(self, *, show_bars: bool = True):
         super().__init__()
@@ -33,7 +33,7 @@ class ReadableProgress(ProgressCallback):
         self._began = self._said = time.monotonic()  # of the evaluation, where nothing is trained
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Open the bar."""
         self._began = self._said = time.monotonic()
@@ -44,14 +44,16 @@ class ReadableProgress(ProgressCallback):
             bar.update(state.global_step)  # more than 0 where a run goes on
             self.training_bar, self.current_step = bar, state.global_step
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Move the bar; without one, print a line a minute."""
         super().on_step_end(args, state, control, **kwargs)
         if state.is_world_process_zero and not self._bars and time.monotonic() - self._said >= _SILENCE:
             self._print(step_line(args, state, self._train_loss, time.monotonic() - self._began))
 
     def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Close the bar."""
         super().on_train_end(args, state, control, **kwargs)
@@ -62,8 +64,8 @@ class ReadableProgress(ProgressCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        eval_dataloader: Any = None,
-        **kwargs: Any,
+        eval_dataloader: DataLoader | None = None,
+        **kwargs: object,
     ) -> None:
         """Move the bar of an evaluation."""
         if self._bars:
@@ -74,8 +76,8 @@ class ReadableProgress(ProgressCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
     ) -> None:
         """Print a line for an evaluation; training losses go onto the bar."""
         logs = logs or {}
@@ -101,7 +103,7 @@ class ReadableProgress(ProgressCallback):
 def evaluation_line(
     args: TrainingArguments,
     state: TrainerState,
-    logs: dict[str, Any],
+    logs: dict[str, float],
     train_loss: float | None,
     seconds: float,
     *,
@@ -157,13 +159,15 @@ class NotebookProgress(ReadableProgress):
         self._renewed = 0.0
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Begin anew."""
         super().on_train_begin(args, state, control, **kwargs)
         self._lines = []
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Renew the bar, twice a second at most."""
         done = state.global_step == state.max_steps
         if not state.is_world_process_zero or (time.monotonic() - self._renewed < 0.5 and not done):

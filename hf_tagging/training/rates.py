@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from hf_tagging.models.fine_tuning import parameter_depths
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.training.config import TaggingConfig
 
 
-def parameter_groups(model: Any, decayed: set[str], args: TaggingConfig) -> list[dict[str, Any]]:
+class ParameterGroup(TypedDict):
+    """Parameters with a learning rate of their own, as an optimizer takes them."""
+
+    params: list[nn.Parameter]
+    lr: float
+    weight_decay: float
+
+
+def parameter_groups(model: nn.Module, decayed: set[str], args: TaggingConfig) -> list[ParameterGroup]:
     """Parameter groups with rates of their own.
 
     The learning rate falls from the tag head down, layer by layer (Howard and Ruder 2018), and `head_learning_rate` is
@@ -37,7 +46,7 @@ def parameter_groups(model: Any, decayed: set[str], args: TaggingConfig) -> list
     ]
 
 
-def _layer_rates(model: Any, args: TaggingConfig) -> dict[int, float]:
+def _layer_rates(model: PreTrainedModel, args: TaggingConfig) -> dict[int, float]:
     """Return the learning rate of each parameter, by its identity."""
     if args.layerwise_lr_decay == 1:
         return dict.fromkeys(map(id, model.parameters()), args.learning_rate)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from transformers import EvalPrediction
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit, vocabulary
@@ -19,7 +21,7 @@ from hf_tagging.tasks import Task, task_of_tags
 Tags = list[list[str]]  # (sentences, words)
 ComputeMetrics = Callable[..., dict[str, float]]
 """Figures of an `EvalPrediction`, as of `Trainer`."""
-Score = Callable[[AlignedSplit, Tags, Tags], Mapping[str, Any]]
+Score = Callable[[AlignedSplit, Tags, Tags], Figures]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class WordPredictions:
 
     predicted: Tags
     gold: Tags
-    metrics: dict[str, Any]
+    metrics: Figures
 
 
 class WordScorer:
@@ -69,7 +71,7 @@ class WordScorer:
         self.outcome = WordPredictions([], [], {})
         self._train = train
         self._known: frozenset[str] | None = None
-        self._batches: list[tuple[Any, Any]] = []
+        self._batches: list[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]] = []
 
     def begin(self, split: AlignedSplit) -> AlignedSplit:
         """Take up a split, and return it with its windows in the order in which they are to be evaluated."""
@@ -91,7 +93,7 @@ class WordScorer:
         words = None if self._known is None else list(split.words["tokens"])
         return score(self.task, predicted, gold, scheme=self.schema.scheme, words=words, known_words=self._known)
 
-    def __call__(self, outcome: EvalPrediction, compute_result: bool = True) -> dict[str, Any]:
+    def __call__(self, outcome: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
         """Return single figures of an evaluation; `outcome` keeps all of them.
 
         Args:
@@ -113,11 +115,11 @@ class WordScorer:
         loss = float(sum(batch[1].sum(dtype=np.float64) for batch in predictions)) / max(scored, 1)
         assert self.split is not None
         predicted, gold = self._read_tags(self.split, predictions, labels)
-        figures = {**self.score(self.split, predicted, gold), **theirs}
+        figures = cast(Figures, {**self.score(self.split, predicted, gold), **theirs})
         self.outcome = WordPredictions(predicted, gold, {**figures, "loss": loss})
         return {"loss": loss} | {k: v for k, v in figures.items() if isinstance(v, (int, float))}
 
-    def _their_figures(self, predictions: Any, labels: Any, compute_result: bool) -> dict[str, Any]:
+    def _their_figures(self, predictions: Any, labels: Any, compute_result: bool) -> dict[str, float]:
         if self.compute_metrics is None:
             return {}
         if self.by_batch:
@@ -129,7 +131,9 @@ class WordScorer:
             )
         return self.compute_metrics(EvalPrediction(predictions=predictions[2], label_ids=labels))
 
-    def _read_tags(self, split: AlignedSplit, predictions: list[Any], labels: list[Any]) -> tuple[Tags, Tags]:
+    def _read_tags(
+        self, split: AlignedSplit, predictions: list[tuple[np.ndarray, ...]], labels: list[np.ndarray]
+    ) -> tuple[Tags, Tags]:
         """Predicted and gold tags per sentence from batches of gathered windows."""
         names = np.array([*self.schema.tags, "O"], dtype=object)  # the last answers -1: a word without a label
         predicted = split.read(list(chain.from_iterable(batch[0] for batch in predictions)), fill=-1)
@@ -137,8 +141,8 @@ class WordScorer:
         return split.per_sentence(names[predicted]), split.per_sentence(names[np.maximum(gold, -1)])
 
 
-def _array(values: Any) -> np.ndarray:
-    return values.cpu().numpy() if hasattr(values, "cpu") else np.asarray(values)
+def _array(values: torch.Tensor | npt.ArrayLike) -> np.ndarray:
+    return values.cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
 
 
 def _padded(batches: list[np.ndarray]) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.evaluation.fast_tagging import keep_margin
-from hf_tagging.evaluation.figures import Figures, Results
+from hf_tagging.evaluation.figures import Results
 from hf_tagging.memory import EVALUATING, enough_memory
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.models.precision import exact
@@ -28,7 +28,7 @@ from hf_tagging.training.counting import counts, fit_counted
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score, WordPredictions, WordScorer
-from hf_tagging.training.word_trainer import WordTrainer
+from hf_tagging.training.word_trainer import Optimizers, WordTrainer
 
 
 class AlignedTrainer(WordTrainer):
@@ -79,7 +79,7 @@ class AlignedTrainer(WordTrainer):
         compute_metrics: ComputeMetrics | None = None,
         score: Score | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
-        optimizers: tuple[Any, Any] = (None, None),
+        optimizers: Optimizers = (None, None),
     ):
         if getattr(unwrapped(model), "computes_loss", False):
             refuse_changes_of_loss(args, train_dataset)
@@ -118,12 +118,14 @@ class AlignedTrainer(WordTrainer):
         """
         return None if counts(self.model) else super().choose_budget(earlier)
 
-    def fit(self, checkpoint: str | None, trial: Any = None, ignore_keys_for_eval: Any = None) -> TrainOutput:
+    def fit(
+        self, checkpoint: str | None, trial: object = None, ignore_keys_for_eval: list[str] | None = None
+    ) -> TrainOutput:
         """Train by gradients, or count; see `WordTrainer.fit`."""
         self.outcomes = {}  # of other weights
         return fit_counted(self) if counts(self.model) else super().fit(checkpoint, trial, ignore_keys_for_eval)
 
-    def aligned(self, data: Any, name: str) -> AlignedSplit:
+    def aligned(self, data: object, name: str) -> AlignedSplit:
         """Return data as an aligned split.
 
         Args:
@@ -138,7 +140,7 @@ class AlignedTrainer(WordTrainer):
         return data
 
     def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+        self, eval_dataset: object = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Score words of whole sentences (default: of validation); see `Trainer.evaluate`. Returns single figures.
 
@@ -158,7 +160,7 @@ class AlignedTrainer(WordTrainer):
         return figures
 
     def predict(
-        self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
+        self, test_dataset: object, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
         """Tag and score a split; see `Trainer.predict`. Predictions are of windows, the longest first.
 
@@ -167,28 +169,29 @@ class AlignedTrainer(WordTrainer):
         windows = self.scorer.begin(self.aligned(test_dataset, metric_key_prefix)).features
         return super().predict(windows, ignore_keys, metric_key_prefix)
 
-    def predict_words(self, split: Any, name: str = "test") -> WordPredictions:
+    def predict_words(self, split: object, name: str = "test") -> WordPredictions:
         """Tag a split and score it.
 
         Args:
             split: The split.
             name: Its name; "validation" and "test" are part of the run's results.
         """
-        split = self.aligned(split, name)
-        windows = self.scorer.begin(split).features
+        aligned = self.aligned(split, name)
+        windows = self.scorer.begin(aligned).features
         self.args.prediction_loss_only = False  # that flag is for the evaluations while training
         figures = super().predict(windows, metric_key_prefix=name).metrics or {}
-        return self._keep(name, split, figures[f"{name}_runtime"])
+        return self._keep(name, aligned, figures[f"{name}_runtime"])
 
     def _keep(self, name: str, split: AlignedSplit, seconds: float) -> WordPredictions:
         words = int(split.sentence_starts[-1])
-        speed = {"runtime": seconds, "words_per_second": round(words / seconds, 1) if seconds else None}
-        outcome = self.scorer.outcome
+        outcome, speed = self.scorer.outcome, round(words / seconds, 1) if seconds else None
         self.splits[name] = split
-        self.outcomes[name] = replace(outcome, metrics={**outcome.metrics, **speed})
+        self.outcomes[name] = replace(
+            outcome, metrics={**outcome.metrics, "runtime": seconds, "words_per_second": speed}
+        )
         return self.outcomes[name]
 
-    def final_evaluation(self, test_dataset: Any = None) -> Results:
+    def final_evaluation(self, test_dataset: object = None) -> Results:
         """Tag and score validation and test, as `do_eval` and `do_predict` ask, and return every figure.
 
         A split that was evaluated since the training, under its name, is not evaluated again.
@@ -205,7 +208,7 @@ class AlignedTrainer(WordTrainer):
                 with self.run.noted_if_it_ends(), enough_memory(f"tagging {name}", advice=EVALUATING):
                     self.predict_words(self.splits[name], name)
             if name in self.outcomes:
-                results[name] = cast(Figures, self.outcomes[name].metrics)
+                results[name] = self.outcomes[name].metrics
         return results
 
     def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
@@ -217,7 +220,7 @@ class AlignedTrainer(WordTrainer):
     def prediction_step(
         self,
         model: nn.Module,
-        inputs: dict[str, Any],
+        inputs: dict[str, torch.Tensor],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[Any, Any, Any]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput, align_specia
 from hf_tagging.atomic import remove
 from hf_tagging.data.alignment import window_lengths
 from hf_tagging.data.bars import bars_on_terminals
+from hf_tagging.data.batching import Collator
+from hf_tagging.data.masking import Example
 from hf_tagging.errors import ConfigError, OutputError
 from hf_tagging.foreign.trainer import TrainerHooks
 from hf_tagging.memory import TRAINING, enough_memory
@@ -53,6 +55,7 @@ from hf_tagging.training.saving import files_to_keep, save_adapters
 
 logger = logging.getLogger(__name__)
 
+Optimizers = tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None]
 Loss = Callable[..., torch.Tensor]
 """Of outputs (batch, subwords, tags), labels (batch, subwords) and the scored words of the step, a scalar."""
 
@@ -95,13 +98,13 @@ class WordTrainer(TrainerHooks):
         model: nn.Module,
         args: TaggingConfig,
         processing_class: PreTrainedTokenizerBase,
-        data_collator: Callable[..., dict[str, torch.Tensor]],
+        data_collator: Collator,
         train_dataset: Dataset | None,
-        eval_dataset: Any,
+        eval_dataset: Dataset | list[Example] | None,
         loss: Loss | None,
         compute_metrics: Callable[..., dict[str, float]] | None,
         callbacks: Sequence[TrainerCallback] | None = None,
-        optimizers: tuple[Any, Any] = (None, None),
+        optimizers: Optimizers = (None, None),
         run: TaggingRun,
     ):
         self.run = run
@@ -153,7 +156,10 @@ class WordTrainer(TrainerHooks):
     # The run
 
     def train(
-        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, ignore_keys_for_eval: Any = None
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: object = None,
+        ignore_keys_for_eval: list[str] | None = None,
     ) -> TrainOutput:
         """Train, see `Trainer.train`, and keep the run's record; the folder is locked meanwhile.
 
@@ -186,7 +192,9 @@ class WordTrainer(TrainerHooks):
             with self.run.noted_if_it_ends():
                 return self._train_from(found.checkpoint, trial, ignore_keys_for_eval)
 
-    def _train_from(self, checkpoint: Path | None, trial: Any, ignore_keys_for_eval: Any) -> TrainOutput:
+    def _train_from(
+        self, checkpoint: Path | None, trial: object, ignore_keys_for_eval: list[str] | None
+    ) -> TrainOutput:
         record, training = self.run.record, self.run.arguments.training
         record["resumed_from"] = checkpoint.name if checkpoint else None
         if checkpoint and not training.resume_from_checkpoint and stopped_early(checkpoint):
@@ -209,7 +217,9 @@ class WordTrainer(TrainerHooks):
         self.run.note_history(self.state.log_history)
         return output
 
-    def fit(self, checkpoint: str | None, trial: Any = None, ignore_keys_for_eval: Any = None) -> TrainOutput:
+    def fit(
+        self, checkpoint: str | None, trial: object = None, ignore_keys_for_eval: list[str] | None = None
+    ) -> TrainOutput:
         """Train by gradients, and keep no record.
 
         Args:
@@ -240,7 +250,7 @@ class WordTrainer(TrainerHooks):
                 remove(staging)  # of a run that was killed
             run.state.wait_for_everyone()
             self.save_files(str(staging))  # every process takes part where weights are sharded
-            model: Any = self.accelerator.unwrap_model(self.model)
+            model: PreTrainedModel = self.accelerator.unwrap_model(self.model)
             if run.state.is_main_process:
                 self.keep_margin(staging, save_adapters(model, staging, merge=run.merges))
                 (run.take_model if is_own else place.take)(files_to_keep(staging))
@@ -266,10 +276,14 @@ class WordTrainer(TrainerHooks):
         windows: Any = self.train_dataset
         assert self.model is not None
         plan = plan_steps(
-            window_lengths(windows), budget, args=self.args, collator=self.data_collator, model=self.model
+            window_lengths(windows),
+            budget,
+            args=self.args,
+            collator=cast(Collator, self.data_collator),
+            model=self.model,
         )
         loader = plan.loader(self.model_columns(windows, "Training"), self.args)
-        prepared: Any = self.accelerator.prepare(loader)
+        prepared = self.accelerator.prepare(loader)
         # Through its wrappers accelerate hands an epoch's number on to `sampler`: without this line a run that is
         # resumed in the middle of an epoch goes on in the order of the first one (accelerate 1.15).
         prepared.set_sampler(plan.steps)
@@ -320,13 +334,16 @@ class WordTrainer(TrainerHooks):
             windows = [features[int(row)] for row in rows]
             inputs = send_to_device(self.data_collator(windows), self.args.device)
             with self.accelerator.autocast():
-                found: Any = self.compute_loss(model, inputs, num_items_in_batch=torch.tensor(len(windows)))
+                found = self.compute_loss(model, inputs, num_items_in_batch=torch.tensor(len(windows)))
+            assert isinstance(found, torch.Tensor)
             return found
 
         copies = 2 if self.average is None else 3
         return step_fits(model, loss, copies=copies, device=self.args.device)
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **options: Any) -> torch.Tensor:
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], *args: Any, **options: Any
+    ) -> torch.Tensor:
         """Train on a batch, see `Trainer.training_step`, and remember it in case its loss is not finite."""
         loss = super().training_step(model, inputs, *args, **options)
         assert self.optimizer is not None
@@ -334,11 +351,11 @@ class WordTrainer(TrainerHooks):
         self._finite.note(self.state.global_step + 1, rate, loss, inputs["input_ids"])
         return loss
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: PreTrainedModel | None = None) -> torch.optim.Optimizer:
         """Create the optimizer, with a rate per layer or for the head where the arguments ask for it."""
         one_rate = self.args.layerwise_lr_decay == 1 and self.args.head_learning_rate is None
         if not one_rate and self.optimizer is None:
-            trained: Any = self.model if model is None else model
+            trained = cast(PreTrainedModel, self.model if model is None else model)
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
             groups = parameter_groups(trained, set(self.get_decay_parameter_names(trained)), self.args)
             self.optimizer_cls_and_kwargs = (kind, {**options, "params": groups})  # the Trainer's hook for groups

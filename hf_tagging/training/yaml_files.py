@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import yaml
 
@@ -91,8 +91,12 @@ def compose_text(text: str) -> yaml.Node | None:
     return yaml.compose(text, Loader=_Loader)
 
 
-def plain_value(node: Any) -> Any:
-    """A YAML node as strings, lists and dicts; None for an empty value or an unquoted null.
+Plain: TypeAlias = "str | list[Plain] | dict[str, Plain] | None"
+"""A value of YAML as it is written: numbers and truth values are text."""
+
+
+def plain_value(node: yaml.Node | None) -> Plain:
+    """A YAML node as strings, lists and dicts; None for an empty text or value or an unquoted null.
 
     Raises:
         ConfigError: A key is a list or a mapping.
@@ -104,4 +108,6 @@ def plain_value(node: Any) -> Any:
             if not isinstance(key, yaml.ScalarNode):
                 raise ConfigError(f"line {key.start_mark.line + 1}: expected `name: value`")
         return {key.value: plain_value(value) for key, value in node.value}
+    if not isinstance(node, yaml.ScalarNode):
+        return None
     return None if node.style is None and node.value in ("", "~", "null", "Null", "NULL") else node.value

@@ -250,7 +250,7 @@ def _put(content: Content, target: Path) -> None:
             shutil.copyfile(content, partial)
 
 
-def _json(file: Path) -> dict[str, object]:
+def _json(file: Path) -> Mapping[str, object]:
     """Return a JSON object; empty where there is none."""
     found = read_json(file)
     return found if isinstance(found, dict) else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 from hf_tagging.errors import Problem
 from hf_tagging.models.baseline import VocabularyOptions
@@ -166,13 +166,19 @@ class ScratchConfig(Config):
         """Options of `build_baseline` for the words of a new model."""
         return {
             "words": self.words,
-            "vocabulary": {name: getattr(self, name) for name in VOCABULARY},
+            "vocabulary": {
+                "min_count": self.min_count,
+                "max_words": self.max_words,
+                "lowercase": self.lowercase,
+                "fold_digits": self.fold_digits,
+                "fold_tweets": self.fold_tweets,
+            },
             "word_vectors": self.word_vectors,
             "word_features": self.word_features,
         }
 
     @property
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, object]:
         """Settings of a new model, as its config holds them."""
         return {name: getattr(self, name) for name in PARTS}
 
@@ -185,7 +191,7 @@ _NO_PARTS = {"model", "words", "model_revision", "trust_remote_code", *VOCABULAR
 PARTS = tuple(f.name for f in fields(ScratchConfig) if f.name not in _NO_PARTS)
 
 
-def idle_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
+def idle_problems(given: Mapping[str, object]) -> Iterator[Problem]:
     """Yield arguments that have no effect for this model.
 
     Args:
@@ -223,5 +229,5 @@ def idle_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
         yield idle("words", "an hmm counts whole words")
 
 
-def _default(name: str) -> Any:
+def _default(name: str) -> object:
     return next(f.default for f in fields(ScratchConfig) if f.name == name)
