@@ -14,8 +14,8 @@ others, and BERT's family, predict hidden words. Perplexity is that of the valid
 """
 
 from hf_tagging.console import plain_errors
+from hf_tagging.data import split_words
 from hf_tagging.evaluation.figures import Results
-from hf_tagging.inference.text import split_words
 from hf_tagging.models.modeling_baseline_lm import BaselineForLanguageModeling
 from hf_tagging.publishing.card.language_model import language_model_card
 from hf_tagging.publishing.hub.push import push_finished

@@ -18,11 +18,10 @@ from datasets import load_dataset
 from datasets.exceptions import DatasetsError
 
 from hf_tagging.console import plain_errors
-from hf_tagging.data import load_tagging_dataset
+from hf_tagging.data import load_tagging_dataset, split_words
 from hf_tagging.data.plain_text import read_table
 from hf_tagging.data.spool import Spool
 from hf_tagging.errors import DataError, Problem, printable
-from hf_tagging.inference.text import split_words
 from hf_tagging.models.vector_training import check_output, neighbours, train_vectors, write_vectors
 from hf_tagging.models.word_vectors import check_gensim
 from hf_tagging.training.config.checks import below, missing_files, refuse

@@ -1,14 +1,15 @@
-import importlib
 import logging
 import pickle
+import shutil
 from pathlib import Path
 
 import datasets
 import pytest
 
 from hf_tagging.data import sources
-from hf_tagging.data.column_layout import ColumnRequest
-from hf_tagging.data.conll import ConllBuilder, read_sentences, unique_stems
+from hf_tagging.data.builders import unique_stems
+from hf_tagging.data.columns.conll import ConllBuilder, read_sentences
+from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
 from hf_tagging.tasks import NER, POS, get_task
 
@@ -39,7 +40,7 @@ def read(tmp_path):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with path.open("rb") as stream:
-            sentences = read_sentences(stream, file=path.name, request=ColumnRequest(task=get_task(task), **request))
+            sentences = read_sentences(stream, file=path.name, request=ReadRequest(task=get_task(task), **request))
             return [(sentence.words, sentence.tags, sentence.document) for sentence in sentences]
 
     return _read
@@ -51,7 +52,7 @@ def builder(tmp_path):
         return ConllBuilder(
             cache_dir=str(tmp_path / "cache"),
             data_files={"train": [str(file) for file in files]},
-            columns=ColumnRequest(**{"task": NER, **columns}),
+            columns=ReadRequest(**{"task": NER, **columns}),
         )
 
     return _builder
@@ -315,7 +316,7 @@ def test_many_columns_without_names_need_a_column_for_pos(read):
 
 def test_further_columns_in_their_order(tmp_path):
     (tmp_path / "four.txt").write_text(FOUR)
-    request = ColumnRequest(task=NER, word_features=("chunk", "1"))
+    request = ReadRequest(task=NER, word_features=("chunk", "1"))
     with (tmp_path / "four.txt").open("rb") as stream:
         sentences = list(read_sentences(stream, file="four.txt", request=request))
     assert [(sentence.words, sentence.features) for sentence in sentences] == [
@@ -407,12 +408,11 @@ def test_unique_stems():
     assert unique_stems([str(Path("x/a.txt")), str(Path("y/a.txt"))]) == ["x/a.txt", "y/a.txt"]
 
 
-@pytest.mark.parametrize("edited", ["conll", "column_layout", "column_names", "text_lines"])
+@pytest.mark.parametrize("edited", ["columns/conll.py", "text_lines.py", "formats/doccano.py"])
 def test_the_code_hash_reads_every_module_that_parses(edited, tmp_path, monkeypatch):
-    module = importlib.import_module(f"hf_tagging.data.{edited}")
-    copy = tmp_path / "edited.py"
-    copy.write_bytes(Path(module.__file__).read_bytes() + b"# edited\n")
+    monkeypatch.setattr(sources, "_CODE", Path(shutil.copytree(sources._CODE, tmp_path / "data")))
     code_hash = sources._code_hash.__wrapped__
     before = code_hash()
-    monkeypatch.setattr(module, "__file__", str(copy))
+    with open(tmp_path / "data" / edited, "a") as module:
+        module.write("# edited\n")
     assert code_hash() != before

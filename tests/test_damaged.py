@@ -24,9 +24,9 @@ from hf_tagging.comparison.plan import read_plan
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.plain_text import load_text, read_table
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.text import split_words
 from hf_tagging.errors import ConfigError, DataError, ModelError
 from hf_tagging.inference.tagger import Tagger
-from hf_tagging.inference.text import split_words
 from hf_tagging.models import load_encoder
 from hf_tagging.publishing.demo.space import write_space
 

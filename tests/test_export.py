@@ -266,10 +266,10 @@ class TestParity:
         [("Jordan NNP O\nwaved VBD O\n", [["O", "O"]]), ("Jordan X\nwaved Y\n", None), ("Jordan\nwaved\n", None)],
     )
     def test_takes_a_file_with_tags_or_without(self, exports, source, tmp_path, content, gold):
-        data = tmp_path / "data.conll"
+        data = tmp_path / "data.columns.conll"
         data.write_text(content)
         examples = read_examples(examples_file("nowhere", data), source.schema, of_run=False)
-        assert (examples.name, examples.words, examples.gold) == ("data.conll", [["Jordan", "waved"]], gold)
+        assert (examples.name, examples.words, examples.gold) == ("data.columns.conll", [["Jordan", "waved"]], gold)
 
         parity = compare(
             source, Tagger.from_pretrained(str(exports["onnx"][0])), examples, sizes=(2_000_000, 1_000_000)
@@ -354,7 +354,7 @@ def baseline(sample, folder, encoder, **parts):
 
 @pytest.fixture
 def column_file(tmp_path):
-    path = tmp_path / "data.conll"
+    path = tmp_path / "data.columns.conll"
     path.write_text("\n\n".join("\n".join(words) for words in sentences(20)) + "\n")
     return path
 
@@ -427,7 +427,7 @@ class TestArchitectures:
         AutoTokenizer.from_pretrained(run).save_pretrained(adapter)
         target, parity = export_tagger(str(adapter), to="onnx", data=column_file)
 
-        assert (parity.examples, parity.sentences, parity.equal) == ("data.conll", 20, 1.0)
+        assert (parity.examples, parity.sentences, parity.equal) == ("data.columns.conll", 20, 1.0)
         words = sentences(20)
         tags = Tagger.from_pretrained(str(target)).tag(words)
         assert tags == Tagger.from_pretrained(str(adapter), device="cpu").tag(words)

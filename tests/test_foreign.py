@@ -297,7 +297,10 @@ CONTRACTS = [
              holds("datasets.config.HF_HUB_OFFLINE", lambda: isinstance(datasets.config.HF_HUB_OFFLINE, bool))),
     Contract("datasets", "_prepare_split_single", "hf_tagging.foreign.datasets.OwnErrorsBuilder",
              calls(datasets.GeneratorBasedBuilder, "_prepare_split_single", "raise DatasetGenerationError(")),
-    *(Contract("datasets", name, "hf_tagging.data.conll.ConllBuilder",
+    Contract("datasets", "_output_dir", "hf_tagging.foreign.datasets.KeepingBuilder",
+             both(calls(datasets.DatasetBuilder, "download_and_prepare", 'temporary_assignment(self, "_output_dir"'),
+                  calls(datasets.GeneratorBasedBuilder, "_prepare_split", "self._output_dir"))),
+    *(Contract("datasets", name, "hf_tagging.data.columns.conll.ConllBuilder",
                has(datasets.GeneratorBasedBuilder, name, *parameters))
       for name, parameters in {"_info": (), "_split_generators": ("dl_manager",), "_generate_examples": ()}.items()),
     Contract("evaluate", "_info", "hf_tagging.evaluation.metrics", has(evaluate.Metric, "_info")),

@@ -485,7 +485,7 @@ def test_cache_is_used_and_follows_the_file(folder, monkeypatch):
     path = folder({"train.txt": TRAIN})
     first = load_tagging_dataset(path, task="ner")["train"]
     with monkeypatch.context() as patch:
-        patch.setattr("hf_tagging.data.conll.read_sentences", None)
+        patch.setattr("hf_tagging.data.columns.conll.read_sentences", None)
         assert load_tagging_dataset(path, task="ner")["train"].cache_files == first.cache_files
     (path / "train.txt").write_text("Zoe B-PER\n")
     assert load_tagging_dataset(path, task="ner")["train"]["tokens"] == [["Zoe"]]

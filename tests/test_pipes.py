@@ -19,11 +19,11 @@ from hf_tagging.cli import main
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.plain_text import load_text, read_table
 from hf_tagging.data.spool import Spool
+from hf_tagging.data.text import split_words
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.inference.evaluating import evaluate_predictions
 from hf_tagging.inference.files import FORMATS, tag_file
 from hf_tagging.inference.tagger import Tagger
-from hf_tagging.inference.text import split_words
 from hf_tagging.models.word_vectors import read_vectors
 from hf_tagging.training import DataConfig
 from hf_tagging.training.yaml_files import compose_yaml
@@ -335,7 +335,7 @@ def test_closed_standard_input_is_said(tmp_path, tagger, monkeypatch):
 
 
 def test_a_link_that_leads_nowhere_is_not_its_own_nearest_name(tmp_path, tagger):
-    (tmp_path / "data.conll").symlink_to("gone.conll")
-    said = re.escape(f"{tmp_path / 'data.conll'} is a link to gone.conll, which does not exist")
+    (tmp_path / "data.columns.conll").symlink_to("gone.conll")
+    said = re.escape(f"{tmp_path / 'data.columns.conll'} is a link to gone.conll, which does not exist")
     with pytest.raises(DataError, match=said):
-        tag_file(tagger, tmp_path / "data.conll", tmp_path / "tagged")
+        tag_file(tagger, tmp_path / "data.columns.conll", tmp_path / "tagged")

@@ -15,8 +15,8 @@ from hf_tagging import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.cli import main
 from hf_tagging.data.masking import LanguageModelCollator, Predictable
 from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
+from hf_tagging.data.text import split_words
 from hf_tagging.errors import ConfigError, DataError, ModelError
-from hf_tagging.inference.text import split_words
 from hf_tagging.models.baseline import build_baseline
 from hf_tagging.models.language_model import build_language_model, find_objective
 from hf_tagging.training.config.pretraining import PretrainingConfig

@@ -8,8 +8,8 @@ from tiny_models import tiny_bert, tiny_roberta
 from transformers import AutoTokenizer
 
 from hf_tagging.data import Aligner
+from hf_tagging.data import text as splitting
 from hf_tagging.errors import DataError
-from hf_tagging.inference import text as inference_text
 from hf_tagging.models.word_tokenizer import build_word_tokenizer, describe_tokenizer
 
 SENTENCES = [
@@ -121,7 +121,7 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 def test_text_is_split_as_tag_text_does(text):
     vocabulary = build_word_tokenizer(SENTENCES)
-    assert split(vocabulary, text) == [text[start:end] for start, end in inference_text.split_words(text)]
+    assert split(vocabulary, text) == [text[start:end] for start, end in splitting.split_words(text)]
 
 
 def test_what_training_has_as_one_word_stays_one_in_text():

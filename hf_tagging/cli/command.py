@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hf_tagging.cli.answers import Answer
+from hf_tagging.data.request import ReadOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,17 @@ def _filled(text: str) -> str:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Adds `--json`: the answer alone on standard output, for machines."""
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on standard output")
+
+
+def add_reading(parser: argparse._ActionsContainer) -> None:
+    """Add the options of reading data, with the help of `ReadOptions`."""
+    kinds = get_type_hints(ReadOptions)
+    for option in fields(ReadOptions):
+        kind = kinds[option.name]
+        choices = get_args(kind) if get_origin(kind) is Literal else None
+        several = "+" if list[str] in get_args(kind) else None
+        text = option.metadata["help"].replace("%", "%%")
+        parser.add_argument(f"--{option.name}", choices=choices, nargs=several, default=None, help=text)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

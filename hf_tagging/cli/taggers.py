@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hf_tagging.cli.answers import Answer, show_figures
-from hf_tagging.cli.command import Command, add_json, add_model_options
+from hf_tagging.cli.command import Command, add_json, add_model_options, add_reading
 from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
+from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing
@@ -38,11 +39,7 @@ _DATA = {
     "dataset_config": "config_name",
     "dataset_revision": "dataset_revision",
     "test_file": "test_file",
-    "tokens_column": "tokens_column",
-    "tags_column": "tags_column",
-    "separator": "separator",
-    "sentence_start": "sentence_start",
-    "tag_names": "tag_names",
+    **{name: name for name in READ_OPTIONS},
 }
 _LOADING = {n: n for n in ("revision", "trust_remote_code", "device", "precision", "dtype", "tokens_per_batch")}
 
@@ -66,11 +63,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         choices=("IOB1", "IOB2", "BIOES"),
         help="scheme of the tags; default: detected",
     )
-    data.add_argument("--tokens_column", metavar="N|NAME", help="column of the words; default: detected")
-    data.add_argument("--tags_column", metavar="N|NAME", help="column of the tags; default: detected")
-    data.add_argument("--separator", help="separator of columns: tab, space or a literal; default: detected")
-    data.add_argument("--sentence_start", choices=("blank", "mention"), help="where a sentence of a column file starts")
-    data.add_argument("--tag_names", nargs="+", metavar="TAG", help="names of numeric tags, in their order")
+    add_reading(data)
     model = parser.add_argument_group("model")
     model.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
     add_model_options(model)  # type: ignore[arg-type]  # a group takes arguments as a parser does

@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts, align_dataset, align_split, vocabulary
     from hf_tagging.data.batching import WindowCollator
     from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
+    from hf_tagging.data.reading import ReadingReport, reading_report
     from hf_tagging.data.schema import TagSchema, convert_tags
+    from hf_tagging.data.text import split_words
     from hf_tagging.data.windows import Aligner
     from hf_tagging.data.word_features import feature_values
 
@@ -25,10 +27,12 @@ _WHERE = {
         "load_tagging_dataset",
         "unseen_tags",
     ),
+    "reading": ("ReadingReport", "reading_report"),
     "schema": (
         "TagSchema",
         "convert_tags",
     ),
+    "text": ("split_words",),
     "windows": ("Aligner",),
     "word_features": ("feature_values",),
 }
@@ -37,6 +41,7 @@ __all__ = [
     "AlignedSplit",
     "Aligner",
     "AlignmentCounts",
+    "ReadingReport",
     "TagSchema",
     "WindowCollator",
     "align_dataset",
@@ -44,6 +49,8 @@ __all__ = [
     "convert_tags",
     "feature_values",
     "load_tagging_dataset",
+    "reading_report",
+    "split_words",
     "unseen_tags",
     "vocabulary",
 ]

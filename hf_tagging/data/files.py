@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_tagging.data.formats import format_of
 from hf_tagging.data.spool import DESCRIPTOR, Spool
 from hf_tagging.data.text_lines import BOM
 from hf_tagging.errors import DataError
@@ -60,7 +61,7 @@ class SplitFiles:
     """Files of one split, in reading order and all of one kind.
 
     Args:
-        kind: "columns", "json" or "parquet".
+        kind: "columns", "json", "parquet", or the name of a format of `hf_tagging.data.formats`.
         paths: The files.
         names: Names for the cache; for a pipe, the pipe itself, since its copy has another path each time.
     """
@@ -297,7 +298,9 @@ def _two_kinds(paths: Sequence[Path], split: str) -> DataError:
 
 
 def _kind(path: Path) -> str:
-    """Return the kind of a file by its suffix or, without a known one, by its first bytes."""
+    """Return the name of a file's format, or else its kind by its suffix, or by its first bytes without a known one."""
+    if form := format_of(path):
+        return form.name
     suffix = path.suffix.lower()
     if suffix in _JSON_SUFFIXES or (suffix not in _DATA_SUFFIXES and begins_like_json(path)):
         return "json"

@@ -11,13 +11,36 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hf_tagging.atomic import Json
-from hf_tagging.data.column_layout import shortened
-from hf_tagging.data.text_lines import BOM, other_kind
+from hf_tagging.data.text_lines import BOM, other_kind, shortened
 from hf_tagging.errors import DataError
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _DEEPEST = 32  # lists in lists; rows of words and tags have two
 _ROW = "expected a JSON object with tokens and tags"
+
+
+def json_rows(path: Path) -> Iterator[tuple[str, Json, str]]:
+    """Yield place, value and text of each row of a JSON file: of JSON Lines, of an array, or one after the other.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: The file is empty, is something else, or a row is no JSON.
+    """
+    with open(path, "rb") as stream:
+        first = next((line for line in stream if line.removeprefix(BOM).strip()), b"").removeprefix(BOM)
+    if not first:
+        what = "no rows" if path.stat().st_size else "the file is empty"
+        raise DataError(f"{path}: {what}; {_ROW} per line")
+    if hint := other_kind(first):
+        raise DataError(f"{path}: is not JSON; {hint}")
+    if first.lstrip().startswith(b"["):
+        yield from _of_array(path)
+    elif _is_whole(first):
+        yield from _of_lines(path)
+    else:
+        yield from _one_after_the_other(path)
 
 
 def check_rows(path: Path) -> None:
@@ -29,20 +52,7 @@ def check_rows(path: Path) -> None:
     Raises:
         DataError: The first row that is none, with its line or its number.
     """
-    with open(path, "rb") as stream:
-        first = next((line for line in stream if line.removeprefix(BOM).strip()), b"").removeprefix(BOM)
-    if not first:
-        what = "no rows" if path.stat().st_size else "the file is empty"
-        raise DataError(f"{path}: {what}; {_ROW} per line")
-    if hint := other_kind(first):
-        raise DataError(f"{path}: is not JSON; {hint}")
-    if first.lstrip().startswith(b"["):
-        rows = _of_array(path)
-    elif _is_whole(first):
-        rows = _of_lines(path)
-    else:
-        rows = _one_after_the_other(path)
-    for place, row, text in rows:
+    for place, row, text in json_rows(path):
         if not isinstance(row, dict):
             raise DataError(f"{path}, {place}: {shortened(text)} is no JSON object; {_ROW}")
         if text.count("[") + text.count("{") > _DEEPEST and _depth(row) > _DEEPEST:

@@ -1,15 +1,18 @@
 """load_tagging_dataset(): datasets from the Hub, saved datasets, files and the embedded sample."""
 
+import difflib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow.compute as pc
 from datasets import DatasetDict
 
 from hf_tagging.data.bars import bars_on_terminals
-from hf_tagging.data.column_names import SENTENCE_STARTS, ColumnRequest
+from hf_tagging.data.columns.names import SENTENCE_STARTS
 from hf_tagging.data.files import (
     SPLITS,
     files_by_flag,
@@ -21,6 +24,8 @@ from hf_tagging.data.files import (
 from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
 from hf_tagging.data.in_memory import PLACE, InMemory, is_in_memory, read_in_memory
 from hf_tagging.data.origin import Origin, with_origin
+from hf_tagging.data.reading import ReadingReport
+from hf_tagging.data.request import READ_OPTIONS, ReadArguments, ReadRequest, given_options
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.source_columns import standard_columns
 from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved, refuse_sentence_start
@@ -49,11 +54,6 @@ def load_tagging_dataset(
     train_file: Files | None = None,
     validation_file: Files | None = None,
     test_file: Files | None = None,
-    tokens_column: str | int | None = None,
-    tags_column: str | int | None = None,
-    separator: str | None = None,
-    sentence_start: str = "blank",
-    tag_names: Sequence[str] | None = None,
     word_features: Sequence[str] | None = None,
     validation_share: float | None = None,
     test_share: float | None = None,
@@ -62,6 +62,7 @@ def load_tagging_dataset(
     seed: int = 42,
     num_proc: int | None = None,
     cache_dir: str | Path | None = None,
+    **reading: Unpack[ReadArguments],
 ) -> DatasetDict:
     """Load a dataset of words and tags from the Hub, from files, from a saved dataset or from memory.
 
@@ -76,15 +77,6 @@ def load_tagging_dataset(
         train_file: File or files of the train split, instead of those of `name_or_path`.
         validation_file: The same for validation.
         test_file: The same for test.
-        tokens_column: Column of the words, by name or by position from 0 (negative: from the end). Default:
-            detected.
-        tags_column: Column of the tags, likewise.
-        separator: Separator of the columns of column files: "tab", "space" or a literal. Default:
-            detected.
-        sentence_start: Where a sentence of a column file starts. "blank": after a blank line; "mention": at every
-            word that begins with `@`, and blank lines mean nothing.
-        tag_names: Names of integer tags that bring none, in the order of their ids. With tags that are
-            strings, it fixes the names and their order.
         word_features: Further columns to keep, one value per word, by name or by position ("1").
         validation_share: Share of the train sentences, by whole documents, to hold out as validation.
         test_share: The same for test.
@@ -93,6 +85,24 @@ def load_tagging_dataset(
         seed: Seed of the choice of these documents.
         num_proc: Processes to read the files of a split with.
         cache_dir: Folder of the cache; None is that of `datasets`.
+        **reading: How words and tags are read:
+
+            - `tokens_column`: Column of the words, by name or by position from 0 (negative: from the end). Default:
+              detected.
+            - `tags_column`: Column of the tags, likewise.
+            - `separator`: Separator of the columns of column files: "tab", "space" or a literal. Default: detected.
+            - `sentence_start`: Where a sentence of a column file starts. "blank": after a blank line; "mention": at
+              every word that begins with `@`, and blank lines mean nothing.
+            - `comment`: How comment lines of column files begin, for example "##". Default: detected.
+            - `encoding`: Encoding of text files. Default: UTF-8, or else detected where it is certain.
+            - `outside`: Tag of words outside of entities. Default: "O", or detected.
+            - `layer`: Annotation layer to read where a file has several. Default: the first that fits the task.
+            - `splitter`: How text of annotated spans is split into words: "english", "blanks", "characters", or the
+              name of an installed splitter. Default: by script.
+            - `misfit`: "widen" (default) a span with a border inside a word to the word, or "drop" it.
+            - `tag_names`: Names of integer tags that bring none, in the order of their ids. With tags that are
+              strings, it fixes the names and their order.
+            - `accept`: Findings that would stop a run and are known to be right, by the name in their message.
 
     Returns:
         The splits that exist of `train`, `validation` and `test`, in this order, each with the columns
@@ -107,17 +117,10 @@ def load_tagging_dataset(
     """
     hold_out = HoldOut(validation_share=validation_share, test_share=test_share, folds=folds, fold=fold, seed=seed)
     task = get_task(task)
-    _check_arguments(sentence_start, hold_out)
-    _check_hub_only(name_or_path, {"dataset_config": config_name, "dataset_revision": revision})
     check_feature_names(word_features or ())
-    request = ColumnRequest(
-        task=task,
-        tokens_column=tokens_column,
-        tags_column=tags_column,
-        separator=separator,
-        word_features=tuple(word_features or ()),
-        sentence_start=sentence_start,
-    )
+    request = _request(task, tuple(word_features or ()), reading)
+    _check_arguments(request.sentence_start, hold_out)
+    _check_hub_only(name_or_path, {"dataset_config": config_name, "dataset_revision": revision})
     in_memory = is_in_memory(name_or_path)
     cache = str(cache_dir) if cache_dir is not None else None
     with Spool() as spool, BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
@@ -140,11 +143,13 @@ def load_tagging_dataset(
         place = PLACE if in_memory else str(next(iter(raw.values())).place if name_or_path is None else name_or_path)
         splits = {split: standard_columns(raw[split]) for split in SPLITS if split in raw}
         splits = hold_out.split(splits, place)
-        names = common_tag_names(splits, task=task, tag_names=tag_names, place=place)
+        names = common_tag_names(splits, task=task, tag_names=request.tag_names, place=place)
         dataset = DatasetDict(
             {split: encoded(splits[split], names=names, split=split, cache_dir=cache) for split in splits}
         )
-    _report(dataset, place, task)
+    report = ReadingReport({split: list(raw[split].notes) for split in SPLITS if split in raw})
+    report.log()
+    _log_sizes(dataset, place, task)
     origin = Origin.of(
         task,
         dataset=name_or_path if isinstance(name_or_path, str | Path) else None,
@@ -153,19 +158,15 @@ def load_tagging_dataset(
         train_file=train_file,
         validation_file=validation_file,
         test_file=test_file,
-        tokens_column=tokens_column,
-        tags_column=tags_column,
-        separator=separator,
-        sentence_start=None if sentence_start == "blank" else sentence_start,
-        tag_names=tag_names,
         validation_share=validation_share,
         test_share=test_share,
         folds=folds,
         fold=fold,
         split_seed=seed if any(cut is not None for cut in (validation_share, test_share, folds)) else None,
         num_proc=num_proc,
+        **given_options(request),
     )
-    return with_origin(dataset, origin)
+    return with_origin(dataset, replace(origin, reading=report.as_dict()))
 
 
 def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
@@ -187,6 +188,20 @@ def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
         if counts.any():
             unseen[str(split)] = {names[index]: int(counts[index]) for index in np.flatnonzero(counts)}
     return unseen
+
+
+def _request(task: Task, word_features: tuple[str, ...], reading: ReadArguments) -> ReadRequest:
+    """Return the options of reading as one request; None is the default of each."""
+    unknown = [name for name in reading if name not in READ_OPTIONS]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], READ_OPTIONS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"load_tagging_dataset() got an unexpected keyword argument {unknown[0]!r}{hint}")
+    given: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
+    for name in ("tag_names", "accept"):
+        if name in given:
+            given[name] = tuple(given[name])
+    return ReadRequest(task=task, word_features=word_features, **given)
 
 
 def _check_arguments(sentence_start: str, hold_out: HoldOut) -> None:
@@ -219,7 +234,7 @@ def _read_named(
     *,
     config_name: str | None,
     revision: str | None,
-    request: ColumnRequest,
+    request: ReadRequest,
     builders: BuilderCache,
     left_out: set[str],
     spool: Spool,
@@ -248,7 +263,7 @@ def _read_named(
     }
 
 
-def _report(dataset: DatasetDict, place: str, task: Task) -> None:
+def _log_sizes(dataset: DatasetDict, place: str, task: Task) -> None:
     """Log the size of each split, and tags that cannot be learned."""
     for split, part in dataset.items():
         documents = len(pc.unique(part.data.column("document_id")))

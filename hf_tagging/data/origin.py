@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ class Origin:
     Args:
         task: Name of the task.
         arguments: Those that were given, under the names of `DataConfig`.
+        reading: How it was read, as `ReadingReport.as_dict` writes it.
     """
 
     task: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, task: Task, **arguments: Argument | Sequence[Argument] | None) -> Origin:
@@ -51,7 +53,7 @@ class Origin:
 
 def with_origin(dataset: DatasetDict, origin: Origin) -> DatasetDict:
     """Keep the origin in the description of each split, which selecting and mapping hand on; return the dataset."""
-    text = json.dumps({_KEY: {"task": origin.task, "arguments": dict(origin.arguments)}}, default=str)
+    text = json.dumps({_KEY: asdict(origin)}, default=str)
     for split in dataset.values():
         split.info.description = text
     return dataset
@@ -61,6 +63,6 @@ def origin_of(split: Dataset) -> Origin | None:
     """Return the origin of a split; None where it was not loaded by `load_tagging_dataset`."""
     try:
         kept = json.loads(split.info.description)[_KEY]
-        return Origin(kept["task"], kept["arguments"])
+        return Origin(kept["task"], kept["arguments"], kept.get("reading", {}))
     except (ValueError, TypeError, KeyError):
         return None

@@ -101,7 +101,7 @@ def _read_rows(builder_class: type[DatasetBuilder], files: Sequence[str | Path],
             raise DataError(f"{', '.join(found.names)}: the file is empty; expected {_EXPECTED[builder_class]}.")
         with reading_files(found, builder_class.__name__):
             check = check_rows if builder_class is Json else None
-            dataset = builders.prepare(builder_class, found, "train", check=check, **options)
+            dataset, _ = builders.prepare(builder_class, found, "train", check=check, **options)
             dataset.data.validate(full=True)  # Parquet and JSON may hold bytes that are not UTF-8
             return dataset
 

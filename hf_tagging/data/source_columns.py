@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_tagging.data.column_layout import shortened
-from hf_tagging.data.column_names import feature_is_taken
+from hf_tagging.data.columns.names import feature_is_taken
 from hf_tagging.data.sources import RawSplit
+from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
 from hf_tagging.problems import argument

@@ -20,10 +20,14 @@ from datasets.fingerprint import Hasher
 from datasets.packaged_modules.json.json import Json
 from datasets.packaged_modules.parquet.parquet import Parquet
 
-from hf_tagging.data import column_layout, column_names, conll, text_lines
-from hf_tagging.data.column_names import ColumnRequest
+from hf_tagging.data.builders import FileBuilder, kept_notes
+from hf_tagging.data.columns.conll import ConllBuilder
 from hf_tagging.data.files import SPLITS, SplitFiles, splits_in_name
+from hf_tagging.data.formats import FORMATS
+from hf_tagging.data.formats.builder import FormatBuilder
 from hf_tagging.data.json_rows import check_rows
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
 from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, TaggingError
 from hf_tagging.foreign.datasets import lock_file
@@ -32,7 +36,8 @@ from hf_tagging.problems import argument
 
 logger = logging.getLogger(__name__)
 
-_PARSER = (conll, column_layout, column_names, text_lines)  # of column files
+_CODE = Path(__file__).parent
+_Noted = tuple[datasets.Dataset, tuple[FileNotes, ...]]  # rows, and how each file was read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +48,13 @@ class RawSplit:
         dataset: The rows.
         place: The source as a message names it.
         columns: Which columns are read.
+        notes: How each file was read.
     """
 
     dataset: datasets.Dataset
     place: str
-    columns: ColumnRequest
+    columns: ReadRequest
+    notes: tuple[FileNotes, ...] = ()
 
 
 class BuilderCache:
@@ -81,8 +88,8 @@ class BuilderCache:
         *,
         check: Callable[[Path], object] | None = None,
         **config: Any,
-    ) -> datasets.Dataset:
-        """Build one split, or load it from the cache by file names, file content and our code.
+    ) -> tuple[datasets.Dataset, tuple[FileNotes, ...]]:
+        """Build one split, or load it from the cache by file names, file content and our code; with its notes.
 
         Args:
             builder_class: Reads the files.
@@ -93,7 +100,7 @@ class BuilderCache:
         """
         builder = builder_class(
             cache_dir=self.cache_dir,
-            hash=_code_hash() if builder_class is conll.ConllBuilder else datasets.__version__,
+            hash=_code_hash() if issubclass(builder_class, FileBuilder) else datasets.__version__,
             data_files=DataFilesDict({split: _Files(files)}),
             **config,
         )
@@ -105,10 +112,10 @@ class BuilderCache:
         builder.download_and_prepare(num_proc=processes if processes > 1 else None)
         if not builder.info.splits[split].num_examples:
             raise DataError(f"{files.place}: no rows; expected one sentence in each")
-        return builder.as_dataset(split)
+        return builder.as_dataset(split), tuple(kept_notes(builder, files.names))
 
 
-def read_files(files: SplitFiles, split: str, *, request: ColumnRequest, builders: BuilderCache) -> RawSplit:
+def read_files(files: SplitFiles, split: str, *, request: ReadRequest, builders: BuilderCache) -> RawSplit:
     """Read the files of one split.
 
     Raises:
@@ -116,15 +123,20 @@ def read_files(files: SplitFiles, split: str, *, request: ColumnRequest, builder
     """
     if files.kind == "columns":
         with reading_files(files, "columns"):
-            dataset = builders.prepare(conll.ConllBuilder, files, split, columns=request)
+            dataset, notes = builders.prepare(ConllBuilder, files, split, columns=request)
         named = replace(request, tokens_column="tokens", tags_column="tags")
-        return RawSplit(dataset=dataset, place=files.place, columns=named)
+        return RawSplit(dataset=dataset, place=files.place, columns=named, notes=notes)
     refuse_sentence_start(files.place, request)
-    dataset = _read_json(files, split, builders) if files.kind == "json" else _read_parquet(files, split, builders)
-    return RawSplit(dataset=dataset, place=files.place, columns=request)
+    if files.kind in FORMATS:
+        with reading_files(files, FORMATS[files.kind].title):
+            dataset, notes = builders.prepare(FormatBuilder, files, split, format=files.kind, request=request)
+        named = replace(request, tokens_column="tokens", tags_column="tags")
+        return RawSplit(dataset=dataset, place=files.place, columns=named, notes=notes)
+    dataset, notes = (_read_json if files.kind == "json" else _read_parquet)(files, split, builders)
+    return RawSplit(dataset=dataset, place=files.place, columns=request, notes=notes)
 
 
-def refuse_sentence_start(place: str, request: ColumnRequest) -> None:
+def refuse_sentence_start(place: str, request: ReadRequest) -> None:
     """Refuse `sentence_start` for data that has one sentence per row.
 
     Raises:
@@ -181,14 +193,14 @@ def named_splits(loaded: Mapping[str, datasets.Dataset], *, place: str) -> dict[
     return {split: loaded[found[split][0]] for split in SPLITS if split in found}
 
 
-def _read_json(files: SplitFiles, split: str, builders: BuilderCache) -> datasets.Dataset:
+def _read_json(files: SplitFiles, split: str, builders: BuilderCache) -> _Noted:
     with reading_files(files, "JSON Lines"):
-        dataset = builders.prepare(Json, files, split, check=check_rows, parse_agent_traces=False)
+        dataset, notes = builders.prepare(Json, files, split, check=check_rows, parse_agent_traces=False)
         dataset.data.validate(full=True)  # the loader lets bytes through that are not UTF-8
-        return dataset
+        return dataset, tuple(replace(note, format="rows of JSON") for note in notes)
 
 
-def _read_parquet(files: SplitFiles, split: str, builders: BuilderCache) -> datasets.Dataset:
+def _read_parquet(files: SplitFiles, split: str, builders: BuilderCache) -> _Noted:
     with reading_files(files, "Parquet"):
         names = {path: _class_names(datasets.Features.from_arrow_schema(pq.read_schema(path))) for path in files.paths}
         first = files.paths[0]
@@ -196,9 +208,9 @@ def _read_parquet(files: SplitFiles, split: str, builders: BuilderCache) -> data
             # The loader would cast one file's ids to another's names without a word.
             if names[path] != names[first]:
                 raise DataError(f"{path}: other ClassLabel names than in {first}; expected the same in every file")
-        dataset = builders.prepare(Parquet, files, split)
+        dataset, notes = builders.prepare(Parquet, files, split)
         dataset.data.validate(full=True)
-        return dataset
+        return dataset, tuple(replace(note, format="Parquet") for note in notes)
 
 
 def _class_names(features: datasets.Features) -> dict[str, list[str]]:
@@ -252,8 +264,8 @@ def content_hash(path: Path) -> str:
 
 @cache
 def _code_hash() -> str:
-    """Return a hash of the parsing code, so that results of an older parser are not taken from the cache."""
-    return Hasher.hash([Path(str(module.__file__)).read_bytes() for module in _PARSER])
+    """Return a hash of all reading code, so that results of an older parser are not taken from the cache."""
+    return Hasher.hash([path.read_bytes() for path in sorted(_CODE.rglob("*.py"))])
 
 
 def _remove(builder: datasets.DatasetBuilder) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from hf_tagging.data.column_layout import shortened
 from hf_tagging.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -15,6 +14,11 @@ _OTHER_KINDS = {
     b"\x1f\x8b": "the file is compressed by gzip: unpack it first",
     b"PK\x03\x04": "the file is a zip archive: unpack it first",
 }
+
+
+def shortened(text: str, limit: int = 60) -> str:
+    """Return the repr of text from a file, short enough for one line of a message."""
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
 def numbered_lines(stream: Iterable[bytes], file: str) -> Iterator[tuple[int, str]]:

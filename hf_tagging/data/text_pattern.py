@@ -1,6 +1,6 @@
 """Rules that split running text into words, for the regular expressions of two engines.
 
-`hf_tagging.inference.text` explains the rules. They are written here once, with character classes by name. Python's
+`hf_tagging.data.text` explains the rules. They are written here once, with character classes by name. Python's
 `re` splits text for a `Tagger`; Oniguruma, the engine of `tokenizers`, splits it inside a saved tokenizer, which also
 knows the words of its training split. The engines differ in one rule: Oniguruma leaves clitics out of a word as it
 goes, Python cuts them off its end.

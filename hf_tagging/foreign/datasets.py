@@ -84,3 +84,17 @@ class OwnErrorsBuilder(GeneratorBasedBuilder):
             if isinstance(error.__cause__, self.own_errors):
                 raise error.__cause__ from None
             raise
+
+
+class KeepingBuilder(OwnErrorsBuilder):
+    """A builder that leaves files beside its rows in the cache, from worker processes too.
+
+    Upstream: `DatasetBuilder._output_dir`, the folder that becomes the cache once all is written. There is no public
+    way to leave a file there.
+    """
+
+    def keep(self, name: str, text: str) -> None:
+        """Leave a file in the folder of the rows, which is `cache_dir` afterwards; none where rows are streamed."""
+        folder = Path(self._output_dir)
+        if folder.is_dir():
+            (folder / name).write_text(text, encoding="utf-8")

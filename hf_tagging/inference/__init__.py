@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from hf_tagging.inference.results import TaggedText
     from hf_tagging.inference.spans import Entity, TaggedWord
     from hf_tagging.inference.tagger import Tagger
-    from hf_tagging.inference.text import split_words
 
 _WHERE = {
     "evaluating": ("evaluate_predictions", "evaluate_tagger"),
@@ -22,7 +21,6 @@ _WHERE = {
     "results": ("TaggedText",),
     "spans": ("Entity", "TaggedWord"),
     "tagger": ("Tagger",),
-    "text": ("split_words",),
 }
 
 __all__ = [
@@ -34,9 +32,8 @@ __all__ = [
     "Tagger",
     "evaluate_predictions",
     "evaluate_tagger",
-    "split_words",
     "tag_file",
     "write_evaluation",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, _WHERE)
+__getattr__, __dir__ = lazy_names(__name__, _WHERE, renamed={"split_words": "hf_tagging.data.split_words"})

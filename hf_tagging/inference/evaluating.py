@@ -25,6 +25,7 @@ from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.in_memory import InMemory
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.prefixes import PLAIN, SCHEMES, are_entities
+from hf_tagging.data.request import ReadArguments
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_lists import detected, in_metric_letters, may_be_in, rewritten
@@ -42,18 +43,13 @@ from hf_tagging.training.environment import describe_split
 from hf_tagging.training.folder import RunFolder
 
 
-class DataOptions(TypedDict, total=False):
+class DataOptions(ReadArguments, total=False):
     """Options for reading words and gold tags; see `load_tagging_dataset`."""
 
     config_name: str | None
     train_file: str | Path | Sequence[str | Path] | None
     validation_file: str | Path | Sequence[str | Path] | None
     test_file: str | Path | Sequence[str | Path] | None
-    tokens_column: str | int | None
-    tags_column: str | int | None
-    separator: str | None
-    sentence_start: str
-    tag_names: Sequence[str] | None
     num_proc: int | None
     cache_dir: str | Path | None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from hf_tagging.atomic import destination, whole_file
-from hf_tagging.data.column_layout import DOCUMENT_MARK, is_blank
+from hf_tagging.data.columns.layout import DOCUMENT_MARK, is_blank
 from hf_tagging.data.files import begins_like_json, is_parquet, missing_path
 from hf_tagging.data.spool import STANDARD_INPUT, Spool, check_input
 from hf_tagging.disk import check_writable, writing_to, writing_to_stdout

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from hf_tagging.console import text_table
-from hf_tagging.data.column_names import ColumnRequest
-from hf_tagging.data.conll import read_sentences
+from hf_tagging.data.columns.conll import read_sentences
 from hf_tagging.data.files import missing_path
+from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import check_input
 from hf_tagging.errors import DataError
@@ -140,7 +140,7 @@ def read_examples(path: Path, schema: TagSchema, *, of_run: bool) -> Examples:
         raise DataError(f"{argument('data', path)}: no sentence in this file; expected a word per line.")
     try:
         with open(path, "rb") as stream:
-            request = ColumnRequest(task=task_of_tags(has_entities=bool(schema.entity_types)))
+            request = ReadRequest(task=task_of_tags(has_entities=bool(schema.entity_types)))
             tagged = list(read_sentences(stream, file=str(path), request=request))
     except DataError:
         return Examples(path.name, words, None)  # words without tags

@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from hf_tagging.atomic import json_text
-from hf_tagging.data.column_layout import (
+from hf_tagging.data.columns.layout import (
     DOCUMENT_MARK,
     ColumnLayout,
-    ColumnRequest,
     find_layout,
     is_blank,
     separator_of,
-    shortened,
     split_fields,
 )
-from hf_tagging.data.text_lines import numbered_lines
+from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.text import split_words
+from hf_tagging.data.text_lines import numbered_lines, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.inference.results import WordLabels, tagged_text
 from hf_tagging.inference.tagger import Tagger
-from hf_tagging.inference.text import split_words
 from hf_tagging.problems import argument
 from hf_tagging.tasks import NER
 
@@ -182,7 +181,7 @@ def _words_layout(path: Path, tokens_column: str | int | None, separator: str | 
         return ColumnLayout(separator=found, count=1, tokens=0, tags=0, word_id=None, conllu=False, first_line=number)
 
     def layout(tags_column: int) -> ColumnLayout:
-        request = ColumnRequest(task=NER, tokens_column=tokens_column, tags_column=tags_column, separator=separator)
+        request = ReadRequest(task=NER, tokens_column=tokens_column, tags_column=tags_column, separator=separator)
         return find_layout(read_lines(path), file=str(path), request=request)
 
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hf_tagging.data.column_layout import DOCUMENT_MARK, ColumnLayout, is_blank, separator_of, shortened, split_fields
+from hf_tagging.data.columns.layout import DOCUMENT_MARK, ColumnLayout, is_blank, separator_of, split_fields
+from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.inference.records import read_lines

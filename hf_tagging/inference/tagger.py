@@ -20,6 +20,7 @@ import torch
 
 from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.text import split_words
 from hf_tagging.data.windows import Aligner, Windows
 from hf_tagging.deprecation import renamed_arguments
 from hf_tagging.devices import find_device
@@ -28,7 +29,6 @@ from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Labels, Precision, TagModel, WindowReader
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
 from hf_tagging.inference.sentences import as_sentences, blocks, check_words, checked_spans, encodable
-from hf_tagging.inference.text import split_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

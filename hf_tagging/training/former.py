@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transformers import set_seed
 
 from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.encoder import EncoderConfig
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from hf_tagging.training.folder import RunFolder
 
 _LOADED = (
-    "train_file", "validation_file", "test_file", "tokens_column", "tags_column", "separator", "sentence_start",
-    "tag_names", "validation_share", "test_share", "folds", "fold", "num_proc",
+    *("train_file", "validation_file", "test_file"), *READ_OPTIONS,
+    *("validation_share", "test_share", "folds", "fold", "num_proc"),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from hf_tagging.atomic import inside
-from hf_tagging.data.column_layout import shortened
+from hf_tagging.data.text_lines import shortened
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import is_finite
 from hf_tagging.tasks import TASKS

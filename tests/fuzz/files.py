@@ -18,11 +18,11 @@ from fuzz.damage import damaged
 from fuzz.forked import run_forked
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.plain_text import load_text, read_table
+from hf_tagging.data.text import split_words
 from hf_tagging.inference.evaluating import evaluate_predictions
 from hf_tagging.inference.files import FORMATS, tag_file
 from hf_tagging.inference.parity import read_examples
 from hf_tagging.inference.tagger import Tagger
-from hf_tagging.inference.text import split_words
 from hf_tagging.models.word_vectors import read_vectors
 
 Attempt = Callable[[], object]

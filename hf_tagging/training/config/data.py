@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hf_tagging.data.request import ReadOptions
 from hf_tagging.data.splitting import CUTS, HoldOut
 from hf_tagging.data.spool import input_problem
 from hf_tagging.errors import Problem
@@ -13,10 +14,9 @@ from hf_tagging.training.config.checks import below, missing_files, missing_path
 from hf_tagging.training.config.given import Config, Given, remembering
 
 
-@remembering
-@dataclass
-class DataConfig(Config):
-    """Where words and tags come from, and how they become windows."""
+@dataclass(kw_only=True)
+class DataSource:
+    """Where words and tags come from."""
 
     dataset: str = field(
         default="conll2003",
@@ -30,26 +30,13 @@ class DataConfig(Config):
     train_file: list[str] | None = field(default=None, metadata={"help": "File or files to train on."})
     validation_file: list[str] | None = field(default=None, metadata={"help": "File or files to validate on."})
     test_file: list[str] | None = field(default=None, metadata={"help": "File or files to test on."})
-    tokens_column: str | None = field(
-        default=None,
-        metadata={"help": "Column of the words, by name or position from 0. Default: found by name."},
-    )
-    tags_column: str | None = field(
-        default=None,
-        metadata={"help": "Column of the tags, by name or position from 0. Default: by task and format."},
-    )
-    separator: str | None = field(
-        default=None, metadata={"help": "Of column files: tab, space, or the character. Default: found out."}
-    )
-    sentence_start: Literal["blank", "mention"] = field(
-        default="blank",
-        metadata={
-            "help": "Of column files, what starts a sentence: a blank line, or (tweets) every word that begins with @."
-        },
-    )
-    tag_names: list[str] | None = field(
-        default=None, metadata={"help": "Names of tags that a file holds as integers, in order."}
-    )
+
+
+@remembering
+@dataclass
+class DataConfig(ReadOptions, DataSource, Config):
+    """Where words and tags come from, how they are read, and how they become windows."""
+
     validation_share: float | None = field(
         default=None, metadata={"help": "Share of the training documents to hold out for validation, as 0.1."}
     )

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_tagging.data.alignment import AlignedSplit, align_dataset
 from hf_tagging.data.masking import MASKED_SHARE
 from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
+from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.data.spool import input_problem
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.models.language_model import LanguageModel, build_language_model, find_objective
@@ -41,8 +42,7 @@ _OF_TAGGERS = (
 )  # fmt: skip
 _OF_VOCABULARIES = ("words", *VOCABULARY, "word_vectors")
 _OF_DATASETS = (
-    "dataset", "dataset_config", "dataset_revision", "train_file", "validation_file", "tokens_column", "tags_column",
-    "separator", "sentence_start", "tag_names",
+    *("dataset", "dataset_config", "dataset_revision", "train_file", "validation_file"), *READ_OPTIONS,
 )  # fmt: skip
 
 

@@ -257,11 +257,6 @@ class RunConfig(FormerConfig):
             train_file=data.train_file,
             validation_file=data.validation_file,
             test_file=data.test_file,
-            tokens_column=data.tokens_column,
-            tags_column=data.tags_column,
-            separator=data.separator,
-            sentence_start=data.sentence_start,
-            tag_names=data.tag_names,
             word_features=self.model.word_features if isinstance(self.model, ScratchConfig) else None,
             validation_share=data.validation_share,
             test_share=data.test_share,
@@ -269,6 +264,7 @@ class RunConfig(FormerConfig):
             fold=data.fold,
             seed=self.split_seed,
             num_proc=data.num_proc,
+            **data.reading(),
         )
 
     def _default_folder(self, seed: int) -> str:

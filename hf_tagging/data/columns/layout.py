@@ -15,16 +15,17 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hf_tagging.data.column_names import (
+from hf_tagging.data.columns.names import (
     CONLLU_COLUMNS,
     WORD_NAMES,
     ColumnFinder,
-    ColumnRequest,
     column_names,
     header_names,
     header_tag_names,
     index_of,
 )
+from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
@@ -89,11 +90,6 @@ class ColumnLayout:
         return {None: "spaces or tabs", "\t": "one tab"}.get(self.separator, repr(self.separator))
 
 
-def shortened(text: str, limit: int = 60) -> str:
-    """Return the repr of text from a file, short enough for one line of a message."""
-    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
-
-
 def is_blank(line: str) -> bool:
     """Return whether a line separates sentences: it has only spaces and tabs."""
     return not line.strip(" \t")
@@ -106,7 +102,7 @@ def split_fields(line: str, separator: str | None) -> list[str]:
     return line.rstrip(" ").split(separator)
 
 
-def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ColumnRequest) -> ColumnLayout:
+def find_layout(lines: Iterable[tuple[int, str]], *, file: str, request: ReadRequest) -> ColumnLayout:
     """Detect a file's layout from its first line of data.
 
     Args:
@@ -202,7 +198,7 @@ def _is_conllu(fields: Sequence[str], header: Sequence[str]) -> bool:
     return bool(header) or (len(fields) == len(CONLLU_COLUMNS) and bool(_CONLLU_ID.match(fields[0])))
 
 
-def _is_header(fields: Sequence[str], request: ColumnRequest) -> bool:
+def _is_header(fields: Sequence[str], request: ReadRequest) -> bool:
     names = {field.strip().lower() for field in fields}
     of_tags, features = header_tag_names(request.task), {name.lower() for name in request.word_features}
     known = WORD_NAMES | of_tags | {"lemma", "id", "index", "predicted"} | features

@@ -1,30 +1,28 @@
 """ConllBuilder, a `datasets` builder for column files: one word and its tags per line.
 
-The formats are those of `column_layout`. Being a builder it is cached, memory-mapped, read by several
+The formats are those of `hf_tagging.data.columns.layout`. Being a builder it is cached, memory-mapped, read by several
 processes and streamed, as any dataset is.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import datasets
 from datasets.builder import Key
 
-from hf_tagging.data.column_layout import (
+from hf_tagging.data.builders import FileBuilder
+from hf_tagging.data.columns.layout import (
     DOCUMENT_MARK,
     ColumnLayout,
-    ColumnRequest,
     find_layout,
     is_blank,
-    shortened,
 )
-from hf_tagging.data.text_lines import BOM, numbered_lines
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.text_lines import BOM, numbered_lines, shortened
 from hf_tagging.errors import DataError
-from hf_tagging.foreign.datasets import OwnErrorsBuilder
 from hf_tagging.tasks import NER
 
 _DOCUMENT_LINE = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*-DOCSTART-(?!\w)|# newdoc\b)")
@@ -39,7 +37,7 @@ class ConllConfig(datasets.BuilderConfig):
         columns: Which columns are read, and how.
     """
 
-    columns: ColumnRequest = field(default_factory=lambda: ColumnRequest(task=NER))
+    columns: ReadRequest = field(default_factory=lambda: ReadRequest(task=NER))
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Sentence:
     document: int
 
 
-class ConllBuilder(OwnErrorsBuilder):
+class ConllBuilder(FileBuilder):
     """Builder that reads column files into `tokens`, `tags`, further columns (all strings) and `document_id`.
 
     Raises:
@@ -69,7 +67,6 @@ class ConllBuilder(OwnErrorsBuilder):
     """
 
     BUILDER_CONFIG_CLASS = ConllConfig
-    own_errors = (DataError,)
     config: ConllConfig
 
     def _info(self) -> datasets.DatasetInfo:
@@ -78,30 +75,14 @@ class ConllBuilder(OwnErrorsBuilder):
         features = datasets.Features(columns | dict.fromkeys(self.config.columns.word_features, strings))
         return datasets.DatasetInfo(features=features)
 
-    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        if not self.config.data_files:
-            raise DataError("ConllBuilder was given no data_files; expected the paths of column files")
-        local_files = dl_manager.download(self.config.data_files)
-        return [
-            datasets.SplitGenerator(
-                name=split,
-                # Lists of one length: datasets deals them out to its processes together.
-                gen_kwargs={
-                    "local_files": list(local_files[split]),
-                    "files": list(files),
-                    "stems": unique_stems(files),
-                },
-            )
-            for split, files in self.config.data_files.items()
-        ]
-
     def _generate_examples(
         self, local_files: list[str], files: list[str], stems: list[str]
     ) -> Iterator[tuple[Key, dict[str, Any]]]:
         for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             # `open` is named in this module because datasets replaces it here for streaming.
+            notes = FileNotes(file, "column file", "UTF-8")
             with open(local_file, "rb") as stream:
-                sentences = read_sentences(stream, file=file, request=self.config.columns)
+                sentences = read_sentences(stream, file=file, request=self.config.columns, notes=notes)
                 for index, sentence in enumerate(sentences):
                     row = {
                         "tokens": sentence.words,
@@ -112,18 +93,12 @@ class ConllBuilder(OwnErrorsBuilder):
                         Key(shard, index),
                         row | dict(zip(self.config.columns.word_features, sentence.features, strict=True)),
                     )
+            self.keep_notes(notes)
 
 
-def unique_stems(files: Sequence[str]) -> list[str]:
-    """Return a unique name for each file: its stem, else its file name, else its path."""
-    paths = [Path(file) for file in files]
-    for names in ([path.stem for path in paths], [path.name for path in paths]):
-        if max(Counter(names).values(), default=0) <= 1:
-            return names
-    return [path.as_posix() for path in paths]
-
-
-def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> Iterator[Sentence]:
+def read_sentences(
+    stream: BinaryIO, *, file: str, request: ReadRequest, notes: FileNotes | None = None
+) -> Iterator[Sentence]:
     """Read the sentences of one column file.
 
     Args:
@@ -131,6 +106,7 @@ def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> It
             its words.
         file: Its name for messages.
         request: Column options.
+        notes: Filled in with how the file is read; complete once all sentences are.
 
     Yields:
         The sentences in their order.
@@ -142,6 +118,9 @@ def read_sentences(stream: BinaryIO, *, file: str, request: ColumnRequest) -> It
         raise DataError(f"{file}: the file is empty; expected one word and its tag per line")
     stream.seek(0)
     layout = find_layout(numbered_lines(stream, file), file=file, request=request)
+    notes = FileNotes(file) if notes is None else notes
+    if layout.has_header:
+        notes.remark("header", f"line {layout.first_line} names the columns")
     stream.seek(0)
     marked = any(_DOCUMENT_LINE.match(line) for line in stream)
     stream.seek(0)

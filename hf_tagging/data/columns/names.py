@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 from hf_tagging.tasks import ANY_TAGS, TASKS, Task
@@ -13,27 +14,6 @@ CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "depre
 WORD_NAMES = frozenset({"word", "words", "token", "tokens", "form", "forms", "text"})
 _TAG_NAMES = frozenset(ANY_TAGS)
 SENTENCE_STARTS = ("blank", "mention")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnRequest:
-    """Column options of `load_tagging_dataset`, the same for every file.
-
-    Args:
-        task: The task whose tags are read.
-        tokens_column: Column of the words, by name or by position (from 0; -1 is the last). Default: detected.
-        tags_column: Column of the tags, likewise.
-        separator: "tab", "space" or a literal. Default: detected.
-        word_features: Further columns to keep, likewise by name or by position.
-        sentence_start: "blank": at a blank line; "mention": at every word that begins with `@`.
-    """
-
-    task: Task
-    tokens_column: str | int | None = None
-    tags_column: str | int | None = None
-    separator: str | None = None
-    word_features: tuple[str, ...] = ()
-    sentence_start: str = "blank"
 
 
 def feature_is_taken(asked: str, what: str) -> str:
@@ -99,7 +79,7 @@ class ColumnFinder:
             return "word"
         return "/".join(sorted(names - _TAG_NAMES or names))
 
-    def tokens_position(self, request: ColumnRequest) -> int:
+    def tokens_position(self, request: ReadRequest) -> int:
         """Return the position of the words: the requested column, or that of the format."""
         if request.tokens_column is not None:
             return self.position(request.tokens_column, "tokens_column")
@@ -107,7 +87,7 @@ class ColumnFinder:
             return next(index for index, names in enumerate(self.names) if names & WORD_NAMES)
         return self.position("form", "tokens_column") if self.conllu else 0
 
-    def tags_position(self, request: ColumnRequest) -> int:
+    def tags_position(self, request: ReadRequest) -> int:
         """Return the position of the tags: the requested column, or that of the task in this format."""
         if request.tags_column is not None:
             return self.position(request.tags_column, "tags_column")
@@ -135,7 +115,7 @@ class ColumnFinder:
             )
         return self.position(task.unnamed_column, "tags_column")
 
-    def feature_positions(self, request: ColumnRequest, *, tokens: int, tags: int) -> tuple[int, ...]:
+    def feature_positions(self, request: ReadRequest, *, tokens: int, tags: int) -> tuple[int, ...]:
         """Return the positions of further columns, each once and none with words or tags, in the order requested."""
         found: dict[int, str] = {}
         for asked in request.word_features:

@@ -1,0 +1,70 @@
+"""Builders of `datasets` that read files one after the other and keep notes about each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.errors import DataError
+from hf_tagging.foreign.datasets import KeepingBuilder
+
+
+class FileBuilder(KeepingBuilder):
+    """A builder whose `_generate_examples` gets, for each file, where it is, its name for messages, and a unique stem.
+
+    Raises:
+        DataError: When the data is generated, for anything that cannot be read, with file and place.
+    """
+
+    own_errors: ClassVar[tuple[type[Exception], ...]] = (DataError,)
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        if not self.config.data_files:
+            raise DataError(f"{type(self).__name__} was given no data_files; expected the paths of files")
+        local_files = dl_manager.download(self.config.data_files)
+        return [
+            datasets.SplitGenerator(
+                name=split,
+                # Lists of one length: datasets deals them out to its processes together.
+                gen_kwargs={
+                    "local_files": list(local_files[split]),
+                    "files": list(files),
+                    "stems": unique_stems(files),
+                },
+            )
+            for split, files in self.config.data_files.items()
+        ]
+
+    def keep_notes(self, notes: FileNotes) -> None:
+        """Keep the notes of a file beside its rows."""
+        self.keep(_notes_file(notes.file), json.dumps(notes.as_dict()))
+
+
+def kept_notes(builder: datasets.DatasetBuilder, files: Sequence[str]) -> list[FileNotes]:
+    """Return the notes that a builder kept about files, in their order; plain ones for a builder that keeps none."""
+    found = []
+    for file in files:
+        path = Path(builder.cache_dir) / _notes_file(file)
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        found.append(FileNotes.from_dict(kept) if kept else FileNotes(file))
+    return found
+
+
+def _notes_file(file: str) -> str:
+    return f"notes-{hashlib.sha256(file.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.json"
+
+
+def unique_stems(files: Sequence[str]) -> list[str]:
+    """Return a unique name for each file: its stem, else its file name, else its path."""
+    paths = [Path(file) for file in files]
+    for names in ([path.stem for path in paths], [path.name for path in paths]):
+        if max(Counter(names).values(), default=0) <= 1:
+            return names
+    return [path.as_posix() for path in paths]

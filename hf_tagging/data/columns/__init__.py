@@ -1,0 +1,1 @@
+"""Column files: one word and its tags per line."""

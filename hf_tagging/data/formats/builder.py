@@ -1,0 +1,96 @@
+"""FormatBuilder, a `datasets` builder for the formats of annotation tools and corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets.builder import Key
+
+from hf_tagging.data.builders import FileBuilder
+from hf_tagging.data.formats import FORMATS
+from hf_tagging.data.formats.base import Document, Record
+from hf_tagging.data.formats.spans import tagged_rows
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.splitters import get_splitter
+from hf_tagging.errors import DataError
+from hf_tagging.tasks import NER
+
+Row = dict[str, Any]
+
+
+@dataclass
+class FormatConfig(datasets.BuilderConfig):
+    """Configuration of `FormatBuilder`.
+
+    Args:
+        format: Name of the format.
+        request: What is read, and how.
+    """
+
+    format: str = ""
+    request: ReadRequest = field(default_factory=lambda: ReadRequest(task=NER))
+
+
+class FormatBuilder(FileBuilder):
+    """Builder that reads a format into `tokens`, `tags`, `document_id`, `text`, `starts` and `ends`.
+
+    A tag of None is a word that is not annotated. `text` is the document's text from the first word of the row to its
+    last; `starts` and `ends` are the offsets of the words in it. They are null for formats of words.
+
+    Raises:
+        DataError: When the data is generated, for anything that the format cannot have, with file and place.
+    """
+
+    BUILDER_CONFIG_CLASS = FormatConfig
+    config: FormatConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        strings, numbers = datasets.List(datasets.Value("string")), datasets.List(datasets.Value("int32"))
+        text, name = datasets.Value("string"), datasets.Value("string")
+        features = {
+            "tokens": strings,
+            "tags": strings,
+            "document_id": name,
+            "text": text,
+            "starts": numbers,
+            "ends": numbers,
+        }
+        return datasets.DatasetInfo(features=datasets.Features(features))
+
+    def _generate_examples(
+        self, local_files: list[str], files: list[str], stems: list[str]
+    ) -> Iterator[tuple[Key, Row]]:
+        form = FORMATS[self.config.format]
+        for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
+            notes = FileNotes(file, form.title)
+            records = form.read(Path(local_file), file, self.config.request, notes)
+            index = 0
+            for number, record in enumerate(records):
+                for row in _rows(record, self.config.request, notes):
+                    yield Key(shard, index), row | {"document_id": f"{stem}:{record.id or number + 1}"}
+                    index += 1
+            if not index:
+                raise DataError(f"{file}: no text with a word in it; expected {form.title}")
+            self.keep_notes(notes)
+
+
+def _rows(record: Record, request: ReadRequest, notes: FileNotes) -> Iterator[Row]:
+    """Yield the rows of a record."""
+    if not isinstance(record, Document):
+        yield {"tokens": record.words, "tags": record.tags, "text": None, "starts": None, "ends": None}
+        return
+    split = get_splitter(request.splitter)
+    for words, tags in tagged_rows(record, split=split, misfit=request.misfit, notes=notes):
+        begin = words[0][0]
+        yield {
+            "tokens": [record.text[start:end] for start, end in words],
+            "tags": tags,
+            "text": record.text[begin : words[-1][1]],
+            "starts": [start - begin for start, _ in words],
+            "ends": [end - begin for _, end in words],
+        }

@@ -1,0 +1,93 @@
+"""Spans of characters as tags over words.
+
+The words are those of the format, or a splitter finds them. A span whose border falls inside a word is a misfit: it is
+widened to the word, or dropped. Of overlapping spans the longest is kept, and of equally long ones the first. A text is
+divided into rows at its line breaks, except inside an entity. Each of these is counted in the notes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hf_tagging.data.formats.base import Document, Span
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import Misfit
+from hf_tagging.data.splitters import Splitter
+
+Words = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class WordSpan:
+    """An entity over words: its first word, its last one, and its type."""
+
+    first: int
+    last: int
+    type: str
+
+
+def tagged_rows(
+    document: Document, *, split: Splitter, misfit: Misfit, notes: FileNotes
+) -> Iterator[tuple[Words, list[str]]]:
+    """Yield the rows of a document: start and end of each word in its text, and a tag per word in IOB2.
+
+    Args:
+        document: Its words are used where it has any.
+        split: Finds the words of a text that has none.
+        misfit: What becomes of a span with a border inside a word.
+        notes: Counts misfits and overlaps.
+    """
+    words = document.words if document.words is not None else split(document.text)
+    entities = word_spans(document, words, misfit=misfit, notes=notes)
+    tags = ["O"] * len(words)
+    for entity in entities:
+        tags[entity.first] = f"B-{entity.type}"
+        tags[entity.first + 1 : entity.last + 1] = [f"I-{entity.type}"] * (entity.last - entity.first)
+    begin = 0
+    for index in range(1, len(words) + 1):
+        ends_line = index == len(words) or (
+            "\n" in document.text[words[index - 1][1] : words[index][0]] and not tags[index].startswith("I-")
+        )
+        if ends_line and begin < index:
+            yield words[begin:index], tags[begin:index]
+            begin = index
+
+
+def word_spans(document: Document, words: Words, *, misfit: Misfit, notes: FileNotes) -> list[WordSpan]:
+    """Return the entities of a document over words, in order and without overlaps; see the head of this module."""
+    starts, ends = [start for start, _ in words], [end for _, end in words]
+    kept: list[WordSpan] = []
+    taken: set[int] = set()
+    for span in sorted(document.spans, key=lambda span: (span.start - span.end, span.start)):
+        shown = f"{document.text[span.start : span.end]!r}"
+        example = f"{document.place}: {shown}" if document.place else shown
+        first, last = bisect_right(ends, span.start), bisect_left(starts, span.end) - 1
+        if first > last:
+            notes.count(
+                "empty_span", "annotated spans without a word in them: dropped", severity="suspicious", example=example
+            )
+            continue
+        if not _fits(document.text, span, starts[first], ends[last]):
+            what = "widened to the word" if misfit == "widen" else "dropped"
+            notes.count(
+                "misfit", f"annotated spans with a border inside a word: {what}", severity="suspicious", example=example
+            )
+            if misfit == "drop":
+                continue
+        if taken.isdisjoint(range(first, last + 1)):
+            taken.update(range(first, last + 1))
+            kept.append(WordSpan(first, last, span.type))
+        else:
+            text = "annotated spans that overlap a longer or an earlier one: dropped"
+            notes.count("overlap", text, severity="suspicious", example=example)
+    return sorted(kept, key=lambda entity: entity.first)
+
+
+def _fits(text: str, span: Span, start: int, end: int) -> bool:
+    """Return whether a span covers whole words, apart from white space at its borders."""
+    inside = text[span.start : span.end]
+    left = span.start + len(inside) - len(inside.lstrip())
+    right = span.end - (len(inside) - len(inside.rstrip()))
+    return (left, right) == (start, end)

@@ -1,0 +1,109 @@
+"""Notes of reading: how each file was read, and every remark about it.
+
+Readers write notes while they read; a builder keeps them beside its cached rows, so that a load from the cache says as
+much as the first one. `hf_tagging.data.reading` collects the notes of all splits into the report of a dataset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["wrong", "suspicious", "note"]
+"""What stops a run, what is said before training and in the card's limits, and what is worth knowing."""
+
+_EXAMPLES = 3
+
+
+@dataclass
+class Remark:
+    """One thing to know about how data was read.
+
+    Args:
+        kind: Short stable name, such as "misfit"; what `accept` takes, and what tests and tools look for.
+        text: What was found and what was done, a clause in plain English. With a count it follows the number:
+            "annotated spans with a border inside a word: widened to the word".
+        severity: "wrong" stops a run, "suspicious" is a warning, "note" is information.
+        count: How often; None for what is not counted.
+        examples: Places or values, the first three.
+    """
+
+    kind: str
+    text: str
+    severity: Severity = "note"
+    count: int | None = None
+    examples: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        number = "" if self.count is None else f"{self.count:,} "
+        examples = f" ({', '.join(self.examples)})" if self.examples else ""
+        return f"{number}{self.text}{examples}"
+
+
+@dataclass
+class ColumnNote:
+    """A column that was read.
+
+    Args:
+        role: "words", "tags", "document", "sentence" or the name of a word feature.
+        name: Its name, or its position from 0 in a file without names.
+        examples: Three values.
+    """
+
+    role: str
+    name: str
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass
+class FileNotes:
+    """How one file was read.
+
+    Args:
+        file: The file as messages name it.
+        format: The format in words, such as "column file" or "doccano JSON Lines".
+        encoding: Encoding of a text file.
+        columns: The columns that were read.
+        left_out: Names of columns, keys or layers that were not read.
+        remarks: Everything else, in the order in which it was found.
+    """
+
+    file: str
+    format: str = ""
+    encoding: str | None = None
+    columns: list[ColumnNote] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+    def remark(self, kind: str, text: str, *, severity: Severity = "note") -> None:
+        """Add a remark that is not counted; the same one is kept once."""
+        if not any((known.kind, known.text) == (kind, text) for known in self.remarks):
+            self.remarks.append(Remark(kind, text, severity))
+
+    def count(self, kind: str, text: str, *, severity: Severity = "note", example: str = "", by: int = 1) -> None:
+        """Count an occurrence, with an example while there are few.
+
+        Args:
+            kind: See `Remark`.
+            text: See `Remark`; the same for every occurrence.
+            severity: See `Remark`.
+            example: A place or value, such as "line 3: 'Rome'".
+            by: How many occurrences.
+        """
+        found = next((known for known in self.remarks if (known.kind, known.text) == (kind, text)), None)
+        if found is None:
+            found = Remark(kind, text, severity, 0)
+            self.remarks.append(found)
+        found.count = (found.count or 0) + by
+        if example and len(found.examples) < _EXAMPLES and example not in found.examples:
+            found.examples.append(example)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the notes as JSON can hold them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, kept: dict[str, Any]) -> FileNotes:
+        """Return notes that `as_dict` wrote."""
+        columns = [ColumnNote(**column) for column in kept["columns"]]
+        return cls(**kept | {"columns": columns, "remarks": [Remark(**remark) for remark in kept["remarks"]]})
