@@ -10,7 +10,7 @@ from hf_tagging.comparison.plan import read_plan
 from hf_tagging.data import load_tagging_dataset
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.training.config.pretraining import PretrainingConfig
-from hf_tagging.training.flags import _say_once
+from hf_tagging.training.settings import _say_once
 
 SENTENCES = "chef O\nLisbon B-LOC\n\nMay O\nPorto B-LOC\n\n"
 

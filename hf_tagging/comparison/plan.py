@@ -28,9 +28,9 @@ from hf_tagging.training.config.checks import near_path
 from hf_tagging.training.config.kinds import ENCODER, SCRATCH, Trains, recipe_that_trains, what_it_trains
 from hf_tagging.training.config.reading import KINDS, read_command_line
 from hf_tagging.training.config.scratch import ScratchConfig
-from hf_tagging.training.flags import OF_DATA, plain_name, read_flags, replaced_data
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.resuming import FREE_ARGUMENTS
+from hf_tagging.training.settings import OF_DATA, plain_name, read_flags, replaced_data
 from hf_tagging.training.yaml_files import Plain, compose_yaml, plain_value
 
 _TOP = ("output_dir", "seeds", "reference", "split", "launcher", "parallel", "folds", "arguments", "runs")

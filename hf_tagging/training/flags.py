@@ -10,58 +10,24 @@ them a string and a boolean).
 from __future__ import annotations
 
 import argparse
-import json
-import logging
-import os
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
-from hf_tagging.data.splitting import CUTS
-from hf_tagging.errors import ConfigError, Problem, printable
+from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.problems import FLAGS, argument, spelled
 from hf_tagging.training.config.checks import did_you_mean
-from hf_tagging.training.yaml_files import compose_yaml, plain_value
+from hf_tagging.training.settings import Setting, over, read_flags, read_yaml
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
 
-# Arguments that name data: given by a flag, they are all the data that is meant. And what belongs to such a name.
-_DATA = frozenset({"dataset", "train_file", "validation_file", "test_file", "text_file"})
-OF_DATA = _DATA | {"dataset_config", "dataset_revision"}
-# Arguments that draw a split from the training data, of no effect beside a file for that split.
-_DRAWN = {"validation_file": {"validation_share"}, "test_file": {"test_share", "folds", "fold"}}
 _MOST_PROBLEMS = 50  # more are of a file that is no config
 _ADVICE = "All arguments: --help"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting as the user wrote it.
-
-    Args:
-        name: Of the argument; see `plain_name`.
-        values: Texts that follow it.
-        place: ``run.yaml, line 3``; empty for a flag.
-        is_list: YAML wrote the values as a list.
-    """
-
-    name: str
-    values: list[str]
-    place: str = ""
-    is_list: bool = False
-
-    def problem(self, reason: str) -> Problem:
-        """Return what is wrong with it."""
-        return Problem(self.name, " ".join(self.values), reason, place=self.place)
 
 
 @dataclass
@@ -193,114 +159,15 @@ def read_settings(argv: Sequence[str] | None, parser: HfArgumentParser | None = 
     return Reading(over(settings, [flag for flag in flags if flag.name != "config"]), problems)
 
 
-def over(settings: list[Setting], flags: list[Setting]) -> list[Setting]:
-    """Return settings and what wins over them, without data that is replaced; say once what is left out."""
-    names = {flag.name for flag in flags}
-    kept = replaced_data({setting.name: setting for setting in settings}, names)
-    if left_out := [f"{setting.place}: {setting.name}" for setting in settings if setting.name not in kept]:
-        given = " ".join(argument(name) for name in sorted(names & _DATA))
-        _say_once(f"{given}: all data is what the flags say; left out: {', '.join(left_out)}")
-    return [*(setting for setting in settings if setting.name in kept), *flags]
-
-
 def asks_for_help(flags: Iterable[Setting]) -> bool:
     """Return whether ``--help`` is among flags."""
     return any(flag.name in ("h", "help") for flag in flags)
-
-
-def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, T]:
-    """Return settings without their data where data is given that wins over them.
-
-    Otherwise own files would be trained on, and scored on validation and test of the data set that a YAML file names. A
-    file for a split also replaces the share or the folds that would draw it, and `split_seed` if nothing is drawn then.
-
-    Args:
-        settings: By name.
-        given: Names of what wins over them.
-    """
-    wins = set(given)
-    left_out = set(OF_DATA) if _DATA & wins else set()
-    drawn = settings.keys() & {name for split, names in _DRAWN.items() if split in wins for name in names}
-    left_out |= drawn
-    if drawn and not (settings.keys() - left_out | wins) & set(CUTS):
-        left_out.add("split_seed")
-    return {name: value for name, value in settings.items() if name not in left_out}
-
-
-@cache
-def _say_once(message: str) -> None:
-    """Log in the first process alone, and once where a comparison reads the same file for many runs."""
-    if int(os.environ.get("RANK", "0")) == 0:
-        logger.warning(printable(message))  # it quotes a file, and is said outside the command line, too
-
-
-def plain_name(name: str) -> str:
-    """Return an argument's name as it is compared: ``train-file`` is ``train_file``, as the parser takes both."""
-    words = name.lstrip("-")
-    return name.removesuffix(words) + words.replace("-", "_")
-
-
-def read_flags(argv: list[str]) -> tuple[list[Setting], list[Problem]]:
-    """Group ``--name value ...``; a word in front of the first flag is a mistake."""
-    flags: list[Setting] = []
-    problems: list[Problem] = []
-    for word in argv:
-        if re.match(r"--[A-Za-z]|-h$", word):
-            name, equals, value = word.partition("=")
-            flags.append(Setting(plain_name(name.lstrip("-")), [value] if equals else []))
-        elif flags:
-            flags[-1].values.append(word)
-        else:
-            is_config = word.endswith((".yaml", ".yml"))
-            hint = f"; did you mean {argument('config', word)}?" if is_config else ""
-            problems.append(Problem("", word, f"{word}: comes before any flag{hint}"))
-    return flags, problems
 
 
 def _read_config(paths: list[str]) -> tuple[list[Setting], list[Problem]]:
     if len(paths) != 1:
         return [], [Problem("config", " ".join(paths), f"expected one file, got {len(paths)}")]
     return read_yaml(Path(paths[0]).expanduser(), named_by="config")
-
-
-def read_yaml(path: Path, *, named_by: str = "") -> tuple[list[Setting], list[Problem]]:
-    """Read one YAML mapping with the line of every key; nested values become JSON, as TrainingArguments takes them.
-
-    Args:
-        path: A file.
-        named_by: Argument that names it, for messages.
-    """
-    try:
-        node = compose_yaml(path, named_by=named_by)
-    except ConfigError as error:
-        return [], list(error.problems)
-    if node is None:
-        return [], []
-    if not isinstance(node, yaml.MappingNode):
-        place = argument(named_by, str(path)) if named_by else str(path)
-        return [], [Problem("", None, f"{place}: expected lines of `name: value`")]
-    settings: list[Setting] = []
-    problems: list[Problem] = []
-    seen: set[str] = set()
-    for key, value in node.value:
-        place = f"{path}, line {key.start_mark.line + 1}"
-        if not isinstance(key, yaml.ScalarNode):
-            problems.append(Problem("", None, "expected `name: value`", place=place))
-            continue
-        name = plain_name(key.value)
-        if name in seen:
-            problems.append(Problem(name, None, "occurs twice", place=place))
-        seen.add(name)
-        try:
-            content = plain_value(value)
-        except ConfigError as error:
-            problems.append(Problem("", None, f"{path}, {error}"))
-            continue
-        if content is not None:
-            items = content if isinstance(content, list) else [content]
-            texts = [item if isinstance(item, str) else json.dumps(item) for item in items]
-            settings.append(Setting(name, texts, place, isinstance(content, list)))
-    return settings, problems
 
 
 def _convert(

@@ -22,7 +22,8 @@ from hf_tagging.training.config.kinds import ENCODER, SCRATCH, kind_of
 from hf_tagging.training.config.models import ModelFacts
 from hf_tagging.training.config.scratch import ScratchConfig
 from hf_tagging.training.config.tagging import TaggingConfig
-from hf_tagging.training.flags import Reading, Setting, make_parser, over, read_settings, read_yaml
+from hf_tagging.training.flags import Reading, make_parser, read_settings
+from hf_tagging.training.settings import Setting, over, read_yaml
 
 ModelConfig = EncoderConfig | ScratchConfig
 Kind = type[EncoderConfig] | type[ScratchConfig]
