@@ -107,7 +107,7 @@ def test_a_planted_name_is_found(code, tmp_path):
     (tmp_path / "planted.py").write_text(code)
     found = find_touches(tmp_path, [tmp_path / "planted.py"])
     if "hf_tagging" in code:  # a class of ours in between
-        trainers = [path for path in tree() if path.name in ("trainer.py", "word_trainer.py")]
+        trainers = [path for path in tree() if path.name in ("trainer.py", "word_trainer.py", "steps.py")]
         for path in trainers:
             (tmp_path / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path.relative_to(ROOT)).write_text(path.read_text())

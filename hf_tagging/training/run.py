@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -15,15 +14,11 @@ from typing import Any, cast
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
-from datasets import Dataset, DatasetDict
 from torch import nn
 
 from hf_tagging.atomic import remove, whole_file
-from hf_tagging.data.alignment import AlignedSplit
-from hf_tagging.data.loading import unseen_tags
-from hf_tagging.data.schema import Conversion
 from hf_tagging.disk import refusal
-from hf_tagging.errors import ConfigError, DataError, OutputError, TaggingError, printable
+from hf_tagging.errors import ConfigError, OutputError, TaggingError, printable
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.evaluation.predictions import write_predictions
 from hf_tagging.hub import first_line
@@ -35,23 +30,20 @@ from hf_tagging.problems import argument, switch
 from hf_tagging.secrets import masked
 from hf_tagging.training.checkpoints import Found
 from hf_tagging.training.config import RunConfig
+from hf_tagging.training.data_notes import DataNotes
 from hf_tagging.training.environment import (
-    describe_split,
     git_revision,
     give_back_memory,
     hardware,
     peak_memory,
     versions,
 )
-from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.former import FormerRun
 from hf_tagging.training.record import (
     RECORD,
-    AlignmentRecord,
     ArgumentsRecord,
     History,
     RunRecord,
-    SchemeRecord,
 )
 from hf_tagging.training.resuming import check_same_data, check_same_run, find_start
 
@@ -63,7 +55,7 @@ _AT_THE_END = (
 )  # fmt: skip
 
 
-class TaggingRun(FormerRun):
+class TaggingRun(DataNotes, FormerRun):
     """Folder of a run, and its record. Making one touches nothing: `open` is the first to look at the folder.
 
     Args:
@@ -71,17 +63,8 @@ class TaggingRun(FormerRun):
     """
 
     def __init__(self, arguments: RunConfig):
-        self.arguments = arguments
-        self.task = None if arguments.task.name == "pretraining" else arguments.task
-        self.folder = RunFolder(str(arguments.training.output_dir))
-        self.state = PartialState()
-        self.is_saved = False
-        self._before: RunRecord = {}  # the record of the run that is resumed
-        self._began = time.monotonic()
-        self._lock: FolderLock | None = None
-        self._is_open = self._is_checked = self._has_begun = False
-        self._splits: dict[str, AlignedSplit] = {}
-        self.record: RunRecord = {
+        self.state, self._began = PartialState(), time.monotonic()
+        record: RunRecord = {
             "task": arguments.task.name,
             "status": "running",
             "started": _now(),
@@ -94,6 +77,11 @@ class TaggingRun(FormerRun):
             "git_revision": git_revision(),
             "files": [],
         }
+        super().__init__(arguments, record)
+        self.task = None if arguments.task.name == "pretraining" else arguments.task
+        self.is_saved = False
+        self._lock: FolderLock | None = None
+        self._is_open = self._is_checked = self._has_begun = False
 
     # The folder
 
@@ -164,83 +152,6 @@ class TaggingRun(FormerRun):
             check_same_run(before, self.record, self.folder.path)
             noted = self.record.get("dataset", {}).get("splits", {})  # in Python, before the folder is looked at
             check_same_data(before, noted, name=self.arguments.dataset_name, folder=self.folder.path)
-
-    # What is noted of data
-
-    def select(self, dataset: DatasetDict) -> DatasetDict:
-        """Keep the first `max_train_samples` and `max_eval_samples` sentences, and note what there is.
-
-        Raises:
-            DataError: If there is nothing to train on, or the run to be resumed had other data.
-        """
-        data = self.arguments.data
-        limits = {"train": data.max_train_samples, "validation": data.max_eval_samples, "test": data.max_eval_samples}
-        kept = DatasetDict()
-        for name, split in dataset.items():
-            limit = limits.get(name)
-            kept[name] = split if limit is None else split.select(range(min(limit, len(split))))
-        if self.arguments.training.do_train and "train" not in kept:
-            raise DataError(
-                f"{self.arguments.dataset_name}: has no training split (there is {', '.join(kept)}); give "
-                f"{argument('train_file')}, or {argument('do_train', False)} to evaluate alone."
-            )
-        self.note_data(kept)
-        return kept
-
-    def note_data(self, splits: Mapping[str, Dataset]) -> None:
-        """Note how large splits are, and what they hold.
-
-        Args:
-            splits: With `tokens` and `tags`.
-
-        Raises:
-            DataError: If the run to be resumed had other data.
-        """
-        name = self.arguments.dataset_name
-        found = {split: describe_split(words) for split, words in splits.items()}
-        noted = self.record.setdefault("dataset", {"name": name, "splits": {}})
-        noted["splits"] = noted.get("splits", {}) | found
-        check_same_data(self._before, found, name=name, folder=self.folder.path)
-
-    def main_process_first(self) -> AbstractContextManager[None]:
-        """Let the first process of each machine fill the caches that the others there then read."""
-        return self.state.local_main_process_first()
-
-    def note_conversion(self, conversion: Conversion) -> None:
-        """Log and note which scheme the data had, and how many tags were repaired; further splits are added up."""
-        changed = "kept" if conversion.source == conversion.target else f"written as {conversion.target}"
-        repaired = f"; {conversion.repaired:,} of {conversion.words:,} tags were invalid and are repaired"
-        logger.info("Entities are in %s, %s%s", conversion.source, changed, repaired if conversion.repaired else "")
-        noted = cast(SchemeRecord, asdict(conversion))
-        if earlier := self.record.get("scheme"):
-            noted["words"] += earlier.get("words", 0)
-            noted["repaired"] += earlier.get("repaired", 0)
-        self.record["scheme"] = noted
-
-    def note_alignment(self, splits: dict[str, AlignedSplit]) -> dict[str, AlignedSplit]:
-        """Log and note what alignment did; return the splits.
-
-        Raises:
-            DataError: If a split has no words at all.
-        """
-        counts = {name: split.counts() for name, split in splits.items()}
-        for name, count in counts.items():
-            if not count.windows:
-                what = "learn from" if name == "train" else "evaluate on"
-                raise DataError(
-                    f"{name}: none of its sentences ({count.sentences:,}) has a word, so there is nothing to {what}. "
-                    f"Look at the file, and at {argument('max_train_samples')} and "
-                    f"{argument('max_eval_samples')}, which take the first ones."
-                )
-            if changes := count.describe():
-                logger.info("%s: %s", name, changes)
-        noted = {name: cast(AlignmentRecord, asdict(count)) for name, count in counts.items()}
-        self.record["alignment"] = self.record.get("alignment", {}) | noted
-        self._splits |= splits
-        # Counted here and not when it was loaded: by now every split is in one scheme.
-        words = DatasetDict({name: split.words for name, split in self._splits.items()})
-        self.record.setdefault("dataset", {})["unseen_tags"] = unseen_tags(words)
-        return splits
 
     # Training
 
@@ -388,6 +299,10 @@ class TaggingRun(FormerRun):
                 file.write(card)
             self.folder.write(RECORD, self.record)
         self.state.wait_for_everyone()
+
+    def main_process_first(self) -> AbstractContextManager[None]:
+        """Let the first process of each machine fill the caches that the others there then read."""
+        return self.state.local_main_process_first()
 
     def say(self, text: str) -> None:
         """Print once, whatever the number of processes."""

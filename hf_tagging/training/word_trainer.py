@@ -1,19 +1,15 @@
-"""Base of all trainers: batches of a token budget, learning rates by layer, checkpoints that can be trusted."""
+"""Base of all trainers: runs with a folder, averaged weights, checkpoints that can be trusted."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
-from accelerate.utils import send_to_device
 from datasets import Dataset
 from torch import nn
-from torch.utils.data import DataLoader
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
@@ -27,47 +23,38 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput, align_special_tokens
 
 from hf_tagging.atomic import remove
-from hf_tagging.data.alignment import window_lengths
 from hf_tagging.data.bars import bars_on_terminals
 from hf_tagging.data.batching import Collator
 from hf_tagging.data.masking import Example
 from hf_tagging.errors import ConfigError, OutputError
-from hf_tagging.foreign.trainer import TrainerHooks
 from hf_tagging.memory import TRAINING, enough_memory
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.problems import argument
 from hf_tagging.processes import heard, put_off
 from hf_tagging.training.averaging import AveragedWeights, load_step_weights, save_step_weights
-from hf_tagging.training.budget import find_budget, step_fits
 from hf_tagging.training.callbacks import CompleteCheckpoints, EndWhenAsked, stopped_early
 from hf_tagging.training.checkpoints import loading, lost_best, read_state
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.folder import RunFolder
-from hf_tagging.training.loader import ORDERS, plan_steps, shares_of_a_step
 from hf_tagging.training.own_arguments import no_new_folder, own_arguments
 from hf_tagging.training.progress import progress
 from hf_tagging.training.randomness import preserved_random_state
-from hf_tagging.training.rates import parameter_groups
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.saving import files_to_keep, save_adapters
-
-logger = logging.getLogger(__name__)
+from hf_tagging.training.steps import StepTrainer
 
 Optimizers = tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None]
 Loss = Callable[..., torch.Tensor]
 """Of outputs (batch, subwords, tags), labels (batch, subwords) and the scored words of the step, a scalar."""
 
 
-class WordTrainer(TrainerHooks):
+class WordTrainer(StepTrainer):
     """A `Trainer` of models that predict something of each word.
 
-    Where it differs from `Trainer`:
+    Where it differs from `Trainer`, beside its steps, see `StepTrainer`:
 
-    - A step is `tokens_per_batch` subwords in windows of like length, whatever the number of processes and of
-      accumulated batches; `per_device_train_batch_size` counts windows instead.
-    - Learning rates may differ by layer and for the head.
     - A checkpoint counts once it is complete; a loss that is not finite ends the training before anything is saved.
     - Weights averaged by an `AveragedWeights` callback are evaluated and saved in the place of the last step's.
 
@@ -152,6 +139,11 @@ class WordTrainer(TrainerHooks):
         """Callback that averages the weights, if there is one."""
         callbacks = self.callback_handler.callbacks
         return next((callback for callback in callbacks if isinstance(callback, AveragedWeights)), None)
+
+    @property
+    def kept_per_weight(self) -> int:
+        """Number of tensors that training keeps per trained weight, the average among them."""
+        return super().kept_per_weight + (self.average is not None)
 
     # The run
 
@@ -268,79 +260,6 @@ class WordTrainer(TrainerHooks):
 
     # Steps
 
-    def get_train_dataloader(self) -> DataLoader:
-        """Return steps of `tokens_per_batch` subwords, or of `per_device_train_batch_size` windows."""
-        budget = self.choose_budget()
-        if budget is None and self.args.train_sampling_strategy not in ORDERS:
-            return super().get_train_dataloader()
-        windows: Any = self.train_dataset
-        assert self.model is not None
-        plan = plan_steps(
-            window_lengths(windows),
-            budget,
-            args=self.args,
-            collator=cast(Collator, self.data_collator),
-            model=self.model,
-        )
-        loader = plan.loader(self.model_columns(windows, "Training"), self.args)
-        prepared = self.accelerator.prepare(loader)
-        # Through its wrappers accelerate hands an epoch's number on to `sampler`: without this line a run that is
-        # resumed in the middle of an epoch goes on in the order of the first one (accelerate 1.15).
-        prepared.set_sampler(plan.steps)
-        return prepared
-
-    def choose_budget(self, earlier: int | None = None) -> int | None:
-        """Return the subwords of a step: as given, or as many as fit, found once; None where windows are counted.
-
-        Args:
-            earlier: The number that ``auto`` came to in the run that is resumed.
-        """
-        if self.args.tokens_per_batch == "auto":
-            self.args.tokens_per_batch = earlier or self._largest_budget()
-        budget = self.args.tokens_per_batch
-        return None if budget is None else int(budget)
-
-    def _largest_budget(self) -> int:
-        """Find the largest budget that fits, the same on every process.
-
-        Raises:
-            ConfigError: If not even one window fits, or the weights are sharded over devices.
-        """
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            raise ConfigError(
-                "tokens_per_batch: auto tries steps on one device, and FSDP and DeepSpeed spread a step over several. "
-                "Give a number."
-            )
-        device = self.args.device
-        lengths = window_lengths(self.train_dataset)
-        shares = shares_of_a_step(self.args)
-        found = find_budget(lengths, self._try_step, shares=shares, on_cpu=device.type == "cpu") or 0
-        budget = int(self.accelerator.gather(torch.tensor([found], device=device)).min())
-        if not budget:  # on any process: the others would wait for its first step
-            raise ConfigError(
-                f"tokens_per_batch: not even a single window of {lengths.max()} subwords fits the device's memory. "
-                f"Give a smaller {argument('max_length')}, {argument('lora', True)}, or a smaller {argument('model')}."
-            )
-        logger.info("tokens_per_batch auto: %s subwords per step", f"{budget:,}")
-        return budget
-
-    def _try_step(self, rows: np.ndarray) -> bool:
-        """Return whether a step on these windows fits the device's memory. (windows,)"""
-        features, model = self.train_dataset, self.model
-        assert features is not None
-        assert model is not None
-
-        def loss() -> torch.Tensor:
-            windows = [features[int(row)] for row in rows]
-            inputs = send_to_device(self.data_collator(windows), self.args.device)
-            with self.accelerator.autocast():
-                found = self.compute_loss(model, inputs, num_items_in_batch=torch.tensor(len(windows)))
-            assert isinstance(found, torch.Tensor)
-            return found
-
-        copies = 2 if self.average is None else 3
-        return step_fits(model, loss, copies=copies, device=self.args.device)
-
     def training_step(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], *args: Any, **options: Any
     ) -> torch.Tensor:
@@ -350,16 +269,6 @@ class WordTrainer(TrainerHooks):
         rate = float(self.optimizer.param_groups[0]["lr"])
         self._finite.note(self.state.global_step + 1, rate, loss, inputs["input_ids"])
         return loss
-
-    def create_optimizer(self, model: PreTrainedModel | None = None) -> torch.optim.Optimizer:
-        """Create the optimizer, with a rate per layer or for the head where the arguments ask for it."""
-        one_rate = self.args.layerwise_lr_decay == 1 and self.args.head_learning_rate is None
-        if not one_rate and self.optimizer is None:
-            trained = cast(PreTrainedModel, self.model if model is None else model)
-            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
-            groups = parameter_groups(trained, set(self.get_decay_parameter_names(trained)), self.args)
-            self.optimizer_cls_and_kwargs = (kind, {**options, "params": groups})  # the Trainer's hook for groups
-        return super().create_optimizer(model)
 
     # Averaged weights
 

@@ -1,0 +1,110 @@
+"""Data of a run, as its record describes it: how much there is, and what was changed before it is learned."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import cast
+
+from datasets import Dataset, DatasetDict
+
+from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.loading import unseen_tags
+from hf_tagging.data.schema import Conversion
+from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
+from hf_tagging.training.config import RunConfig
+from hf_tagging.training.environment import describe_split
+from hf_tagging.training.folder import RunFolder
+from hf_tagging.training.record import AlignmentRecord, RunRecord, SchemeRecord
+from hf_tagging.training.resuming import check_same_data
+
+logger = logging.getLogger("hf_tagging")
+
+
+class DataNotes:
+    """Notes in the record of a run about its data, which is held to that of the run that is resumed.
+
+    Args:
+        arguments: All arguments of the run.
+        record: Record that the notes are written into.
+    """
+
+    def __init__(self, arguments: RunConfig, record: RunRecord):
+        self.arguments = arguments
+        self.record = record
+        self.folder = RunFolder(str(arguments.training.output_dir))
+        self._before: RunRecord = {}  # the record of the run that is resumed
+        self._splits: dict[str, AlignedSplit] = {}
+
+    def select(self, dataset: DatasetDict) -> DatasetDict:
+        """Keep the first `max_train_samples` and `max_eval_samples` sentences, and note what there is.
+
+        Raises:
+            DataError: If there is nothing to train on, or the run to be resumed had other data.
+        """
+        data = self.arguments.data
+        limits = {"train": data.max_train_samples, "validation": data.max_eval_samples, "test": data.max_eval_samples}
+        kept = DatasetDict()
+        for name, split in dataset.items():
+            limit = limits.get(name)
+            kept[name] = split if limit is None else split.select(range(min(limit, len(split))))
+        if self.arguments.training.do_train and "train" not in kept:
+            raise DataError(
+                f"{self.arguments.dataset_name}: has no training split (there is {', '.join(kept)}); give "
+                f"{argument('train_file')}, or {argument('do_train', False)} to evaluate alone."
+            )
+        self.note_data(kept)
+        return kept
+
+    def note_data(self, splits: Mapping[str, Dataset]) -> None:
+        """Note how large splits are, and what they hold.
+
+        Args:
+            splits: With `tokens` and `tags`.
+
+        Raises:
+            DataError: If the run to be resumed had other data.
+        """
+        name = self.arguments.dataset_name
+        found = {split: describe_split(words) for split, words in splits.items()}
+        noted = self.record.setdefault("dataset", {"name": name, "splits": {}})
+        noted["splits"] = noted.get("splits", {}) | found
+        check_same_data(self._before, found, name=name, folder=self.folder.path)
+
+    def note_conversion(self, conversion: Conversion) -> None:
+        """Log and note which scheme the data had, and how many tags were repaired; further splits are added up."""
+        changed = "kept" if conversion.source == conversion.target else f"written as {conversion.target}"
+        repaired = f"; {conversion.repaired:,} of {conversion.words:,} tags were invalid and are repaired"
+        logger.info("Entities are in %s, %s%s", conversion.source, changed, repaired if conversion.repaired else "")
+        noted = cast(SchemeRecord, asdict(conversion))
+        if earlier := self.record.get("scheme"):
+            noted["words"] += earlier.get("words", 0)
+            noted["repaired"] += earlier.get("repaired", 0)
+        self.record["scheme"] = noted
+
+    def note_alignment(self, splits: dict[str, AlignedSplit]) -> dict[str, AlignedSplit]:
+        """Log and note what alignment did; return the splits.
+
+        Raises:
+            DataError: If a split has no words at all.
+        """
+        counts = {name: split.counts() for name, split in splits.items()}
+        for name, count in counts.items():
+            if not count.windows:
+                what = "learn from" if name == "train" else "evaluate on"
+                raise DataError(
+                    f"{name}: none of its sentences ({count.sentences:,}) has a word, so there is nothing to {what}. "
+                    f"Look at the file, and at {argument('max_train_samples')} and "
+                    f"{argument('max_eval_samples')}, which take the first ones."
+                )
+            if changes := count.describe():
+                logger.info("%s: %s", name, changes)
+        noted = {name: cast(AlignmentRecord, asdict(count)) for name, count in counts.items()}
+        self.record["alignment"] = self.record.get("alignment", {}) | noted
+        self._splits |= splits
+        # Counted here and not when it was loaded: by now every split is in one scheme.
+        words = DatasetDict({name: split.words for name, split in self._splits.items()})
+        self.record.setdefault("dataset", {})["unseen_tags"] = unseen_tags(words)
+        return splits
