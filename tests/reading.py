@@ -111,10 +111,10 @@ def read(
         logger.removeHandler(handler)
         logger.setLevel(level)
     splits = {
-        split: [
-            [(word, schema.tags[tag] if tag is not None and tag >= 0 else None) for word, tag in zip(row["tokens"], row["tags"], strict=True)]
-            for row in rows
-        ]
-        for split, rows in dataset.items()
-    }  # fmt: skip
+        split: [_tagged(row["tokens"], row["tags"], schema.tags) for row in rows] for split, rows in dataset.items()
+    }
     return Reading(splits, lines, report)
+
+
+def _tagged(words: list[str], ids: list[int | None], names: tuple[str, ...]) -> Sentence:
+    return [(word, None if i is None or i < 0 else names[i]) for word, i in zip(words, ids, strict=True)]
