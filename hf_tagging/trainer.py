@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,25 +11,22 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from hf_tagging.data.alignment import AlignedSplit
-from hf_tagging.data.schema import PLAIN, TagSchema
+from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.inference.tagger import Tagger
-from hf_tagging.models.packing import unwrapped
 from hf_tagging.publishing.hub.push import Pushed, push_folder
 from hf_tagging.publishing.publish import finish_run, publish_run
-from hf_tagging.tasks import Task, get_task, task_of_tags
-from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
-from hf_tagging.training.config.given import given_by
+from hf_tagging.tasks import Task
+from hf_tagging.training.config import DataConfig, EncoderConfig, ScratchConfig, TaggingConfig
 from hf_tagging.training.preparing import (
     Data,
     Prepared,
     align_further,
     check_kinds,
     find_task,
-    model_config,
     prepare,
-    with_adapters,
+    prepare_aligned,
 )
 from hf_tagging.training.pushing import is_private, repository_name
 from hf_tagging.training.run import TaggingRun
@@ -293,23 +289,15 @@ def _prepared(
             run=run,
             own_figures=own_figures,
         )
-    if not all(aligned):
-        raise ConfigError(
-            "train_dataset, eval_dataset, test_dataset: one is aligned and another is not; give all of one kind."
-        )
-    if not isinstance(model, nn.Module) or processing_class is None:
-        raise ConfigError(
-            "model, processing_class: aligned splits are made for a tokenizer; give it, and its model as an object, as "
-            "load_encoder returns them."
-        )
-    if peft_config is not None:
-        model = with_adapters(model, peft_config)
-    plain: Any = unwrapped(model)
-    schema = schema or TagSchema.from_config(plain.config)
-    if run is None:
-        of = get_task(task) if task else task_of_tags(has_entities=schema.scheme != PLAIN)
-        chosen = given_by(args).names | set(given_by(args).defaults)
-        if own_figures and "metric_for_best_model" not in chosen:
-            args = dataclasses.replace(args, metric_for_best_model="loss")  # the one figure that is known to be there
-        run = TaggingRun(RunConfig(of, data or DataConfig(), model_config(model), args, own_figures=own_figures))
-    return Prepared(model, processing_class, schema, splits, run)
+    return prepare_aligned(
+        model,
+        args,
+        splits,
+        task=task,
+        data=data,
+        processing_class=processing_class,
+        peft_config=peft_config,
+        run=run,
+        schema=schema,
+        own_figures=own_figures,
+    )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from inspect import signature
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING
 
 from datasets import ClassLabel, Dataset, DatasetDict
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.in_memory import InMemory
@@ -18,14 +16,13 @@ from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.origin import origin_of
 from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.errors import ConfigError, DataError, Problem
-from hf_tagging.models.heads import is_tagger, set_schema
 from hf_tagging.models.packing import unwrapped
-from hf_tagging.tasks import NER, TASKS, Task, get_task
+from hf_tagging.tasks import NER, TASKS, Task, get_task, task_of_tags
 from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
 from hf_tagging.training.config.checks import refuse
 from hf_tagging.training.config.given import given_by
-from hf_tagging.training.config.models import facts_of
 from hf_tagging.training.config.reading import ModelConfig
+from hf_tagging.training.own_models import as_it_is, model_config, schema_of, with_adapters
 from hf_tagging.training.randomness import seeded
 from hf_tagging.training.run import TaggingRun
 
@@ -48,14 +45,6 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "data": ((DataConfig,), "a DataConfig"),
     "callbacks": ((list, tuple), "a list of callbacks"),
 }
-
-
-class _Known(TypedDict, total=False):
-    """Arguments of a config that a model tells about itself."""
-
-    model: str
-    head: Literal["crf"]
-    lora: bool
 
 
 @dataclass(frozen=True)
@@ -162,7 +151,7 @@ def prepare(
     with run.main_process_first():
         found, source, schema = _with_schema(dataset, model, run)
     if isinstance(model, nn.Module):
-        tagger, tokenizer = _as_it_is(model, processing_class, schema)
+        tagger, tokenizer = as_it_is(model, processing_class, schema)
     else:
         with seeded(config.training.seed):
             plain = config if peft_config is None else replace(config, model=model_config(model))
@@ -175,13 +164,65 @@ def prepare(
     return Prepared(tagger, tokenizer, schema, aligned, run, source)
 
 
+def prepare_aligned(
+    model: str | nn.Module | ModelConfig,
+    args: TaggingConfig,
+    splits: Mapping[str, Data],
+    *,
+    task: str | Task | None = None,
+    data: DataConfig | None = None,
+    processing_class: PreTrainedTokenizerBase | None = None,
+    peft_config: PeftConfig | None = None,
+    run: TaggingRun | None = None,
+    schema: TagSchema | None = None,
+    own_figures: bool = False,
+) -> Prepared:
+    """Take a model as it is, with the splits that were aligned for it.
+
+    Args:
+        model: A model as an object.
+        args: Arguments of training.
+        splits: Aligned, by name.
+        task: The task of the tags; None: as the scheme of the model tells.
+        data: Arguments of data in the record of the run.
+        processing_class: Tokenizer of the model.
+        peft_config: Adapters to be trained in the place of the model's weights.
+        run: The run that was started; then its arguments count.
+        schema: The tags; None: those of the model.
+        own_figures: The caller computes figures too, by one of which the best checkpoint may be kept.
+
+    Raises:
+        ConfigError: If a split is not aligned, or the model is no object or has no tokenizer.
+    """
+    aligned = {name: split for name, split in splits.items() if isinstance(split, AlignedSplit)}
+    if len(aligned) < len(splits):
+        raise ConfigError(
+            "train_dataset, eval_dataset, test_dataset: one is aligned and another is not; give all of one kind."
+        )
+    if not isinstance(model, nn.Module) or processing_class is None:
+        raise ConfigError(
+            "model, processing_class: aligned splits are made for a tokenizer; give it, and its model as an object, as "
+            "load_encoder returns them."
+        )
+    if peft_config is not None:
+        model = with_adapters(model, peft_config)
+    schema = schema or TagSchema.from_config(unwrapped(model).config)
+    if run is None:
+        of = get_task(task) if task else task_of_tags(has_entities=schema.scheme != PLAIN)
+        chosen = given_by(args).names | set(given_by(args).defaults)
+        if own_figures and "metric_for_best_model" not in chosen:
+            args = replace(args, metric_for_best_model="loss")  # the one figure that is known to be there
+        run = TaggingRun(RunConfig(of, data or DataConfig(), model_config(model), args, own_figures=own_figures))
+    return Prepared(model, processing_class, schema, aligned, run)
+
+
 def _with_schema(
     dataset: DatasetDict, model: str | nn.Module | ModelConfig, run: TaggingRun
 ) -> tuple[DatasetDict, TagSchema, TagSchema]:
     """Return the data as the model writes its tags, the tags as the data had them, and as the model has them."""
     assert run.task is not None
     config, found = run.arguments, run.select(dataset)
-    saved = _schema_of(model) if isinstance(model, nn.Module) else config.saved_schema()
+    saved = schema_of(model) if isinstance(model, nn.Module) else config.saved_schema()
     if not found:  # nothing to train on: a tagger that is only evaluated
         if saved is None:
             raise ConfigError("model: without training it has to be a tagger, and this one has no tags; give another.")
@@ -209,59 +250,6 @@ def as_words_and_tags(splits: Mapping[str, InMemory], task: Task) -> DatasetDict
     if len(inventories) == len(splits) and len(set(inventories)) <= 1:
         return DatasetDict(splits)
     return load_tagging_dataset(dict(splits), task=task)
-
-
-def model_config(model: str | nn.Module | ModelConfig, peft_config: PeftConfig | None = None) -> ModelConfig:
-    """Return the config of a model, as a run records it.
-
-    Args:
-        model: A name, a folder, a config, or a model.
-        peft_config: Adapters to be trained.
-    """
-    if isinstance(model, nn.Module):
-        plain, facts = unwrapped(model), facts_of(model)
-        if facts.scratch:
-            return ScratchConfig(encoder=plain.config.encoder)
-        given: _Known = {"model": getattr(plain, "name_or_path", "") or type(plain).__name__}
-        if facts.new_crf:
-            given["head"] = "crf"
-        if facts.lora:
-            given["lora"] = True
-        config: ModelConfig = EncoderConfig(**given)
-    else:
-        config = EncoderConfig(model=model) if isinstance(model, str) else model
-    if peft_config is None:
-        return config
-    if isinstance(config, ScratchConfig) or config.lora:
-        raise ConfigError("peft_config: adapters go with a pretrained encoder, and once; leave it out.")
-    names = {"r": "lora_rank", "lora_alpha": "lora_alpha", "lora_dropout": "lora_dropout"}
-    found = {ours: getattr(peft_config, theirs) for theirs, ours in names.items() if hasattr(peft_config, theirs)}
-    return replace(config, lora=True, **found)
-
-
-def with_adapters(model: nn.Module, peft_config: PeftConfig) -> nn.Module:
-    """Put adapters on a model; its tag head is trained in full, unless the config names other modules.
-
-    Args:
-        model: A tagger.
-        peft_config: As of PEFT.
-    """
-    from peft import PeftModel, get_peft_model
-
-    if isinstance(model, PeftModel):
-        raise ConfigError("peft_config: the model has adapters already; leave it out.")
-    config: Any = copy.deepcopy(peft_config)
-    tagger: Any = model
-    if (kind := getattr(config, "task_type", None)) not in (None, "TOKEN_CLS"):
-        raise ConfigError(f'peft_config: task_type is {kind}; give "TOKEN_CLS", or leave it out.')
-    config.task_type = "TOKEN_CLS"
-    if not getattr(config, "modules_to_save", None):
-        prefix = getattr(tagger, "base_model_prefix", "")
-        config.modules_to_save = [n for n, m in tagger.named_children() if n != prefix and list(m.parameters())]
-    try:
-        return get_peft_model(tagger, config)
-    except ValueError as error:  # such as target_modules that the model does not have
-        raise ConfigError(f"peft_config: {' '.join(str(error).split())}") from error
 
 
 def align_further(prepared: Prepared, data: InMemory, name: str) -> AlignedSplit:
@@ -311,44 +299,3 @@ def _data_config(dataset: DatasetDict, data: DataConfig | None) -> DataConfig:
     if not any(name in loaded for name in ("dataset", "train_file", "validation_file", "test_file")):
         loaded["dataset"] = IN_MEMORY
     return DataConfig(**loaded) if data is None else replace(data, **loaded)
-
-
-def _schema_of(model: nn.Module) -> TagSchema | None:
-    config = unwrapped(model).config
-    return TagSchema.from_config(config) if is_tagger(config) else None
-
-
-def _as_it_is(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase | None, schema: TagSchema
-) -> tuple[nn.Module, PreTrainedTokenizerBase]:
-    """Return a model of the caller's own and its tokenizer, once it is sure that it knows these tags.
-
-    Raises:
-        ConfigError: If it has other tags, or comes without a tokenizer.
-    """
-    plain = unwrapped(model)
-    if tokenizer is None:
-        raise ConfigError("processing_class: a model that is given as an object needs its tokenizer; give it.")
-    if isinstance(plain, PreTrainedModel) and "labels" not in signature(plain.forward).parameters:
-        raise ConfigError(
-            f"model: a {type(plain).__name__} has no tag head; load it with "
-            "AutoModelForTokenClassification.from_pretrained, or give its name in the place of the object."
-        )
-    known = _schema_of(plain)
-    if known is None and plain.config.num_labels == len(schema.tags):
-        set_schema(plain.config, schema)  # LABEL_0, LABEL_1 ...: a head for as many tags that have no names yet
-    elif known is None or known.tags != schema.tags:
-        ours = (plain.config.id2label or {}).values()
-        raise ConfigError(
-            f"model: its head is for {plain.config.num_labels} tags ({_few(ours)}), and the "
-            f"data has {len(schema.tags)} in {schema.scheme} ({_few(schema.tags)}). Load it with id2label and label2id "
-            "of these, or give its name in the place of the object."
-        )
-    elif schema.scheme != PLAIN and getattr(plain.config, "tag_scheme", None) is None:
-        plain.config.tag_scheme = schema.scheme
-    return model, tokenizer
-
-
-def _few(tags: Iterable[str]) -> str:
-    shown = list(map(str, tags))
-    return ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")

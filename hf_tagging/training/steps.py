@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from accelerate.utils import send_to_device
+from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
@@ -42,7 +43,7 @@ class StepTrainer(TrainerHooks):
         budget = self.choose_budget()
         if budget is None and self.args.train_sampling_strategy not in ORDERS:
             return super().get_train_dataloader()
-        windows: Any = self.train_dataset
+        windows = cast(Dataset, self.train_dataset)
         assert self.model is not None
         plan = plan_steps(
             window_lengths(windows),
