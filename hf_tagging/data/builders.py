@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import datasets
 
+from hf_tagging.atomic import json_text
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import KeepingBuilder
@@ -44,7 +45,7 @@ class FileBuilder(KeepingBuilder):
 
     def keep_notes(self, notes: FileNotes) -> None:
         """Keep the notes of a file beside its rows."""
-        self.keep(_notes_file(notes.file), json.dumps(notes.as_dict()))
+        self.keep(_notes_file(notes.file), json_text(notes.as_dict(), indent=None))
 
 
 def kept_notes(builder: datasets.DatasetBuilder, files: Sequence[str]) -> list[FileNotes]:

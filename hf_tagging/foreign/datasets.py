@@ -16,6 +16,8 @@ from datasets.exceptions import DatasetGenerationError
 from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 from datasets.utils._filelock import FileLock
 
+from hf_tagging.atomic import whole_file
+
 
 def fingerprint_of(dataset: Dataset) -> str:
     """Return the hash that tells a dataset's content and every step that led to it.
@@ -97,4 +99,5 @@ class KeepingBuilder(OwnErrorsBuilder):
         """Leave a file in the folder of the rows, which is `cache_dir` afterwards; none where rows are streamed."""
         folder = Path(self._output_dir)
         if folder.is_dir():
-            (folder / name).write_text(text, encoding="utf-8")
+            with whole_file(folder / name) as file:
+                file.write(text)

@@ -6,11 +6,11 @@ Exports of doccano 1.x have ``"label": [[0, 9, "PER"]]``, older ones ``"labels"`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head, Span
 from hf_tagging.data.formats.json_values import objects, wrong
 from hf_tagging.data.notes import FileNotes
@@ -58,7 +58,7 @@ def _write(documents: Iterable[Document], stream: IO[str]) -> None:
     for document in documents:
         label = [[span.start, span.end, span.type] for span in document.spans]
         row = {**document.source, "text": document.text, "label": label}
-        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        stream.write(json_text(row, indent=None) + "\n")
 
 
 DOCCANO = Format(
