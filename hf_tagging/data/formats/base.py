@@ -48,6 +48,7 @@ class Document:
         id: Its name in the source, None where it has none.
         place: Where it stands, for messages: "line 3".
         source: The object it was read from, with all that this package does not read, for writing it back.
+        model: Name of the model that predicts its spans; None for gold.
     """
 
     text: str
@@ -56,6 +57,7 @@ class Document:
     id: str | None = None
     place: str = ""
     source: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
