@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from reading import read
+from reading import read, written
+
+from hf_tagging.data import load_tagging_dataset
 
 
 def test_doccano_spans_become_tags_over_words(tmp_path):
@@ -34,3 +36,17 @@ def test_of_overlapping_spans_the_longest_is_kept(tmp_path):
     found = read(tmp_path, {"a.jsonl": json.dumps(row)})
     assert found.tags == ["B-ORG", "I-ORG", "I-ORG"]
     assert found.remarks()["overlap"] == 1
+
+
+def test_the_text_and_the_offsets_of_its_words_are_kept(tmp_path):
+    rows = [{"text": "Hm.\n\n  Ghent 🍺 calls", "label": [[7, 12, "LOC"]]}]
+    path = written(tmp_path, {"train.jsonl": "".join(json.dumps(row) + "\n" for row in rows)})
+    dataset = load_tagging_dataset(path, task="ner", cache_dir=tmp_path / "cache")["train"]
+    assert dataset["text"][:] == ["Hm.", "Ghent 🍺 calls"]
+    for row in dataset:
+        assert [row["text"][a:b] for a, b in zip(row["starts"], row["ends"], strict=True)] == row["tokens"]
+    again = tmp_path / "saved"
+    dataset.save_to_disk(again)
+    loaded = load_tagging_dataset(again, task="ner", cache_dir=tmp_path / "cache")["train"]
+    assert loaded["text"][:] == dataset["text"][:]
+    assert loaded.features == dataset.features

@@ -107,7 +107,8 @@ def load_tagging_dataset(
     Returns:
         The splits that exist of `train`, `validation` and `test`, in this order, each with the columns
         `tokens` (List(string)), `tags` (List(ClassLabel), the same names in every split), `document_id`
-        (string) and, under their requested names, `word_features` (List(string) each). They know their
+        (string) and, under their requested names, `word_features` (List(string) each). Formats that annotate texts
+        add `text`, `starts` and `ends`: the text of the row, and the offsets of its words in it. The splits know their
         task, so that a trainer need not be given it again.
 
     Raises:

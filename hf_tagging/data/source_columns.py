@@ -18,6 +18,8 @@ from hf_tagging.problems import argument
 
 TOKENS_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
 DOCUMENT_COLUMNS = ("document_id", "doc_id")
+TEXT_COLUMNS = ("text", "starts", "ends")
+"""Text of a row, and the offsets of its words in it: kept where a format has them, null in a row without."""
 # Elsewhere these mostly hold plain text, spans, or one label per row.
 _ONLY_AS_LISTS = frozenset({"text", "entities", "tag", "label"})
 # What the lists of a column may hold.
@@ -28,7 +30,7 @@ _FEATURE_ITEMS = ("string", "id", "bool")
 def standard_columns(raw: RawSplit) -> datasets.Dataset:
     """Select the columns of a source and rename them to `tokens`, `tags` and, if there is one, `document_id`.
 
-    Requested word features follow, under their requested names.
+    Requested word features follow, under their requested names, then `text`, `starts` and `ends` where there are any.
 
     Args:
         raw: The split as its source has it.
@@ -53,12 +55,32 @@ def standard_columns(raw: RawSplit) -> datasets.Dataset:
     if document := next((name for name in DOCUMENT_COLUMNS if name in dataset.column_names), None):
         columns.setdefault(document, "document_id")
     columns |= _feature_columns(dataset, asked.word_features, taken=columns, place=raw.place)
-    dataset = dataset.select_columns(list(columns))
+    texts = [name for name in text_columns(dataset, words=tokens) if name not in columns]
+    dataset = dataset.select_columns([*columns, *texts])
     dataset = dataset.rename_columns({old: new for old, new in columns.items() if old != new})
     names = {new: old for old, new in columns.items()}
     _check_types(dataset, names, place=raw.place)
     _check_rows(dataset, names, place=raw.place)
     return dataset
+
+
+def text_columns(dataset: datasets.Dataset, *, words: str = "tokens") -> dict[str, Any]:
+    """Return `TEXT_COLUMNS` with their features where a dataset holds the texts that its words are from, else nothing.
+
+    Args:
+        dataset: Rows of a source.
+        words: Its column of words, one per offset.
+    """
+    numbers = datasets.List(datasets.Value("int32"))
+    features = dict(zip(TEXT_COLUMNS, (datasets.Value("string"), numbers, numbers), strict=True))
+    if any(dataset.features.get(name) != feature for name, feature in features.items()):
+        return {}
+    text, *offsets = (dataset.data.column(name) for name in TEXT_COLUMNS)
+    if text.null_count == len(text) or item_kind(dataset, words) is None:
+        return {}
+    sizes = pc.list_value_length(dataset.data.column(words))
+    fit = all(pc.all(pc.equal(pc.list_value_length(column), sizes)).as_py() is not False for column in offsets)
+    return features if fit else {}
 
 
 def item_kind(dataset: datasets.Dataset, column: str) -> str | None:

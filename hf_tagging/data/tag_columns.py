@@ -15,7 +15,7 @@ from datasets.fingerprint import Hasher
 
 from hf_tagging.data.prefixes import entity_order
 from hf_tagging.data.rows import arrow_batches, row_starts
-from hf_tagging.data.source_columns import check_ids, item_kind
+from hf_tagging.data.source_columns import TEXT_COLUMNS, check_ids, item_kind, text_columns
 from hf_tagging.data.word_features import RESERVED
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import fingerprint_of, is_reordered
@@ -79,14 +79,16 @@ def encoded(dataset: datasets.Dataset, *, names: Sequence[str], split: str, cach
         cache_dir: Folder of the cache, None for that of `datasets`.
 
     Returns:
-        The split with the columns `tokens`, `tags`, `document_id` and the further ones, as strings.
+        The split with the columns `tokens`, `tags`, `document_id` and the further ones, as strings; then `text`,
+        `starts` and `ends` where there are any.
     """
     strings = datasets.List(datasets.Value("string"))
     tags = datasets.List(datasets.ClassLabel(names=list(names)))
-    further = {name: dataset.features[name].feature for name in dataset.column_names if name not in RESERVED}
-    features = datasets.Features(
-        {"tokens": strings, "tags": tags, "document_id": datasets.Value("string")} | dict.fromkeys(further, strings)
-    )
+    texts = text_columns(dataset)
+    known = {*RESERVED, *texts}
+    further = {name: dataset.features[name].feature for name in dataset.column_names if name not in known}
+    columns = {"tokens": strings, "tags": tags, "document_id": datasets.Value("string")}
+    features = datasets.Features(columns | dict.fromkeys(further, strings) | texts)
     if dataset.features == features and not is_reordered(dataset):
         return dataset.select_columns(list(features))
     # Given by hand: hashing the function would tie the cache to how this module happens to be written.
@@ -142,7 +144,8 @@ def _encode_batch(
         documents = pc.binary_join_element_wise(split, numbers, ":")
     tokens = table.column("tokens").cast(schema.field("tokens").type)
     features = [_as_strings(table.column(name).combine_chunks(), item) for name, item in further.items()]
-    return pa.table([tokens, ids, documents, *features], names=schema.names)
+    texts = [table.column(name).cast(schema.field(name).type) for name in TEXT_COLUMNS if name in schema.names]
+    return pa.table([tokens, ids, documents, *features, *texts], names=schema.names)
 
 
 def _as_strings(lists: pa.Array, item: Any) -> pa.ListArray:
