@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +27,12 @@ _ONLY_IN_BIOES = frozenset("ESLUM")
 _ORDER = "BIMELSU"  # B before I before E and S; M, L and U are what other schemes call I, E and S
 _PREFIXED = re.compile(r"[BIESLUM]-.")
 _NAMELESS = "ENT"  # the entity type of an inventory of bare prefixes
+
+OUTSIDE = ("O", "o", "0", "_", "-", "OUT", "OUTSIDE", "OTHER", "NONE", "NULL", "NIL")
+"""Tags that data have for a word outside of entities; those of letters are written in capitals or not."""
+UNANNOTATED = frozenset({"-100", "-", "_", "null", "none", "nan", "n/a"})
+"""Tags, in lower case, that beside ``O`` mean that a word is not annotated."""
+_JOINED = re.compile(r"[|;,+&]")
 
 
 @lru_cache(maxsize=64)
@@ -106,3 +114,118 @@ def warn_of_prefixes(names: Sequence[str]) -> None:
             "if they are prefixes, write them in capitals in the data",
             " ".join(lower),
         )
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Spelling of entity tags: what is between prefix and type, where the prefix is, and its case.
+
+    Args:
+        separator: Such as `-` or `_`.
+        behind: The prefix follows the type: `PER-B`.
+        lower: The prefix is in lower case: `b-per`.
+    """
+
+    separator: str = "-"
+    behind: bool = False
+    lower: bool = False
+
+    def parts(self, tag: str) -> tuple[str, str] | None:
+        """Return the prefix in capitals and the type; None for a tag that is not spelled so."""
+        head, separator, rest = tag.rpartition(self.separator) if self.behind else tag.partition(self.separator)
+        prefix, kind = (rest, head) if self.behind else (head, rest)
+        if not separator or not kind or len(prefix) != 1 or prefix.islower() != self.lower:
+            return None
+        return (prefix.upper(), kind) if prefix.upper() in _LETTERS else None
+
+    def example(self, prefix: str = "B", kind: str = "PER") -> str:
+        """Return a tag in this spelling."""
+        prefix, kind = (prefix.lower(), kind.lower()) if self.lower else (prefix, kind)
+        return f"{kind}{self.separator}{prefix}" if self.behind else f"{prefix}{self.separator}{kind}"
+
+
+_LETTERS = frozenset({*_READ_AS, "W"})  # BMEWO writes W for S
+STANDARD = Spelling()
+SPELLINGS = (
+    STANDARD,
+    *(Spelling(s, behind, lower) for behind in (False, True) for s in "-_:/." for lower in (False, True)),
+)
+
+
+def find_spelling(tags: Iterable[str]) -> tuple[Spelling, bool] | None:
+    """Return how entity tags are spelled and whether that is certain; None if they have no prefixes.
+
+    All of them are spelled alike. What is not the standard is certain where a type has both a tag that begins an
+    entity and one that goes on with it (`B_PER`, `I_PER`), and likely where several types in capitals have a ``B``.
+
+    Args:
+        tags: All tags but that of words outside of entities and of words that are not annotated.
+    """
+    names = set(tags)
+    for spelling in SPELLINGS if names else ():
+        parts = [spelling.parts(name) for name in names]
+        found = [part for part in parts if part is not None]
+        letters = {prefix for prefix, _ in found}
+        if len(found) < len(names) or ("W" in letters and not _is_bmew(letters)):
+            continue
+        if spelling == STANDARD:
+            return spelling, True
+        begun, inside = ({kind for prefix, kind in found if prefix in some} for some in ("BSUW", "IMEL"))
+        if begun & inside:
+            return spelling, True
+        if letters == {"B"} and len(begun) > 1 and not spelling.behind and (spelling.lower or _in_capitals(begun)):
+            return spelling, False
+    return None
+
+
+def entity_likeness(tags: Iterable[str] | Mapping[str, int]) -> float:
+    """Return how much the values of a column look like entity tags, in whichever way these are written.
+
+    Args:
+        tags: Values of a column, or each value with its frequency.
+
+    Returns:
+        - 1.0: tags with prefixes as in ``B-PER``
+        - 0.9: tags with prefixes in another spelling (`B_PER`, `PER-B`, `b-per`)
+        - 0.8: bare prefixes (`B I O`)
+        - 0.5: types without prefixes, and most words outside of entities (`PER`, `O`)
+        - 0.3: nothing but ``O``, which is a column of entities without any; 0.1 for another tag of words outside
+        - 0.0: anything else
+
+        Up to 5 % of other values are put up with, and lower the figure by their share.
+    """
+    counts = Counter({tag: count for tag, count in Counter(tags).items() if tag.lower() not in {"-100", ""}})
+    total = counts.total()
+    if not total:
+        return 0.0
+    outside = Counter({tag: count for tag, count in counts.items() if is_outside(tag)})
+    inside = counts - outside
+    if not inside:
+        return 0.3 if "O" in outside else 0.1
+    parts = {tag: [part for part in _JOINED.split(tag) if not is_outside(part)] or [tag] for tag in inside}
+    for spelling in SPELLINGS:
+        fit = {tag for tag, some in parts.items() if all(spelling.parts(part) for part in some)}
+        share = 1 - sum(inside[tag] for tag in inside.keys() - fit) / total
+        if fit and share >= 0.95 and len(fit) >= len(inside) / 2:
+            found = find_spelling(part for tag in fit for part in parts[tag])
+            if found is not None and found[1]:
+                return (1.0 if spelling == STANDARD else 0.9) * share
+    if len(inside) + len(outside) > 1 and is_bare({tag.upper() for tag in inside}):
+        return 0.8
+    numbers = sum(any(character.isdigit() for character in tag) for tag in inside)
+    most = max(outside.values(), default=0)
+    plain = most > total / 2 and most >= max(inside.values()) and len(inside) <= max(20, total / 50)
+    return 0.5 if plain and numbers * 2 <= len(inside) else 0.0
+
+
+def is_outside(tag: str) -> bool:
+    """Return whether a tag may be that of words outside of entities, in some data."""
+    return tag in OUTSIDE or (len(tag) > 1 and tag.upper() in OUTSIDE)
+
+
+def _is_bmew(letters: set[str]) -> bool:
+    return letters <= set("BMIEW") and not letters.isdisjoint("ME")
+
+
+def _in_capitals(names: Iterable[str]) -> bool:
+    return all(name.upper() == name for name in names)
