@@ -17,10 +17,9 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 import psutil
 
@@ -68,6 +67,10 @@ def exit_code(error: KeyboardInterrupt) -> int:
     return 128 + getattr(error, "number", signal.SIGINT)
 
 
+Handler = Callable[[int, FrameType | None], object] | int | None
+"""Effect of a signal, as `signal.signal` takes and returns it."""
+
+
 @contextmanager
 def heard(*, restore: bool = False) -> Iterator[None]:
     """Raise `Terminated` where the program is asked to end. In other threads than the main one, nothing is changed.
@@ -83,7 +86,7 @@ def heard(*, restore: bool = False) -> Iterator[None]:
         yield
         return
     _state = _State()
-    before: dict[int, Any] = {}
+    before: dict[int, Handler] = {}
     if threading.current_thread() is threading.main_thread():
         usual = (signal.SIG_DFL, signal.default_int_handler)
         before = {number: signal.signal(number, _hear) for number in ASKING if signal.getsignal(number) in usual}

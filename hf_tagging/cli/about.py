@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from hf_tagging.cli.answers import Answer
 from hf_tagging.cli.command import Command, add_json
@@ -29,7 +28,7 @@ def _env(args: argparse.Namespace) -> Answer:
 
     from hf_tagging.training.environment import describe_environment, git_revision
 
-    found: dict[str, Any] = describe_environment()
+    found = describe_environment()
     if revision := git_revision():  # of a source tree; an installed package has its version
         found["git_revision"] = revision
     for name in _OPTIONAL:
@@ -40,12 +39,12 @@ def _env(args: argparse.Namespace) -> Answer:
     return Answer(found, lambda: print(_fenced(found)))
 
 
-def _fenced(found: dict[str, Any]) -> str:
+def _fenced(found: dict[str, object]) -> str:
     lines = [f"{name}: {_value(value)}" for name, value in found.items()]
     return "\n".join(["```text", *lines, "```"])
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if value is None:
         return "not installed"
     return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)

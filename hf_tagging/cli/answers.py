@@ -6,7 +6,6 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hf_tagging.atomic import json_text
 from hf_tagging.console import text_table
@@ -22,11 +21,11 @@ class Answer:
         show: Prints it for a person.
     """
 
-    data: Any
+    data: object
     show: Callable[[], None]
 
 
-def print_json(data: Any) -> None:
+def print_json(data: object) -> None:
     """Print strict JSON on standard output, in UTF-8."""
     with contextlib.suppress(AttributeError, OSError, ValueError):  # a stand-in for the stream, as in tests
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]

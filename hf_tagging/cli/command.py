@@ -6,7 +6,7 @@ import argparse
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from hf_tagging.cli.answers import Answer
 from hf_tagging.data.request import ReadOptions
@@ -36,7 +36,7 @@ class Command:
     takes_flags: bool = False
     interrupted: str = ""
 
-    def add_to(self, subparsers: Any) -> None:
+    def add_to(self, subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         """Adds the command to what `ArgumentParser.add_subparsers` gave."""
         paragraphs = (_filled(text) for text in (self.summary, self.details) if text)
         parser = subparsers.add_parser(

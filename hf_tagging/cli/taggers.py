@@ -6,7 +6,6 @@ import argparse
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from hf_tagging.cli.answers import Answer, show_figures
 from hf_tagging.cli.command import Command, add_json, add_model_options, add_reading
@@ -101,7 +100,7 @@ def _evaluate(args: argparse.Namespace) -> Answer:
     return Answer(asked | found.as_dict(), lambda: show_figures(found.table() + written))
 
 
-def _alone_in(output: str | Path | None) -> AbstractContextManager[Any]:
+def _alone_in(output: str | Path | None) -> AbstractContextManager[object]:
     """Keep other processes out of the folder of --output, if there is one, from here to the last file."""
     return FolderLock(output, advice="give another --output") if output else nullcontext()
 
@@ -181,7 +180,7 @@ def _export(args: argparse.Namespace) -> Answer:
             overwrite=args.overwrite,
             trust_remote_code=args.trust_remote_code,
         )
-    data: dict[str, Any] = {"output": str(folder), "parity": asdict(parity)}
+    data: dict[str, object] = {"output": str(folder), "parity": asdict(parity)}
     table = parity.table((args.model, str(folder)))
     return Answer(data, lambda: show_figures(f"{table}\n\nWritten to {folder}"))
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from hf_tagging.atomic import remove_left_behind, whole_path
 from hf_tagging.comparison.result import NAMES, Comparison, Row, short
@@ -107,7 +107,7 @@ def _scores(
     axes: Axes,
     comparison: Comparison,
     cost: Callable[[Row], float | None],
-    form: Callable[[Any], str],
+    form: Callable[[float], str],
     ticks: Sequence[Sequence[float]],
 ) -> bool:
     """A point with its interval for each run, the cost on a logarithmic axis."""
@@ -127,7 +127,7 @@ def _scores(
 
 
 def _logarithmic(
-    axes: Axes, values: Sequence[float], form: Callable[[Any], str], ticks: Sequence[Sequence[float]]
+    axes: Axes, values: Sequence[float], form: Callable[[float], str], ticks: Sequence[Sequence[float]]
 ) -> None:
     """Set up a logarithmic axis with margins, and the coarsest of the given ticks that are enough."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -169,7 +169,18 @@ def _curves(axes: Axes, comparison: Comparison) -> bool:
     return True
 
 
-def _look(place: int, row: Row) -> dict[str, Any]:
+class _Look(TypedDict):
+    """Options of matplotlib for the points and the lines of a run."""
+
+    color: str
+    marker: str
+    markersize: float
+    markeredgecolor: str
+    markeredgewidth: float
+    label: str
+
+
+def _look(place: int, row: Row) -> _Look:
     name = "".join(c if c.isprintable() else "?" for c in row.name)
     name = name if len(name) <= 40 else name[:39] + "…"
     return {

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from hf_tagging.comparison.compare import compare_runs
 from hf_tagging.comparison.page import write_comparison
@@ -30,7 +30,7 @@ from hf_tagging.errors import DataError, OutputError
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
 from hf_tagging.problems import argument
-from hf_tagging.processes import ASKING, Terminated, is_echo
+from hf_tagging.processes import ASKING, Handler, Terminated, is_echo
 from hf_tagging.training.environment import cores
 
 GO_ON = "Type the same command again to go on: finished runs are kept, begun ones go on from their last checkpoint."
@@ -224,7 +224,7 @@ class _Interrupts:
     def __init__(self) -> None:
         self.count = 0
         self.number = int(signal.SIGINT)  # the first that came
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler] = {}
 
     def __enter__(self) -> _Interrupts:
         for number in ASKING:

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,7 +30,16 @@ from hf_tagging.data.spool import Spool
 from hf_tagging.disk import check_writable, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.hub import first_line
-from hf_tagging.inference.onnx_model import GRAPH, HOW_TO_INSTALL, MANIFEST, RECORD, OnnxModel, read_record
+from hf_tagging.inference.onnx_model import (
+    GRAPH,
+    HOW_TO_INSTALL,
+    MANIFEST,
+    RECORD,
+    ExportRecord,
+    Int8Record,
+    OnnxModel,
+    read_record,
+)
 from hf_tagging.inference.parity import Parity, compare, examples_file, read_examples
 from hf_tagging.inference.reading import CPU_BATCH, batches_of, padded
 from hf_tagging.inference.tagger import Tagger
@@ -104,7 +113,7 @@ def _export(
         examples = read_examples(spool.file(examples_file(model, data)), tagger.schema, of_run=data is None)
     with writing_to(target), whole_folder(target) as folder:
         exported = _trace(model, source)
-        record: dict[str, Any] = {"to": to, "source": Path(model).resolve().name, "max_length": tagger.max_length}
+        record: ExportRecord = {"to": to, "source": Path(model).resolve().name, "max_length": tagger.max_length}
         if to == "int8":
             record["int8"] = _to_int8(exported, _samples(tagger, examples.words))
         _save(exported, tagger, folder, record)
@@ -204,7 +213,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _to_int8(exported: ExportedModel, samples: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+def _to_int8(exported: ExportedModel, samples: list[dict[str, np.ndarray]]) -> Int8Record:
     from hf_tagging.inference.quantizing import quantize
 
     component = next(iter(exported.components.values()))
@@ -222,14 +231,14 @@ def _samples(tagger: Tagger, sentences: list[list[str]]) -> list[dict[str, np.nd
     return [dict(zip(("input_ids", "attention_mask"), padded(windows, x, pad), strict=True)) for x in batches]
 
 
-def _save(exported: ExportedModel, tagger: Tagger, folder: Path, record: dict[str, Any]) -> None:
+def _save(exported: ExportedModel, tagger: Tagger, folder: Path, record: ExportRecord) -> None:
     exported.save_pretrained(folder)
     tagger.tokenizer.model_max_length = tagger.max_length  # the same windows
     tagger.tokenizer.save_pretrained(folder)
     _write_record(folder, record)
 
 
-def _write_record(folder: Path, record: dict[str, Any]) -> None:
+def _write_record(folder: Path, record: ExportRecord) -> None:
     """Add our record of the export to the manifest of Transformers."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     files = sorted(path.name for path in folder.iterdir())

@@ -102,7 +102,7 @@ def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, 
             tagged = tagger.tag_text(text)
             output.write(text_table(tagged))
             return FileCounts(int(bool(tagged.words)), len(tagged.words))
-        return _tag_records(tagger, [text_record({"text": text})], output, exact=True)
+        return _tag_records(tagger, [text_record(text)], output, exact=True)
 
 
 def check_paths(source: str | Path | None, target: str | Path | None, *, overwrite: bool) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from huggingface_hub import snapshot_download
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -33,8 +34,9 @@ from hf_tagging.models.encoder import (
     resolve_model,
     window_length,
 )
-from hf_tagging.models.heads import crf_over, head_of
+from hf_tagging.models.heads import crf_over
 from hf_tagging.models.margins import FastTagging
+from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig
 from hf_tagging.models.precision import mixes_precision
 
 Dtype = torch.dtype | Literal["auto"]
@@ -173,14 +175,14 @@ def _is_there(source: str, file: str, hub: HubOptions) -> bool:
         return False
 
 
-def _refuse_other_tasks(name: str, config: Any) -> None:
+def _refuse_other_tasks(name: str, config: PreTrainedConfig) -> None:
     """Refuse text classifiers, whose head can fit a tagger's by names and shapes and would tag without an error."""
     classifiers = [kind for kind in config.architectures or () if kind.endswith("ForSequenceClassification")]
     if classifiers:
         raise ModelError(f"{name}: {classifiers[0]} classifies whole texts, not words. {_HOW_TO_TRAIN}")
 
 
-def _load_model(name: str, source: str, config: Any, hub: HubOptions, dtype: Dtype) -> PreTrainedModel:
+def _load_model(name: str, source: str, config: PreTrainedConfig, hub: HubOptions, dtype: Dtype) -> PreTrainedModel:
     model, report = AutoModelForTokenClassification.from_pretrained(
         source, config=config, dtype=dtype, output_loading_info=True, **model_options(hub)
     )
@@ -189,7 +191,7 @@ def _load_model(name: str, source: str, config: Any, hub: HubOptions, dtype: Dty
 
 
 def _load_adapter(
-    name: str, source: str, config: Any, tokenizer: PreTrainedTokenizerBase, hub: HubOptions, dtype: Dtype
+    name: str, source: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, hub: HubOptions, dtype: Dtype
 ) -> PreTrainedModel:
     """Load the base with the tags of the adapter's own config, and merge the adapter into it.
 
@@ -203,13 +205,13 @@ def _load_adapter(
         base = resolve_model(adapter.base_model_name_or_path)
         model, report = AutoModelForTokenClassification.from_pretrained(
             base,
-            config=config.encoder if head_of(config) == "crf" else config,
+            config=config.encoder if isinstance(config, CrfEncoderConfig) else config,
             dtype=dtype,
             **model_options(hub_options(base, adapter.revision, hub["trust_remote_code"])),
             ignore_mismatched_sizes=True,  # the base may tag with other tags; the adapter brings a head of its own
             output_loading_info=True,
         )
-        if head_of(config) == "crf":
+        if isinstance(config, CrfEncoderConfig):
             model = crf_over(model, config, tokenizer)
         model = PeftModel.from_pretrained(model, source, revision=hub["revision"]).merge_and_unload()
     brought = set(adapter.modules_to_save or ())

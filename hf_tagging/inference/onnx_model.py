@@ -6,7 +6,7 @@ import logging
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -20,12 +20,14 @@ from hf_tagging.hub import first_line
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+    from hf_tagging.training.record import HardwareRecord
+
 logger = logging.getLogger(__name__)
 
 GRAPH, MANIFEST = "model.onnx", "export.json"
 RECORD = "hf_tagging"  # the key of the manifest, whose others are Transformers' own, for what we say of an export
 HOW_TO_INSTALL = "Type: pip install 'hf-tagging[onnx]'"
-_TYPES: dict[str, Callable[[Any], bool]] = {
+_TYPES: dict[str, Callable[[object], bool]] = {
     "int8": lambda value: isinstance(value, dict),
     "files": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
     "max_length": lambda value: type(value) is int and value > 0,
@@ -60,8 +62,8 @@ class OnnxModel:
                 f"{self.folder}: {GRAPH} makes {', '.join(gives)} of {', '.join(self._takes)}; expected logits "
                 "of input_ids and attention_mask. Export the model again: hf-tagging export DIR --to onnx"
             )
-        eight_bits = read_record(self.folder).get("int8", {})
-        if device.type == "cpu" and eight_bits.get("reduced_range") is False and saturates():
+        eight_bits = read_record(self.folder).get("int8")
+        if device.type == "cpu" and eight_bits and eight_bits.get("reduced_range") is False and saturates():
             logger.warning(
                 "%s: was exported on a machine that multiplies 8-bit integers exactly; on this one products overflow, "
                 "and tags may differ. Export it here.",
@@ -71,8 +73,7 @@ class OnnxModel:
     @property
     def max_length(self) -> int | None:
         """Subwords of the longest window that it was exported for; None if unknown."""
-        found: int | None = read_record(self.folder).get("max_length")
-        return found
+        return read_record(self.folder).get("max_length")
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> TokenClassifierOutput:
         """Run the graph.
@@ -89,7 +90,29 @@ class OnnxModel:
         return TokenClassifierOutput(logits=torch.from_numpy(logits).to(input_ids.device))
 
 
-def read_record(folder: Path) -> dict[str, Any]:
+class Int8Record(TypedDict):
+    """Record of a quantization."""
+
+    products: int
+    left_in_float: list[str]
+    reduced_range: bool | None
+
+
+class ExportRecord(TypedDict, total=False):
+    """Record of an export, in the manifest of its folder."""
+
+    to: str
+    source: str
+    max_length: int
+    int8: Int8Record
+    files: list[str]
+    parity: dict[str, object]
+    opset: int
+    versions: dict[str, str]
+    hardware: HardwareRecord
+
+
+def read_record(folder: Path) -> ExportRecord:
     """Return what `export_tagger` says of a folder that it wrote; empty where it has not.
 
     The file travels with the folder: what is not of the type that `export_tagger` writes is left out.
@@ -98,7 +121,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     record = manifest.get(RECORD) if isinstance(manifest, dict) else None
     if not isinstance(record, dict):
         return {}
-    return {name: value for name, value in record.items() if name not in _TYPES or _TYPES[name](value)}
+    return cast(ExportRecord, {n: value for n, value in record.items() if n not in _TYPES or _TYPES[n](value)})
 
 
 def is_exported(folder: Path) -> bool:
@@ -126,7 +149,7 @@ def _session(graph: Path, device: torch.device) -> InferenceSession:
     on_cpu = device.type == "cpu"
     if not on_cpu and (device.type != "cuda" or "CUDAExecutionProvider" not in ort.get_available_providers()):
         raise _no_provider(device, ort.get_available_providers())
-    providers: list[Any] = ["CPUExecutionProvider"]
+    providers: list[str | tuple[str, dict[str, int]]] = ["CPUExecutionProvider"]
     if not on_cpu:
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": device.index or 0}))
     try:

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir
@@ -15,7 +14,7 @@ import torch
 from onnxruntime.quantization import QuantType
 from transformers.exporters import ExportFormat, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
-from hf_tagging.inference.onnx_model import saturates
+from hf_tagging.inference.onnx_model import Int8Record, saturates
 
 Inputs = dict[str, np.ndarray]  # `input_ids` and `attention_mask`, (batch, subwords) each
 # Of the 37 matrix products of a MiniLM trained on CoNLL-2003 one is below, the second of the first layer's feed-forward
@@ -26,7 +25,7 @@ _LEAST_RATIO = 21.0  # decibels
 _LEVELS = 255
 
 
-def quantize(program: onnx_ir.Model, samples: Sequence[Inputs]) -> tuple[onnx_ir.Model, dict[str, Any]]:
+def quantize(program: onnx_ir.Model, samples: Sequence[Inputs]) -> tuple[onnx_ir.Model, Int8Record]:
     """Quantize the weights of matrix products and embeddings to 8-bit integers, with a scale per column.
 
     The other factor of a product is rounded to 8 bits when it is known, with one scale for a whole batch (dynamic

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -85,8 +85,7 @@ class WindowReader:
         Returns:
             Probabilities. (words, tags) float32
         """
-        config: Any = self.model.config
-        table = np.zeros((bounds[-1], config.num_labels), np.float32)
+        table = np.zeros((bounds[-1], self.model.config.num_labels or 0), np.float32)
 
         def keep(words: np.ndarray, probabilities: Tensor) -> None:
             table[words] = probabilities.cpu().numpy()
@@ -164,7 +163,8 @@ class WindowReader:
     def _logits(self, ids: Tensor, mask: Tensor, rows: Tensor, places: Tensor, *, half: bool) -> Tensor:
         """Return the logits of some subwords. (batch, subwords) to (words, tags)"""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            logits: Any = self.model(input_ids=ids, attention_mask=mask).logits
+            logits = self.model(input_ids=ids, attention_mask=mask).logits
+        assert logits is not None
         read: Tensor = logits[rows, places].float()
         return read
 
@@ -228,7 +228,7 @@ def runs_side_by_side(model: TagModel) -> bool:
         return True
     if not all(type(part).__module__.startswith(_KNOWN_CODE) for part in model.modules()):
         return False
-    configs: list[Any] = [part.config for part in model.modules() if hasattr(part, "config")]
+    configs = [getattr(part, "config", None) for part in model.modules()]
     positions = [repr(getattr(config, "rope_parameters", None)) for config in configs]
     return _STATEFUL_MODELS.isdisjoint(getattr(config, "model_type", None) for config in configs) and not any(
         kind in text for text in positions for kind in _STATEFUL_POSITIONS

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from hf_tagging.atomic import json_text
+from hf_tagging.atomic import Json, json_text
 from hf_tagging.data.columns.layout import (
     DOCUMENT_MARK,
     ColumnLayout,
@@ -124,44 +123,47 @@ def read_jsonl(path: Path, *, tokens_key: str | None = None) -> Iterator[Record]
 
 def read_texts(path: Path) -> Iterator[Record]:
     """Return the lines of a plain text file, each a text."""
-    return (text_record({"text": line}) for _, line in read_lines(path))
+    return (text_record(line) for _, line in read_lines(path))
 
 
-def text_record(row: dict[str, Any]) -> Record:
+def text_record(text: str, row: Mapping[str, Json] | None = None) -> Record:
     """Return the record of a text, to be written as a line of JSON.
 
     Args:
-        row: ``text`` and whatever else belongs to it.
+        text: The text.
+        row: Object that it is the ``text`` of; None: it has nothing else.
     """
-    text = row["text"]
     spans = split_words(text)
-    return Record([text[start:end] for start, end in spans], partial(_write_text, row, spans))
+    row = {"text": text} if row is None else row
+    return Record([text[start:end] for start, end in spans], partial(_write_text, row, text, spans))
 
 
-def _json_record(row: Any, tokens_key: str | None) -> Record | None:
+def _json_record(row: Json, tokens_key: str | None) -> Record | None:
     if not isinstance(row, dict):
         return None
     words = row.get(tokens_key or "tokens")
-    if isinstance(words, list) and all(isinstance(word, str) for word in words):
-        return Record(words, partial(_write_tags, row))
-    if words is None and tokens_key is None and isinstance(row.get("text"), str):
-        return text_record(row)
-    return None
+    if isinstance(words, list):
+        texts = [word for word in words if isinstance(word, str)]
+        return Record(texts, partial(_write_tags, row)) if len(texts) == len(words) else None
+    text = row.get("text")
+    return text_record(text, row) if words is None and tokens_key is None and isinstance(text, str) else None
 
 
-def _write_tags(row: dict[str, Any], tagger: Tagger, labels: WordLabels) -> str:
+def _write_tags(row: Mapping[str, Json], tagger: Tagger, labels: WordLabels) -> str:
     return _json_line({**row, "tags": labels.tags(tagger.schema)})
 
 
-def _write_text(row: dict[str, Any], spans: list[tuple[int, int]], tagger: Tagger, labels: WordLabels) -> str:
-    tagged = asdict(tagged_text(row["text"], spans, labels, tagger.schema))
+def _write_text(
+    row: Mapping[str, Json], text: str, spans: list[tuple[int, int]], tagger: Tagger, labels: WordLabels
+) -> str:
+    tagged = asdict(tagged_text(text, spans, labels, tagger.schema))
     for item in (*tagged["words"], *tagged["entities"]):
         item["score"] = round(item["score"], _SCORE_DIGITS)
     result = {**row, "words": tagged["words"], "tags": [word["tag"] for word in tagged["words"]]}
     return _json_line({**result, "entities": tagged["entities"]} if tagger.schema.entity_types else result)
 
 
-def _json_line(row: dict[str, Any]) -> str:
+def _json_line(row: Mapping[str, object]) -> str:
     line = json_text(row, indent=None)  # a value can have come in as NaN, which Python reads
     if any("\ud800" <= character <= "\udfff" for character in line):  # UTF-8 has no bytes for a lone surrogate
         line = json_text(row, indent=None, ascii_only=True)

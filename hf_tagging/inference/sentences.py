@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TypeGuard, cast
 
 import numpy as np
 
@@ -26,25 +26,25 @@ def blocks(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Seque
         yield block
 
 
-def as_sentences(words: Any) -> tuple[list[Any], bool]:
+def as_sentences(words: object) -> tuple[list[Sequence[str]], bool]:
     """Return the argument of `tag` as sentences, and whether it was a list of sentences."""
     if isinstance(words, str | bytes) or not isinstance(words, Iterable):
         hint = " a text goes to Tagger.tag_text." if isinstance(words, str) else ""
         raise TaggingError(
             f"Tagger.tag takes a list of words or of sentences, and was given a {type(words).__name__};{hint}"
         )
-    items = list(words)
+    items = cast(list[Sequence[str]], list(words))  # `check_words` makes sure of it
     if not items:
         return [], True
     many = _is_list(items[0])  # the first item decides; any other of another kind is refused with its place
-    return (items, True) if many else ([items], False)
+    return (items, True) if many else ([cast(list[str], items)], False)
 
 
-def _is_list(value: Any) -> bool:
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
 
 
-def check_words(sentences: Sequence[Any], first: int) -> None:
+def check_words(sentences: Sequence[object], first: int) -> None:
     """Check that every sentence is a list of strings; the error names the first that is not."""
     for number, sentence in enumerate(sentences):
         place = f"sentence {first + number}"
@@ -60,7 +60,7 @@ def check_words(sentences: Sequence[Any], first: int) -> None:
                 )
 
 
-def checked_spans(text: str, spans: Iterable[Any]) -> list[tuple[int, int]]:
+def checked_spans(text: str, spans: Iterable[object]) -> list[tuple[int, int]]:
     """Return the spans of words from a splitter if they are in the text and in order."""
     checked, behind = [], 0
     for span in spans:

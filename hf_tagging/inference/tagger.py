@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import torch
@@ -151,7 +151,7 @@ class Tagger:
     def tag(self, words: list[str]) -> list[str]: ...
     @overload
     def tag(self, words: list[list[str]]) -> list[list[str]]: ...
-    def tag(self, words: Any) -> Any:
+    def tag(self, words: list[str] | list[list[str]]) -> list[str] | list[list[str]]:
         """Tag one sentence or many.
 
         Args:
@@ -171,7 +171,9 @@ class Tagger:
     def tag_with_scores(self, words: list[str]) -> list[tuple[str, float]]: ...
     @overload
     def tag_with_scores(self, words: list[list[str]]) -> list[list[tuple[str, float]]]: ...
-    def tag_with_scores(self, words: Any) -> Any:
+    def tag_with_scores(
+        self, words: list[str] | list[list[str]]
+    ) -> list[tuple[str, float]] | list[list[tuple[str, float]]]:
         """Tag like `tag`, and return each tag with its probability."""
         sentences, many = as_sentences(words)
         tags = [list(zip(x.tags(self.schema), x.scores.tolist(), strict=True)) for x in self.label(sentences)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from hf_tagging.analysis.seen import seen_in, write_seen
 from hf_tagging.analysis.shape import Analysis
@@ -24,7 +24,7 @@ from hf_tagging.training.trainer import AlignedTrainer
 logger = logging.getLogger(__name__)
 
 
-def publish_run(trainer: AlignedTrainer | TaggingRun, test_dataset: Any = None, *former: object) -> Results:
+def publish_run(trainer: AlignedTrainer | TaggingRun, test_dataset: object = None, *former: object) -> Results:
     """Finish the run of a trainer, see `finish_run`, and push its folder if the arguments ask for it.
 
     Args:
@@ -37,13 +37,13 @@ def publish_run(trainer: AlignedTrainer | TaggingRun, test_dataset: Any = None, 
     """
     if isinstance(trainer, TaggingRun):
         warn("publish_run(run, results, schema, splits)", "publish_run(trainer)")
-        return _publish_saved(trainer, test_dataset)
+        return _publish_saved(trainer, cast(Results, test_dataset))
     results = finish_run(trainer, test_dataset)
     push_finished(trainer.run)
     return results
 
 
-def finish_run(trainer: AlignedTrainer, test_dataset: Any = None) -> Results:
+def finish_run(trainer: AlignedTrainer, test_dataset: object = None) -> Results:
     """Score what is not scored yet, and leave all files of a run in its folder.
 
     These are the model, unless it is saved already, `results.json`, the predictions, `report.html`, a card that quotes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from torch import nn
 from transformers import IntervalStrategy
@@ -30,7 +29,7 @@ def fit_counted(trainer: WordTrainer) -> TrainOutput:
     Raises:
         ConfigError: If several processes are to do so.
     """
-    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    model = trainer.accelerator.unwrap_model(trainer.model)
     args = trainer.args
     if args.world_size > 1:
         raise ConfigError(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from accelerate import PartialState
@@ -20,6 +20,7 @@ from hf_tagging.atomic import remove, whole_file
 from hf_tagging.disk import refusal
 from hf_tagging.errors import ConfigError, OutputError, TaggingError, printable
 from hf_tagging.evaluation.figures import Results
+from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import write_predictions
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
@@ -271,7 +272,7 @@ class TaggingRun(DataNotes, FormerRun):
         self.folder.write(RECORD, self.record)  # said before it is done: a killed run still knows its own files
         self.folder.take(files)
 
-    def write_predictions(self, name: str, words: Any, gold: Any, predicted: Any) -> None:
+    def write_predictions(self, name: str, words: Sequence[Sequence[str]], gold: Tags, predicted: Tags) -> None:
         """Write the predictions of a split; by the main process.
 
         Args:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
+
+from transformers import PreTrainedModel
 
 from hf_tagging.data.bars import bars_on_terminals
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 _LEFT_OUT = ("training_args.bin", "README.md")  # a pickle, and the empty card of PEFT
 
 
 @bars_on_terminals()
-def save_adapters(model: Any, staging: Path, *, merge: bool) -> Any:
+def save_adapters(model: PreTrainedModel, staging: Path, *, merge: bool) -> PreTrainedModel | None:
     """Save an ordinary model in the place of adapters, or beside them; the model itself stays as it is.
 
     Args:
@@ -27,10 +32,11 @@ def save_adapters(model: Any, staging: Path, *, merge: bool) -> Any:
     """
     if not hasattr(model, "merge_and_unload"):
         return model
+    adapted = cast("PeftModel", copy.deepcopy(model))
     if not merge:
-        copy.deepcopy(model).unload().save_pretrained(staging)
+        adapted.unload().save_pretrained(staging)
         return None
-    merged = copy.deepcopy(model).merge_and_unload()
+    merged: PreTrainedModel = adapted.merge_and_unload()
     merged.save_pretrained(staging)
     for adapter in staging.glob("adapter_*"):
         adapter.unlink()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_tagging.errors import ConfigError, DataError, TaggingError
 from hf_tagging.inference.files import tag_file
@@ -60,7 +60,7 @@ class DemoActions:
             return error_note(str(error))
         return answers_page(self._compared(chosen, answers), self._hues)
 
-    def tag(self, text: str, model: str = "") -> dict[str, Any]:
+    def tag(self, text: str, model: str = "") -> dict[str, object]:
         """Tag a text for the HTTP API.
 
         Args:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hf_tagging.errors import ConfigError, Problem
@@ -163,7 +164,7 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def load_gradio() -> Any:
+def load_gradio() -> ModuleType:
     """Import gradio with its telemetry off.
 
     Raises:
@@ -178,7 +179,7 @@ def load_gradio() -> Any:
         ) from error
 
 
-def _text_tab(gradio: Any, actions: DemoActions) -> None:
+def _text_tab(gradio: ModuleType, actions: DemoActions) -> None:
     names = list(actions.taggers)
     text = gradio.Textbox(
         label="Text", lines=4, max_lines=16, placeholder="Type or paste text, then press Shift+Enter.", elem_id="text"
@@ -197,7 +198,7 @@ def _text_tab(gradio: Any, actions: DemoActions) -> None:
     )
 
 
-def _file_tab(gradio: Any, actions: DemoActions) -> None:
+def _file_tab(gradio: ModuleType, actions: DemoActions) -> None:
     names = list(actions.taggers)
     with gradio.Row():
         upload = gradio.File(label="File, UTF-8, up to 5 MB", height=180, elem_id="upload")
@@ -210,7 +211,7 @@ def _file_tab(gradio: Any, actions: DemoActions) -> None:
     download = gradio.DownloadButton("Download", visible=False, elem_id="download")
     folder = Path(upload.GRADIO_CACHE)  # gradio serves the files below it, and removes old ones
 
-    def tag_upload(path: str | None, lines: str, kind: str, name: str) -> tuple[str, Any]:
+    def tag_upload(path: str | None, lines: str, kind: str, name: str) -> tuple[str, object]:
         shown, tagged = actions.show_file(path, lines, kind, name, folder)
         label = f"Download {tagged.name}" if tagged else "Download"
         return shown, gradio.DownloadButton(label, value=tagged, visible=tagged is not None)
@@ -219,7 +220,7 @@ def _file_tab(gradio: Any, actions: DemoActions) -> None:
     button.click(tag_upload, inputs, [note, download], api_visibility="private", **_ONE_AT_A_TIME)
 
 
-def _program_interface(gradio: Any, actions: DemoActions) -> None:
+def _program_interface(gradio: ModuleType, actions: DemoActions) -> None:
     """Add the endpoint ``/tag`` of the HTTP API."""
     from hf_tagging.errors import TaggingError
 

@@ -11,11 +11,10 @@ import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import constants
 
-from hf_tagging.atomic import json_text
+from hf_tagging.atomic import Json, json_text
 from hf_tagging.console import read_text
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.errors import ModelError, OutputError
@@ -114,7 +113,7 @@ def _names_code(folder: Path) -> bool:
     return any("auto_map" in _json(path) for path in folder.glob("*config.json"))
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, Json]:
     try:
         content = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
@@ -136,7 +135,7 @@ def _clean(folder: Path, name: str, repository: str) -> Content:
         after = portable(before)
     elif name.endswith("config.json"):
         before = _json(path)
-        after = before | {key: without_paths(before[key]) for key in _ORIGINS if isinstance(before.get(key), str)}
+        after = before | {key: without_paths(text) for key in _ORIGINS if isinstance(text := before.get(key), str)}
         if name == _ADAPTER:
             after |= {_BASE: _base(folder, before, repository)}
     else:
@@ -157,7 +156,7 @@ def _card(folder: Path, repository: str) -> Content:
     return path if before == after else after.encode()
 
 
-def _base(folder: Path, adapter: dict[str, Any], repository: str) -> Any:
+def _base(folder: Path, adapter: dict[str, Json], repository: str) -> Json:
     """Return the base of an adapter as others will find it.
 
     With its base beside it, that is the repository itself: Transformers would load the model that the adapter was
@@ -174,12 +173,12 @@ def _base(folder: Path, adapter: dict[str, Any], repository: str) -> Any:
     return base
 
 
-def portable(record: Any) -> Any:
+def portable(record: Json) -> Json:
     """Return a record in which every path is cut to its last part."""
     return _each_text(record, "", lambda key, text: _name(text) if key in _FOLDERS else without_paths(text))
 
 
-def _each_text(value: Any, key: str, change: Callable[[str, str], str]) -> Any:
+def _each_text(value: Json, key: str, change: Callable[[str, str], str]) -> Json:
     if isinstance(value, str):
         return change(key, value)
     if isinstance(value, list):
