@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.in_memory import InMemory
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.figures import Results
@@ -32,6 +33,7 @@ from hf_tagging.training.pushing import is_private, repository_name
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score
 from hf_tagging.training.trainer import AlignedTrainer
+from hf_tagging.training.word_trainer import Optimizers
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -102,7 +104,7 @@ class TaggingTrainer(AlignedTrainer):
         processing_class: PreTrainedTokenizerBase | None = None,
         compute_metrics: ComputeMetrics | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
-        optimizers: tuple[Any, Any] = (None, None),
+        optimizers: Optimizers = (None, None),
         peft_config: PeftConfig | None = None,
         task: str | Task | None = None,
         data: DataConfig | None = None,
@@ -146,7 +148,7 @@ class TaggingTrainer(AlignedTrainer):
             callbacks=callbacks,
             optimizers=optimizers,
         )
-        self._further: dict[int, tuple[Any, AlignedSplit]] = {
+        self._further: dict[int, tuple[object, AlignedSplit]] = {
             id(given[name]): (given[name], split) for name, split in found.splits.items() if name != "train"
         }
         if "test" in found.splits:
@@ -180,7 +182,7 @@ class TaggingTrainer(AlignedTrainer):
             run=run,
         )
 
-    def aligned(self, data: Any, name: str) -> AlignedSplit:
+    def aligned(self, data: object, name: str) -> AlignedSplit:
         """Return data as an aligned split; what was aligned before is not aligned again.
 
         Args:
@@ -193,7 +195,7 @@ class TaggingTrainer(AlignedTrainer):
         if isinstance(data, AlignedSplit):
             return data
         if id(data) not in self._further:
-            self._further[id(data)] = (data, align_further(self.prepared, data, name))
+            self._further[id(data)] = (data, align_further(self.prepared, cast(InMemory, data), name))
         return self._further[id(data)][1]
 
     def tagger(self, **options: Any) -> Tagger:
@@ -202,7 +204,7 @@ class TaggingTrainer(AlignedTrainer):
         Args:
             options: Of `Tagger`, such as ``device``.
         """
-        model: Any = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         if hasattr(model, "merge_and_unload"):
             model = copy.deepcopy(model).merge_and_unload()
         assert isinstance(self.processing_class, PreTrainedTokenizerBase)
@@ -257,7 +259,7 @@ class TaggingTrainer(AlignedTrainer):
 def _prepared(
     model: str | nn.Module | EncoderConfig | ScratchConfig,
     args: TaggingConfig,
-    splits: dict[str, Any],
+    splits: dict[str, Data],
     *,
     processing_class: PreTrainedTokenizerBase | None,
     peft_config: PeftConfig | None,

@@ -42,7 +42,7 @@ class Reading:
 
     settings: list[Setting]
     problems: list[Problem]
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
 
     @property
     def places(self) -> dict[str, str]:
@@ -95,7 +95,7 @@ def read_arguments(
     argv: Sequence[str] | None = None,
     *,
     description: str | None = None,
-    check: Callable[[dict[str, Any]], Iterable[Problem]] | None = None,
+    check: Callable[[dict[str, object]], Iterable[Problem]] | None = None,
 ) -> T:
     """Read the arguments of a recipe that trains no tagger: one dataclass, by flags and ``--config FILE.yaml``.
 
@@ -171,7 +171,7 @@ def _read_config(paths: list[str]) -> tuple[list[Setting], list[Problem]]:
 
 
 def _convert(
-    parser: HfArgumentParser, given: Setting, values: dict[str, Any], hint: Callable[[str], str] | None
+    parser: HfArgumentParser, given: Setting, values: dict[str, object], hint: Callable[[str], str] | None
 ) -> Problem | None:
     """Convert one setting into `values`; return what is wrong with it."""
     by_flag = not given.place
@@ -206,7 +206,7 @@ def _nearest(parser: HfArgumentParser, name: str, by_flag: bool) -> str:
     return f"; did you mean {argument(near) if by_flag else near}?" if near else ""
 
 
-def _value(action: argparse.Action, text: str) -> tuple[Any, bool]:
+def _value(action: argparse.Action, text: str) -> tuple[object, bool]:
     try:
         value = action.type(text) if callable(action.type) else text
     except (ValueError, TypeError, argparse.ArgumentTypeError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -91,7 +91,20 @@ def _figures(record: RunRecord, results: Results, seeds: Sequence[Results]) -> I
                 )
 
 
-def _where(record: RunRecord, split: str) -> dict[str, Any]:
+class _Where(TypedDict):
+    """Arguments of `EvalResult` that say on which data a figure was measured."""
+
+    task_type: str
+    task_name: str
+    dataset_type: str
+    dataset_name: str
+    dataset_config: str | None
+    dataset_revision: str | None
+    dataset_split: str
+    dataset_args: dict[str, object] | None
+
+
+def _where(record: RunRecord, split: str) -> _Where:
     """Return the data that a figure was measured on, as arguments of `EvalResult`."""
     source = provenance.source(record, split) or provenance.Source("unknown")
     limit = provenance.limit(record, "max_eval_samples")
@@ -106,5 +119,5 @@ def _where(record: RunRecord, split: str) -> dict[str, Any]:
         "dataset_config": record["arguments"].get("dataset_config") if source.hub else None,
         "dataset_revision": provenance.revision(record) if source.hub else None,
         "dataset_split": visible(split),
-        "dataset_args": options or None,
+        "dataset_args": {**options} or None,
     }

@@ -9,11 +9,14 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 from hf_tagging.data.files import looks_like_path, nearest_path
 from hf_tagging.data.spool import input_problem
 from hf_tagging.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _Range = tuple[Callable[[float], bool], str]  # whether a number lies in it, and what is wrong with one that does not
 
@@ -36,7 +39,7 @@ _RANGES: dict[str, _Range] = {
 }
 
 
-def out_of_range(config: Any) -> Iterator[Problem]:
+def out_of_range(config: DataclassInstance) -> Iterator[Problem]:
     """Yield numbers outside of their range, in the order of the arguments."""
     for argument in fields(config):
         value = getattr(config, argument.name)
@@ -49,7 +52,7 @@ def out_of_range(config: Any) -> Iterator[Problem]:
             yield Problem(argument.name, value, f"{value} is not finite")
 
 
-def below(config: Any, least: int, *names: str) -> Iterator[Problem]:
+def below(config: DataclassInstance, least: int, *names: str) -> Iterator[Problem]:
     """Yield numbers that are below the least one."""
     for name in names:
         value = getattr(config, name)
@@ -57,10 +60,9 @@ def below(config: Any, least: int, *names: str) -> Iterator[Problem]:
             yield Problem(name, value, f"{value} is below {least}")
 
 
-def wrong_kinds(config: Any) -> Iterator[Problem]:
+def wrong_kinds(config: DataclassInstance) -> Iterator[Problem]:
     """Yield values that no flag and no YAML file could give: names outside of the choices, text in place of numbers."""
-    part: Any = type(config)
-    kinds = _kinds(part)
+    kinds = _kinds(type(config))
     for argument in fields(config):
         value = getattr(config, argument.name, None)
         choices, wanted = kinds.get(argument.name, ((), ""))
@@ -73,7 +75,7 @@ def wrong_kinds(config: Any) -> Iterator[Problem]:
 
 
 @cache
-def _kinds(part: Any) -> dict[str, tuple[tuple[str, ...], str]]:
+def _kinds(part: type[DataclassInstance]) -> dict[str, tuple[tuple[str, ...], str]]:
     """Return the choices of each argument, or in words which plain values it takes."""
     found: dict[str, tuple[tuple[str, ...], str]] = {}
     for name, hint in get_type_hints(part).items():
@@ -101,7 +103,7 @@ def near_path(path: Path) -> str:
     return f"; did you mean {near}?" if near else ""
 
 
-def missing_files(config: Any, *names: str) -> Iterator[Problem]:
+def missing_files(config: DataclassInstance, *names: str) -> Iterator[Problem]:
     """Yield files that are not there or cannot be read as a file."""
     for name in names:
         given = getattr(config, name) or []
@@ -111,7 +113,7 @@ def missing_files(config: Any, *names: str) -> Iterator[Problem]:
                 yield Problem(name, path, f"{reason}{near}")
 
 
-def missing_paths(config: Any, *names: str) -> Iterator[Problem]:
+def missing_paths(config: DataclassInstance, *names: str) -> Iterator[Problem]:
     """Yield names that can only be paths and are not there; what may be a name on the Hub is left to the Hub."""
     for name in names:
         path = getattr(config, name)

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field, fields
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.training.config.checks import did_you_mean
@@ -29,16 +29,16 @@ class Given:
         final: All of them once the config was made.
     """
 
-    values: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    final: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    final: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:
         """Names of the given ones."""
         return frozenset(self.values)
 
-    def with_changes(self, now: Mapping[str, Any]) -> dict[str, Any]:
+    def with_changes(self, now: Mapping[str, object]) -> dict[str, object]:
         """Return the given values, and those of `now` that differ from the final ones."""
         changed = {n: v for n, v in now.items() if n not in self.final or not _same(v, self.final[n])}
         return {**self.values, **changed}
@@ -69,12 +69,12 @@ def given_by(config: Config) -> Given:
     return found
 
 
-def given_values(config: Config) -> dict[str, Any]:
+def given_values(config: Config) -> dict[str, object]:
     """Return the arguments that a config was given, by name, those that were set later among them."""
     return given_by(config).with_changes({n: getattr(config, n) for n in _names(type(config))})
 
 
-def keep_as_given(config: Config, values: Mapping[str, Any]) -> None:
+def keep_as_given(config: Config, values: Mapping[str, object]) -> None:
     """Count what a config holds now as its own choice, apart from what was given.
 
     Args:
@@ -85,11 +85,11 @@ def keep_as_given(config: Config, values: Mapping[str, Any]) -> None:
     vars(config)["given"] = Given(values, given_by(config).defaults, now)
 
 
-def with_defaults(config: T, defaults: Mapping[str, Any]) -> T:
+def with_defaults(config: T, defaults: Mapping[str, object]) -> T:
     """Return a copy of a config with other defaults in the place of those it has chosen; what was given stays.
 
     Args:
-        config: Any.
+        config: Config to copy.
         defaults: By name.
     """
     values = given_values(config)
@@ -110,7 +110,7 @@ def naming_unknown(cls: type[C]) -> type[C]:
     names = _names(cls)
 
     @wraps(make)
-    def __init__(self: C, *args: Any, **kwargs: Any) -> None:
+    def __init__(self: C, *args: object, **kwargs: object) -> None:
         if unknown := [name for name in kwargs if name not in names]:
             reason = "there is no such argument"
             raise UnknownArgumentError(Problem(n, kwargs[n], f"{reason}{did_you_mean(n, names)}") for n in unknown)
@@ -122,17 +122,17 @@ def naming_unknown(cls: type[C]) -> type[C]:
 
 def remembering(cls: type[T]) -> type[T]:
     """Let the dataclass keep what it is given, as `given_by` tells."""
-    make: Any = naming_unknown(cls).__init__
+    make: Callable[..., None] = naming_unknown(cls).__init__
     names = _names(cls)
 
     @wraps(make)
-    def __init__(self: T, *args: Any, given: Given | None = None, **kwargs: Any) -> None:
+    def __init__(self: T, *args: object, given: Given | None = None, **kwargs: object) -> None:
         before = given or Given()
         values = before.with_changes({**dict(zip(names, args, strict=False)), **kwargs})
         vars(self)["given"] = Given(values, before.defaults)
         asked = {**{n: v for n, v in before.defaults.items() if n not in values}, **values}
         # What is a dict or list may be rewritten while it is checked.
-        handed: dict[str, Any] = {n: copy.copy(v) if isinstance(v, dict | list) else v for n, v in asked.items()}
+        handed: dict[str, object] = {n: copy.copy(v) if isinstance(v, dict | list) else v for n, v in asked.items()}
         make(self, **handed)
         vars(self)["given"] = Given(values, before.defaults, {n: getattr(self, n) for n in names})
 
@@ -144,5 +144,5 @@ def _names(cls: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if f.init)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     return one is other or (type(one) is type(other) and bool(one == other))

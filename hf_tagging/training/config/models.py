@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hf_tagging.errors import ModelError, Problem
 from hf_tagging.models.encoder import is_chain
@@ -61,20 +60,20 @@ def scratch_facts(name: str | None, *, head: str | None) -> ModelFacts:
     return ModelFacts(scratch=True, crf=_saved_chain(name) if head is None else head == "crf")
 
 
-def facts_of(model: Any) -> ModelFacts:
+def facts_of(model: object) -> ModelFacts:
     """Return the facts of a loaded model.
 
     Args:
-        model: Any `*ForTokenClassification`, with or without adapters.
+        model: A `*ForTokenClassification`, with or without adapters.
     """
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    plain = getattr(model, "get_base_model", lambda: model)()
     crf = getattr(plain, "crf", None)
     scratch = str(getattr(getattr(plain, "config", None), "model_type", "")).startswith("tagging-")
     new = crf is not None and not scratch and not any(bool(p.detach().any()) for p in crf.parameters())
     return ModelFacts(scratch=scratch, crf=crf is not None, new_crf=new, lora=plain is not model)
 
 
-def training_defaults(task: Task, model: ModelFacts, given: Mapping[str, Any]) -> dict[str, Any]:
+def training_defaults(task: Task, model: ModelFacts, given: Mapping[str, object]) -> dict[str, object]:
     """Return defaults of arguments of training that follow from the task and the model.
 
     Args:
@@ -82,7 +81,7 @@ def training_defaults(task: Task, model: ModelFacts, given: Mapping[str, Any]) -
         model: What is trained.
         given: Arguments of training that were given.
     """
-    defaults: dict[str, Any] = dict(FROM_SCRATCH) if model.scratch else {}
+    defaults: dict[str, object] = dict(FROM_SCRATCH) if model.scratch else {}
     defaults["metric_for_best_model"] = "loss" if given.get("prediction_loss_only") else task.headline
     if model.lora:
         defaults["learning_rate"] = LORA_LEARNING_RATE
@@ -91,16 +90,16 @@ def training_defaults(task: Task, model: ModelFacts, given: Mapping[str, Any]) -
     return defaults
 
 
-def metric_problems(task: Task, given: Mapping[str, Any]) -> Iterator[Problem]:
+def metric_problems(task: Task, given: Mapping[str, object]) -> Iterator[Problem]:
     """Yield a figure to choose by that no evaluation computes: better now than after the first epoch."""
     asked = given.get("metric_for_best_model")
-    name = (asked or "loss").removeprefix("eval_")
+    name = str(asked or "loss").removeprefix("eval_")
     if name not in task.figures:
         reason = f"{name!r} is not one of {', '.join(task.figures)}{did_you_mean(name, task.figures)}"
         yield Problem("metric_for_best_model", asked, reason)
 
 
-def loss_problems(model: ModelFacts, values: Mapping[str, Any], *, of: str = "head crf") -> Iterator[Problem]:
+def loss_problems(model: ModelFacts, values: Mapping[str, object], *, of: str = "head crf") -> Iterator[Problem]:
     """Yield what can be done to a loss that is a sum over words, and not to a CRF's.
 
     Args:

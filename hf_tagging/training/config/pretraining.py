@@ -124,7 +124,7 @@ class PretrainingConfig(RunConfig):
         argv: Sequence[str] | None = None,
         *,
         task: Task | str | None = PRETRAINING,
-        model: Any = None,
+        model: object = None,
         description: str | None = None,
     ) -> PretrainingConfig:
         """Read flags and, with ``--config FILE.yaml``, a YAML file; a flag wins over the file.
@@ -150,7 +150,7 @@ class PretrainingConfig(RunConfig):
 
     @staticmethod
     def contradictions(
-        task: Task, kind: type[ModelConfig], model: ModelFacts | None, given: Mapping[str, Any]
+        task: Task, kind: type[ModelConfig], model: ModelFacts | None, given: Mapping[str, object]
     ) -> Iterator[Problem]:
         """Yield arguments that contradict each other or have no effect; see `RunConfig.contradictions`."""
 
@@ -163,7 +163,7 @@ class PretrainingConfig(RunConfig):
             yield from idle(_OF_VOCABULARIES, "the model has its words already")
         else:
             yield from _objective_problems(given)
-        metric = given.get("metric_for_best_model", "loss")
+        metric = str(given.get("metric_for_best_model", "loss"))
         if metric.removeprefix("eval_") != "loss":
             reason = f"{metric!r} is not loss, with which perplexity falls"
             yield Problem("metric_for_best_model", metric, reason)

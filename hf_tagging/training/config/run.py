@@ -267,7 +267,7 @@ class RunConfig(FormerConfig):
             **data.reading(),
         )
 
-    def _default_folder(self, seed: int) -> str:
+    def _default_folder(self, seed: object) -> str:
         """Name a folder after what is trained on what, with which seed and fold: such runs lie side by side."""
         names = [self.task.name, self.model.label, _without_suffix(self.dataset_name), f"seed-{seed}"]
         names += [] if self.data.fold is None else [f"fold-{self.data.fold}"]
