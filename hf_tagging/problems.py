@@ -114,6 +114,17 @@ def argument(name: str, value: object = None) -> str:
     return spelling.name(name) if value is None else spelling.given(name, value)
 
 
+def either_way(name: str, value: object) -> str:
+    """Return an argument with its value as it is spelled where the message is read, and in Python its flag as well.
+
+    Args:
+        name: As in Python.
+        value: As in Python.
+    """
+    here, flag = argument(name, value), FLAGS.given(name, value)
+    return here if here == flag else f"{here} (on the command line: {flag})"
+
+
 def switch(name: str) -> str:
     """Return the name of an argument that is to be turned on: ``--resume``, ``resume=True`` or ``resume: true``.
 

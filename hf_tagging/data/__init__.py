@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
     from hf_tagging.data.reading import ReadingReport, reading_report
     from hf_tagging.data.schema import TagSchema, convert_tags
+    from hf_tagging.data.splitters import get_splitter, needed_splitter
     from hf_tagging.data.text import split_words
     from hf_tagging.data.windows import Aligner
     from hf_tagging.data.word_features import feature_values
@@ -32,6 +33,7 @@ _WHERE = {
         "TagSchema",
         "convert_tags",
     ),
+    "splitters": ("get_splitter", "needed_splitter"),
     "text": ("split_words",),
     "windows": ("Aligner",),
     "word_features": ("feature_values",),
@@ -48,7 +50,9 @@ __all__ = [
     "align_split",
     "convert_tags",
     "feature_values",
+    "get_splitter",
     "load_tagging_dataset",
+    "needed_splitter",
     "reading_report",
     "split_words",
     "unseen_tags",

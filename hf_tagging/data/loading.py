@@ -97,8 +97,8 @@ def load_tagging_dataset(
             - `encoding`: Encoding of text files. Default: UTF-8, or else detected where it is certain.
             - `outside`: Tag of words outside of entities. Default: "O", or detected.
             - `layer`: Annotation layer to read where a file has several. Default: the first that fits the task.
-            - `splitter`: How text of annotated spans is split into words: "english", "blanks", "characters", or the
-              name of an installed splitter. Default: by script.
+            - `splitter`: How text of annotated spans is split into words: "english", "blanks", "characters", "auto",
+              "pythainlp", "sudachi", "jieba", or the name of an installed splitter. Default: "auto", by script.
             - `misfit`: "widen" (default) a span with a border inside a word to the word, or "drop" it.
             - `tag_names`: Names of integer tags that bring none, in the order of their ids. With tags that are
               strings, it fixes the names and their order.

@@ -54,8 +54,8 @@ class ReadOptions:
     splitter: str | None = field(
         default=None,
         metadata={
-            "help": "How text of annotated spans is split into words: english, blanks, characters, or the name of an "
-            "installed splitter. Default: by script."
+            "help": "How text of annotated spans is split into words: english, blanks, characters, auto, pythainlp, "
+            "sudachi, jieba, or the name of an installed splitter. Default: auto, by script."
         },
     )
     misfit: Misfit = field(

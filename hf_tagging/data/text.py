@@ -11,8 +11,8 @@ CoNLL-2003 or Universal Dependencies profits from them:
 - A period goes with an abbreviation, also at the end of a text (``Foo Inc.``), and stands alone after any other word.
 
 Any Unicode goes in: each character that is not white space is in exactly one word. Combining marks, joiners and other
-invisible format characters stay with the word around them. Scripts written without spaces come out as long runs; give
-`Tagger.tag_text` a splitter of your own for them.
+invisible format characters stay with the word around them. Scripts written without spaces come out as long runs;
+`hf_tagging.data.splitters` has splitters for them.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def _without_clitics(text: str, start: int, end: int) -> list[tuple[int, int]]:
 @lru_cache(maxsize=1)
 def _pattern() -> re.Pattern[str]:
     """Return the rules as one expression of Python's `re`."""
-    marks = _marks()
+    in_marks = marks()
     engine = Engine(
-        in_words=rf"\w{marks}",
-        marks=marks,
+        in_words=rf"\w{in_marks}",
+        marks=in_marks,
         letter=r"[^\W\d_]",
         capital="[A-ZÀ-ÖØ-Þ]",
         flags=r"\U0001F1E6-\U0001F1FF",
@@ -70,7 +70,8 @@ def _pattern() -> re.Pattern[str]:
     return re.compile(engine.rules(clitic=clitic, word=f"(?P<word>{engine.word()})"))
 
 
-def _marks() -> str:
+@lru_cache(maxsize=1)
+def marks() -> str:
     r"""Return combining marks and invisible format characters as ranges of a character class.
 
     Python's ``\w`` lacks them, and decomposed accents or the vowel signs of Hindi would fall off their words. `re` has

@@ -16,8 +16,10 @@ from hf_tagging.data.formats.base import Document, Record
 from hf_tagging.data.formats.spans import tagged_rows
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
-from hf_tagging.data.splitters import get_splitter
+from hf_tagging.data.splitters import get_splitter, unseparated_script
+from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument, either_way
 from hf_tagging.tasks import NER
 
 Row = dict[str, Any]
@@ -79,11 +81,29 @@ class FormatBuilder(FileBuilder):
             self.keep_notes(notes)
 
 
+def _check_separated(document: Document, notes: FileNotes) -> None:
+    """Refuse a text whose words only a splitter of its language finds: spans would be widened to whole clauses.
+
+    Raises:
+        DataError: It is Thai, Japanese, Lao, Khmer or Burmese without blanks.
+    """
+    if found := unseparated_script(document.text):
+        script, splitter = found
+        place = f", {document.place}" if document.place else ""
+        characters = "" if splitter == "characters" else f", or {argument('splitter', 'characters')}"
+        raise DataError(
+            f"{notes.file}{place}: {shortened(document.text)} is {script}, which is written without blanks between "
+            f"words; give a splitter that finds them: {either_way('splitter', splitter)}{characters}"
+        )
+
+
 def _rows(record: Record, request: ReadRequest, notes: FileNotes) -> Iterator[Row]:
     """Yield the rows of a record."""
     if not isinstance(record, Document):
         yield {"tokens": record.words, "tags": record.tags, "text": None, "starts": None, "ends": None}
         return
+    if record.words is None and request.splitter is None:
+        _check_separated(record, notes)
     split = get_splitter(request.splitter)
     for words, tags in tagged_rows(record, split=split, misfit=request.misfit, notes=notes):
         begin = words[0][0]
