@@ -253,8 +253,10 @@ def test_only_the_word_hash(read):
         ("a X\nb\n", r"data.txt, line 2: 'b' has 1 column; expected 2, with spaces or tabs between them, as in line 1"),
         ("\na X\n\nb Y Z\n", r"data.txt, line 4: 'b Y Z' has 3 columns; expected 2, .* as in line 2"),
         ("a\tX\nb Y\n", r"data.txt, line 2: 'b Y' has 1 column; expected 2, with one tab between them"),
-        (b"a X\nb\xe9 Y\n", r"data.txt, line 2: byte 0xe9 in .* is not UTF-8; save the file as UTF-8"),
-        ("a X\n".encode("utf-16"), r"data.txt, line 1: byte 0xff in .* is not UTF-8; the file is UTF-16"),
+        (
+            b"a X\nb\xe9 Y\n",
+            r"data.txt, line 2: byte 0xe9 in .* is not UTF-8; .*encoding=cp1252 reads it as 'b.'; otherwise",
+        ),
         (b"\x1f\x8b\x08\x00", r"data.txt, line 1: byte 0x8b in .*; the file is compressed by gzip"),
         ("", r"data.txt: the file is empty"),
         (b"\xef\xbb\xbf", r"data.txt: the file is empty"),

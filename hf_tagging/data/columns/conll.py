@@ -21,7 +21,7 @@ from hf_tagging.data.columns.layout import (
 )
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
-from hf_tagging.data.text_lines import BOM, numbered_lines, shortened
+from hf_tagging.data.text_lines import BOM, shortened, text_form, text_lines
 from hf_tagging.errors import DataError
 from hf_tagging.tasks import NER
 
@@ -80,7 +80,7 @@ class ConllBuilder(FileBuilder):
     ) -> Iterator[tuple[Key, dict[str, Any]]]:
         for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             # `open` is named in this module because datasets replaces it here for streaming.
-            notes = FileNotes(file, "column file", "UTF-8")
+            notes = FileNotes(file, "column file")
             with open(local_file, "rb") as stream:
                 sentences = read_sentences(stream, file=file, request=self.config.columns, notes=notes)
                 for index, sentence in enumerate(sentences):
@@ -117,8 +117,12 @@ def read_sentences(
     if not stream.read(len(BOM) + 1).removeprefix(BOM):
         raise DataError(f"{file}: the file is empty; expected one word and its tag per line")
     stream.seek(0)
-    layout = find_layout(numbered_lines(stream, file), file=file, request=request)
     notes = FileNotes(file) if notes is None else notes
+    form = text_form(stream, file=file, encoding=request.encoding)
+    notes.encoding = form.shown
+    if form.remark:
+        notes.remark("encoding", form.remark)
+    layout = find_layout(text_lines(stream, file, form), file=file, request=request)
     if layout.has_header:
         notes.remark("header", f"line {layout.first_line} names the columns")
     stream.seek(0)
@@ -126,7 +130,7 @@ def read_sentences(
     stream.seek(0)
     document, found = 0, False
     at_mentions = request.sentence_start == "mention"
-    for rows in _sentences(numbered_lines(stream, file), file=file, layout=layout, at_mentions=at_mentions):
+    for rows in _sentences(text_lines(stream, file, form), file=file, layout=layout, at_mentions=at_mentions):
         if rows is None:
             document += 1
             continue
