@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_tagging.data.formats import format_of
+from hf_tagging.data.formats.brat import is_brat
 from hf_tagging.data.spool import DESCRIPTOR, Spool
 from hf_tagging.data.text_lines import BOM
 from hf_tagging.errors import DataError
@@ -134,6 +135,8 @@ def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
     """
     if not path.is_dir():
         return {split_in_name(path.name) or "train": split_files([path], spool)}
+    if corpus := _brat_splits(path, spool):
+        return corpus
     candidates = sorted(file for file in path.iterdir() if _may_be_data(file))
     if not candidates and (path / "data").is_dir():  # how the Hub lays out a dataset of Parquet files
         return find_split_files(path / "data", spool)
@@ -159,6 +162,32 @@ def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
         if len({file.suffix.lower() for file in files}) > 1:
             raise _two_kinds(files, split)
     return {split: split_files(files, spool, split=split) for split, files in found.items() if files}
+
+
+def _brat_splits(path: Path, spool: Spool) -> dict[str, SplitFiles]:
+    """Return the splits of a brat corpus: folders of pairs named after splits, or pairs; empty for anything else.
+
+    Raises:
+        DataError: There are several folders of pairs, and it cannot be told which split each of them is.
+    """
+    if is_brat(path):
+        named = {file: split_in_name(file.name) for file in sorted(path.glob("*.ann"))}
+        if not all(named.values()):
+            return {split_in_name(path.name) or "train": split_files([path], spool)}
+        files = {split: [file for file in named if named[file] == split] for split in SPLITS}
+        return {split: split_files(files[split], spool, split=split) for split in SPLITS if files[split]}
+    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and is_brat(folder)]
+    splits = {folder: split_in_name(folder.name) for folder in folders}
+    if len(folders) > 1 and not all(splits.values()):
+        names = ", ".join(folder.name for folder in folders if not splits[folder])
+        raise DataError(
+            f"{path}: folders of brat annotations, but no split in the name of {names}; expected folders such as "
+            f"train, dev and test, or say which is which: {argument('train_file', 'FOLDER')}"
+        )
+    of_split: dict[str, list[Path]] = {}
+    for folder in folders:
+        of_split.setdefault(splits[folder] or "train", []).append(folder)
+    return {split: split_files(of_split[split], spool, split=split) for split in SPLITS if split in of_split}
 
 
 def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
@@ -228,7 +257,7 @@ def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None],
         for path in paths:
             if not path.exists():
                 raise missing_path(path)
-            if path.is_dir():
+            if path.is_dir() and format_of(path) is None:
                 given = argument(f"{split}_file", str(path))
                 raise DataError(f"{given} is a folder; expected a file (a folder goes to {argument('dataset')})")
         found[split] = split_files(paths, spool, split=split)

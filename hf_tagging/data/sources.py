@@ -24,6 +24,7 @@ from hf_tagging.data.builders import FileBuilder, kept_notes
 from hf_tagging.data.columns.conll import ConllBuilder
 from hf_tagging.data.files import SPLITS, SplitFiles, splits_in_name
 from hf_tagging.data.formats import FORMATS
+from hf_tagging.data.formats.base import Format
 from hf_tagging.data.formats.builder import FormatBuilder
 from hf_tagging.data.json_rows import check_rows
 from hf_tagging.data.notes import FileNotes
@@ -249,11 +250,20 @@ class _Files(DataFilesList):
     """Files taken literally, not as patterns (a name may hold brackets); the cache knows them by name and content."""
 
     def __init__(self, files: SplitFiles):
-        super().__init__([str(path) for path in files.paths], [(content_hash(path),) for path in files.paths])
+        form = FORMATS.get(files.kind)
+        super().__init__([str(path) for path in files.paths], [_hashes(path, form) for path in files.paths])
         self.names = files.names
 
     def __reduce__(self) -> tuple[Any, ...]:
         return DataFilesList, ([*self.names], self.origin_metadata)  # what is hashed
+
+
+def _hashes(path: Path, form: Format | None) -> tuple[str, ...]:
+    """Return the hash of a file; names and hashes where a format reads several files for a path."""
+    beside = form.beside(path) if form else []
+    if not beside:
+        return (content_hash(path),)
+    return tuple(part for file in beside for part in (file.name, content_hash(file)))
 
 
 def content_hash(path: Path) -> str:

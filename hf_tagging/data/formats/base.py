@@ -8,16 +8,18 @@ begins, never by its name alone.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
 _START = 1 << 16  # bytes that tell a format
+_BLANKS = re.compile(r"[\s,]*")  # between the rows of JSON Lines and of arrays
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,30 @@ class Document:
         text: The text as it was annotated.
         spans: Its entities, in any order; they may overlap or end inside a word.
         words: Start and end of each word where the format brings words; None: the text is to be split.
+        has_text: False where `text` is nothing but the words joined by blanks, and lines of them by line breaks.
+        sentences: Start and end of each sentence where the format brings them; None: each line is one.
+        unknown: Start and end of stretches that are not annotated; words in them are not scored.
+        unused: Why it is no gold data, such as "without an annotation"; empty for what is.
         id: Its name in the source, None where it has none.
         place: Where it stands, for messages: "line 3".
         source: The object it was read from, with all that this package does not read, for writing it back.
+        extra: The part of it that does not belong to the format: columns and metadata of the user's own.
+        layer: Annotation layer that its spans are from, where the format has several.
         model: Name of the model that predicts its spans; None for gold.
     """
 
     text: str
     spans: list[Span]
     words: list[tuple[int, int]] | None = None
+    has_text: bool = True
+    sentences: list[tuple[int, int]] | None = None
+    unknown: tuple[tuple[int, int], ...] = ()
+    unused: str = ""
     id: str | None = None
     place: str = ""
     source: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    layer: str | None = None
     model: str | None = None
 
 
@@ -102,39 +116,72 @@ class Head:
         return self.start.decode("utf-8", "replace")
 
     @cached_property
-    def row(self) -> Any:
-        """First value of JSON Lines, first item of a JSON array, or a whole JSON object; None for anything else."""
-        text = self.text.lstrip()
-        if not text.startswith(("[", "{")):
-            return None
-        whole = len(self.start) < _START
-        decoder = json.JSONDecoder()
-        try:
-            if text.startswith("["):
-                inner = text[1:].lstrip()
-                return decoder.raw_decode(inner)[0] if inner[:1] in ("{", "[") else None
-            return decoder.raw_decode(text)[0]
-        except (ValueError, RecursionError):
-            return None if whole else self._row_of_all(text.startswith("["))
+    def rows(self) -> list[Any]:
+        """First values of JSON Lines, first items of a JSON array, or a whole JSON object; empty for anything else.
 
-    def _row_of_all(self, is_array: bool) -> Any:
-        """Return the same of a first row that is longer than the start."""
+        All that are whole in the start; only one that is longer is read to its end.
+        """
+        text = self.text.lstrip()
+        is_array = text.startswith("[")
+        if not text.startswith(("[", "{")) or (is_array and text[1:].lstrip()[:1] not in ("{", "[")):
+            return []
+        decoder, found, end = json.JSONDecoder(), [], int(is_array)
+        try:
+            while (end := _BLANKS.match(text, end).end()) < len(text) and text[end] in "[{":  # type: ignore[union-attr]
+                row, end = decoder.raw_decode(text, end)
+                found.append(row)
+        except (ValueError, RecursionError):
+            pass  # what is cut at the end of the start, or damaged: the reader says so
+        return found if found or len(self.start) < _START else self._first_of_all(is_array)
+
+    def _first_of_all(self, is_array: bool) -> list[Any]:
+        """Return the first row where it is longer than the start."""
         try:
             with open(self.path, encoding="utf-8-sig") as stream:
                 text = stream.read().lstrip()
-            return json.JSONDecoder().raw_decode(text[1:].lstrip() if is_array else text)[0]
+            return [json.JSONDecoder().raw_decode(text[1:].lstrip() if is_array else text)[0]]
         except (OSError, ValueError, RecursionError):
-            return None
+            return []
+
+    @property
+    def row(self) -> Any:
+        """First of `rows`; None where there is none."""
+        return self.rows[0] if self.rows else None
+
+    @cached_property
+    def objects(self) -> list[dict[str, Any]]:
+        """The rows where all are JSON objects and none is a row of words and tags; else none."""
+        rows = self.rows if all(isinstance(row, dict) for row in self.rows) else []
+        return [] if any(map(_is_tagged, rows)) else rows
 
     def has_keys(self, *keys: str) -> bool:
         """Return whether the first row is a JSON object with all these keys."""
         return isinstance(self.row, dict) and self.row.keys() >= set(keys)
 
 
+def _is_tagged(row: dict[str, Any]) -> bool:
+    """Return whether a row is a sentence of words with a tag each, as every task may have it."""
+    words = next((row[name] for name in ("tokens", "words") if isinstance(row.get(name), list)), None)
+    if not words or not all(isinstance(word, str) for word in words):
+        return False
+    return any(
+        name.endswith(("tags", "labels"))
+        and isinstance(tags, list)
+        and len(tags) == len(words)
+        and all(isinstance(tag, str | int | None) for tag in tags)
+        for name, tags in row.items()
+    )
+
+
 Record = TaggedSentence | Document
 Reader = Callable[[Path, str, ReadRequest, FileNotes], Iterator[Record]]
 """Path to read, the file's name for messages, options, notes to fill in; yields records or raises a `DataError`."""
-Writer = Callable[[Iterable[Document], IO[str]], None]
+Writer = Callable[[Iterable[Document], IO[str], FileNotes], None]
+"""Documents, an open text file, and notes for what the format cannot hold."""
+FolderWriter = Callable[[Iterable[Document], Path, FileNotes], None]
+"""The same into an empty folder, for formats with several files per corpus."""
+
+Holding = Literal["texts", "words", "overlaps", "scores", "ids", "unknown", "extra"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +194,11 @@ class Format:
         recognizes: Return whether a file is of this format, by how it begins.
         read: Read a file.
         write: Write documents to an open text file; None for a format that is only read.
+        write_folder: Write documents into an empty folder, for a format of many files.
         suffix: Suffix of files that are written.
+        holds: What it can hold besides entities: "texts" as they were, "words", "overlaps" of spans, "scores", "ids" of
+            documents, "unknown" words that are not annotated, and "extra" values of the user's own.
+        beside: All files that are read for a path, where they are others than the path.
     """
 
     name: str
@@ -155,4 +206,12 @@ class Format:
     recognizes: Callable[[Head], bool]
     read: Reader
     write: Writer | None = None
+    write_folder: FolderWriter | None = None
     suffix: str = ""
+    holds: frozenset[Holding] = frozenset()
+    beside: Callable[[Path], list[Path]] = lambda path: []
+
+    @property
+    def is_written(self) -> bool:
+        """Whether documents can be written in this format."""
+        return self.write is not None or self.write_folder is not None

@@ -16,7 +16,7 @@ from hf_tagging.data.formats.base import Document, Record
 from hf_tagging.data.formats.spans import tagged_rows
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
-from hf_tagging.data.splitters import get_splitter, unseparated_script
+from hf_tagging.data.splitters import Splitter, get_splitter, unseparated_script
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument, either_way
@@ -67,17 +67,19 @@ class FormatBuilder(FileBuilder):
     def _generate_examples(
         self, local_files: list[str], files: list[str], stems: list[str]
     ) -> Iterator[tuple[Key, Row]]:
-        form = FORMATS[self.config.format]
+        form, split = FORMATS[self.config.format], get_splitter(self.config.request.splitter)
         for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             notes = FileNotes(file, form.title)
             records = form.read(Path(local_file), file, self.config.request, notes)
             index = 0
             for number, record in enumerate(records):
-                for row in _rows(record, self.config.request, notes):
+                for row in _rows(record, split=split, file=file, request=self.config.request, notes=notes):
                     yield Key(shard, index), row | {"document_id": f"{stem}:{record.id or number + 1}"}
                     index += 1
             if not index:
-                raise DataError(f"{file}: no text with a word in it; expected {form.title}")
+                skipped = "; ".join(str(remark) for remark in notes.remarks if remark.kind == "unused")
+                raise DataError(f"{file}: no annotated text with a word in it{f' ({skipped})' if skipped else ''}; "
+                                f"expected {form.title}")  # fmt: skip
             self.keep_notes(notes)
 
 
@@ -97,19 +99,27 @@ def _check_separated(document: Document, notes: FileNotes) -> None:
         )
 
 
-def _rows(record: Record, request: ReadRequest, notes: FileNotes) -> Iterator[Row]:
+def _rows(record: Record, *, split: Splitter, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Row]:
     """Yield the rows of a record."""
     if not isinstance(record, Document):
         yield {"tokens": record.words, "tags": record.tags, "text": None, "starts": None, "ends": None}
         return
+    if record.unused:
+        notes.count("unused", f"texts {record.unused}: not read", example=record.place)
+        return
+    if not request.task.has_entities:
+        raise DataError(
+            f"{file}: holds entities, but {request.task.title} needs one tag per word; expected words and tags"
+        )
     if record.words is None and request.splitter is None:
         _check_separated(record, notes)
-    split = get_splitter(request.splitter)
     for words, tags in tagged_rows(record, split=split, misfit=request.misfit, notes=notes):
         begin = words[0][0]
-        yield {
-            "tokens": [record.text[start:end] for start, end in words],
-            "tags": tags,
+        row = {"tokens": [record.text[start:end] for start, end in words], "tags": tags}
+        if not record.has_text:
+            yield row | {"text": None, "starts": None, "ends": None}
+            continue
+        yield row | {
             "text": record.text[begin : words[-1][1]],
             "starts": [start - begin for start, _ in words],
             "ends": [end - begin for _, end in words],

@@ -1,7 +1,8 @@
 """doccano: JSON Lines of a text and its spans (https://doccano.github.io/doccano/).
 
 Exports of doccano 1.x have ``"label": [[0, 9, "PER"]]``, older ones ``"labels"``, and projects with relations have
-``"entities": [{"label": "PER", "start_offset": 0, "end_offset": 9}]``. Offsets are code points.
+``"entities": [{"label": "PER", "start_offset": 0, "end_offset": 9}]``. Offsets are code points; releases before 2019
+counted as JavaScript does (https://github.com/doccano/doccano/pull/99).
 """
 
 from __future__ import annotations
@@ -11,56 +12,85 @@ from pathlib import Path
 from typing import IO, Any
 
 from hf_tagging.atomic import json_text
-from hf_tagging.data.formats.base import Document, Format, Head, Span
-from hf_tagging.data.formats.json_values import objects, wrong
+from hf_tagging.data.formats.base import Document, Format, Head
+from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, wrong
+from hf_tagging.data.formats.span_values import is_span, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
-_KEYS = ("label", "labels", "entities")
+_LISTS = ("label", "labels")
+_KEYS = (*_LISTS, "entities")
+_OWN = frozenset({"id", "text", "relations", *_KEYS})
 
 
 def _recognizes(head: Head) -> bool:
-    if not head.has_keys("text"):
+    rows = head.objects
+    if not rows or not all(isinstance(row.get("text"), str) for row in rows):
         return False
-    spans = next((head.row[key] for key in _KEYS if key in head.row), None)
-    if not isinstance(spans, list):
-        return False
-    return all(_is_triple(span) or (isinstance(span, dict) and "start_offset" in span) for span in spans)
-
-
-def _is_triple(span: Any) -> bool:
-    return isinstance(span, list) and len(span) == 3 and isinstance(span[0], int) and isinstance(span[2], str)
+    if all(isinstance(row.get("entities"), list) for row in rows):  # others have this key, too
+        spans = [span for row in rows for span in row["entities"]]
+        return any(isinstance(span, dict) and "start_offset" in span for span in spans) or (
+            not spans and all("relations" in row for row in rows)
+        )
+    lists = [next((row[key] for key in _LISTS if key in row), None) for row in rows]
+    return all(isinstance(spans, list) and all(isinstance(s, list) and is_span(s) for s in spans) for spans in lists)
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
     for place, row in objects(path, file):
         key = next((key for key in _KEYS if key in row), None)
-        if not isinstance(row.get("text"), str) or key is None:
+        if key is None:
             raise wrong(file, place, row, 'expected "text" and one of "label", "labels", "entities"')
-        spans = [_span(span, file, place) for span in row[key]]
+        text = text_in(row, "text", file, place)
+        values = list_in(row, key, file, place)
         if row.get("relations"):
-            notes.count("relations", "relations: not read", by=len(row["relations"]))
-        known = str(row["id"]) if "id" in row else None
-        yield Document(text=row["text"], spans=spans, id=known, place=place, source=row)
+            notes.count("relations", "relations: not read", by=len(list_in(row, "relations", file, place)))
+        yield Document(
+            text=text,
+            spans=spans_of(values, text, file=file, place=place, request=request, notes=notes),
+            id=name_of(row, "id"),
+            place=place,
+            source=row,
+            extra={name: value for name, value in row.items() if name not in _OWN},
+        )
 
 
-def _span(value: Any, file: str, place: str) -> Span:
-    if _is_triple(value):
-        return Span(*value)
-    if isinstance(value, dict) and isinstance(value.get("label"), str):
-        start, end = value.get("start_offset"), value.get("end_offset")
-        if isinstance(start, int) and isinstance(end, int):
-            return Span(start, end, value["label"])
-    raise wrong(file, place, value, "expected a span as [start, end, type]")
-
-
-def _write(documents: Iterable[Document], stream: IO[str]) -> None:
+def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     for document in documents:
-        label = [[span.start, span.end, span.type] for span in document.spans]
-        row = {**document.source, "text": document.text, "label": label}
+        source = document.source or ({"id": document.id} if document.id is not None else {})
+        row = {**document.extra, **source, "text": document.text}
+        key = next((key for key in _KEYS if key in row), "label")
+        if key == "entities":
+            row |= _with_relations(document, row, notes)
+        else:
+            row[key] = [[span.start, span.end, span.type] for span in document.spans]
         stream.write(json_text(row, indent=None) + "\n")
 
 
+def _with_relations(document: Document, row: dict[str, Any], notes: FileNotes) -> dict[str, Any]:
+    """Return entities and relations: an entity that was there keeps its id, and its relations."""
+    known = {(e.get("start_offset"), e.get("end_offset"), e.get("label")): e for e in row["entities"] or ()}
+    taken = [entity["id"] for entity in row["entities"] or () if isinstance(entity.get("id"), int)]
+    fresh, entities = max(taken, default=-1) + 1, []
+    for span in document.spans:
+        entity = known.get((span.start, span.end, span.type))
+        if entity is None:
+            entity = {"id": fresh, "label": span.type, "start_offset": span.start, "end_offset": span.end}
+            fresh += 1
+        entities.append(entity)
+    there = {entity.get("id") for entity in entities}
+    relations = [r for r in row.get("relations") or () if {r.get("from_id"), r.get("to_id")} <= there]
+    if lost := len(row.get("relations") or ()) - len(relations):
+        notes.count("relations", "relations of entities that are gone: left out", by=lost, example=document.place)
+    return {"entities": entities, "relations": relations}
+
+
 DOCCANO = Format(
-    name="doccano", title="doccano JSON Lines", recognizes=_recognizes, read=_read, write=_write, suffix=".jsonl"
+    name="doccano",
+    title="doccano JSON Lines",
+    recognizes=_recognizes,
+    read=_read,
+    write=_write,
+    suffix=".jsonl",
+    holds=frozenset({"texts", "overlaps", "ids", "extra"}),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,4 +30,69 @@ def objects(path: Path, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def wrong(file: str, place: str, value: object, expected: str) -> DataError:
     """Return the error for a value that is not what the format has there."""
-    return DataError(f"{file}, {place}: {shortened(str(value))}; {expected}")
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return DataError(f"{file}, {place}: {shortened(shown)}; {expected}")
+
+
+def text_in(row: Mapping[str, Any], key: str, file: str, place: str) -> str:
+    """Return a text of an object.
+
+    Raises:
+        DataError: There is none, or it is no string that UTF-8 can hold.
+    """
+    text = row.get(key)
+    if not isinstance(text, str):
+        raise wrong(file, place, row, f'expected a text under "{key}"')
+    return checked_text(text, file, place)
+
+
+def checked_text(text: str, file: str, place: str) -> str:
+    r"""Return a text of JSON; half of a character, as ``\ud83c`` writes it, is none.
+
+    Raises:
+        DataError: It has a lone surrogate in it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{file}, {place}: {shortened(ascii(text))} is no text: {error.reason}") from error
+    return text
+
+
+def list_in(row: Mapping[str, Any], key: str, file: str, place: str) -> list[Any]:
+    """Return a list of an object; an empty one for null.
+
+    Raises:
+        DataError: There is something else.
+    """
+    values = row.get(key)
+    if values is None and key in row:
+        return []
+    if not isinstance(values, list):
+        raise wrong(file, place, row, f'expected a list under "{key}"')
+    return values
+
+
+def words_in(row: Mapping[str, Any], key: str, file: str, place: str) -> list[str]:
+    """Return the words of an object.
+
+    Raises:
+        DataError: They are no list of strings that are not empty.
+    """
+    words = list_in(row, key, file, place)
+    if odd := [word for word in words if not isinstance(word, str) or not word]:
+        raise wrong(file, place, odd[0], f'expected words that are strings and not empty under "{key}"')
+    return [checked_text(word, file, place) for word in words]
+
+
+def whole_number(value: object) -> int | None:
+    """Return a number of JSON as an integer; None for anything else. Tables write 5 as 5.0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    return int(value) if abs(value) < 1 << 53 and value == int(value) else None
+
+
+def name_of(row: Mapping[str, Any], *keys: str) -> str | None:
+    """Return the name of an object under the first of some keys that has one."""
+    found = next((row[key] for key in keys if isinstance(row.get(key), str | int)), None)
+    return None if found is None or found == "" else str(found)

@@ -2,7 +2,8 @@
 
 The words are those of the format, or a splitter finds them. A span whose border falls inside a word is a misfit: it is
 widened to the word, or dropped. Of overlapping spans the longest is kept, and of equally long ones the first. A text is
-divided into rows at its line breaks, except inside an entity. Each of these is counted in the notes.
+divided into rows at its sentences, or at its line breaks where it brings none, except inside an entity. What is widened
+or dropped is counted in the notes.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class WordSpan:
 
 def tagged_rows(
     document: Document, *, split: Splitter, misfit: Misfit, notes: FileNotes
-) -> Iterator[tuple[Words, list[str]]]:
-    """Yield the rows of a document: start and end of each word in its text, and a tag per word in IOB2.
+) -> Iterator[tuple[Words, list[str | None]]]:
+    """Yield the rows of a document: start and end of each word in its text, and a tag per word in IOB2,
+    None for a word that is not annotated.
 
     Args:
         document: Its words are used where it has any.
@@ -40,36 +42,47 @@ def tagged_rows(
         notes: Counts misfits and overlaps.
     """
     words = document.words if document.words is not None else split(document.text)
-    entities = word_spans(document, words, misfit=misfit, notes=notes)
-    tags = ["O"] * len(words)
-    for entity in entities:
+    tags: list[str | None] = ["O"] * len(words)
+    for first, last in (_words_in(words, *stretch) for stretch in document.unknown):
+        tags[first : last + 1] = [None] * (last + 1 - first)
+    for entity in word_spans(document, words, misfit=misfit, notes=notes):
         tags[entity.first] = f"B-{entity.type}"
         tags[entity.first + 1 : entity.last + 1] = [f"I-{entity.type}"] * (entity.last - entity.first)
     begin = 0
     for index in range(1, len(words) + 1):
-        ends_line = index == len(words) or (
-            "\n" in document.text[words[index - 1][1] : words[index][0]] and not tags[index].startswith("I-")
-        )
-        if ends_line and begin < index:
+        inside = index < len(words) and (tags[index] or "").startswith("I-")
+        if index == len(words) or (not inside and _ends_row(document, words[index - 1][1], words[index][0])):
             yield words[begin:index], tags[begin:index]
             begin = index
 
 
+def _ends_row(document: Document, end: int, start: int) -> bool:
+    """Return whether a row ends between a word that ends, and the next one."""
+    if document.sentences is None:
+        return "\n" in document.text[end:start]
+    ends = bisect_left(document.sentences, (end, -1))
+    return ends < len(document.sentences) and document.sentences[ends][0] <= start
+
+
+def _words_in(words: Words, start: int, end: int) -> tuple[int, int]:
+    """Return the first and the last word that a stretch touches; the last is before the first where it touches none."""
+    return bisect_right(words, start, key=lambda word: word[1]), bisect_left(words, end, key=lambda word: word[0]) - 1
+
+
 def word_spans(document: Document, words: Words, *, misfit: Misfit, notes: FileNotes) -> list[WordSpan]:
     """Return the entities of a document over words, in order and without overlaps; see the head of this module."""
-    starts, ends = [start for start, _ in words], [end for _, end in words]
     kept: list[WordSpan] = []
     taken: set[int] = set()
     for span in sorted(document.spans, key=lambda span: (span.start - span.end, span.start)):
         shown = f"{document.text[span.start : span.end]!r}"
         example = f"{document.place}: {shown}" if document.place else shown
-        first, last = bisect_right(ends, span.start), bisect_left(starts, span.end) - 1
+        first, last = _words_in(words, span.start, span.end)
         if first > last:
             notes.count(
                 "empty_span", "annotated spans without a word in them: dropped", severity="suspicious", example=example
             )
             continue
-        if not _fits(document.text, span, starts[first], ends[last]):
+        if not _fits(document.text, span, words[first][0], words[last][1]):
             what = "widened to the word" if misfit == "widen" else "dropped"
             notes.count(
                 "misfit", f"annotated spans with a border inside a word: {what}", severity="suspicious", example=example

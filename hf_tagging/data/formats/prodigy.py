@@ -1,0 +1,144 @@
+"""Prodigy: JSON Lines of a text, its tokens and its spans (https://prodi.gy/docs/api-interfaces#ner_manual).
+
+Rows that were rejected or ignored are no annotations. Offsets are code points, as spaCy counts them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from hf_tagging.atomic import json_text
+from hf_tagging.data.formats.base import Document, Format, Head
+from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, whole_number, wrong
+from hf_tagging.data.formats.span_values import spans_of
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
+
+_MARKS = frozenset({"answer", "_input_hash", "_task_hash", "_view_id", "_session_id"})
+_OWN = _MARKS | {"text", "tokens", "spans", "_is_binary", "_annotator_id", "_timestamp"}
+_UNUSED = {"reject": "that were rejected", "ignore": "that were ignored"}
+_AGAIN = "that stand further up with other answers"
+
+
+def _recognizes(head: Head) -> bool:
+    rows = head.objects
+    if not rows or not all(isinstance(row.get("text"), str) for row in rows):
+        return False
+    spans = all(isinstance(row.get("spans", []), list) and "label" not in row for row in rows)
+    tokens = [token for row in rows if isinstance(row.get("tokens"), list) for token in row["tokens"]]
+    objects_of_tokens = bool(tokens) and all(isinstance(token, dict) and "start" in token for token in tokens)
+    marked = any(not _MARKS.isdisjoint(row) for row in rows)
+    return spans and any("spans" in row for row in rows) and (marked or objects_of_tokens)
+
+
+def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
+    seen: set[object] = set()
+    for place, row in objects(path, file):
+        text = text_in(row, "text", file, place)
+        values = list_in(row, "spans", file, place) if "spans" in row else []
+        answer = row.get("answer")
+        unused = _UNUSED.get(str(answer), "")
+        if answer is None and "spans" not in row:
+            unused = "without an annotation"
+        if row.get("_view_id") == "ner" or row.get("_is_binary"):
+            notes.count("binary", "answers to a single span: other entities of their texts are read as outside of any",
+                        severity="suspicious", example=place)  # fmt: skip
+        elif not unused and "_input_hash" in row:
+            unused = _AGAIN if row["_input_hash"] in seen else ""
+            seen.add(row["_input_hash"])
+        yield Document(
+            text=text,
+            spans=spans_of(values, text, file=file, place=place, request=request, notes=notes),
+            words=_words(row, text, file, place),
+            id=name_of(row, "id", "doc_id"),
+            unused=unused,
+            place=place,
+            source=row,
+            extra={name: value for name, value in row.items() if name not in _OWN},
+        )
+
+
+def _words(row: dict[str, Any], text: str, file: str, place: str) -> list[tuple[int, int]] | None:
+    """Return the places of the tokens, without those of white space, which spaCy has; None where there are none."""
+    if not row.get("tokens"):
+        return None
+    words: list[tuple[int, int]] = []
+    for token in list_in(row, "tokens", file, place):
+        start, end = (whole_number(token.get(key)) if isinstance(token, dict) else None for key in ("start", "end"))
+        if start is None or end is None or not 0 <= start <= end <= len(text) or (words and start < words[-1][1]):
+            raise wrong(file, place, token, "expected a token with start and end, behind the one before")
+        if token.get("text", text[start:end]) != text[start:end]:
+            raise wrong(file, place, token, f"but the text from {start} to {end} is {text[start:end]!r}")
+        if text[start:end].strip():
+            words.append((start, end))
+    return words
+
+
+def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
+    for document in documents:
+        row = {**document.extra, **document.source, "text": document.text}
+        if document.id is not None:
+            row.setdefault("id", document.id)
+        if document.words is not None and "tokens" not in document.source:
+            row["tokens"] = _tokens(document.text, document.words)
+        row["spans"] = _spans(document, row.get("tokens") or [])
+        if document.model is not None:
+            row.pop("answer", None)
+            row["meta"] = {**(row.get("meta") or {}), "model": document.model}
+        else:
+            row.setdefault("answer", "accept")
+        stream.write(json_text(row, indent=None) + "\n")
+
+
+def _tokens(text: str, words: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Return tokens as spaCy cuts them: what is more than one blank between words is a token."""
+    found: list[tuple[int, int]] = []
+    end = 0
+    for start, stop in [*words, (len(text), len(text))]:
+        gap = end + text.startswith(" ", end) if end else 0
+        if gap < start:
+            found.append((gap, start))
+        if start < stop:
+            found.append((start, stop))
+        end = stop
+    return [
+        {
+            "text": text[a:b],
+            "start": a,
+            "end": b,
+            "id": index,
+            "ws": text.startswith(" ", b) and not text[a:b].isspace(),
+        }
+        for index, (a, b) in enumerate(found)
+    ]
+
+
+def _spans(document: Document, tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return spans, with the first and the last token of each that begins and ends with one."""
+    starts, ends = [token["start"] for token in tokens], [token["end"] for token in tokens]
+    known = {(s.get("start"), s.get("end"), s.get("label")): s for s in document.source.get("spans") or ()}
+    found = []
+    for span in document.spans:
+        row = dict(known.get((span.start, span.end, span.type), ()))
+        row |= {"start": span.start, "end": span.end, "label": span.type}
+        first, last = bisect_left(starts, span.start), bisect_left(ends, span.end)
+        if first < len(starts) and starts[first] == span.start and last < len(ends) and ends[last] == span.end:
+            row |= {"token_start": first, "token_end": last}
+        if span.score is not None:
+            row["score"] = span.score
+        found.append(row)
+    return found
+
+
+PRODIGY = Format(
+    name="prodigy",
+    title="Prodigy JSON Lines",
+    recognizes=_recognizes,
+    read=_read,
+    write=_write,
+    suffix=".jsonl",
+    holds=frozenset({"texts", "words", "overlaps", "scores", "ids", "extra"}),
+)

@@ -1,0 +1,82 @@
+"""Spans as JSON files write them: ``[start, end, type]``, or objects with one of the many names for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hf_tagging.data.formats.base import Span
+from hf_tagging.data.formats.json_values import checked_text, whole_number, wrong
+from hf_tagging.data.formats.offsets import FoundSpan, checked_spans
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
+
+_STARTS = ("start", "start_offset", "begin", "startOffset", "start_char", "start_idx", "offset", "from")
+_ENDS = ("end", "end_offset", "endOffset", "end_char", "end_idx", "stop", "to")
+_RANGES = ("span", "offsets", "offset", "range", "position", "indices")
+_TYPES = ("label", "type", "entity", "entity_type", "entity_group", "labels", "category", "tag", "class", "name")
+_SURFACES = ("text", "name", "surface", "mention", "word")
+EXPECTED = "expected a span as [start, end, type], or an object with start, end and label"
+
+
+def spans_of(
+    values: Sequence[Any], text: str, *, file: str, place: str, request: ReadRequest, notes: FileNotes
+) -> list[Span]:
+    """Return the spans of a text, checked against it.
+
+    Raises:
+        DataError: A value is no span, or does not lie in the text; see `checked_spans`.
+    """
+    found = [span for value in values for span in found_spans(value, file=file, place=place)]
+    return checked_spans(text, found, file=file, place=place, request=request, notes=notes)
+
+
+def is_span(value: Any) -> bool:
+    """Return whether a value reads like a span of characters."""
+    return _parts(value) is not None
+
+
+def found_spans(value: Any, *, file: str, place: str) -> list[FoundSpan]:
+    """Return a span as a file has it, once for each of its types.
+
+    Raises:
+        DataError: The value is no span.
+    """
+    parts = _parts(value)
+    if parts is None:
+        raise wrong(file, place, value, EXPECTED)
+    start, end, kinds, surface = parts
+    score = value.get("score") if isinstance(value, dict) else None
+    known = float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
+    return [FoundSpan(start, end, checked_text(kind, file, place), surface, known) for kind in kinds]
+
+
+def _parts(value: Any) -> tuple[int, int, list[str], str | None] | None:
+    """Return start, end, types and surface of a span; None for anything else."""
+    if isinstance(value, dict):
+        return _of_object(value)
+    if not isinstance(value, list) or len(value) < 3:
+        return None
+    start, end, kinds = whole_number(value[0]), whole_number(value[1]), _types(value[2])
+    return (start, end, kinds, None) if start is not None and end is not None and kinds else None
+
+
+def _of_object(value: Mapping[str, Any]) -> tuple[int, int, list[str], str | None] | None:
+    start = next((n for key in _STARTS if (n := whole_number(value.get(key))) is not None), None)
+    end = next((n for key in _ENDS if (n := whole_number(value.get(key))) is not None), None)
+    if start is not None and end is None and (length := whole_number(value.get("length"))) is not None:
+        end = start + length
+    if start is None or end is None:
+        pair = next((value[key] for key in _RANGES if isinstance(value.get(key), list) and len(value[key]) == 2), None)
+        start, end = map(whole_number, pair) if pair else (None, None)
+    key = next((key for key in _TYPES if _types(value.get(key))), None)
+    if start is None or end is None or key is None:
+        return None
+    surface = next((value[name] for name in _SURFACES if name != key and isinstance(value.get(name), str)), None)
+    return start, end, _types(value[key]), surface
+
+
+def _types(value: Any) -> list[str]:
+    """Return a type, or those of a list; empty for anything else."""
+    values = value if isinstance(value, list) else [value]
+    return [kind.strip() for kind in values] if all(isinstance(kind, str) and kind.strip() for kind in values) else []
