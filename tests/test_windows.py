@@ -218,3 +218,43 @@ def test_code_that_is_saved_with_models_repeats_the_constants_of_data():
     assert crf.IGNORED == alignment.IGNORED
     for name in ("OUTSIDE", "STARTS", "CONTINUES"):
         assert getattr(word_embeddings, name) == getattr(pretokenized, name)
+
+
+def test_words_of_nothing_but_the_unknown_token_are_counted(bert):
+    """A word with one known subword is known; a word that vanished is not unknown as well."""
+    windows = Aligner(bert).windows([["the", "水", "x水", "\u200b"], ["火", "火火"], ["a"]])
+    assert windows.unknown.tolist() == [1, 2, 0]
+    assert windows.first_unknown.tolist() == [1, 0, -1]
+    assert windows.vanished.tolist() == [1, 0, 0]
+
+
+def test_the_mark_of_a_space_does_not_make_a_word_known():
+    pieces = Tokenizer(models.Unigram([("<unk>", -9.0), ("\u2581", -1.0), ("\u2581the", -1.0), ("a", -1.0)], unk_id=0))
+    pieces.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces, unk_token="<unk>", model_max_length=64)
+    windows = Aligner(tokenizer).windows([["the", "水", "a水", "火火"]])
+    assert windows.unknown.tolist() == [2]
+    assert windows.first_unknown.tolist() == [1]
+
+
+def test_a_tokenizer_without_an_unknown_token_knows_every_word(tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_roberta(tmp_path))
+    tokenizer.unk_token = None
+    assert Aligner(tokenizer).windows([["水", "the"]]).unknown.tolist() == [0]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sentences=st.lists(st.lists(st.sampled_from(["the", "水", "火", "\u200b", "a", "x" * 30]), max_size=80), max_size=4)
+)
+def test_every_unknown_word_is_counted_in_the_window_that_owns_it(bert, sentences):
+    aligner = Aligner(bert, max_length=16)
+    windows = aligner.windows(sentences)
+    flat = [word for words in sentences for word in words]
+    for window, (begin, end) in enumerate(zip(windows.offsets, windows.offsets[1:], strict=False)):
+        at = slice(begin, end)
+        owned = windows.words[at][windows.owned[at] & windows.heads[at]].tolist()
+        unknown = [word for word in owned if flat[word] in "水火"]
+        assert windows.unknown[window] == len(unknown)
+        origin = sum(map(len, sentences[: windows.sentence[window]]))
+        assert windows.first_unknown[window] == (unknown[0] - origin if unknown else -1)

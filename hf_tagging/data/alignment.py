@@ -29,6 +29,7 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.foreign.datasets import fingerprint_of
 
 IGNORED = -100  # the label that PyTorch's cross-entropy and the Trainer leave out
+_EXAMPLES = 3
 LABEL_STRATEGIES = ("first", "all")
 
 
@@ -42,6 +43,8 @@ class AlignmentCounts:
     windowed_sentences: int
     vanished_words: int
     shortened_words: int
+    unknown_words: int = 0
+    unknown_examples: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return one line for the log; empty if every sentence fits a window and every word has its subwords."""
@@ -54,7 +57,15 @@ class AlignmentCounts:
             parts.append(f"{self.vanished_words:,} words without subwords become the unknown token")
         if self.shortened_words:
             parts.append(f"{self.shortened_words:,} words longer than a window keep their beginning")
+        if self.unknown_words:
+            share, examples = f"{self.unknown_share:.1%}", ", ".join(map(repr, self.unknown_examples))
+            parts.append(f"{self.unknown_words:,} words ({share}) are nothing but the unknown token ({examples})")
         return "; ".join(parts)
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of the words that are nothing but the unknown token."""
+        return self.unknown_words / self.words if self.words else 0.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +76,8 @@ class AlignedSplit:
         words: The source: `tokens`, `tags`, `document_id`, a row per sentence.
         features: A row per window: `input_ids`, `labels`; for reading the result `sentence` (row in `words`),
             `first_word`, `word_starts` (positions of the words that this window owns); `length`; for the counts
-            `vanished` and `shortened`; with further columns `word_features`, their ids subword after subword, for each
-            subword one per column.
+            `vanished`, `shortened`, `unknown` and `first_unknown`; with further columns `word_features`, their ids
+            subword after subword, for each subword one per column.
         sentence_starts: Number of each sentence's first word in the split, and the end. (sentences + 1,)
     """
 
@@ -78,8 +89,10 @@ class AlignedSplit:
         """Return the counts of what alignment changed."""
         windows = np.zeros(len(self.words), np.int64)
         vanished = shortened = 0
-        for batch in arrow_batches(self.features, "sentence", "vanished", "shortened"):
+        unknown = 0
+        for batch in arrow_batches(self.features, "sentence", "vanished", "shortened", "unknown"):
             np.add.at(windows, batch.column("sentence").to_numpy(), 1)
+            unknown += int(batch.column("unknown").to_numpy().sum())
             vanished += int(batch.column("vanished").to_numpy().sum())
             shortened += int(batch.column("shortened").to_numpy().sum())
         return AlignmentCounts(
@@ -89,7 +102,20 @@ class AlignedSplit:
             windowed_sentences=int(np.count_nonzero(windows > 1)),
             vanished_words=vanished,
             shortened_words=shortened,
+            unknown_words=unknown,
+            unknown_examples=self._unknown_examples() if unknown else (),
         )
+
+    def _unknown_examples(self) -> tuple[str, ...]:
+        """Return the first different words that are nothing but the unknown token."""
+        found: dict[str, None] = {}
+        for batch in arrow_batches(self.features, "sentence", "first_unknown"):
+            sentence, word = (batch.column(name).to_numpy() for name in ("sentence", "first_unknown"))
+            for window in np.flatnonzero(word >= 0).tolist():
+                found[self.words[int(sentence[window])]["tokens"][int(word[window])]] = None
+                if len(found) == _EXAMPLES:
+                    return tuple(found)
+        return tuple(found)
 
     def longest_first(self) -> AlignedSplit:
         """Return the same split with its windows sorted by length, longest first, for batches with little padding."""
@@ -235,7 +261,7 @@ def _types(aligner: Aligner, schema: TagSchema, *, further: bool) -> dict[str, p
     label, position = (pa.int16() if n < 2**15 else pa.int32() for n in (len(schema.tags), aligner.max_length))
     lists = {"input_ids": pa.int32(), "labels": label, "word_starts": position}
     lists |= {"word_features": pa.int32()} if further else {}
-    numbers = ("sentence", "first_word", "length", "vanished", "shortened")
+    numbers = ("sentence", "first_word", "length", "vanished", "shortened", "unknown", "first_unknown")
     return {name: pa.list_(kind) for name, kind in lists.items()} | dict.fromkeys(numbers, pa.int32())
 
 
@@ -267,6 +293,8 @@ def _align_batch(
         "length": np.diff(windows.offsets),
         "vanished": windows.vanished,
         "shortened": windows.shortened,
+        "unknown": windows.unknown,
+        "first_unknown": windows.first_unknown,
     }
     types = _types(aligner, schema, further=bool(further))
     columns: dict[str, pa.Array] = {name: pa.array(values, types[name]) for name, values in numbers.items()}

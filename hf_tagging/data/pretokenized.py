@@ -94,6 +94,13 @@ def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int:
     raise ModelError("The tokenizer has no unknown, mask, end or padding token for a word without subwords.")
 
 
+def uninformative_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """Return the ids that say nothing of a word: the unknown token, and a mark of the space before it. (ids,)"""
+    vocabulary = tokenizer.get_vocab()
+    ids = [tokenizer.unk_token_id, *map(vocabulary.get, _SPACES)]
+    return np.array([i for i in ids if i is not None], np.int64)
+
+
 def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None) -> np.ndarray:
     """Return the kind of each id of a vocabulary, so that a model can find words from its input ids alone.
 

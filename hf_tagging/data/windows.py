@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_tagging.data.pretokenized import prepare_tokenizer, special_tokens, unknown_token
+from hf_tagging.data.pretokenized import prepare_tokenizer, special_tokens, uninformative_tokens, unknown_token
 from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.errors import ConfigError
 
@@ -43,6 +43,8 @@ class Windows:
         first_word: Number in its sentence of the first word that each window owns. (windows,)
         vanished: Owned words that became the unknown token, since the tokenizer gave them no subwords. (windows,)
         shortened: Words owned that lost subwords, because they alone exceed a window. (windows,)
+        unknown: Owned words that the tokenizer turned into nothing but its unknown token. (windows,)
+        first_unknown: Number in its sentence of the first of them; -1 where there is none. (windows,)
     """
 
     input_ids: np.ndarray
@@ -54,6 +56,8 @@ class Windows:
     first_word: np.ndarray
     vanished: np.ndarray
     shortened: np.ndarray
+    unknown: np.ndarray
+    first_unknown: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sentence)
@@ -92,6 +96,7 @@ class Aligner:
         self.capacity = self.max_length - len(self._before) - len(self._after)
         self.overlap = self.capacity // 4 if overlap is None else overlap
         self._unknown = unknown_token(tokenizer)
+        self._says_nothing = uninformative_tokens(tokenizer)
         if self.capacity < 1:
             raise ConfigError(f"max_length: {max_length} leaves no room for words beside the special tokens.")
         if not 0 <= self.overlap <= self.capacity // 2:
@@ -104,13 +109,13 @@ class Aligner:
             sentences: Words. (sentences, words)
         """
         lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
-        ids, sizes, vanished = self._subwords(sentences)
+        ids, sizes, vanished, unknown = self._subwords(sentences)
         ids, sizes, shortened = _shorten(ids, sizes, self.capacity)
         plan = _plan(sizes, row_starts(lengths), self.capacity, self.overlap)
-        return self._lay_out(plan, ids, row_starts(sizes), row_starts(lengths), vanished, shortened)
+        return self._lay_out(plan, ids, row_starts(sizes), row_starts(lengths), vanished, shortened, unknown)
 
-    def _subwords(self, sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return subword ids (subwords,), subwords per word (words,), and which words vanished (words,).
+    def _subwords(self, sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, ...]:
+        """Return subword ids (subwords,), subwords per word, which words vanished and which are unknown, (words,) each.
 
         The tokenizer sees each word alone, whatever its neighbours; so repeated words are tokenized once.
         """
@@ -118,12 +123,24 @@ class Aligner:
         numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
         which = np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))
         ids, sizes = self._encode(list(numbers))
+        unknown = self._are_unknown(ids, sizes)
         vanished = sizes == 0
         if vanished.any():
             ids = np.insert(ids, row_starts(sizes)[:-1][vanished], self._unknown)
             sizes[vanished] = 1
         word, nth = row_ranges(sizes[which])
-        return ids[row_starts(sizes)[which][word] + nth], sizes[which], vanished[which]
+        return ids[row_starts(sizes)[which][word] + nth], sizes[which], vanished[which], unknown[which]
+
+    def _are_unknown(self, ids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """Return which words consist of the unknown token alone, the mark of a space apart. (words,)"""
+        if self.tokenizer.unk_token_id is None:
+            return np.zeros(len(sizes), bool)
+        is_unknown = ids == self.tokenizer.unk_token_id
+        if not is_unknown.any():
+            return np.zeros(len(sizes), bool)
+        total, empty = row_starts(is_unknown), row_starts(np.isin(ids, self._says_nothing))
+        starts = row_starts(sizes)
+        return (np.diff(total[starts]) > 0) & (np.diff(empty[starts]) == sizes)
 
     def _encode(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return subword ids (subwords,) and subwords per word (words,), 0 for a word that the tokenizer drops."""
@@ -148,6 +165,7 @@ class Aligner:
         sentence_starts: np.ndarray,
         vanished: np.ndarray,
         shortened: np.ndarray,
+        unknown: np.ndarray,
     ) -> Windows:
         """Copy each window's subwords between the special tokens."""
         before, after = len(self._before), len(self._after)
@@ -174,6 +192,8 @@ class Aligner:
             plan.own_first - sentence_starts[plan.sentence],
             _sums(vanished, plan.own_first, plan.own_end),
             _sums(shortened, plan.own_first, plan.own_end),
+            _sums(unknown, plan.own_first, plan.own_end),
+            _firsts(unknown, plan.own_first, plan.own_end, sentence_starts[plan.sentence]),
         )
 
 
@@ -251,3 +271,10 @@ def _sums(flags: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Return the number of flags set in each range of words."""
     total = row_starts(flags)
     return total[end] - total[first]
+
+
+def _firsts(flags: np.ndarray, first: np.ndarray, end: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Return the first flag set in each range of words, counted from its origin; -1 where none is."""
+    at = np.append(np.flatnonzero(flags), len(flags))
+    found = at[np.searchsorted(at, first)]
+    return np.where(found < end, found - origin, -1)

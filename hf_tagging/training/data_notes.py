@@ -9,18 +9,24 @@ from typing import cast
 
 from datasets import Dataset, DatasetDict
 
-from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.schema import Conversion
 from hf_tagging.errors import DataError
+from hf_tagging.models.baseline import VOCABULARY
 from hf_tagging.problems import argument
-from hf_tagging.training.config import RunConfig
+from hf_tagging.training.config import RunConfig, ScratchConfig
 from hf_tagging.training.environment import describe_split
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.record import AlignmentRecord, RunRecord, SchemeRecord
 from hf_tagging.training.resuming import check_same_data
 
 logger = logging.getLogger("hf_tagging")
+
+UNKNOWN_WORDS = "unknown_words"
+"""Name of the finding that a tokenizer does not know the words, as `accept` takes it."""
+SUSPICIOUS_UNKNOWN, TOO_MANY_UNKNOWN = 0.05, 0.5
+"""Shares of unknown words from which a run warns, and from which it is refused."""
 
 
 class DataNotes:
@@ -88,7 +94,7 @@ class DataNotes:
         """Log and note what alignment did; return the splits.
 
         Raises:
-            DataError: If a split has no words at all.
+            DataError: If a split has no words at all, or half of them are nothing to a pretrained tokenizer.
         """
         counts = {name: split.counts() for name, split in splits.items()}
         for name, count in counts.items():
@@ -101,6 +107,7 @@ class DataNotes:
                 )
             if changes := count.describe():
                 logger.info("%s: %s", name, changes)
+            self._check_unknown(name, count)
         noted = {name: cast(AlignmentRecord, asdict(count)) for name, count in counts.items()}
         self.record["alignment"] = self.record.get("alignment", {}) | noted
         self._splits |= splits
@@ -108,3 +115,33 @@ class DataNotes:
         words = DatasetDict({name: split.words for name, split in self._splits.items()})
         self.record.setdefault("dataset", {})["unseen_tags"] = unseen_tags(words)
         return splits
+
+    def _check_unknown(self, split: str, count: AlignmentCounts) -> None:
+        """Warn of a pretrained tokenizer that does not know the words of a split, or refuse it.
+
+        A vocabulary that is made of the training split is not judged: its unknown words are rare ones.
+
+        Raises:
+            DataError: If it knows less than half of them, and nobody has said that this is known.
+        """
+        model = self.arguments.model
+        if isinstance(model, ScratchConfig) and model.words == VOCABULARY:
+            return
+        if count.unknown_share <= SUSPICIOUS_UNKNOWN:
+            return
+        name = model.words if isinstance(model, ScratchConfig) else model.label
+        examples = ", ".join(map(repr, count.unknown_examples))
+        found = (
+            f"{split}: {count.unknown_share:.0%} of the words ({count.unknown_words:,} of {count.words:,}, such as "
+            f"{examples}) are nothing but the unknown token to {name}"
+        )
+        if count.unknown_share < TOO_MANY_UNKNOWN:
+            logger.warning("%s. An encoder that was trained on text of this language or script fits better.", found)
+            return
+        accept = argument("accept", UNKNOWN_WORDS)
+        if UNKNOWN_WORDS not in (self.arguments.data.accept or ()):
+            raise DataError(
+                f"{found}: it cannot tell them apart. Choose an encoder that was trained on text of this language or "
+                f"script, such as a multilingual one. To go on with this one, give {accept}."
+            )
+        logger.warning("%s; accepted by %s.", found, accept)

@@ -103,6 +103,8 @@ class AlignmentRecord(TypedDict, total=False):
     windowed_sentences: int
     vanished_words: int
     shortened_words: int
+    unknown_words: int
+    unknown_examples: list[str]
 
 
 class ParametersRecord(TypedDict, total=False):

@@ -146,6 +146,7 @@ def _aligned(alignment: dict[str, AlignmentRecord], results: Results) -> tuple[l
             "sentences longer than a window, read in overlapping windows": counts.get("windowed_sentences"),
             "words without subwords, read as the unknown token": counts.get("vanished_words"),
             "words longer than a window, cut to their beginning": counts.get("shortened_words"),
+            "words that the tokenizer does not know at all, read as the unknown token": counts.get("unknown_words", 0),
         }
         if found := [(what, count) for what, count in named.items() if count]:
             changed.append(ChangedSplit(split, split in results, found))
