@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hf_tagging.errors import ConfigError, DataError, ModelError, OutputError, TaggingError
     from hf_tagging.evaluation import EntityMetric, WordMetric
     from hf_tagging.inference import Tagger, evaluate_tagger
+    from hf_tagging.inspection import Inspection, inspect_dataset
     from hf_tagging.models import load_encoder
     from hf_tagging.publishing import publish_run, push_folder, write_report
     from hf_tagging.tasks import NER, POS, Task, register_task
@@ -32,6 +33,7 @@ _WHERE = {
     "errors": ("ConfigError", "DataError", "ModelError", "OutputError", "TaggingError"),
     "evaluation": ("EntityMetric", "WordMetric"),
     "inference": ("Tagger", "evaluate_tagger"),
+    "inspection": ("Inspection", "inspect_dataset"),
     "models": ("load_encoder",),
     "publishing": ("publish_run", "push_folder", "write_report"),
     "tasks": ("NER", "POS", "Task", "register_task"),
@@ -57,6 +59,7 @@ __all__ = [
     "DataError",
     "EncoderConfig",
     "EntityMetric",
+    "Inspection",
     "ModelError",
     "OutputError",
     "RunConfig",
@@ -73,6 +76,7 @@ __all__ = [
     "compare_runs",
     "convert_tags",
     "evaluate_tagger",
+    "inspect_dataset",
     "load_encoder",
     "load_tagging_dataset",
     "parse_arguments",

@@ -8,15 +8,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hf_tagging.cli import about, handing_on, recipes, taggers
-from hf_tagging.cli.answers import print_json
+from hf_tagging.cli import about, handing_on, inspecting, recipes, taggers
+from hf_tagging.cli.answers import Answer, print_json
 from hf_tagging.cli.command import Command
 from hf_tagging.console import plain_errors, quiet_end_of_pipe
 from hf_tagging.disk import writing_to_stdout
 from hf_tagging.problems import FLAGS
 from hf_tagging.secrets import masked
 
-COMMANDS: tuple[Command, ...] = (*recipes.COMMANDS, *taggers.COMMANDS, *handing_on.COMMANDS, *about.COMMANDS)
+COMMANDS: tuple[Command, ...] = (
+    *recipes.COMMANDS,
+    *inspecting.COMMANDS,
+    *taggers.COMMANDS,
+    *handing_on.COMMANDS,
+    *about.COMMANDS,
+)
 _START = """a first run, without a hub:
   hf-tagging ls
   hf-tagging train pos/quickstart
@@ -70,9 +76,17 @@ def _answer(command: Command, args: argparse.Namespace) -> None:
         if (answer := command.run(args)) is not None:
             with writing_to_stdout():
                 answer.show()
+            _end_with(answer)
         return
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library may want to say
         answer = command.run(args)
     assert answer is not None
     with writing_to_stdout():
         print_json(answer.data)
+    _end_with(answer)
+
+
+def _end_with(answer: Answer) -> None:
+    """Raise the error that an answer is about, now that it is shown."""
+    if answer.error is not None:
+        raise answer.error

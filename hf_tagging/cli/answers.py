@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hf_tagging.atomic import json_text
 from hf_tagging.console import text_table
-from hf_tagging.errors import printable
+from hf_tagging.errors import TaggingError, printable
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,12 @@ class Answer:
     Args:
         data: All of it, as JSON can hold it.
         show: Prints it for a person.
+        error: Ends the command once the answer is shown; None where it has succeeded.
     """
 
     data: object
     show: Callable[[], None]
+    error: TaggingError | None = None
 
 
 def print_json(data: object) -> None:

@@ -1,0 +1,121 @@
+"""Command `inspect`: data read without training, and what is wrong, suspicious or worth knowing about it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from dataclasses import asdict, replace
+from typing import Any
+
+from hf_tagging.cli.answers import Answer
+from hf_tagging.cli.command import Command, add_json, add_reading
+from hf_tagging.cli.quiet import quiet_libraries
+from hf_tagging.console import working
+from hf_tagging.data.request import READ_OPTIONS
+from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.tasks import TASKS
+
+_WIDTH = 120  # columns where the output is no terminal
+_FILES = ("train_file", "validation_file", "test_file")
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name_or_path", nargs="?", metavar="NAME|PATH", help="name on the Hub, sample, a folder or a file"
+    )
+    parser.add_argument("--task", choices=tuple(TASKS), help="default: ner or pos, by the tags")
+    for name in _FILES:
+        parser.add_argument(f"--{name}", nargs="+", metavar="FILE", help=f"files of the {name[:-5]} split")
+    parser.add_argument("--dataset_config", metavar="NAME", help="configuration of a dataset on the Hub")
+    parser.add_argument("--dataset_revision", metavar="NAME", help="branch, tag or commit of a dataset on the Hub")
+    add_reading(parser)
+    parser.add_argument("--model", metavar="NAME|DIR", help="encoder or tagger to hold words and lengths against")
+    parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
+    parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
+    parser.add_argument(
+        "--sentences", type=int, default=3, metavar="N", help="sentences of each split to show; default: 3"
+    )
+    add_json(parser)
+
+
+def _inspect(args: argparse.Namespace) -> Answer:
+    files = {name: getattr(args, name) for name in _FILES}
+    if args.name_or_path is None and not any(files.values()):
+        raise ConfigError("Inspect what? Give NAME, PATH or --train_file FILE.")
+    if args.sentences < 0:
+        raise ConfigError(f"--sentences: {args.sentences} is below 0.")
+    from hf_tagging.inspection.finding import load_for_a_task
+    from hf_tagging.inspection.inspect import inspect_dataset
+
+    quiet_libraries()
+    logging.getLogger("hf_tagging.data").setLevel(logging.ERROR)  # what a load warns of is among the remarks
+    reading = {name: getattr(args, name) for name in READ_OPTIONS}
+    try:
+        with working("Reading"):
+            dataset, task, said = load_for_a_task(
+                args.name_or_path,
+                task=args.task,
+                config_name=args.dataset_config,
+                revision=args.dataset_revision,
+                **files,
+                **reading,
+            )
+    except DataError as error:
+        return _refused(error, args.name_or_path, files)
+    with working("Inspecting"):
+        found = inspect_dataset(
+            dataset,
+            args.model,
+            task=task,
+            sentences=args.sentences,
+            model_revision=args.revision,
+            trust_remote_code=args.trust_remote_code,
+        )
+    found = replace(found, remarks=[*found.remarks, *said])
+
+    def show() -> None:
+        from hf_tagging.cli.inspection_view import show_inspection
+
+        show_inspection(found, _console())
+
+    return Answer(found.as_dict(), show)
+
+
+def _refused(error: DataError, name: str | None, files: dict[str, list[str] | None]) -> Answer:
+    """Return what can be found out about files that were refused; the error ends the command once it is shown."""
+    from hf_tagging.inspection.refused import look_at
+
+    looks = look_at(name, *(file for given in files.values() for file in given or ()))
+
+    def show() -> None:
+        from hf_tagging.cli.inspection_view import show_refused
+
+        show_refused(looks, _console())
+
+    return Answer({"error": str(error), "files": [asdict(look) for look in looks]}, show, error=error)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH, no_color=True)
+
+
+COMMANDS = (
+    Command(
+        name="inspect",
+        summary="Reads data without training, and says what is wrong with it.",
+        details="It shows how the data was read, the first sentences, and everything that a run would stop at, warn of "
+        "or pass over: leaks between splits, odd tags, missing borders, lost characters, words that the model does not "
+        "know. Where the data is refused, it shows what stands in the files.",
+        add=_add_inspect,
+        run=_inspect,
+        examples=(
+            "hf-tagging inspect sample",
+            "hf-tagging inspect my.conll --model minilm",
+            "hf-tagging inspect my.conll --task ner --sentences 10",
+            "hf-tagging inspect --train_file my.conll --json",
+        ),
+    ),
+)

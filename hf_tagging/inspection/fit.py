@@ -1,0 +1,115 @@
+"""Checks of words against a model: what its tokenizer knows, and what fits its window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from transformers import AutoConfig, PreTrainedTokenizerBase
+
+from hf_tagging.data.alignment import Aligner
+from hf_tagging.data.notes import Remark
+from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
+from hf_tagging.hub import model_errors
+from hf_tagging.inspection.corpus import Corpus
+from hf_tagging.inspection.remarks import counted, percent
+from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model
+
+_SUSPICIOUS, _WRONG = 0.05, 0.5  # shares of words that a model cannot tell from each other
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads the words for a model.
+
+    Args:
+        name: Of the model, as it was given.
+        aligner: Its tokenizer, with the length of its window.
+    """
+
+    name: str
+    aligner: Aligner
+
+    @classmethod
+    def of(cls, name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Reader:
+        """Load the tokenizer of a model, and the number of its positions; the weights are left alone.
+
+        Args:
+            name: A folder, a name on the Hub, or `minilm`.
+            revision: Of a name on the Hub.
+            trust_remote_code: Run code that comes with the model.
+
+        Raises:
+            ModelError: If there is no such model, or it has no fast tokenizer.
+        """
+        source = resolve_model(name)
+        hub = hub_options(source, revision, trust_remote_code)
+        with model_errors(name), quiet():
+            config = AutoConfig.from_pretrained(source, **hub)
+            tokenizer = load_tokenizer(source, hub)
+        positions = getattr(config, "max_position_embeddings", None) or DEFAULT_MAX_LENGTH
+        if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert"):
+            positions -= 2  # the first rows of their table are for padding
+        length = min(positions, tokenizer.model_max_length, DEFAULT_MAX_LENGTH)
+        return cls(name, Aligner(tokenizer, max_length=length))
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Tokenizer of the model."""
+        return self.aligner.tokenizer
+
+
+def model_fit(corpus: Corpus, reader: Reader) -> Iterator[Remark]:
+    """Yield words that are nothing but the unknown token, words without subwords, and sentences beyond a window.
+
+    Args:
+        corpus: Words and tags.
+        reader: Of the model.
+    """
+    words = corpus.vocabulary.to_pylist()
+    sizes, unknown = _subwords(words, reader)
+    for split in corpus.splits.values():
+        chosen = split.words[unknown[split.words]]
+        share = len(chosen) / max(len(split.words), 1)
+        advice = "; another encoder fits better" if share > _SUSPICIOUS else ""
+        yield from counted(
+            "unknown_words",
+            f"words of {split.name} are wholly the unknown token for {reader.name} "
+            f"({percent(len(chosen), len(split.words))}), so it cannot tell them from each other{advice}",
+            len(chosen),
+            severity="wrong" if share >= _WRONG else "suspicious" if share > _SUSPICIOUS else "note",
+            examples=corpus.quoted(chosen),
+        )
+        nothing = split.words[sizes[split.words] == 0]
+        yield from counted(
+            "vanished_words",
+            f"words of {split.name} have no subword for {reader.name} and are read as the unknown token",
+            len(nothing),
+            examples=corpus.quoted(nothing),
+        )
+        subwords = np.zeros(len(split.words) + 1, np.int64)
+        np.cumsum(np.maximum(sizes, 1)[split.words], out=subwords[1:])
+        lengths = np.diff(subwords[split.offsets])
+        long = np.flatnonzero(lengths > reader.aligner.capacity)
+        yield from counted(
+            "long_sentences",
+            f"sentences of {split.name} are longer than the window of {reader.name} ({reader.aligner.max_length} "
+            f"subwords; the longest has {int(lengths.max(initial=0)):,}): they are read in overlapping windows",
+            len(long),
+            examples=corpus.examples(split, long),
+        )
+
+
+def _subwords(words: list[str], reader: Reader) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of subwords of each word, and whether all of them are the unknown token. Each (words,)"""
+    ids, sizes = reader.aligner._encode(words)
+    unknown_id = reader.tokenizer.unk_token_id
+    unknown = np.zeros(len(words), bool)
+    if unknown_id is not None:
+        known = np.zeros(len(ids) + 1, np.int64)
+        np.cumsum(ids != unknown_id, out=known[1:])
+        ends = np.concatenate([[0], np.cumsum(sizes)])
+        unknown = np.array([known[a] == known[b] and b > a for a, b in pairwise(ends)], bool)
+    return sizes, unknown
