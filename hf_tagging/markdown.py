@@ -25,19 +25,24 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
     return Markup("\n".join("| " + " | ".join(map(text, line)) + " |" for line in lines))
 
 
-def text(value: object) -> str:
-    """Return a value as escaped Markdown, numbers with four decimals."""
+def text(value: object, most: int = 120) -> str:
+    """Return a value as escaped Markdown, numbers with four decimals.
+
+    Args:
+        value: Of any type.
+        most: Characters, behind which text is cut.
+    """
     if value is None or isinstance(value, Markup):
         return value or ""
     if is_number(value):
         return f"{value:,}" if isinstance(value, Integral) else f"{value:.4f}"
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", visible(value))
+    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", visible(value, most))
 
 
-def visible(value: object) -> str:
-    """Return text in one line of at most 120 characters, with newlines and invisible characters escaped."""
+def visible(value: object, most: int = 120) -> str:
+    """Return text in one line of at most so many characters, with newlines and invisible characters escaped."""
     shown = printable(str(value))
-    return shown if len(shown) <= 120 else shown[:119] + "…"
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def setting(value: object) -> str:

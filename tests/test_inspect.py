@@ -9,9 +9,21 @@ import string
 import pytest
 from datasets import Dataset, DatasetDict
 
-from hf_tagging import DataError, inspect_dataset, load_tagging_dataset
+from hf_tagging import (
+    DataConfig,
+    DataError,
+    EncoderConfig,
+    RunConfig,
+    TaggingConfig,
+    TaggingRun,
+    TagSchema,
+    inspect_dataset,
+    load_tagging_dataset,
+)
 from hf_tagging.cli import main
+from hf_tagging.data.notes import ColumnNote, FileNotes, Remark
 from hf_tagging.inspection.checks import FURTHER, QUICK, check_before_training
+from hf_tagging.publishing.card import model_card
 from hf_tagging.tasks import NER, POS
 
 PLACES = ("Porto", "Lima", "Oslo", "Cork", "Turin")
@@ -355,3 +367,69 @@ class TestCommand:
         code, _, err = self.run(capsys)
         assert code == 2
         assert "--train_file" in err
+
+
+class TestRun:
+    def run_of(self, tmp_path, **data):
+        training = TaggingConfig(output_dir=str(tmp_path / "run"), use_cpu=True)
+        return TaggingRun(RunConfig(NER, DataConfig(**data), EncoderConfig(model="minilm"), training))
+
+    def test_what_is_suspicious_is_logged_and_kept(self, tmp_path, caplog):
+        rows = sentences(20)
+        run = self.run_of(tmp_path)
+        run.select(dataset(rows, validation=rows[:10]))
+        finding = run.record["dataset"]["findings"][0]
+        assert (finding["kind"], finding["severity"], finding["count"]) == ("shared_sentences", "suspicious", 10)
+        assert "10 sentences of validation are in train too" in caplog.text
+
+    def test_how_it_was_read_is_kept(self, tmp_path):
+        run = self.run_of(tmp_path, dataset="sample")
+        run.select(run.arguments.load_dataset())
+        assert run.record["dataset"]["findings"] == []
+        assert run.record["dataset"]["reading"]["splits"]["train"][0]["format"] == "column file"
+
+    def test_what_is_wrong_stops_it_unless_it_is_accepted(self, tmp_path, monkeypatch):
+        data = dataset(sentences(5))
+        wrong = Remark("many_types", "there are many types", "wrong")
+        monkeypatch.setattr("hf_tagging.inspection.checks.QUICK", (lambda corpus: iter([wrong]),))
+        with pytest.raises(DataError, match=r"(?s)looks wrong.*there are many types.*accept=\['many_types'\]"):
+            self.run_of(tmp_path).select(data)
+        run = self.run_of(tmp_path, accept=["many_types"])
+        run.select(data)
+        assert run.record["dataset"]["findings"][0]["severity"] == "suspicious"
+
+    def test_the_card_names_files_without_folders_and_what_is_suspicious(self, tmp_path):
+        record = {
+            "task": "ner",
+            "arguments": {},
+            "dataset": {
+                "reading": {
+                    "splits": {
+                        "train": [
+                            FileNotes(
+                                "/home/me/corpus/train.tsv",
+                                "column file",
+                                "UTF-8",
+                                [ColumnNote("words", "0"), ColumnNote("tags", "3")],
+                                ["lemma"],
+                                [Remark("skipped", "lines are comments", "note", 4)],
+                            ).as_dict()
+                        ]
+                    },
+                    "remarks": [vars(Remark("outside", "the tag '_' is read as O"))],
+                },
+                "findings": [vars(Remark("mojibake", "words look like UTF-8 read as Latin-1", "suspicious", 30))],
+            },
+        }
+        card = model_card(record, {}, TagSchema(("O", "B-PER"), "IOB2"))
+        assert "/home/me" not in card
+        assert "- train, train.tsv: column file, UTF-8; words from 0, tags from 3; left out: lemma" in card
+        assert "- train.tsv: 4 lines are comments" in card
+        assert "- Suspicious in the data: 30 words look like UTF-8 read as Latin-1." in card
+
+    @pytest.mark.parametrize(
+        "reading", [1, [], {}, {"splits": {"train": [3]}, "remarks": []}, {"splits": {}, "remarks": [{"kind": 1}]}]
+    )
+    def test_a_record_of_a_stranger_is_left_out_of_the_card(self, reading):
+        record = {"task": "ner", "arguments": {}, "dataset": {"reading": reading, "findings": [{"text": []}]}}
+        assert "How it was read" not in model_card(record, {}, TagSchema(("O", "B-PER"), "IOB2"))

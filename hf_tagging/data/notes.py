@@ -107,3 +107,14 @@ class FileNotes:
         """Return notes that `as_dict` wrote."""
         columns = [ColumnNote(**column) for column in kept["columns"]]
         return cls(**kept | {"columns": columns, "remarks": [Remark(**remark) for remark in kept["remarks"]]})
+
+
+def is_well_formed(notes: FileNotes) -> bool:
+    """Return whether notes that were read from a record hold what they should; a stranger may have written it."""
+    texts = [notes.file, notes.format, notes.encoding or "", *notes.left_out]
+    texts += [text for column in notes.columns for text in (column.role, column.name, *column.examples)]
+    texts += [text for remark in notes.remarks for text in (remark.kind, remark.text, *remark.examples)]
+    return all(isinstance(text, str) for text in texts) and all(
+        remark.severity in ("wrong", "suspicious", "note") and type(remark.count) in (int, type(None))
+        for remark in notes.remarks
+    )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from hf_tagging.data.notes import FileNotes, Remark, Severity
+from hf_tagging.data.notes import FileNotes, Remark, Severity, is_well_formed
 from hf_tagging.data.origin import origin_of
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,25 @@ class ReadingReport:
         """Return a report that `as_dict` wrote."""
         splits = {split: [FileNotes.from_dict(file) for file in notes] for split, notes in kept["splits"].items()}
         return cls(splits, [Remark(**remark) for remark in kept["remarks"]])
+
+
+def from_record(kept: object) -> ReadingReport | None:
+    """Return the report that a record holds; None where it holds none, or something else.
+
+    Args:
+        kept: What `ReadingReport.as_dict` has written, or anything: a record may come from a stranger.
+    """
+    try:
+        report = ReadingReport.from_dict(kept) if isinstance(kept, Mapping) else None
+        return report if report and all(map(is_well_formed, _notes(report))) else None
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _notes(report: ReadingReport) -> Iterator[FileNotes]:
+    """Yield all notes, and the remarks on the whole dataset as notes of no file."""
+    yield from chain.from_iterable(report.splits.values())
+    yield FileNotes("", remarks=report.remarks)
 
 
 def described(file: FileNotes) -> str:

@@ -114,6 +114,15 @@ class Aligner:
         plan = _plan(sizes, row_starts(lengths), self.capacity, self.overlap)
         return self._lay_out(plan, ids, row_starts(sizes), row_starts(lengths), vanished, shortened, unknown)
 
+    def measured(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the subwords of each word, 0 where it vanishes, and which words are nothing but the unknown token.
+
+        Args:
+            words: Different ones. (words,)
+        """
+        ids, sizes = self._encode(words)
+        return sizes, self._are_unknown(ids, sizes)
+
     def _subwords(self, sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, ...]:
         """Return subword ids (subwords,), subwords per word, which words vanished and which are unknown, (words,) each.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from transformers import AutoConfig, PreTrainedTokenizerBase
@@ -68,8 +67,7 @@ def model_fit(corpus: Corpus, reader: Reader) -> Iterator[Remark]:
         corpus: Words and tags.
         reader: Of the model.
     """
-    words = corpus.vocabulary.to_pylist()
-    sizes, unknown = _subwords(words, reader)
+    sizes, unknown = reader.aligner.measured(corpus.vocabulary.to_pylist())
     for split in corpus.splits.values():
         chosen = split.words[unknown[split.words]]
         share = len(chosen) / max(len(split.words), 1)
@@ -100,16 +98,3 @@ def model_fit(corpus: Corpus, reader: Reader) -> Iterator[Remark]:
             len(long),
             examples=corpus.examples(split, long),
         )
-
-
-def _subwords(words: list[str], reader: Reader) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of subwords of each word, and whether all of them are the unknown token. Each (words,)"""
-    ids, sizes = reader.aligner._encode(words)
-    unknown_id = reader.tokenizer.unk_token_id
-    unknown = np.zeros(len(words), bool)
-    if unknown_id is not None:
-        known = np.zeros(len(ids) + 1, np.int64)
-        np.cumsum(ids != unknown_id, out=known[1:])
-        ends = np.concatenate([[0], np.cumsum(sizes)])
-        unknown = np.array([known[a] == known[b] and b > a for a, b in pairwise(ends)], bool)
-    return sizes, unknown

@@ -11,14 +11,17 @@ from datasets import Dataset, DatasetDict
 
 from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts
 from hf_tagging.data.loading import unseen_tags
+from hf_tagging.data.reading import reading_report
 from hf_tagging.data.schema import Conversion
 from hf_tagging.errors import DataError
+from hf_tagging.inspection.checks import check_before_training
 from hf_tagging.models.baseline import VOCABULARY
 from hf_tagging.problems import argument
+from hf_tagging.tasks import TASKS
 from hf_tagging.training.config import RunConfig, ScratchConfig
 from hf_tagging.training.environment import describe_split
 from hf_tagging.training.folder import RunFolder
-from hf_tagging.training.record import AlignmentRecord, RunRecord, SchemeRecord
+from hf_tagging.training.record import AlignmentRecord, RemarkRecord, RunRecord, SchemeRecord
 from hf_tagging.training.resuming import check_same_data
 
 logger = logging.getLogger("hf_tagging")
@@ -48,7 +51,8 @@ class DataNotes:
         """Keep the first `max_train_samples` and `max_eval_samples` sentences, and note what there is.
 
         Raises:
-            DataError: If there is nothing to train on, or the run to be resumed had other data.
+            DataError: If there is nothing to train on, what there is looks wrong, or the run to be resumed had other
+                data.
         """
         data = self.arguments.data
         limits = {"train": data.max_train_samples, "validation": data.max_eval_samples, "test": data.max_eval_samples}
@@ -62,6 +66,7 @@ class DataNotes:
                 f"{argument('train_file')}, or {argument('do_train', False)} to evaluate alone."
             )
         self.note_data(kept)
+        self.note_reading(kept)
         return kept
 
     def note_data(self, splits: Mapping[str, Dataset]) -> None:
@@ -78,6 +83,24 @@ class DataNotes:
         noted = self.record.setdefault("dataset", {"name": name, "splits": {}})
         noted["splits"] = noted.get("splits", {}) | found
         check_same_data(self._before, found, name=name, folder=self.folder.path)
+
+    def note_reading(self, dataset: DatasetDict) -> None:
+        """Note how data was read, and what is suspicious about it, which is logged as well.
+
+        Args:
+            dataset: Words and tags, as they were loaded.
+
+        Raises:
+            DataError: If they look wrong, and nobody has said that they are right.
+        """
+        noted = self.record.setdefault("dataset", {})
+        if dataset and (report := reading_report(dataset)):
+            noted["reading"] = report.as_dict()
+        if dataset and self.arguments.task.name in TASKS:  # not of pretraining, which reads words alone
+            accept = self.arguments.data.accept or ()
+            place = self.arguments.dataset_name
+            found = check_before_training(dataset, self.arguments.task, place=place, accept=accept)
+            noted["findings"] = [cast(RemarkRecord, asdict(remark)) for remark in found]
 
     def note_conversion(self, conversion: Conversion) -> None:
         """Log and note which scheme the data had, and how many tags were repaired; further splits are added up."""

@@ -74,8 +74,21 @@ class SplitRecord(TypedDict, total=False):
     fingerprint: str
 
 
+class RemarkRecord(TypedDict, total=False):
+    """A remark about data, see `hf_tagging.data.notes.Remark`."""
+
+    kind: str
+    text: str
+    severity: str
+    count: int | None
+    examples: list[str]
+
+
 class DatasetRecord(TypedDict, total=False):
     """Data of a run.
+
+    `reading` says how the files were read, as `hf_tagging.data.reading.ReadingReport` writes it; `findings` what was
+    suspicious before training.
 
     `unseen_tags` counts, by split and tag, the words whose tag does not occur in the training split.
     """
@@ -83,6 +96,8 @@ class DatasetRecord(TypedDict, total=False):
     name: str | None
     splits: dict[str, SplitRecord]
     unseen_tags: dict[str, dict[str, int]]
+    reading: dict[str, object]
+    findings: list[RemarkRecord]
 
 
 class SchemeRecord(TypedDict, total=False):
@@ -258,5 +273,5 @@ _VALUES: tuple[tuple[Callable[[object], bool], str, str], ...] = (
      "results.test.words_per_second results.validation.words_per_second"),
     (lambda value: isinstance(value, str), "a string", "arguments.hub_model_id scheme.target"),
     (lambda value: isinstance(value, list), "a list", "hardware.gpus"),
-    (_is_history, "a list of objects", "history"),
+    (_is_history, "a list of objects", "history dataset.findings"),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from hf_tagging.analysis.shape import Analysis, Calibration, ErrorRow, Group, Gr
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import is_finite
 from hf_tagging.publishing import provenance
+from hf_tagging.publishing.card.reading import suspicious
 from hf_tagging.tasks import POS, get_task
 from hf_tagging.training.record import AlignmentRecord, RunRecord
 
@@ -49,6 +50,7 @@ class LimitsView:
     word_features: list[str]
     repaired: Repaired | None
     unseen_tags: list[tuple[str, int]]
+    suspicious: list[str]
     is_bioes: bool
     is_conll_pos: bool
     is_sample: bool
@@ -132,6 +134,7 @@ def limits_view(record: RunRecord, results: Results) -> LimitsView:
         word_features=record["arguments"].get("word_features") or [],
         repaired=Repaired(scheme.get("source"), count, scheme.get("words")) if count else None,
         unseen_tags=[(split, sum(tags.values())) for split, tags in unseen.items() if tags] if trained else [],
+        suspicious=suspicious(record),
         is_bioes=scheme.get("target") == "BIOES",
         is_conll_pos=get_task(record["task"]) == POS and provenance.is_conll2003(record, splits),
         is_sample=provenance.is_sample(record, splits),

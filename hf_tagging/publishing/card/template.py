@@ -46,6 +46,7 @@ def _environment() -> jinja2.Environment:
         "listed": _listed,
         "dotted": _dotted,
         "enumerated": _enumerated,
+        "in_full": lambda value: Markup(text(value, 600)),
     }
     environment.globals["table"] = table
     return environment

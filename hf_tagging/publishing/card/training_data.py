@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hf_tagging.markdown import Markup, table
 from hf_tagging.publishing import provenance
+from hf_tagging.publishing.card.reading import ReadingView, reading_view
 from hf_tagging.training.record import RunRecord
 
 # As stated on their pages on the Hub.
@@ -24,6 +25,7 @@ class DataView:
     """Data of a run and what was done to it."""
 
     splits: Markup | None
+    reading: ReadingView | None
     configuration: str | None
     revision: str | None
     converted: tuple[str | None, str | None] | None
@@ -50,6 +52,7 @@ def data_view(record: RunRecord) -> DataView:
     is_converted = scheme.get("source") != scheme.get("target")
     return DataView(
         splits=_splits(record),
+        reading=reading_view(record),
         configuration=arguments.get("dataset_config"),
         revision=provenance.revision(record),
         converted=(scheme.get("source"), scheme.get("target")) if is_converted else None,
