@@ -47,6 +47,8 @@ _COLUMN_SUFFIXES = frozenset(
         ".ner",
         ".pos",
         ".tags",
+        ".ann",
+        ".spacy",
     }
 )
 _DATA_SUFFIXES = _JSON_SUFFIXES | _PARQUET_SUFFIXES | _COLUMN_SUFFIXES

@@ -102,6 +102,9 @@ def _check_separated(document: Document, notes: FileNotes) -> None:
 def _rows(record: Record, *, split: Splitter, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Row]:
     """Yield the rows of a record."""
     if not isinstance(record, Document):
+        if record.words and all(tag is None for tag in record.tags):
+            notes.count("unused", "sentences without an annotation: not read", example=record.place)
+            return
         yield {"tokens": record.words, "tags": record.tags, "text": None, "starts": None, "ends": None}
         return
     if record.unused:

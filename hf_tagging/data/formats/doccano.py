@@ -33,7 +33,8 @@ def _recognizes(head: Head) -> bool:
             not spans and all("relations" in row for row in rows)
         )
     lists = [next((row[key] for key in _LISTS if key in row), None) for row in rows]
-    return all(isinstance(spans, list) and all(isinstance(s, list) and is_span(s) for s in spans) for spans in lists)
+    first: list[Any] = next(filter(None, lists), [])
+    return all(isinstance(spans, list) for spans in lists) and all(isinstance(s, list) and is_span(s) for s in first)
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:

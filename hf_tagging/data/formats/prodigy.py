@@ -12,8 +12,8 @@ from typing import IO, Any
 
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
-from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, whole_number, wrong
-from hf_tagging.data.formats.span_values import spans_of
+from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in
+from hf_tagging.data.formats.span_values import places_of, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
@@ -62,19 +62,10 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
 
 
 def _words(row: dict[str, Any], text: str, file: str, place: str) -> list[tuple[int, int]] | None:
-    """Return the places of the tokens, without those of white space, which spaCy has; None where there are none."""
+    """Return the places of the tokens; None where there are none."""
     if not row.get("tokens"):
         return None
-    words: list[tuple[int, int]] = []
-    for token in list_in(row, "tokens", file, place):
-        start, end = (whole_number(token.get(key)) if isinstance(token, dict) else None for key in ("start", "end"))
-        if start is None or end is None or not 0 <= start <= end <= len(text) or (words and start < words[-1][1]):
-            raise wrong(file, place, token, "expected a token with start and end, behind the one before")
-        if token.get("text", text[start:end]) != text[start:end]:
-            raise wrong(file, place, token, f"but the text from {start} to {end} is {text[start:end]!r}")
-        if text[start:end].strip():
-            words.append((start, end))
-    return words
+    return places_of(list_in(row, "tokens", file, place), text, file=file, place=place)
 
 
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:

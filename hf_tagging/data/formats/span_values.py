@@ -80,3 +80,21 @@ def _types(value: Any) -> list[str]:
     """Return a type, or those of a list; empty for anything else."""
     values = value if isinstance(value, list) else [value]
     return [kind.strip() for kind in values] if all(isinstance(kind, str) and kind.strip() for kind in values) else []
+
+
+def places_of(tokens: Sequence[Any], text: str, *, file: str, place: str) -> list[tuple[int, int]]:
+    """Return start and end of tokens or sentences in a text, without those of white space alone, which spaCy has.
+
+    Raises:
+        DataError: One has no start and end in the text behind the one before, or another text than is there.
+    """
+    places: list[tuple[int, int]] = []
+    for token in tokens:
+        start, end = (whole_number(token.get(key)) if isinstance(token, dict) else None for key in ("start", "end"))
+        if start is None or end is None or not (places[-1][1] if places else 0) <= start <= end <= len(text):
+            raise wrong(file, place, token, "expected a token with start and end, behind the one before")
+        if token.get("text", text[start:end]) != text[start:end]:
+            raise wrong(file, place, token, f"but the text from {start} to {end} is {text[start:end]!r}")
+        if text[start:end].strip():
+            places.append((start, end))
+    return places
