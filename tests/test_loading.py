@@ -363,23 +363,25 @@ def class_labels(names, tokens=("a", "b"), ids=(0, 1)):
 
 
 @pytest.mark.parametrize("blank", [" ", "\t", "\n", "\u00a0", "\u3000", "\u2028"])
-def test_tags_with_white_space_are_refused(folder, blank):
+def test_white_space_in_tags_becomes_underscores(folder, blank):
     tag = f"B-first{blank}name"
-    bad, good = rows(["a", "b"], [tag, "O"]), rows(["a"], ["O"])
-    message = r"split test: the tag 'B-first.*name' has white space .* one like 'B-first_name'"
-    with pytest.raises(DataError, match=message):
-        load_tagging_dataset(folder({"train.jsonl": good, "test.jsonl": bad}), task="ner")
+    rare, good = rows(["a", "b"], [tag, "O"]), rows(["a"], ["O"])
+    dataset = load_tagging_dataset(folder({"train.jsonl": good, "test.jsonl": rare}), task="ner")
+    assert named(dataset, "test") == [["B-first_name", "O"]]
 
 
-def test_tags_with_white_space_are_refused_in_every_source(folder, tmp_path):
-    with pytest.raises(DataError, match=r"split train: the tag 'B-first name' has white space"):
-        load_tagging_dataset(folder({"train.tsv": "a\tB-first name\n"}), task="ner")
-    with pytest.raises(DataError, match=r"tag_names: the tag 'B X' has white space"):
-        load_tagging_dataset(folder({"train.jsonl": rows(["a"], [0])}, "ids"), task="ner", tag_names=["O", "B X"])
-    for name, wrong in (("blank", ["O", "B X"]), ("empty", ["O", ""])):
-        DatasetDict(train=class_labels(wrong)).save_to_disk(tmp_path / name)
-        with pytest.raises(DataError, match=r"split train: the tag '(B X' has white space|' is empty)"):
-            load_tagging_dataset(tmp_path / name, task="ner")
+def test_white_space_in_tags_becomes_underscores_in_every_source(folder, tmp_path):
+    path = folder({"train.tsv": "a\tB-first name\nb\tO\n"})
+    assert named(load_tagging_dataset(path, task="ner")) == [["B-first_name", "O"]]
+    path = folder({"train.jsonl": rows(["a"], [1])}, "ids")
+    assert named(load_tagging_dataset(path, task="ner", tag_names=["O", "B X"])) == [["B_X"]]
+    DatasetDict(train=class_labels(["O", "B-X Y"])).save_to_disk(tmp_path / "blank")
+    assert named(load_tagging_dataset(tmp_path / "blank", task="ner")) == [["O", "B-X_Y"]]
+    DatasetDict(train=class_labels(["O", ""])).save_to_disk(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"split train: the tag '' is empty"):
+        load_tagging_dataset(tmp_path / "empty", task="ner")
+    with pytest.raises(DataError, match=r"'B-X Y' and 'B-X_Y' would be the same without blanks"):
+        load_tagging_dataset(folder({"train.jsonl": rows(["a", "b"], ["B-X Y", "B-X_Y"])}, "both"), task="ner")
 
 
 def test_parquet_keeps_class_labels(folder):

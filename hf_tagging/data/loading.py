@@ -21,8 +21,10 @@ from hf_tagging.data.files import (
     looks_like_path,
     missing_path,
 )
+from hf_tagging.data.findings import check_accept
 from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
 from hf_tagging.data.in_memory import PLACE, InMemory, is_in_memory, read_in_memory
+from hf_tagging.data.inventory import inventory
 from hf_tagging.data.origin import Origin, with_origin
 from hf_tagging.data.reading import ReadingReport
 from hf_tagging.data.request import READ_OPTIONS, ReadArguments, ReadRequest, given_options
@@ -31,7 +33,8 @@ from hf_tagging.data.source_columns import standard_columns
 from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved, refuse_sentence_start
 from hf_tagging.data.splitting import HoldOut
 from hf_tagging.data.spool import Spool
-from hf_tagging.data.tag_columns import common_tag_names, encoded, tag_counts
+from hf_tagging.data.tag_columns import encoded, tag_counts
+from hf_tagging.data.tag_names import read_tags
 from hf_tagging.data.word_features import check_feature_names
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
@@ -120,6 +123,7 @@ def load_tagging_dataset(
     task = get_task(task)
     check_feature_names(word_features or ())
     request = _request(task, tuple(word_features or ()), reading)
+    check_accept(request.accept)
     _check_arguments(request.sentence_start, hold_out)
     _check_hub_only(name_or_path, {"dataset_config": config_name, "dataset_revision": revision})
     in_memory = is_in_memory(name_or_path)
@@ -144,11 +148,13 @@ def load_tagging_dataset(
         place = PLACE if in_memory else str(next(iter(raw.values())).place if name_or_path is None else name_or_path)
         splits = {split: standard_columns(raw[split]) for split in SPLITS if split in raw}
         splits = hold_out.split(splits, place)
-        names = common_tag_names(splits, task=task, tag_names=request.tag_names, place=place)
+        splits, tags = read_tags(splits, request=request, place=place)
         dataset = DatasetDict(
-            {split: encoded(splits[split], names=names, split=split, cache_dir=cache) for split in splits}
+            {split: encoded(splits[split], tags=tags, split=split, cache_dir=cache) for split in splits}
         )
-    report = ReadingReport({split: list(raw[split].notes) for split in SPLITS if split in raw})
+    found = inventory(dataset, task=task)
+    notes = {split: list(raw[split].notes) for split in SPLITS if split in raw}
+    report = ReadingReport(notes, tags.remarks + found.remarks)
     report.log()
     _log_sizes(dataset, place, task)
     origin = Origin.of(

@@ -28,9 +28,13 @@ _ORDER = "BIMELSU"  # B before I before E and S; M, L and U are what other schem
 _PREFIXED = re.compile(r"[BIESLUM]-.")
 _NAMELESS = "ENT"  # the entity type of an inventory of bare prefixes
 
+UNSCORED_ID = -100
+"""Id of a word that is not annotated: nothing is learned from it, and it is not scored."""
+UNSCORED = str(UNSCORED_ID)
+"""Tag of such a word where tags are written as text."""
 OUTSIDE = ("O", "o", "0", "_", "-", "OUT", "OUTSIDE", "OTHER", "NONE", "NULL", "NIL")
 """Tags that data have for a word outside of entities; those of letters are written in capitals or not."""
-UNANNOTATED = frozenset({"-100", "-", "_", "null", "none", "nan", "n/a"})
+UNANNOTATED = frozenset({UNSCORED, "-", "_", "null", "none", "nan", "n/a"})
 """Tags, in lower case, that beside ``O`` mean that a word is not annotated."""
 _JOINED = re.compile(r"[|;,+&]")
 
@@ -60,7 +64,8 @@ def parse_tags(tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str
 
 def is_bare(names: Iterable[str]) -> bool:
     """Return whether tags are bare prefixes of one nameless type: `B I O`, `B M E S`; not `O S L`, two types."""
-    return set(names) <= {"O", *_READ_AS} and not {"B", "I"}.isdisjoint(names)
+    names = set(names)
+    return names <= {"O", *_READ_AS} and not {"B", "I"}.isdisjoint(names)
 
 
 def unprefixed(names: Iterable[str]) -> list[str]:
@@ -194,7 +199,7 @@ def entity_likeness(tags: Iterable[str] | Mapping[str, int]) -> float:
 
         Up to 5 % of other values are put up with, and lower the figure by their share.
     """
-    counts = Counter({tag: count for tag, count in Counter(tags).items() if tag.lower() not in {"-100", ""}})
+    counts = Counter({tag: count for tag, count in Counter(tags).items() if tag not in {UNSCORED, ""}})
     total = counts.total()
     if not total:
         return 0.0
@@ -210,7 +215,7 @@ def entity_likeness(tags: Iterable[str] | Mapping[str, int]) -> float:
             found = find_spelling(part for tag in fit for part in parts[tag])
             if found is not None and found[1]:
                 return (1.0 if spelling == STANDARD else 0.9) * share
-    if len(inside) + len(outside) > 1 and is_bare({tag.upper() for tag in inside}):
+    if len(inside) + len(outside) > 1 and is_bare("S" if tag == "W" else tag.upper() for tag in inside):
         return 0.8
     numbers = sum(any(character.isdigit() for character in tag) for tag in inside)
     most = max(outside.values(), default=0)

@@ -50,6 +50,18 @@ def row_ranges(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return group, np.arange(len(group)) - row_starts(sizes)[group]
 
 
+def first_of_rows(items: int, offsets: np.ndarray) -> np.ndarray:
+    """Return which of all items is the first one of its row. (items,) bool
+
+    Args:
+        items: Their number.
+        offsets: Offset of each row, and the end. (rows + 1,)
+    """
+    first = np.zeros(items + 1, bool)  # one longer: an empty last row starts behind the last item
+    first[offsets[:-1]] = True
+    return first[:items]
+
+
 def flat_lists(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Return the values of a list column as one array, and the offset of each row with the end.
 

@@ -12,6 +12,9 @@ Which words make an entity is decided by one rule for all schemes, the rule of t
 entity starts at a word that is tagged ``B-`` or ``S-``, or that follows ``O``, an ``E-``, an ``S-`` or another type;
 it ends before the next start or ``O``. Valid sequences of every scheme read as they were meant; an invalid one (an
 ``I-`` without its ``B-``) is read by the same rule, so that repairing it is: write down again what was read.
+
+A word that is not annotated has the id -100. It belongs to no entity, so an entity ends before it, and it keeps its id
+in every scheme.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ from hf_tagging.data.prefixes import (
     unprefixed,
     warn_of_prefixes,
 )
-from hf_tagging.data.rows import arrow_batches, flat_lists, reopened
+from hf_tagging.data.rows import arrow_batches, first_of_rows, flat_lists, reopened
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task
@@ -225,18 +228,18 @@ class TagSchema:
         """Write the entities of label ids in another schema.
 
         Args:
-            ids: Label ids of all words, sentence after sentence. (words,)
+            ids: Label ids of all words, sentence after sentence, -100 of a word that is not annotated. (words,)
             offsets: Where each sentence starts, and the end. (sentences + 1,)
             target: The schema to write; it must hold this schema's entity types.
 
         Returns:
-            Label ids in `target`. (words,) int64
+            Label ids in `target`; -100 stays. (words,) int64
         """
         starts, ends, types = self.entity_edges(ids, offsets)
         prefix = np.full(len(ids), I, np.int8)
         if target.scheme == "IOB1":
             follows = np.zeros(len(ids), bool)
-            follows[1:] = (types[1:] == types[:-1]) & ~_first_words(len(ids), offsets)[1:]
+            follows[1:] = (types[1:] == types[:-1]) & ~first_of_rows(len(ids), offsets)[1:]
             prefix[starts & follows] = B
         else:
             prefix[starts] = B
@@ -244,7 +247,8 @@ class TagSchema:
             prefix[ends] = E
             prefix[starts & ends] = S
         prefix[types < 0] = O
-        return target._lookup(self.entity_types)[types, prefix]
+        rewritten: np.ndarray = np.where(ids < 0, ids, target._lookup(self.entity_types)[types, prefix])
+        return rewritten
 
     def entity_edges(self, ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Find the first and last words of entities, by the rule in the docstring of this module.
@@ -256,8 +260,8 @@ class TagSchema:
         Returns:
             Whether a word starts an entity, whether it ends one, and its entity type or -1. Each (words,)
         """
-        prefix, types = self.prefixes[ids], self.types[ids]
-        first = _first_words(len(ids), offsets)
+        prefix, types = _of_words(self.prefixes, ids, O), _of_words(self.types, ids, -1)
+        first = first_of_rows(len(ids), offsets)
         starts = first | (prefix == B) | (prefix == S)
         starts[1:] |= (types[1:] != types[:-1]) | (prefix[:-1] == E) | (prefix[:-1] == S)
         starts &= types >= 0
@@ -304,7 +308,7 @@ class TagSchema:
         return table
 
     def _same_tags(self, ids: np.ndarray, other_ids: np.ndarray, other: TagSchema) -> np.ndarray:
-        return self.prefixes[ids] == other.prefixes[other_ids]
+        return _of_words(self.prefixes, ids, O) == _of_words(other.prefixes, other_ids, O)
 
 
 def convert_tags(tags: Sequence[str], *, source: str, target: str) -> list[str]:
@@ -327,8 +331,9 @@ def _detect_scheme(names: Sequence[str], blocks: Iterable[Block]) -> str:
         raise DataError(
             f"Some tags have no prefix ({', '.join(without[:5])}) while others do: "
             "tags of entities have B-/I- (or B-/I-/E-/S-) before every tag but O, or before none. "
-            f"Is this the right column ({argument('tags_column')})? Tags that are no entities need a task "
-            "without them, such as pos."
+            f"Is this the right column ({argument('tags_column')})? If {without[0]!r} is the tag of words outside of "
+            f"entities, name it with {argument('outside')}. Tags that are no entities need a task without them, such "
+            "as pos."
         )
     if not without and has_bioes_prefix(names):
         return "BIOES"
@@ -336,18 +341,20 @@ def _detect_scheme(names: Sequence[str], blocks: Iterable[Block]) -> str:
     started_by_i = isolated_b = 0
     for ids, offsets in blocks:
         starts, _, types = schema.entity_edges(ids, offsets)
-        prefix = schema.prefixes[ids]
+        prefix = _of_words(schema.prefixes, ids, O)
         started_by_i += int(np.count_nonzero(starts & (prefix == I)))
         follows = np.zeros(len(ids), bool)
-        follows[1:] = (types[1:] == types[:-1]) & ~_first_words(len(ids), offsets)[1:]
+        follows[1:] = (types[1:] == types[:-1]) & ~first_of_rows(len(ids), offsets)[1:]
         isolated_b += int(np.count_nonzero((prefix == B) & ~follows))
     return "IOB1" if started_by_i > isolated_b else "IOB2"
 
 
-def _first_words(words: int, offsets: np.ndarray) -> np.ndarray:
-    first = np.zeros(words + 1, bool)  # one longer: an empty last sentence starts behind the last word
-    first[offsets[:-1]] = True
-    return first[:words]
+def _of_words(table: np.ndarray, ids: np.ndarray, unannotated: int) -> np.ndarray:
+    """Return what a table says of the label ids of words, and a value for words that are not annotated. (words,)"""
+    if not len(ids) or ids.min() >= 0:
+        of_words: np.ndarray = table[ids]
+        return of_words
+    return np.where(ids < 0, np.array(unannotated, table.dtype), table[np.maximum(ids, 0)])
 
 
 def _blocks(split: Dataset) -> Iterator[Block]:
@@ -376,7 +383,7 @@ def _rewrite_batch(table: pa.Table, source: TagSchema, target: TagSchema) -> pa.
 
 def _look_up_batch(batch: pa.Table, table: np.ndarray) -> pa.Table:
     ids, offsets = flat_lists(batch.column("tags"))
-    return _set_tags(batch, table[ids], offsets)
+    return _set_tags(batch, np.where(ids < 0, ids, table[np.maximum(ids, 0)]), offsets)
 
 
 def _set_tags(table: pa.Table, ids: np.ndarray, offsets: np.ndarray) -> pa.Table:

@@ -103,14 +103,26 @@ def row_of_item(column: pa.ChunkedArray, index: int) -> int:
     return int(np.searchsorted(ends, index, side="right"))
 
 
-def check_ids(dataset: datasets.Dataset, column: str, count: int, *, what: str, place: str) -> None:
-    """Check that every id in a column has a name.
+def check_ids(
+    dataset: datasets.Dataset, column: str, count: int, *, what: str, place: str, unset: Sequence[int] = ()
+) -> None:
+    """Check that every id in a column has a name; null has none and needs none.
+
+    Args:
+        dataset: Rows of a source.
+        column: Its column of ids.
+        count: Number of names.
+        what: Noun for a message.
+        place: The source as a message names it.
+        unset: Ids that mean that there is none.
 
     Raises:
         DataError: One is not from 0 up to below `count`.
     """
     values = pc.list_flatten(dataset.data.column(column))
     outside = pc.or_(pc.less(values, 0), pc.greater_equal(values, count))
+    if unset:
+        outside = pc.and_not(outside, pc.is_in(values, value_set=pa.array(unset, values.type)))
     index = pc.index(outside, True).as_py()
     if index >= 0:
         row = row_of_item(dataset.data.column(column), index)
@@ -208,15 +220,16 @@ def _first_odd_row(dataset: datasets.Dataset, column: str) -> tuple[int, Any]:
     """Return the first row that is not a list of strings (or of integers, except for words), which set the type."""
     wanted: tuple[type, ...] = (str,) if column == "tokens" else (str, int)
     for row, value in enumerate(dataset[column]):
-        if not isinstance(value, list) or not all(isinstance(item, wanted) for item in value):
+        items = [item for item in value if item is not None or column != "tags"] if isinstance(value, list) else []
+        if not isinstance(value, list) or not all(isinstance(item, wanted) for item in items):
             return row, value
-        if value:  # strings in one row and integers in the next are as bad
-            wanted = (type(value[0]),)
+        if items:  # strings in one row and integers in the next are as bad
+            wanted = (type(items[0]),)
     return 0, dataset[0][column]
 
 
 def _check_rows(dataset: datasets.Dataset, names: Mapping[str, str], *, place: str) -> None:
-    """Check whole columns with Arrow: one tag and one value per feature for each word, and nothing null."""
+    """Check whole columns with Arrow: one tag and one value per feature for each word, and no null but in tags."""
     columns = {column: dataset.data.column(column) for column in names}
     for column, values in columns.items():
         if values.null_count:
@@ -225,7 +238,7 @@ def _check_rows(dataset: datasets.Dataset, names: Mapping[str, str], *, place: s
     lists = {column: values for column, values in columns.items() if column != "document_id"}
     for column, values in lists.items():
         items = pc.list_flatten(values)
-        if items.null_count:
+        if items.null_count and column != "tags":  # there it is a word that is not annotated
             row = row_of_item(values, pc.index(pc.is_null(items), True).as_py())
             raise DataError(
                 f"{place}, row {row + 1}: a null in the list {names[column]!r}; expected one value per word"

@@ -1,0 +1,261 @@
+"""Conventions of entity tags: other tags than ``O`` outside of entities, other spellings of prefixes, blanks in types.
+
+Tags are read as they are meant before anything else sees them, so that the package knows `B-PER` and ``O`` alone. What
+is clear is read with a remark, and what is not is refused with the argument that settles it:
+
+- Without an ``O``, a tag such as ``0``, ``_`` or ``OTHER`` is that of words outside of entities where it is the most
+  frequent one or all others have prefixes. `outside` names any tag.
+- Beside an ``O``, a tag such as ``-``, ``_`` or ``null`` marks a word that is not annotated. So does ``-100``, always.
+- Prefixes are read from `B_PER`, `B:PER`, `B/PER`, `PER-B` and `b-per` where all tags are spelled alike; a few that
+  are spelled otherwise than the rest are read as well if their types are known from the rest.
+- Blanks in a tag become underscores: `B-Invoice Number` is `B-Invoice_Number`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hf_tagging.data.notes import Remark, Severity
+from hf_tagging.data.prefixes import (
+    SPELLINGS,
+    STANDARD,
+    UNANNOTATED,
+    UNSCORED,
+    find_spelling,
+    is_bare,
+    is_outside,
+)
+from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
+
+_JOINTS = re.compile(r"[|;,+&/#]")
+_MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class TagReading:
+    """How the tags of a dataset are read.
+
+    Args:
+        read: Tag as it is written to the tag that it is read as; None for that of words that are not annotated.
+        remarks: What was done, for the report of reading.
+    """
+
+    read: Mapping[str, str | None]
+    remarks: list[Remark] = field(default_factory=list)
+
+
+def plain_reading(counts: Mapping[str, int]) -> TagReading:
+    """Return how tags without entities are read: as they are, but for blanks in them and ``-100``."""
+    reader = _Reader(counts)
+    reader.write_blanks()
+    return reader.reading()
+
+
+def entity_reading(counts: Mapping[str, int], *, outside: str | None = None) -> TagReading:
+    """Return how the tags of entities are read; see the head of this module.
+
+    Args:
+        counts: Frequency of each tag as it is written.
+        outside: Tag of words outside of entities; None: detected.
+
+    Raises:
+        DataError: It cannot be told how they are meant.
+    """
+    reader = _Reader(counts)
+    reader.write_blanks()
+    reader.refuse_joined()
+    reader.read_outside(outside)
+    reader.read_prefixes()
+    return reader.reading()
+
+
+class _Reader:
+    """Tags with what they are read as so far.
+
+    Args:
+        counts: Frequency of each tag as it is written.
+    """
+
+    def __init__(self, counts: Mapping[str, int]):
+        self.words = Counter(counts)
+        self.read: dict[str, str | None] = {tag: None if tag.strip() == UNSCORED else tag for tag in counts}
+        self.remarks: list[Remark] = []
+
+    def reading(self) -> TagReading:
+        return TagReading(dict(self.read), self.remarks)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Frequency of each tag as it is read so far."""
+        counts: Counter[str] = Counter()
+        for tag, now in self.read.items():
+            if now is not None:
+                counts[now] += self.words[tag]
+        return counts
+
+    def change(self, change: Mapping[str, str | None]) -> None:
+        self.read = {tag: now if now is None else change.get(now, now) for tag, now in self.read.items()}
+
+    def say(self, kind: str, text: str, severity: Severity = "note") -> None:
+        self.remarks.append(Remark(kind, text, severity))
+
+    def write_blanks(self) -> None:
+        """Write blanks inside a tag as underscores."""
+        change = {tag: "_".join(tag.split()) for tag in self.counts if re.search(r"\s", tag) and tag.split()}
+        for tag, now in change.items():
+            if now in self.counts and tag.strip() != now:
+                raise DataError(
+                    f"the tags {tag!r} and {now!r} would be the same without blanks; rename one in the data"
+                )
+        self.change(change)
+        if inner := {tag: now for tag, now in change.items() if tag.strip() != now}:
+            self.say("blanks", f"blanks in a tag are read as underscores: {_pairs(inner)}")
+
+    def refuse_joined(self) -> None:
+        """Refuse two tags in one."""
+        for tag in self.counts:
+            parts = _JOINTS.split(tag)
+            of_entities = [spelling for spelling in SPELLINGS if all(is_outside(p) or spelling.parts(p) for p in parts)]
+            if len(parts) > 1 and of_entities and not all(map(is_outside, parts)):
+                raise DataError(
+                    f"the tag {tag!r} ({_words(self.counts[tag])} in this column) is {len(parts)} tags in one; "
+                    f"expected one per word. Keep one of them, or give another column ({argument('tags_column')}); for "
+                    "nested entities export each layer as a column of its own, and train a tagger on each"
+                )
+
+    def read_outside(self, asked: str | None) -> None:
+        """Read the tag of words outside of entities as O, and tags of words that are not annotated as None."""
+        outside = self._asked(asked) if asked is not None else self._detected()
+        counts = self.counts
+        if outside is None:
+            return
+        if outside != "O":
+            if "O" in counts:  # a blood group, say
+                self.change({tag: f"I-{tag}" for tag in counts if tag != outside and not STANDARD.parts(tag)})
+            share = f"{counts[outside]:,} of {counts.total():,} words"
+            self.say("outside", f"the tag {outside!r} is read as O, outside of entities: {share}")
+        change: dict[str, str | None] = {outside: "O"}
+        for tag in sorted(set(counts) - {outside}):
+            if tag.lower() in UNANNOTATED:
+                change[tag] = None
+                text = f"the tag {tag!r} beside {outside!r} is read as: not annotated; {_words(counts[tag])}"
+                self.say("unannotated_tag", f"{text}. If they are outside of entities, write {outside} in the data",
+                         "suspicious")  # fmt: skip
+            elif outside == "O" and tag in ("o", "0"):
+                change[tag] = "O"
+                self.say("outside", f"the tag {tag!r} beside O is read as O; {_words(counts[tag])}", "suspicious")
+        self.change(change)
+
+    def _asked(self, asked: str) -> str:
+        counts = self.counts
+        if asked not in counts:
+            near = difflib.get_close_matches(asked, list(counts), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            most = ", ".join(tag for tag, _ in counts.most_common(_MOST_SHOWN))
+            raise DataError(
+                f"{argument('outside', asked)}: no word has this tag; the most frequent ones are {most}{hint}"
+            )
+        return asked
+
+    def _detected(self) -> str | None:
+        """Return the tag of words outside of entities; None where no tag says so."""
+        counts = self.counts
+        candidates = [tag for tag in counts if is_outside(tag)]
+        if "O" in candidates:
+            return "O"
+        others = set(counts) - set(candidates)
+        prefixed = find_spelling(others) is not None or is_bare({other.upper() for other in others})
+        if len(candidates) > 1 and (prefixed or counts.most_common(1)[0][0] in candidates):
+            named = " and ".join(f"{tag!r} ({_words(counts[tag])})" for tag in sorted(candidates))
+            raise DataError(
+                f"the tags {named} may each mean that a word is outside of entities; say which one does, with "
+                f"{argument('outside', max(candidates, key=counts.__getitem__))}"
+            )
+        likely = len(candidates) == 1 and (prefixed or counts[candidates[0]] == max(counts.values()))
+        return candidates[0] if likely else None
+
+    def read_prefixes(self) -> None:
+        """Read prefixes in any spelling as those of `B-PER`."""
+        names = sorted(set(self.counts) - {"O"})
+        found = find_spelling(names)
+        if found is None:
+            bare = {name: "S" if name.upper() == "W" else name.upper() for name in names}
+            if is_bare(bare.values()) and not is_bare(names):
+                self._respell(names, bare.__getitem__, "of bare prefixes")
+            elif any(map(STANDARD.parts, names)):
+                self._read_strays(names)
+            else:
+                self._refuse_partly_prefixed(names)
+            return
+        spelling, certain = found
+        standard = {name: _standard(spelling.parts(name)) for name in names}
+        if spelling != STANDARD:
+            how = " in lower case" if spelling.lower else " behind the type" if spelling.behind else ""
+            severity: Severity = "note" if certain else "suspicious"
+            self._respell(names, standard.__getitem__, f"with a prefix{how}", severity)
+        elif any(name.startswith("W-") for name in names):
+            bmew = [name for name in names if name.startswith("W-")]
+            self._respell(bmew, standard.__getitem__, "with W for an entity of one word (BMEWO)")
+
+    def _respell(self, names: list[str], new: Callable[[str], str], how: str, severity: Severity = "note") -> None:
+        change = {name: new(name) for name in names}
+        likely = "" if severity == "note" else "; no type has a tag that goes on, so this is likely and not certain"
+        self.say("spelling", f"tags {how} are read as others are spelled: {_pairs(change)}{likely}", severity)
+        self.change(change)
+
+    def _read_strays(self, names: list[str]) -> None:
+        """Read tags that are spelled otherwise than the rest, where their types are known from the rest."""
+        known = {parts[1] for name in names if (parts := STANDARD.parts(name))}
+        change = {}
+        for name in names:
+            read = (spelling.parts(name) for spelling in SPELLINGS)
+            parts = next((found for found in read if found and found[1] in known), None)
+            if parts and not STANDARD.parts(name):
+                change[name] = _standard(parts)
+        if change:
+            counts = self.counts
+            number = sum(counts[name] for name in change)
+            text = f"tags of {_words(number)} are spelled otherwise than the rest and read alike: {_pairs(change)}"
+            self.say("mixed_spelling", text, "suspicious")
+            self.change(change)
+
+    def _refuse_partly_prefixed(self, names: list[str]) -> None:
+        """Refuse tags of which some certainly have a prefix, not spelled as the standard, and others have none."""
+        for spelling in SPELLINGS:
+            fit = [name for name in names if spelling.parts(name)]
+            if fit and (found := find_spelling(fit)) and found[1]:
+                rest = sorted(set(names) - set(fit), key=lambda name: -self.counts[name])
+                raise DataError(
+                    f"some tags have a prefix ({', '.join(fit[:_MOST_SHOWN])}) and others have none "
+                    f"({', '.join(rest[:_MOST_SHOWN])}). If {rest[0]!r} is the tag of words outside of entities, give "
+                    f"{argument('outside', rest[0])}; else, is this the right column ({argument('tags_column')})?"
+                )
+
+
+def _standard(parts: tuple[str, str] | None) -> str:
+    """Return the tag of a prefix and a type."""
+    prefix, kind = parts or ("", "")
+    return f"{'S' if prefix == 'W' else prefix}-{kind}"
+
+
+def _pairs(change: Mapping[str, str]) -> str:
+    shown = [f"{tag!r} as {now}" for tag, now in list(change.items())[:_MOST_SHOWN]]
+    more = len(change) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _words(number: int) -> str:
+    return "1 word" if number == 1 else f"{number:,} words"
+
+
+def types_in_two_cases(types: Iterable[str]) -> list[list[str]]:
+    """Return groups of entity types that differ in case only."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(set(types)):
+        groups[name.casefold()].append(name)
+    return [names for names in groups.values() if len(names) > 1]
