@@ -7,6 +7,7 @@ import logging
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -50,6 +51,9 @@ _REMEDIES = {
 }
 
 
+_cache_only: ContextVar[bool] = ContextVar("cache_only", default=False)
+
+
 def why_unreachable(name: str, *, repo_type: str, revision: str | None = None) -> str | None:
     """Ask the Hub for a repository; its answer, or its silence, is remembered for a minute or two.
 
@@ -61,9 +65,21 @@ def why_unreachable(name: str, *, repo_type: str, revision: str | None = None) -
     Returns:
         Why the Hub did not answer, or None where it did, be it with a refusal.
     """
+    if _cache_only.get():
+        return "the Hub was not asked"
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     return _ask(name, repo_type, revision, int(time.monotonic() / _REMEMBERED))
+
+
+@contextlib.contextmanager
+def cache_only() -> Iterator[None]:
+    """Ask no Hub within the block: what is not in the cache counts as unreachable."""
+    token = _cache_only.set(True)
+    try:
+        yield
+    finally:
+        _cache_only.reset(token)
 
 
 def forget_answers() -> None:

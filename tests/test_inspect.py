@@ -433,3 +433,43 @@ class TestRun:
     def test_a_record_of_a_stranger_is_left_out_of_the_card(self, reading):
         record = {"task": "ner", "arguments": {}, "dataset": {"reading": reading, "findings": [{"text": []}]}}
         assert "How it was read" not in model_card(record, {}, TagSchema(("O", "B-PER"), "IOB2"))
+
+
+class TestValidate:
+    def validate(self, capsys, *words):
+        code = 0
+        try:
+            main(["validate", *map(str, words)])
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    def test_reads_and_checks_the_data(self, capsys, tmp_path):
+        for name, number in (("train", 12), ("dev", 4)):
+            text = "\n".join(f"Ada B-PER\nleft O\nthe O\ntown O\n{row} O\n" for row in range(number))
+            (tmp_path / f"{name}.txt").write_text(text)
+        code, out, _ = self.validate(capsys, "ner/quickstart", "--dataset", tmp_path)
+        assert code == 0
+        assert "read, sentences of train 12, validation 4" in out
+        assert "suspicious: 4 sentences of validation are in train too" in out
+
+    def test_data_that_cannot_be_read(self, capsys, tmp_path):
+        (tmp_path / "train.txt").write_text("Ada B-PER\nleft\n")
+        code, out, err = self.validate(capsys, "ner/quickstart", "--train_file", tmp_path / "train.txt", "--json")
+        assert (code, out) == (1, "")
+        assert "train.txt, line 2" in err
+
+    def test_the_hub_is_not_asked(self, capsys, tmp_path, monkeypatch):
+        monkeypatch.setattr("hf_tagging.hub._ask", lambda *_: pytest.fail("it was asked"))
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+        code, out, _ = self.validate(capsys, "ner/bert_base_conll2003", "--json")
+        assert code == 0
+        assert json.loads(out)["data"] == [{"name": "conll2003", "read": None, "suspicious": []}]
+
+    def test_the_data_of_a_comparison_is_read_once(self, capsys, tmp_path):
+        runs = {name: {"task": "pos", "model": "scratch", "encoder": name} for name in ("hmm", "lstm")}
+        plan = {"seeds": [1, 2], "runs": runs, "arguments": {"dataset": "sample"}}
+        (tmp_path / "mine.yaml").write_text(json.dumps(plan))
+        code, out, err = self.validate(capsys, tmp_path / "mine.yaml", "--json")
+        assert code == 0, err
+        assert [check["name"] for check in json.loads(out)["data"]] == ["sample"]

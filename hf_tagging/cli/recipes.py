@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from hf_tagging.cli.shipped import (
 )
 from hf_tagging.console import GO_ON
 from hf_tagging.disk import check_writable, writing_to
-from hf_tagging.errors import ConfigError, OutputError
+from hf_tagging.errors import ConfigError, OutputError, printable
 from hf_tagging.secrets import by_environment, masked
 
 _SHORT = {"pos": "pos_bert", "ner": "ner_bert"}
@@ -111,11 +112,19 @@ def _validate(args: argparse.Namespace) -> Answer:
     data = {"config": str(config), "recipe": recipe.name} | _checked(recipe, config, args.flags)
     what = f"{data['runs']} runs" if "runs" in data else f"{len(data['arguments'])} arguments"
     would = "they would go to" if "runs" in data else "the run would go to"
-    return Answer(data, lambda: print(f"{args.names[-1]}: {what}, all right; {would} {data['output_dir']}"))
+    checks = data.pop("checks")
+    data["data"] = [asdict(check) for check in checks]
+
+    def show() -> None:
+        print(f"{args.names[-1]}: {what}, all right; {would} {data['output_dir']}")
+        print(*(printable(line) for check in checks for line in check.lines()), sep="\n", end="\n" if checks else "")
+
+    return Answer(data, show)
 
 
 def _checked(recipe: Shipped, config: Path, flags: list[str]) -> dict[str, Any]:
     """Return what a recipe makes of a config; all that is wrong with it is in one error."""
+    from hf_tagging.cli.data_check import check_data, check_jobs
     from hf_tagging.comparison.plan import read_plan
     from hf_tagging.training.config import RunConfig
     from hf_tagging.training.config.kinds import what_it_trains
@@ -130,6 +139,7 @@ def _checked(recipe: Shipped, config: Path, flags: list[str]) -> dict[str, Any]:
             "runs": len(plan.jobs),
             "per_run": Counter(job.name for job in plan.jobs),
             "output_dir": str(plan.output_dir),
+            "checks": check_jobs(plan.jobs),
         }
     argv = ["--config", str(config), *flags]
     parsed: RunConfig
@@ -142,7 +152,8 @@ def _checked(recipe: Shipped, config: Path, flags: list[str]) -> dict[str, Any]:
         raise ConfigError(
             f"{recipe.name}: takes no config that can be checked. Type: hf-tagging validate pos_bert FILE"
         )
-    return {"arguments": sorted(parsed.given), "output_dir": str(parsed.training.output_dir)}
+    checks = [] if recipe.name == PRETRAIN else [check_data(parsed)]
+    return {"arguments": sorted(parsed.given), "output_dir": str(parsed.training.output_dir), "checks": checks}
 
 
 def _own_flags(flags: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -264,9 +275,9 @@ COMMANDS = (
     ),
     Command(
         name="validate",
-        summary="Checks a config and flags without loading anything.",
-        details="All mistakes are reported together, with the nearest name that exists. Flags win over the file. "
-        + _FLAGS,
+        summary="Checks a config, flags and the data, without training.",
+        details="All mistakes are reported together, with the nearest name. Data of this machine is read and "
+        "checked as by a run; the Hub is not asked. Flags win over the file. " + _FLAGS,
         add=_add_validate,
         run=_validate,
         takes_flags=True,

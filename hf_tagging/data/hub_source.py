@@ -29,6 +29,10 @@ HUB_ALIASES = {
 _FAILURES = (DatasetsError, HTTPError, OSError, ValueError, RuntimeError)
 
 
+class UnreachableData(DataError):
+    """A dataset that is not in the cache, on a Hub that does not answer: nothing is known of what it holds."""
+
+
 def read_hub(
     name: str, *, config_name: str | None, revision: str | None, builders: BuilderCache
 ) -> dict[str, datasets.Dataset]:
@@ -57,7 +61,8 @@ def read_hub(
         near = nearest_path(Path(name))
         hint = f" Or did you mean the local ./{near}?" if near else ""
         reason = f"not in the cache, and {unreachable}" if unreachable else innermost_cause(error)
-        raise DataError(f"dataset {full_name}: {reason}. {spell(WITHOUT_HUB)}{hint}") from error
+        kind = UnreachableData if unreachable else DataError
+        raise kind(f"dataset {full_name}: {reason}. {spell(WITHOUT_HUB)}{hint}") from error
     return named_splits(loaded, place=name)
 
 
