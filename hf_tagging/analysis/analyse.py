@@ -62,7 +62,7 @@ def analyse(
     if isinstance(reading, str):
         measured, suspects = {"missing": reading}, {"missing": reading}
     else:
-        measured = calibration(reading.confidence, reading.right)
+        measured = calibration(reading.confidence[answers.annotated], reading.right[answers.annotated])
         reason = measured.get("missing")
         suspects = {"missing": reason} if reason else find_suspects(answers, reading)
     return {
@@ -71,14 +71,14 @@ def analyse(
         "split": split,
         "scheme": scheme if entities else None,
         "sentences": len(answers),
-        "words": int(answers.bounds[-1]),
+        "words": int(answers.annotated.sum()),
         "entities": len(answers.gold_spans) if entities else None,
         "headline": _headline(answers, tags),
         "tags": tags,
         "confusion": _confusion(answers, pairs, [row["tag"] for row in tags]),
         "history": list(history),
         "groups": groups_of(answers, seen, casings),
-        "errors": error_rows(pairs, int(np.count_nonzero(~answers.right))),
+        "errors": error_rows(pairs, int(np.count_nonzero(answers.wrong))),
         "examples": wrong_sentences(answers, pairs),
         "calibration": measured,
         "suspects": suspects,
@@ -130,7 +130,8 @@ def _tag_rows(answers: Answers) -> list[TagRow]:
 def _named(answers: Answers) -> tuple[Array, Array, Array]:
     """Return gold, predicted and correct items as indices into `answers.names`."""
     if not answers.task.has_entities:
-        return answers.gold_ids, answers.predicted_ids, answers.gold_ids[answers.right]
+        scored = answers.annotated
+        return answers.gold_ids[scored], answers.predicted_ids[scored], answers.gold_ids[answers.right]
     gold = answers.gold_spans.type
     return gold, answers.predicted_spans.type, gold[answers.found]
 
@@ -141,7 +142,7 @@ def _confusion(answers: Answers, pairs: Pairs | None, tags: Sequence[str]) -> Co
     places = {name: i for i, name in enumerate(shown)}
     place = np.array([places.get(name, -1) for name in answers.names] + [len(shown)], np.int64)  # the last: no entity
     if pairs is None:
-        rows, columns = place[answers.gold_ids], place[answers.predicted_ids]
+        rows, columns = (place[side[answers.annotated]] for side in (answers.gold_ids, answers.predicted_ids))
     else:
         sides = ((answers.gold_spans, pairs.gold), (answers.predicted_spans, pairs.predicted))
         rows, columns = (place[np.append(spans.type, -1)[numbers]] for spans, numbers in sides)

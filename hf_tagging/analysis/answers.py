@@ -9,7 +9,9 @@ from itertools import chain
 
 import numpy as np
 
+from hf_tagging.data.prefixes import UNSCORED
 from hf_tagging.data.rows import row_ranges, row_starts
+from hf_tagging.evaluation.annotated import entity_sides
 from hf_tagging.evaluation.metrics import Array, Tags, _check_lengths, get_entities
 from hf_tagging.evaluation.statistics import SentenceCounts
 from hf_tagging.tasks import Task, get_task
@@ -61,7 +63,7 @@ class Answers:
     Args:
         task: Name of a task, or a `Task`.
         words: (sentences, words)
-        gold: (sentences, words)
+        gold: `-100` for a word that is not annotated. (sentences, words)
         predicted: (sentences, words)
 
     Raises:
@@ -94,11 +96,11 @@ class Answers:
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """Every tag in gold or prediction, sorted."""
-        return tuple(sorted({*chain.from_iterable(self.gold), *chain.from_iterable(self.predicted)}))
+        return tuple(sorted({*chain.from_iterable(self.gold), *chain.from_iterable(self.predicted)} - {UNSCORED}))
 
     @cached_property
     def gold_ids(self) -> Array:
-        """Gold tags as places in `tags`. (words,)"""
+        """Gold tags as places in `tags`, -1 of words that are not annotated. (words,)"""
         return self._ids(self.gold)
 
     @cached_property
@@ -110,6 +112,16 @@ class Answers:
     def right(self) -> Array:
         """Mask of words with their gold tag. (words,) bool"""
         return self.gold_ids == self.predicted_ids
+
+    @cached_property
+    def annotated(self) -> Array:
+        """Mask of words that have a gold tag. (words,) bool"""
+        return self.gold_ids >= 0
+
+    @cached_property
+    def wrong(self) -> Array:
+        """Mask of annotated words with another tag than their gold one. (words,) bool"""
+        return self.annotated & ~self.right
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -138,7 +150,8 @@ class Answers:
     def counts(self) -> SentenceCounts:
         """Right, predicted and gold entities of each sentence, or right words and words."""
         if not self.task.has_entities:
-            values = np.stack([self.per_sentence(self.sentence[self.right]), np.diff(self.bounds)], axis=1)
+            masks = (self.right, self.annotated)
+            values = np.stack([self.per_sentence(self.sentence[mask]) for mask in masks], axis=1)
             return SentenceCounts(self.task, values)
         gold, predicted = self.gold_spans, self.predicted_spans
         sides = (gold.sentence[self.found], predicted.sentence, gold.sentence)
@@ -160,10 +173,11 @@ class Answers:
 
     @cached_property
     def _entities(self) -> tuple[list[list[tuple[str, int, int]]], ...]:
-        return tuple([get_entities(list(tags)) for tags in side] for side in (self.gold, self.predicted))
+        pairs = [entity_sides(list(ours), list(theirs)) for ours, theirs in zip(self.predicted, self.gold, strict=True)]
+        return tuple([get_entities(pair[side]) for pair in pairs] for side in (1, 0))
 
     def _ids(self, side: Tags) -> Array:
-        ids = {tag: i for i, tag in enumerate(self.tags)}
+        ids = {tag: i for i, tag in enumerate(self.tags)} | {UNSCORED: -1}
         return np.fromiter(map(ids.__getitem__, chain.from_iterable(side)), np.int64, self.bounds[-1])
 
     def _spans(self, side: list[list[tuple[str, int, int]]]) -> Spans:

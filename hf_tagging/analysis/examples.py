@@ -56,7 +56,7 @@ def fitting(sizes: Sequence[int], budget: int) -> list[int]:
 
 def _wrong_words(answers: Answers) -> list[WrongSentence]:
     wrong = defaultdict(list)
-    for word in np.flatnonzero(~answers.right).tolist():
+    for word in np.flatnonzero(answers.wrong).tolist():
         wrong[int(answers.sentence[word])].append(word - int(answers.bounds[answers.sentence[word]]))
     found = []
     for number, places in wrong.items():

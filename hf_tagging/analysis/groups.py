@@ -68,7 +68,9 @@ def by_seen_words(answers: Answers, seen: Seen | str) -> Group:
     if isinstance(seen, str):
         return {"title": title, "missing": seen}
     unseen = [word not in seen.words for sentence in answers.words for word in sentence]
-    rows = _shares(_SEEN, np.array(unseen, np.int64), answers.sentence, answers.right)
+    scored = answers.annotated
+    group = np.array(unseen, np.int64)[scored]
+    rows = _shares(_SEEN, group, answers.sentence[scored], answers.right[scored])
     note = "A word is seen if it occurs in the training split, in the same spelling."
     return _division(title, rows, unit="words", metric="accuracy", counted="words", note=note)
 

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from hf_tagging.atomic import json_text, read_json, whole_file
 from hf_tagging.data.files import nearest_path
+from hf_tagging.data.prefixes import UNSCORED
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, DataError, OutputError, Problem
+from hf_tagging.evaluation.annotated import entity_sides
 from hf_tagging.evaluation.metrics import get_entities
 from hf_tagging.evaluation.predictions import read_predictions
 from hf_tagging.evaluation.statistics import SentenceCounts, count_sentences, counts_array
@@ -184,8 +186,14 @@ def _count(path: Path, task: Task) -> tuple[SentenceCounts, str]:
 
 
 def _question(task: Task, words: list[str], gold: list[str]) -> tuple[list[str], Sequence[object]]:
-    """Return the words of a sentence, and its tags or entities, independent of their scheme."""
-    return words, sorted(set(get_entities(gold))) if task.has_entities else gold
+    """Return the words of a sentence, and its tags or entities, independent of their scheme.
+
+    Words that are not annotated are part of it: they are not scored.
+    """
+    if not task.has_entities:
+        return words, gold
+    unannotated = [("not annotated", place, place) for place, tag in enumerate(gold) if tag == UNSCORED]
+    return words, sorted({*get_entities(entity_sides(gold, gold)[1]), *unannotated})
 
 
 def check_same_data(runs: Sequence[Run], split: str) -> None:

@@ -21,6 +21,7 @@ from hf_tagging.data import schema as schemas
 from hf_tagging.data import windows as windowing
 from hf_tagging.data import word_features as further_columns
 from hf_tagging.data.bars import bars_on_terminals
+from hf_tagging.data.prefixes import UNSCORED_ID
 from hf_tagging.data.rows import arrow_batches, flat_lists, reopened, row_ranges, row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import Aligner, Windows
@@ -28,7 +29,7 @@ from hf_tagging.data.word_features import feature_ids
 from hf_tagging.errors import ConfigError
 from hf_tagging.foreign.datasets import fingerprint_of
 
-IGNORED = -100  # the label that PyTorch's cross-entropy and the Trainer leave out
+IGNORED = UNSCORED_ID  # the label that PyTorch's cross-entropy and the Trainer leave out
 _EXAMPLES = 3
 LABEL_STRATEGIES = ("first", "all")
 
@@ -310,7 +311,7 @@ def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, s
 
     Args:
         windows: From `Aligner.windows`.
-        label_ids: Label ids of all words of the batch. (words,)
+        label_ids: Label ids of all words of the batch, -100 of a word that is not annotated. (words,)
         schema: The tags.
         strategy: See `align_split`.
 
@@ -322,7 +323,8 @@ def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, s
     labels[head] = label_ids[windows.words[head]]
     if strategy == "all":
         tail = windows.owned & ~windows.heads
-        labels[tail] = schema.continuation_ids()[label_ids[windows.words[tail]]]
+        ids = label_ids[windows.words[tail]]
+        labels[tail] = np.where(ids < 0, IGNORED, schema.continuation_ids()[np.maximum(ids, 0)])
     return labels
 
 

@@ -22,6 +22,7 @@ from seqeval.scheme import IOB1, IOB2, IOBES, Token, Tokens
 
 from hf_tagging.data.schema import PREFIXES_OF
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.evaluation.annotated import annotated_words, entity_sides
 from hf_tagging.evaluation.figures import Figures, TagFigures
 from hf_tagging.foreign.evaluate import InMemoryMetric
 
@@ -95,6 +96,8 @@ class EntityMetric(_TaggingMetric):
     - `strict_precision, strict_recall, strict_f1, strict_per_type`: the same in strict mode. Gold that breaks
       the scheme loses entities there: compare the supports.
     - `accuracy`: share of words with the correct tag; `words`; `sentences`: those with at least one word.
+      A reference `-100` is a word that is not annotated: it is none of the words, ends an entity, and predicted
+      entities that it is in are left out.
     - `mode, strict_mode, scheme`: how the above was read.
 
     Args:
@@ -112,12 +115,15 @@ class EntityMetric(_TaggingMetric):
 
     def _compute(self, *, predictions: Tags, references: Tags, scheme: str | None = None) -> Figures:
         scheme = self.scheme if scheme is None else _known_scheme(scheme)
+        sides = [entity_sides(*pair) for pair in zip(predictions, references, strict=True)]
+        ours, theirs = [side for side, _ in sides], [side for _, side in sides]
         _check_entity_tags("predictions", predictions, scheme)
-        _check_entity_tags("references", references, scheme)
-        strict = _score_entities(predictions, references, partial(_strict_entities, scheme=SCHEMES[scheme]))
-        right, lengths = _compare(predictions, references)
+        _check_entity_tags("references", theirs, scheme)
+        strict = _score_entities(ours, theirs, partial(_strict_entities, scheme=SCHEMES[scheme]))
+        annotated, answered = annotated_words(references, predictions)
+        right, lengths = _compare(answered, annotated)
         return {
-            **_score_entities(predictions, references, get_entities),
+            **_score_entities(ours, theirs, get_entities),
             "strict_precision": strict["precision"],
             "strict_recall": strict["recall"],
             "strict_f1": strict["f1"],
@@ -143,7 +149,8 @@ class WordMetric(_TaggingMetric):
       as much as long ones. Some courses teach this figure.
     - `macro_f1`: unweighted mean over the tags in gold or prediction.
     - `per_tag`: `{tag: {precision, recall, f1, support}}` for the same tags.
-    - `words`; `sentences`: those with at least one word, as in every mean over sentences.
+    - `words`; `sentences`: those with at least one word, as in every mean over sentences. Words with the reference
+      `-100` are not annotated, and none of these figures counts them.
     - With `words`, the words themselves `(sentences, words)`, and `known_words`, the training data's words in
       the same spelling: `unseen_accuracy` over the words that are not known, `unseen_words`, how many those
       are, and `seen_accuracy` over the others.
@@ -161,6 +168,11 @@ class WordMetric(_TaggingMetric):
         words: Sequence[Sequence[str]] | None = None,
         known_words: Collection[str] | None = None,
     ) -> Figures:
+        if known_words is not None:
+            if words is None:
+                raise ConfigError("known_words without words: pass words=[[...], ...] too, a list per sentence.")
+            _check_lengths("words", words, "references", references)
+        references, predictions, words = annotated_words(references, predictions, words or references)
         right, lengths = _compare(predictions, references)  # (words,), (sentences,)
         per_sentence = _accuracy_per_sentence(right, lengths)
         per_tag = _score_tags(predictions, references)
@@ -174,9 +186,6 @@ class WordMetric(_TaggingMetric):
             "sentences": len(lengths),
         }
         if known_words is not None:
-            if words is None:
-                raise ConfigError("known_words without words: pass words=[[...], ...] too, a list per sentence.")
-            _check_lengths("words", words, "references", references)
             result |= _score_unseen(right, words, known_words)
         return result
 

@@ -59,7 +59,8 @@ def write_predictions(
 ) -> None:
     """Write `word gold predicted` lines with a blank line after each sentence, as conlleval reads them.
 
-    A white character inside a word or tag becomes ``_``, and so does an empty one: the columns stay three.
+    A white character inside a word or tag becomes ``_``, and so does an empty one: the columns stay three. The gold tag
+    of a word that is not annotated is ``-100``; conlleval, which knows no such words, needs a file without them.
 
     Args:
         path: The file.

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hf_tagging.data.prefixes import UNSCORED
 from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.evaluation.annotated import entity_sides
 from hf_tagging.evaluation.metrics import _check_lengths, get_entities
 from hf_tagging.tasks import Task, get_task
 
@@ -75,6 +77,8 @@ def count_sentences(
 ) -> SentenceCounts:
     """Count words or entities; entities are read as by `EntityMetric` and conlleval.
 
+    Words that are not annotated (gold ``-100``) are left out as the metrics leave them out.
+
     Args:
         task: Name of a task, or a `Task`.
         gold: (sentences, words)
@@ -104,11 +108,12 @@ def counts_array(task: Task, rows: object) -> Array:
 
 
 def _count_words(gold: list[str], predicted: list[str]) -> tuple[int, ...]:
-    return sum(ours == theirs for ours, theirs in zip(predicted, gold, strict=True)), len(gold)
+    right = sum(ours == theirs for ours, theirs in zip(predicted, gold, strict=True))
+    return right, len(gold) - gold.count(UNSCORED)
 
 
 def _count_entities(gold: list[str], predicted: list[str]) -> tuple[int, ...]:
-    theirs, ours = set(get_entities(gold)), set(get_entities(predicted))
+    ours, theirs = (set(get_entities(side)) for side in entity_sides(predicted, gold))
     return len(ours & theirs), len(ours), len(theirs)
 
 

@@ -24,7 +24,7 @@ from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.in_memory import InMemory
 from hf_tagging.data.loading import load_tagging_dataset
-from hf_tagging.data.prefixes import PLAIN, SCHEMES, are_entities
+from hf_tagging.data.prefixes import PLAIN, SCHEMES, UNSCORED, UNSCORED_ID, are_entities
 from hf_tagging.data.request import ReadArguments
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import Spool
@@ -123,7 +123,8 @@ def evaluate_tagger(
     figures = score(task, predicted, gold, scheme=own.scheme, words=words, known_words=known)
     figures["words_per_second"] = figures["words"] / seconds if seconds else 0.0
     unknown = _unknown(figures, own)
-    return Evaluation(task, split, figures, words, gold, predicted, unknown, (*notes, *_told(unknown, task)))
+    notes = (*notes, *_unscored(gold), *_told(unknown, task))
+    return Evaluation(task, split, figures, words, gold, predicted, unknown, notes)
 
 
 def _parted(options: EvaluationOptions) -> tuple[TaggerOptions, DataOptions]:
@@ -180,14 +181,15 @@ def _scored(
     name: str, words: Tags, gold: Tags, predicted: Tags, *, task: str | Task | None, scheme: str | None
 ) -> Evaluation:
     if task is None:
-        task = task_of_tags(has_entities=bool(scheme) or are_entities({*chain(*gold, *predicted)}))
+        task = task_of_tags(has_entities=bool(scheme) or are_entities({*chain(*gold, *predicted)} - {UNSCORED}))
     task = get_task(task)
     _check_scheme(task, scheme)
     if not task.has_entities:
-        return Evaluation(task, name, score(task, predicted, gold), words, gold, predicted, {}, ())
+        return Evaluation(task, name, score(task, predicted, gold), words, gold, predicted, {}, _unscored(gold))
     gold, predicted, scheme, note = _in_one_scheme(gold, predicted, scheme)
     figures = score(task, predicted, gold, scheme=scheme)
-    return Evaluation(task, name, figures, words, gold, predicted, {}, (note,) if note else ())
+    notes = (*([note] if note else []), *_unscored(gold))
+    return Evaluation(task, name, figures, words, gold, predicted, {}, notes)
 
 
 def _in_one_scheme(gold: Tags, predicted: Tags, scheme: str | None) -> tuple[Tags, Tags, str, str]:
@@ -204,6 +206,12 @@ def _in_one_scheme(gold: Tags, predicted: Tags, scheme: str | None) -> tuple[Tag
         "which the strict figures count an entity that begins or ends otherwise as wrong."
     )
     return in_metric_letters(gold, own), in_metric_letters(predicted, other), scheme, note if differ else ""
+
+
+def _unscored(gold: Tags) -> tuple[str, ...]:
+    """Return a note on words that are not annotated, where there are any."""
+    count = sum(sentence.count(UNSCORED) for sentence in gold)
+    return (f"Not scored, since they are not annotated: {count:,} of {sum(map(len, gold)):,} words.",) if count else ()
 
 
 def _check_scheme(task: Task, scheme: str | None) -> None:
@@ -226,7 +234,8 @@ def _gold(
 ) -> tuple[Tags, tuple[str, ...]]:
     """Return the gold tags of a split, entities in the scheme of the model's tags, and notes on the change."""
     schema = TagSchema.detect(dataset, task=task)
-    gold = [[schema.tags[label] for label in labels] for labels in dataset[split]["tags"]]
+    names = {**schema.id2label, UNSCORED_ID: UNSCORED}
+    gold = [[names[label] for label in labels] for labels in dataset[split]["tags"]]
     if not task.has_entities:
         return gold, ()
     source = scheme or schema.scheme
@@ -244,7 +253,7 @@ def _tagged(tagger: Tagger, words: Sequence[Sequence[str]], schema: TagSchema, t
 
 def _check_common(own: TagSchema, gold: Tags, task: Task) -> None:
     """Refuse a model and data without common tags: every figure would be near 0 without an explanation."""
-    theirs, ours = {*chain(*gold)}, {*own.tags}
+    theirs, ours = {*chain(*gold)} - {UNSCORED}, {*own.tags}
     if task.has_entities:
         theirs, ours = {*TagSchema(tuple(theirs), own.scheme).entity_types}, {*own.entity_types}
     if theirs and not theirs & ours:

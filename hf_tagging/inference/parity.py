@@ -12,6 +12,7 @@ import numpy as np
 from hf_tagging.console import text_table
 from hf_tagging.data.columns.conll import read_sentences
 from hf_tagging.data.files import missing_path
+from hf_tagging.data.prefixes import UNSCORED
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import check_input
@@ -145,7 +146,7 @@ def read_examples(path: Path, schema: TagSchema, *, of_run: bool) -> Examples:
     except DataError:
         return Examples(path.name, words, None)  # words without tags
     gold = [sentence.tags for sentence in tagged]
-    known = {tag for tags in gold for tag in tags} <= set(schema.tags)
+    known = {tag for tags in gold for tag in tags} <= {*schema.tags, UNSCORED}
     return Examples(path.name, [sentence.words for sentence in tagged], gold if known else None)
 
 

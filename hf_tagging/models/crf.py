@@ -381,6 +381,26 @@ def _no_autocast(emissions: Tensor) -> contextlib.AbstractContextManager[object]
     )
 
 
+def per_item(total: Tensor, items: Tensor | int) -> Tensor:
+    """Return a sum divided by the number of its items, and the sum itself for none: a batch may have no word to score.
+
+    Args:
+        total: A scalar.
+        items: Their number.
+    """
+    return total / (items.clamp(min=1) if isinstance(items, Tensor) else max(items, 1))
+
+
+def has_gaps(labels: Tensor, mask: Tensor) -> bool:
+    """Return whether a word has no label; always while a graph is compiled, which cannot depend on it.
+
+    Args:
+        labels: Label ids, -100 of a word that is not annotated. (batch, words)
+        mask: Where words are. (batch, words) bool
+    """
+    return torch.compiler.is_compiling() or bool((mask & (labels == IGNORED)).any())
+
+
 def _result_dtype(emissions: Tensor) -> torch.dtype:
     return torch.promote_types(emissions.dtype, torch.float32)
 

@@ -25,7 +25,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from .crf import IGNORED, ILLEGAL, LinearChainCrf
+from .crf import IGNORED, ILLEGAL, LinearChainCrf, has_gaps, per_item
 from .word_embeddings import SHAPES, UNKNOWN_ROW, SubwordTables, Words
 from .word_endings import Endings, sums_by
 
@@ -150,9 +150,8 @@ class HmmForTokenClassification(PreTrainedModel):
         if labels is None:
             return TokenClassifierOutput(logits=words.spread(self.crf(scores, words.mask)))
         tags = _tags_of_words(labels, words)
-        scored = tags != IGNORED
-        total = -self.crf(scores, scored, tags).sum()
-        loss = total / (scored.sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch)
+        total = -self.crf(scores, words.mask, tags, partial=has_gaps(tags, words.mask)).sum()
+        loss = per_item(total, (tags != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
         return TokenClassifierOutput(loss=loss, logits=words.spread(scores))
 
     def _scores(self, input_ids: Tensor, words: Words) -> Tensor:

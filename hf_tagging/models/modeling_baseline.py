@@ -17,7 +17,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from .configuration_baseline import BaselineConfig
-from .crf import IGNORED, LinearChainCrf
+from .crf import IGNORED, LinearChainCrf, has_gaps, per_item
 from .sequence_encoders import ENCODERS, TransformerEncoder
 from .word_embeddings import WordInput, Words
 
@@ -192,13 +192,12 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         scored = labels != IGNORED
         if self.crf is None:
             total = F.cross_entropy(scores.float().flatten(0, 1), labels.flatten(), reduction="sum")
-        elif self.config.word_pooling == "mean":
-            # A subword tokenizer cuts some words into several that only the first has a label of: the others count too,
-            # with all their tags, since no tagger can know which they are.
-            total = -self.crf(scores, mask, labels, partial=True).sum()
         else:
-            total = -self.crf(scores, scored, labels).sum()
-        return total / (scored.sum().clamp(min=1) if num_items is None else num_items)
+            # A subword tokenizer cuts some words into several that only the first has a label of: the others count too,
+            # with all their tags, since no tagger can know which they are. So does a word that is not annotated.
+            partial = self.config.word_pooling == "mean" or has_gaps(labels, mask)
+            total = -self.crf(scores, mask, labels, partial=partial).sum()
+        return per_item(total, scored.sum() if num_items is None else num_items)
 
 
 BaselineForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")

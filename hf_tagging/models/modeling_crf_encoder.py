@@ -17,7 +17,7 @@ from transformers import initialization as init
 from transformers.configuration_utils import SubConfigSpec
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from .crf import IGNORED, LinearChainCrf
+from .crf import IGNORED, LinearChainCrf, per_item
 
 
 class CrfEncoderConfig(PreTrainedConfig):
@@ -134,7 +134,7 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
     def _loss(self, emissions: Tensor, starts: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
         known = labels != IGNORED
         total = -self.crf(emissions, starts | known, labels, partial=True).sum()
-        return total / (known.sum().clamp(min=1) if num_items is None else num_items)
+        return per_item(total, known.sum() if num_items is None else num_items)
 
     def _words(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return where a word starts, and where a word is. (batch, subwords) bool each"""

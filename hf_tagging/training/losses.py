@@ -10,6 +10,8 @@ from transformers.utils import ModelOutput
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.tag_columns import tag_counts
+from hf_tagging.models.crf import per_item
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.config.checks import refuse
 from hf_tagging.training.config.models import ModelFacts, loss_problems
@@ -44,8 +46,7 @@ def word_loss(
         label_smoothing=label_smoothing,
         reduction="sum",
     )
-    scored = (labels != IGNORED).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
-    return total / scored
+    return per_item(total, (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
 
 
 def class_weights(train: AlignedSplit | None, schema: TagSchema, kind: str) -> torch.Tensor | None:
@@ -79,7 +80,7 @@ def refuse_changes_of_loss(args: TaggingConfig, train: AlignedSplit | None) -> N
         ConfigError: If there are any.
     """
     asked: dict[str, object] = {name: getattr(args, name) for name in ("class_weights", "label_smoothing_factor")}
-    if train is not None and _scored(train) > train.sentence_starts[-1]:
+    if train is not None and _scored(train) > int(tag_counts(train.words).sum()):
         asked["label_strategy"] = "all"
     refuse(loss_problems(ModelFacts(crf=True), asked, of="this model"))
 

@@ -13,6 +13,7 @@ import torch
 from transformers import EvalPrediction
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit, vocabulary
+from hf_tagging.data.prefixes import UNSCORED
 from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.evaluation.figures import Figures
 from hf_tagging.evaluation.scoring import score
@@ -30,7 +31,7 @@ class WordPredictions:
 
     Args:
         predicted: (sentences, words)
-        gold: (sentences, words)
+        gold: `-100` for a word that is not annotated. (sentences, words)
         metrics: Every figure of the task's scorer, and `loss`, `runtime` and `words_per_second`.
     """
 
@@ -135,10 +136,11 @@ class WordScorer:
         self, split: AlignedSplit, predictions: list[tuple[np.ndarray, ...]], labels: list[np.ndarray]
     ) -> tuple[Tags, Tags]:
         """Predicted and gold tags per sentence from batches of gathered windows."""
-        names = np.array([*self.schema.tags, "O"], dtype=object)  # the last answers -1: a word without a label
+        names = np.array([*self.schema.tags, UNSCORED, "O"], dtype=object)  # -1: a word that no window has
         predicted = split.read(list(chain.from_iterable(batch[0] for batch in predictions)), fill=-1)
         gold = split.read(list(chain.from_iterable(labels)), fill=-1)
-        return split.per_sentence(names[predicted]), split.per_sentence(names[np.maximum(gold, -1)])
+        gold = np.where(gold == IGNORED, len(self.schema.tags), gold)  # a word that is not annotated
+        return split.per_sentence(names[predicted]), split.per_sentence(names[gold])
 
 
 def _array(values: torch.Tensor | npt.ArrayLike) -> np.ndarray:
