@@ -24,7 +24,9 @@ from hf_tagging.data.files import (
 from hf_tagging.data.findings import check_accept
 from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
 from hf_tagging.data.in_memory import PLACE, InMemory, is_in_memory, read_in_memory
+from hf_tagging.data.integer_tags import tag_names_beside, with_integer_tags
 from hf_tagging.data.inventory import inventory
+from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.origin import Origin, with_origin
 from hf_tagging.data.reading import ReadingReport
 from hf_tagging.data.request import READ_OPTIONS, ReadArguments, ReadRequest, given_options
@@ -146,9 +148,11 @@ def load_tagging_dataset(
                 f"no data was named; give {argument('dataset', 'NAME')} or {argument('train_file', 'FILE')}"
             )
         place = PLACE if in_memory else str(next(iter(raw.values())).place if name_or_path is None else name_or_path)
-        splits = {split: standard_columns(raw[split]) for split in SPLITS if split in raw}
+        splits = {split: standard_columns(raw[split], cache_dir=cache) for split in SPLITS if split in raw}
         splits = hold_out.split(splits, place)
-        splits, tags = read_tags(splits, request=request, place=place)
+        names = request.tag_names or tag_names_beside(raw, splits)
+        splits = with_integer_tags(splits, names=names)
+        splits, tags = read_tags(splits, request=replace(request, tag_names=names), place=place)
         dataset = DatasetDict(
             {split: encoded(splits[split], tags=tags, split=split, cache_dir=cache) for split in splits}
         )
@@ -252,19 +256,25 @@ def _read_named(
         logger.warning("%s is read as the alias; for the local %s write ./%s", name, name, name)
     path = PATH_ALIASES.get(name, Path(name).expanduser())
     if is_in_memory(data):
-        loaded = read_in_memory(data)
+        loaded, form = read_in_memory(data), "data in memory"
     elif _is_on_hub(name):
+        form = "dataset of the Hub"
         loaded = read_hub(name, config_name=config_name, revision=revision, builders=builders)
     elif not path.exists():
         raise missing_path(path)
     elif path.is_dir() and is_saved_dataset(path):
-        loaded = read_saved(path)
+        loaded, form = read_saved(path), "saved dataset"
     else:
         found = {split: files for split, files in find_split_files(path, spool).items() if split not in left_out}
         return {split: read_files(files, split, request=request, builders=builders) for split, files in found.items()}
     refuse_sentence_start(name, request)
     return {
-        split: RawSplit(dataset=part, place=f"{name}, split {split}", columns=request)
+        split: RawSplit(
+            dataset=part,
+            place=f"{name}, split {split}",
+            columns=request,
+            notes=(FileNotes(f"{name}, split {split}", form),),
+        )
         for split, part in loaded.items()
         if split not in left_out
     }
