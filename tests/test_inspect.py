@@ -21,7 +21,9 @@ from hf_tagging import (
     load_tagging_dataset,
 )
 from hf_tagging.cli import main
+from hf_tagging.data.inventory import Inventory, SplitInventory
 from hf_tagging.data.notes import ColumnNote, FileNotes, Remark
+from hf_tagging.data.reading import reading_report
 from hf_tagging.inspection.checks import FURTHER, QUICK, check_before_training
 from hf_tagging.publishing.card import model_card
 from hf_tagging.tasks import NER, POS
@@ -369,6 +371,18 @@ class TestCommand:
         assert "--train_file" in err
 
 
+def test_a_report_of_reading_as_text_and_in_a_notebook(tmp_path):
+    for name in ("a.train.txt", "b.train.txt", "dev.txt"):
+        (tmp_path / name).write_text(f"<{name}> B-PER\nleft O\n\n" * 3)
+    report = reading_report(load_tagging_dataset(tmp_path, task="ner", cache_dir=tmp_path / "cache"))
+    lines = str(report).splitlines()
+    assert lines[0].startswith(f"train: {tmp_path / 'a.train.txt'}, {tmp_path / 'b.train.txt'}: column file; UTF-8")
+    assert "train: 6 sentences, 12 words, 6 entities: PER 6" in lines
+    assert "validation: 3 sentences, 6 words, 3 entities: PER 3" in lines
+    assert any(line.startswith("entities are in IOB2: 9 ") for line in lines)
+    assert "<a.train" not in report._repr_html_()
+
+
 class TestRun:
     def run_of(self, tmp_path, **data):
         training = TaggingConfig(output_dir=str(tmp_path / "run"), use_cpu=True)
@@ -386,7 +400,10 @@ class TestRun:
         run = self.run_of(tmp_path, dataset="sample")
         run.select(run.arguments.load_dataset())
         assert run.record["dataset"]["findings"] == []
-        assert run.record["dataset"]["reading"]["splits"]["train"][0]["format"] == "column file"
+        reading = run.record["dataset"]["reading"]
+        assert reading["splits"]["train"][0]["format"] == "column file"
+        assert reading["contents"]["splits"]["test"]["types"] == {"LOC": 27, "ORG": 27, "PER": 25, "MISC": 19}
+        assert reading["contents"]["scheme"] == "IOB2"
 
     def test_what_is_wrong_stops_it_unless_it_is_accepted(self, tmp_path, monkeypatch):
         data = dataset(sentences(5))
@@ -417,6 +434,9 @@ class TestRun:
                         ]
                     },
                     "remarks": [vars(Remark("outside", "the tag '_' is read as O"))],
+                    "contents": Inventory(
+                        {"train": SplitInventory(9, 81, 0, 5, {"PER": 5}, "IOB2", {})}, "IOB2", "5 B-"
+                    ).as_dict(),
                 },
                 "findings": [vars(Remark("mojibake", "words look like UTF-8 read as Latin-1", "suspicious", 30))],
             },
@@ -425,6 +445,7 @@ class TestRun:
         assert "/home/me" not in card
         assert "- train, train.tsv: column file, UTF-8; words from 0, tags from 3; left out: lemma" in card
         assert "- train.tsv: 4 lines are comments" in card
+        assert "- train: 9 sentences, 81 words, 5 entities: PER 5\n- entities are in IOB2: 5 B-" in card
         assert "- Suspicious in the data: 30 words look like UTF-8 read as Latin-1." in card
 
     @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from hf_tagging.data.notes import Severity
-from hf_tagging.data.reading import described
 from hf_tagging.errors import printable
 from hf_tagging.inspection.contents import ShownSentence, SplitContents
 from hf_tagging.inspection.inspect import Inspection
@@ -87,9 +86,11 @@ def _colours(found: Inspection) -> dict[str, str]:
 def _files(found: Inspection) -> Iterator[RenderableType]:
     if found.reading:
         yield _title("How it was read")
-        for split, notes in found.reading.splits.items():
-            for file in notes:
-                yield _item(Text.assemble((f"{split}  ", "dim"), printable(described(file))))
+        for split in found.reading.splits:
+            for line in found.reading.file_lines(split):
+                yield _item(Text.assemble((f"{split}  ", "dim"), printable(line)))
+        for line in found.reading.scheme_lines():
+            yield _item(Text(printable(line)))
         yield Text()
 
 

@@ -64,6 +64,22 @@ class Inventory:
         splits = {name: asdict(split) for name, split in self.splits.items()}
         return {"splits": splits, "scheme": self.scheme, "evidence": self.evidence}
 
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Inventory:
+        """Return an inventory that `as_dict` wrote."""
+        splits = {name: SplitInventory(**split) for name, split in kept["splits"].items()}
+        return cls(splits, kept["scheme"], kept["evidence"])
+
+    def is_well_formed(self) -> bool:
+        """Return whether an inventory that was read from a record holds what it should."""
+        numbers: list[object] = []
+        texts: list[object] = [self.scheme, self.evidence]
+        for split in self.splits.values():
+            numbers += [split.sentences, split.words, split.unannotated, split.entities or 0]
+            numbers += [*split.types.values(), *split.evidence.values()]
+            texts += [*split.types, split.scheme or ""]
+        return all(type(number) is int for number in numbers) and all(isinstance(text, str) for text in texts)
+
 
 def inventory(dataset: DatasetDict, *, task: str | Task) -> Inventory:
     """Count what is in a dataset: one pass over the tags, without the words.

@@ -158,7 +158,7 @@ def load_tagging_dataset(
         )
     found = inventory(dataset, task=task)
     notes = {split: list(raw[split].notes) for split in SPLITS if split in raw}
-    report = ReadingReport(notes, tags.remarks + found.remarks)
+    report = ReadingReport(notes, tags.remarks + found.remarks, found)
     report.log()
     _log_sizes(dataset, place, task)
     origin = Origin.of(
@@ -284,10 +284,10 @@ def _log_sizes(dataset: DatasetDict, place: str, task: Task) -> None:
     """Log the size of each split, and tags that cannot be learned."""
     for split, part in dataset.items():
         documents = len(pc.unique(part.data.column("document_id")))
-        words = pc.sum(pc.list_value_length(part.data.column("tokens"))).as_py()
-        logger.info("%s: %d sentences, %d words, %d documents", split, len(part), words, documents)
         if documents == len(part):
             logger.info("%s: no document marks, each sentence counts as a document of its own", split)
+        else:
+            logger.info("%s: %d documents", split, documents)
     if missing := [split for split in SPLITS if split not in dataset]:
         level = logging.WARNING if "validation" in missing and "train" in dataset else logging.INFO
         logger.log(level, "%s has no %s split", place, " and no ".join(missing))
