@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -86,9 +88,10 @@ def _colours(found: Inspection) -> dict[str, str]:
 def _files(found: Inspection) -> Iterator[RenderableType]:
     if found.reading:
         yield _title("How it was read")
+        here = f"{Path.cwd()}{os.sep}"
         for split in found.reading.splits:
             for line in found.reading.file_lines(split):
-                yield _item(Text.assemble((f"{split}  ", "dim"), printable(line)))
+                yield _item(Text.assemble((f"{split}  ", "dim"), printable(line.replace(here, ""))))
         for line in found.reading.scheme_lines():
             yield _item(Text(printable(line)))
         yield Text()
