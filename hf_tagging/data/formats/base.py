@@ -56,6 +56,7 @@ class Document:
         source: The object it was read from, with all that this package does not read, for writing it back.
         extra: The part of it that does not belong to the format: columns and metadata of the user's own.
         layer: Annotation layer that its spans are from, where the format has several.
+        annotates: Name of the text that the layer is about, where the format has several.
         model: Name of the model that predicts its spans; None for gold.
     """
 
@@ -71,6 +72,7 @@ class Document:
     source: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     layer: str | None = None
+    annotates: str | None = None
     model: str | None = None
 
 
@@ -181,7 +183,7 @@ Writer = Callable[[Iterable[Document], IO[str], FileNotes], None]
 FolderWriter = Callable[[Iterable[Document], Path, FileNotes], None]
 """The same into an empty folder, for formats with several files per corpus."""
 
-Holding = Literal["texts", "words", "overlaps", "scores", "ids", "unknown", "extra"]
+Holding = Literal["texts", "words", "overlaps", "scores", "ids", "unknown", "extra", "predictions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +199,8 @@ class Format:
         write_folder: Write documents into an empty folder, for a format of many files.
         suffix: Suffix of files that are written.
         holds: What it can hold besides entities: "texts" as they were, "words", "overlaps" of spans, "scores", "ids" of
-            documents, "unknown" words that are not annotated, and "extra" values of the user's own.
+            documents, "unknown" words that are not annotated, "extra" values of the user's own, and "predictions"
+            beside gold.
         beside: All files that are read for a path, where they are others than the path.
     """
 
