@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
+import time
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -176,6 +177,12 @@ class TestTags:
         ]
         assert one("no_outside", dataset(rows)).severity == "suspicious"
 
+    def test_few_sentences_and_none_without_an_entity(self):
+        assert one("few_sentences", dataset(sentences(20))).count == 20
+        everywhere = one("entities_everywhere", dataset(sentences(120)))
+        assert "every one of 120 sentences" in everywhere.text
+        assert not found("entities_everywhere", dataset([*sentences(120), [("no", "O")]]))
+
     def test_two_schemes_in_one_split(self):
         iob2 = [[("Porto", "B-LOC"), ("fell", "O")]] * 20
         iob1 = [[("Porto", "I-LOC"), ("fell", "O")]] * 10
@@ -322,6 +329,39 @@ class TestInspection:
         assert len({check.__name__ for check in (*QUICK, *FURTHER)}) == len(QUICK) + len(FURTHER) > 20
 
 
+@pytest.mark.real
+def test_what_is_said_of_conll2003_is_true(real_data):
+    data = load_tagging_dataset(real_data / "conll2003", task="ner")
+    inspection = inspect_dataset(data, "minilm")
+    assert not inspection.of_severity("wrong")
+    assert not inspection.of_severity("suspicious")
+    said = {
+        (remark.kind, split): remark.count for remark in inspection.remarks for split in data if split in remark.text
+    }
+    rows = {split: [tuple(row) for row in data[split]["tokens"]] for split in data}
+    known, words = set(rows["train"]), {word for row in rows["train"] for word in row}
+    grams = {row[i : i + 8] for row in known for i in range(len(row) - 7)}
+    for split in ("validation", "test"):
+        assert said["shared_sentences", split] == sum(len(row) >= 5 and row in known for row in rows[split])
+        assert said["unseen_words", split] == sum(word not in words for row in rows[split] for word in row)
+        near = [row for row in rows[split] if len(row) >= 8 and row not in known]
+        shares = [sum(row[i : i + 8] in grams for i in range(len(row) - 7)) / (len(row) - 7) for row in near]
+        assert said["near_sentences", split] == sum(share >= 0.5 for share in shares)
+    for split, part in rows.items():
+        long = [row for row in part if len(row) >= 5]
+        assert said["repeated_sentences", split] == len(long) - len(set(long))
+    assert said["unclosed_pair", "train"] == 1  # Videoton(*
+    assert inspection.splits["test"].classes == {"LOC": 1668, "ORG": 1661, "PER": 1617, "MISC": 702}
+
+
+@pytest.mark.real
+def test_the_check_before_training_is_quick(real_data):
+    data = load_tagging_dataset(real_data / "conll2003", task="ner")
+    began = time.process_time()
+    assert check_before_training(data, NER, place="conll2003") == []
+    assert time.process_time() - began < 2  # a quarter of a second on an idle core
+
+
 @pytest.mark.parametrize("task", [NER, POS])
 def test_before_training_the_sample_is_passed(task):
     assert check_before_training(load_tagging_dataset("sample", task=task), task, place="sample") == []
@@ -354,6 +394,13 @@ class TestCommand:
         code, out, _ = self.run(capsys, tmp_path / "words.txt", "--json")
         assert (code, json.loads(out)["task"]) == (0, "pos")
 
+    def test_entity_tags_that_are_refused_are_not_read_as_parts_of_speech(self, capsys, tmp_path):
+        (tmp_path / "train.txt").write_text("Ada B-PER|B-ORG\nleft O\nLima B-LOC\n")
+        code, out, _ = self.run(capsys, tmp_path / "train.txt", "--json")
+        assert code == 1
+        assert "B-PER|B-ORG" in json.loads(out)["error"]
+
+    @pytest.mark.failure_mode("inspect-refused")
     def test_what_was_refused_is_shown(self, capsys, tmp_path):
         (tmp_path / "train.txt").write_text("Dogs\tN\nbark\n")
         code, out, err = self.run(capsys, tmp_path / "train.txt", "--task", "ner")
@@ -388,6 +435,7 @@ class TestRun:
         training = TaggingConfig(output_dir=str(tmp_path / "run"), use_cpu=True)
         return TaggingRun(RunConfig(NER, DataConfig(**data), EncoderConfig(model="minilm"), training))
 
+    @pytest.mark.failure_mode("suspicious-data")
     def test_what_is_suspicious_is_logged_and_kept(self, tmp_path, caplog):
         rows = sentences(20)
         run = self.run_of(tmp_path)
@@ -405,6 +453,7 @@ class TestRun:
         assert reading["contents"]["splits"]["test"]["types"] == {"LOC": 27, "ORG": 27, "PER": 25, "MISC": 19}
         assert reading["contents"]["scheme"] == "IOB2"
 
+    @pytest.mark.failure_mode("wrong-data")
     def test_what_is_wrong_stops_it_unless_it_is_accepted(self, tmp_path, monkeypatch):
         data = dataset(sentences(5))
         wrong = Remark("many_types", "there are many types", "wrong")
@@ -480,6 +529,7 @@ class TestValidate:
         assert (code, out) == (1, "")
         assert "train.txt, line 2" in err
 
+    @pytest.mark.failure_mode("validate-hub-data")
     def test_the_hub_is_not_asked(self, capsys, tmp_path, monkeypatch):
         monkeypatch.setattr("hf_tagging.hub._ask", lambda *_: pytest.fail("it was asked"))
         monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
