@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hf_tagging.data import AlignedSplit, Aligner, TagSchema, align_dataset, convert_tags, load_tagging_dataset
     from hf_tagging.errors import ConfigError, DataError, ModelError, OutputError, TaggingError
     from hf_tagging.evaluation import EntityMetric, WordMetric
-    from hf_tagging.inference import Tagger, evaluate_tagger
+    from hf_tagging.inference import Tagger, evaluate_tagger, suggest_texts
     from hf_tagging.inspection import Inspection, inspect_dataset
     from hf_tagging.models import load_encoder
     from hf_tagging.publishing import publish_run, push_folder, write_report
@@ -32,7 +32,7 @@ _WHERE = {
     "data": ("AlignedSplit", "Aligner", "TagSchema", "align_dataset", "convert_tags", "load_tagging_dataset"),
     "errors": ("ConfigError", "DataError", "ModelError", "OutputError", "TaggingError"),
     "evaluation": ("EntityMetric", "WordMetric"),
-    "inference": ("Tagger", "evaluate_tagger"),
+    "inference": ("Tagger", "evaluate_tagger", "suggest_texts"),
     "inspection": ("Inspection", "inspect_dataset"),
     "models": ("load_encoder",),
     "publishing": ("publish_run", "push_folder", "write_report"),
@@ -83,6 +83,7 @@ __all__ = [
     "publish_run",
     "push_folder",
     "register_task",
+    "suggest_texts",
     "write_report",
 ]
 

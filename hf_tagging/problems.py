@@ -114,14 +114,14 @@ def argument(name: str, value: object = None) -> str:
     return spelling.name(name) if value is None else spelling.given(name, value)
 
 
-def either_way(name: str, value: object) -> str:
-    """Return an argument with its value as it is spelled where the message is read, and in Python its flag as well.
+def either_way(name: str, value: object = None) -> str:
+    """Return an argument as `argument` spells it where the message is read, and in Python its flag as well.
 
     Args:
         name: As in Python.
         value: As in Python.
     """
-    here, flag = argument(name, value), FLAGS.given(name, value)
+    here, flag = argument(name, value), FLAGS.name(name) if value is None else FLAGS.given(name, value)
     return here if here == flag else f"{here} (on the command line: {flag})"
 
 

@@ -26,7 +26,7 @@ from hf_tagging.training import RunConfig
 
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
 NAMES = (
-    "ls", "copy", "validate", "train", "inspect", "convert", "predict", "evaluate", "compare", "export", "report",
+    "ls", "copy", "validate", "train", "inspect", "predict", "evaluate", "compare", "export", "suggest", "report",
     "push", "demo", "env", "completion",
 )  # fmt: skip
 # Examples that are parsed alone: what they start takes minutes, serves until it is stopped, or needs a Hub.
@@ -499,6 +499,8 @@ def workshop(tmp_path_factory):
     (folder / "runs/ner-2/run.json").write_text(json.dumps(record))
     tiny_bert(folder, tags=("NN", "DT", "VB", ".")).rename(folder / "runs/pos")
     (folder / "my.conll").write_text("Jordan B-PER\nwaved O\n. O\n\nPorto B-LOC\n")
+    (folder / "texts.txt").write_text("Jordan waved.\nThe ships sailed past Porto.\n")
+    (folder / "export.jsonl").write_text('{"id": 1, "text": "Jordan waved.", "label": []}\n')
     (folder / "posts.jsonl").write_text('{"text": "Jordan waved."}\n')
     return folder
 

@@ -72,7 +72,7 @@ def test_predictions_are_read_as_they_are_written(tmp_path):
     tags, other = [["A", "B"], ["C", "D", "E"]], [["X", "B"], ["C", "Y", "E"]]
     write_predictions(tmp_path / "p.conll", words, tags, other)
     read = read_predictions(tmp_path / "p.conll")
-    assert read == ([["New_York", "_"], ["_", "a_b", "\u200b"]], tags, other)
+    assert read == (words, tags, other)
     (tmp_path / "p.conll").write_text("a B B\nc D\n")
     with pytest.raises(DataError, match=r"p\.conll, line 2: expected `word gold predicted`, found 'c D'"):
         read_predictions(tmp_path / "p.conll")

@@ -261,3 +261,44 @@ class TestFindings:
     def test_unknown_names_are_refused(self, tmp_path):
         with pytest.raises(DataError, match=r"accept=\['many_type'\]: .*did you mean 'many_types'"):
             read(tmp_path, column("a", "O"), accept=["many_type"])
+
+
+class TestInventory:
+    def test_contents_are_logged_and_kept(self, tmp_path):
+        found = read(tmp_path, respelled(str))
+        assert found.said("entities are in IOB2: 3 entities begin with B-, 0 with I-")
+        contents = found.report.contents
+        assert contents.splits["train"].types == {"PER": 2, "LOC": 1}
+        assert (contents.scheme, contents.splits["train"].words) == ("IOB2", 8)
+
+    @pytest.mark.parametrize(
+        ("tags", "evidence"),
+        [
+            ("I-PER I-PER B-PER O", "IOB1: 1 entities begin with I-, 1 with B- right after one of their type"),
+            ("B-PER E-PER S-LOC O", "BIOES: 1 entities of one word have S-, 0 have not; 1 longer ones end with E-, 0"),
+            ("PER PER LOC O", "IOB1: types without prefixes, a run of equal tags is an entity"),
+        ],
+    )
+    def test_scheme_and_its_evidence(self, tmp_path, tags, evidence):
+        assert read(tmp_path, column("a b c d", tags)).said(f"entities are in {evidence}")
+
+    def test_words_of_tags_without_entities(self, tmp_path):
+        found = read(tmp_path, column("the cat sat", "DT NN DT"), task="pos")
+        assert found.report.contents.splits["train"].types == {"DT": 2, "NN": 1}
+
+    def test_splits_in_different_schemes(self, tmp_path):
+        first, second = column("a b\nc d", "I-PER O\nI-LOC O"), column("a b\nc d", "S-PER O\nB-LOC E-LOC")
+        found = read(tmp_path, {"train.txt": first, "test.txt": second})
+        (remark,) = [remark for _, remark in found.report if remark.kind == "mixed_schemes"]
+        assert remark.severity == "suspicious"
+        assert "train like IOB1 (2 entities begin with I-" in remark.text
+        assert "test like BIOES (1 entities of one word have S-" in remark.text
+
+    def test_two_schemes_in_one_file(self, tmp_path):
+        found = read(tmp_path, column("a b\nc d\ne f", "B-PER O\nI-LOC O\nB-PER I-PER"))
+        assert found.said(
+            "train looks as if it were partly in another scheme than IOB2: 2 entities begin with B-, 1 with I-"
+        )
+
+    def test_types_that_differ_in_case_only(self, tmp_path):
+        assert read(tmp_path, column("a b c", "B-PER O B-Per")).said("entity types that differ in case only: PER, Per")

@@ -428,10 +428,10 @@ def test_a_model_without_a_tag_head_is_refused(folder, tmp_path):
         ("sample", "found str; load it first, with load_tagging_dataset"),
         ([{"tokens": ["a"], "tags": ["O"]}], r"found list; Dataset.from_list\(rows\)"),
         (
-            pd.DataFrame({"sentence": [0, 0], "word": ["a", "b"], "tag": ["O", "O"]}),
+            pd.DataFrame({"line": [0, 0], "word": ["a", "b"], "tag": ["O", "O"]}),
             r"'tag' has a single value per row",
         ),
-        (pd.DataFrame({"tokens": ["a b"], "tags": ["O O"]}), "split the text into words"),
+        (pd.DataFrame({"tokens": ["a b"], "tags": ["O O O"]}), "split the text into words"),
     ],
     ids=["DatasetDict", "name", "rows", "words", "text"],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
+import time
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -21,7 +22,9 @@ from hf_tagging import (
     load_tagging_dataset,
 )
 from hf_tagging.cli import main
+from hf_tagging.data.inventory import Inventory, SplitInventory
 from hf_tagging.data.notes import ColumnNote, FileNotes, Remark
+from hf_tagging.data.reading import reading_report
 from hf_tagging.inspection.checks import FURTHER, QUICK, check_before_training
 from hf_tagging.publishing.card import model_card
 from hf_tagging.tasks import NER, POS
@@ -174,6 +177,12 @@ class TestTags:
         ]
         assert one("no_outside", dataset(rows)).severity == "suspicious"
 
+    def test_few_sentences_and_none_without_an_entity(self):
+        assert one("few_sentences", dataset(sentences(20))).count == 20
+        everywhere = one("entities_everywhere", dataset(sentences(120)))
+        assert "every one of 120 sentences" in everywhere.text
+        assert not found("entities_everywhere", dataset([*sentences(120), [("no", "O")]]))
+
     def test_two_schemes_in_one_split(self):
         iob2 = [[("Porto", "B-LOC"), ("fell", "O")]] * 20
         iob1 = [[("Porto", "I-LOC"), ("fell", "O")]] * 10
@@ -320,6 +329,39 @@ class TestInspection:
         assert len({check.__name__ for check in (*QUICK, *FURTHER)}) == len(QUICK) + len(FURTHER) > 20
 
 
+@pytest.mark.real
+def test_what_is_said_of_conll2003_is_true(real_data):
+    data = load_tagging_dataset(real_data / "conll2003", task="ner")
+    inspection = inspect_dataset(data, "minilm")
+    assert not inspection.of_severity("wrong")
+    assert not inspection.of_severity("suspicious")
+    said = {
+        (remark.kind, split): remark.count for remark in inspection.remarks for split in data if split in remark.text
+    }
+    rows = {split: [tuple(row) for row in data[split]["tokens"]] for split in data}
+    known, words = set(rows["train"]), {word for row in rows["train"] for word in row}
+    grams = {row[i : i + 8] for row in known for i in range(len(row) - 7)}
+    for split in ("validation", "test"):
+        assert said["shared_sentences", split] == sum(len(row) >= 5 and row in known for row in rows[split])
+        assert said["unseen_words", split] == sum(word not in words for row in rows[split] for word in row)
+        near = [row for row in rows[split] if len(row) >= 8 and row not in known]
+        shares = [sum(row[i : i + 8] in grams for i in range(len(row) - 7)) / (len(row) - 7) for row in near]
+        assert said["near_sentences", split] == sum(share >= 0.5 for share in shares)
+    for split, part in rows.items():
+        long = [row for row in part if len(row) >= 5]
+        assert said["repeated_sentences", split] == len(long) - len(set(long))
+    assert said["unclosed_pair", "train"] == 1  # Videoton(*
+    assert inspection.splits["test"].classes == {"LOC": 1668, "ORG": 1661, "PER": 1617, "MISC": 702}
+
+
+@pytest.mark.real
+def test_the_check_before_training_is_quick(real_data):
+    data = load_tagging_dataset(real_data / "conll2003", task="ner")
+    began = time.process_time()
+    assert check_before_training(data, NER, place="conll2003") == []
+    assert time.process_time() - began < 2  # a quarter of a second on an idle core
+
+
 @pytest.mark.parametrize("task", [NER, POS])
 def test_before_training_the_sample_is_passed(task):
     assert check_before_training(load_tagging_dataset("sample", task=task), task, place="sample") == []
@@ -352,6 +394,13 @@ class TestCommand:
         code, out, _ = self.run(capsys, tmp_path / "words.txt", "--json")
         assert (code, json.loads(out)["task"]) == (0, "pos")
 
+    def test_entity_tags_that_are_refused_are_not_read_as_parts_of_speech(self, capsys, tmp_path):
+        (tmp_path / "train.txt").write_text("Ada B-PER|B-ORG\nleft O\nLima B-LOC\n")
+        code, out, _ = self.run(capsys, tmp_path / "train.txt", "--json")
+        assert code == 1
+        assert "B-PER|B-ORG" in json.loads(out)["error"]
+
+    @pytest.mark.failure_mode("inspect-refused")
     def test_what_was_refused_is_shown(self, capsys, tmp_path):
         (tmp_path / "train.txt").write_text("Dogs\tN\nbark\n")
         code, out, err = self.run(capsys, tmp_path / "train.txt", "--task", "ner")
@@ -369,11 +418,24 @@ class TestCommand:
         assert "--train_file" in err
 
 
+def test_a_report_of_reading_as_text_and_in_a_notebook(tmp_path):
+    for name in ("a.train.txt", "b.train.txt", "dev.txt"):
+        (tmp_path / name).write_text(f"<{name}> B-PER\nleft O\n\n" * 3)
+    report = reading_report(load_tagging_dataset(tmp_path, task="ner", cache_dir=tmp_path / "cache"))
+    lines = str(report).splitlines()
+    assert lines[0].startswith(f"train: {tmp_path / 'a.train.txt'}, {tmp_path / 'b.train.txt'}: column file; UTF-8")
+    assert "train: 6 sentences, 12 words, 6 entities: PER 6" in lines
+    assert "validation: 3 sentences, 6 words, 3 entities: PER 3" in lines
+    assert any(line.startswith("entities are in IOB2: 9 ") for line in lines)
+    assert "<a.train" not in report._repr_html_()
+
+
 class TestRun:
     def run_of(self, tmp_path, **data):
         training = TaggingConfig(output_dir=str(tmp_path / "run"), use_cpu=True)
         return TaggingRun(RunConfig(NER, DataConfig(**data), EncoderConfig(model="minilm"), training))
 
+    @pytest.mark.failure_mode("suspicious-data")
     def test_what_is_suspicious_is_logged_and_kept(self, tmp_path, caplog):
         rows = sentences(20)
         run = self.run_of(tmp_path)
@@ -386,8 +448,12 @@ class TestRun:
         run = self.run_of(tmp_path, dataset="sample")
         run.select(run.arguments.load_dataset())
         assert run.record["dataset"]["findings"] == []
-        assert run.record["dataset"]["reading"]["splits"]["train"][0]["format"] == "column file"
+        reading = run.record["dataset"]["reading"]
+        assert reading["splits"]["train"][0]["format"] == "column file"
+        assert reading["contents"]["splits"]["test"]["types"] == {"LOC": 27, "ORG": 27, "PER": 25, "MISC": 19}
+        assert reading["contents"]["scheme"] == "IOB2"
 
+    @pytest.mark.failure_mode("wrong-data")
     def test_what_is_wrong_stops_it_unless_it_is_accepted(self, tmp_path, monkeypatch):
         data = dataset(sentences(5))
         wrong = Remark("many_types", "there are many types", "wrong")
@@ -417,6 +483,9 @@ class TestRun:
                         ]
                     },
                     "remarks": [vars(Remark("outside", "the tag '_' is read as O"))],
+                    "contents": Inventory(
+                        {"train": SplitInventory(9, 81, 0, 5, {"PER": 5}, "IOB2", {})}, "IOB2", "5 B-"
+                    ).as_dict(),
                 },
                 "findings": [vars(Remark("mojibake", "words look like UTF-8 read as Latin-1", "suspicious", 30))],
             },
@@ -425,6 +494,7 @@ class TestRun:
         assert "/home/me" not in card
         assert "- train, train.tsv: column file, UTF-8; words from 0, tags from 3; left out: lemma" in card
         assert "- train.tsv: 4 lines are comments" in card
+        assert "- train: 9 sentences, 81 words, 5 entities: PER 5\n- entities are in IOB2: 5 B-" in card
         assert "- Suspicious in the data: 30 words look like UTF-8 read as Latin-1." in card
 
     @pytest.mark.parametrize(
@@ -459,6 +529,7 @@ class TestValidate:
         assert (code, out) == (1, "")
         assert "train.txt, line 2" in err
 
+    @pytest.mark.failure_mode("validate-hub-data")
     def test_the_hub_is_not_asked(self, capsys, tmp_path, monkeypatch):
         monkeypatch.setattr("hf_tagging.hub._ask", lambda *_: pytest.fail("it was asked"))
         monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)

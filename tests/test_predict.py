@@ -211,7 +211,7 @@ class TestFormat:
 
     def test_is_one_of_three(self, tagger, tmp_path):
         (tmp_path / "in.txt").write_text("a")
-        with pytest.raises(ConfigError, match="format: 'xml' is not one of column, jsonl, text"):
+        with pytest.raises(ConfigError, match="format=xml: expected one of column, jsonl, text, brat, label-studio"):
             tag_file(tagger, tmp_path / "in.txt", format="xml")
 
 

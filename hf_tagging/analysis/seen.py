@@ -15,7 +15,6 @@ from hf_tagging.atomic import json_text, read_json, whole_file
 from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.rows import arrow_batches, flat_lists
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.evaluation.predictions import spelled
 
 SEEN = "predictions/seen.json"
 _BATCH = 10_000  # sentences
@@ -23,7 +22,7 @@ _BATCH = 10_000  # sentences
 
 @dataclass(frozen=True)
 class Seen:
-    """Words and entities of a split that occur in training, spelled as in the predictions.
+    """Words and entities of a split that occur in training.
 
     Args:
         words: The words.
@@ -45,7 +44,7 @@ def seen_in(train: Dataset, split: Dataset, schema: TagSchema) -> dict[str, list
     Returns:
         ``words`` and ``entities``, sorted.
     """
-    words = [set(map(spelled, vocabulary(side) or ())) for side in (train, split)]
+    words = [set(vocabulary(side) or ()) for side in (train, split)]
     entities = [_entities(side, schema) for side in (train, split)]
     return {"words": sorted(words[0] & words[1]), "entities": sorted(entities[0] & entities[1])}
 
@@ -84,5 +83,5 @@ def _entities(split: Dataset, schema: TagSchema) -> set[str]:
         words = batch.column("tokens").combine_chunks().flatten().to_pylist()
         starts, ends, _ = schema.entity_edges(*flat_lists(batch.column("tags")))
         edges = zip(np.flatnonzero(starts).tolist(), np.flatnonzero(ends).tolist(), strict=True)
-        found |= {" ".join(map(spelled, words[first : last + 1])) for first, last in edges}
+        found |= {" ".join(words[first : last + 1]) for first, last in edges}
     return found

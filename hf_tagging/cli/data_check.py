@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
-from hf_tagging.cli.quiet import quiet_libraries
+from hf_tagging.cli.quiet import errors_only, quiet_libraries
 from hf_tagging.comparison.plan import Job
 from hf_tagging.console import working
 from hf_tagging.data.hub_source import UnreachableData
@@ -49,19 +48,14 @@ def check_data(config: RunConfig) -> DataCheck:
         DataError: If it cannot be read, or looks wrong.
     """
     quiet_libraries()
-    logger = logging.getLogger("hf_tagging")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # what is warned of is in the answer
     try:
-        with cache_only(), working("Reading the data"):
+        with errors_only("hf_tagging"), cache_only(), working("Reading the data"):
             dataset = config.load_dataset()
             found = check_before_training(
                 dataset, config.task, place=config.dataset_name, accept=config.data.accept or ()
             )
     except UnreachableData:
         return DataCheck(config.dataset_name, None, [])
-    finally:
-        logger.setLevel(level)
     report = reading_report(dataset)
     told = [remark for _, remark in report if remark.severity == "suspicious"] if report else []
     sizes = {str(split): len(rows) for split, rows in dataset.items()}

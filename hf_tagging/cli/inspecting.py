@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import io
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hf_tagging.cli.answers import Answer
 from hf_tagging.cli.command import Command, add_json, add_reading
-from hf_tagging.cli.quiet import quiet_libraries
+from hf_tagging.cli.quiet import errors_only, quiet_libraries
 from hf_tagging.console import working
 from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.tasks import TASKS
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDTH = 120  # columns where the output is no terminal
 _FILES = ("train_file", "validation_file", "test_file")
@@ -49,10 +53,9 @@ def _inspect(args: argparse.Namespace) -> Answer:
     from hf_tagging.inspection.inspect import inspect_dataset
 
     quiet_libraries()
-    logging.getLogger("hf_tagging.data").setLevel(logging.ERROR)  # what a load warns of is among the remarks
     reading = {name: getattr(args, name) for name in READ_OPTIONS}
     try:
-        with working("Reading"):
+        with errors_only("hf_tagging.data"), working("Reading"):
             dataset, task, said = load_for_a_task(
                 args.name_or_path,
                 task=args.task,
@@ -63,7 +66,7 @@ def _inspect(args: argparse.Namespace) -> Answer:
             )
     except DataError as error:
         return _refused(error, args.name_or_path, files)
-    with working("Inspecting"):
+    with errors_only("hf_tagging.data"), working("Inspecting"):
         found = inspect_dataset(
             dataset,
             args.model,
@@ -77,7 +80,7 @@ def _inspect(args: argparse.Namespace) -> Answer:
     def show() -> None:
         from hf_tagging.cli.inspection_view import show_inspection
 
-        show_inspection(found, _console())
+        _print(lambda console: show_inspection(found, console))
 
     return Answer(found.as_dict(), show)
 
@@ -91,15 +94,21 @@ def _refused(error: DataError, name: str | None, files: dict[str, list[str] | No
     def show() -> None:
         from hf_tagging.cli.inspection_view import show_refused
 
-        show_refused(looks, _console())
+        _print(lambda console: show_refused(looks, console))
 
     return Answer({"error": str(error), "files": [asdict(look) for look in looks]}, show, error=error)
 
 
-def _console() -> Any:
+def _print(show: Callable[[Console], None]) -> None:
+    """Print by rich: in colour on a terminal; elsewhere as lines without blanks at their end."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=_WIDTH, no_color=True)
+    if sys.stdout.isatty():
+        show(Console())
+        return
+    text = io.StringIO()
+    show(Console(file=text, width=_WIDTH))
+    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
 COMMANDS = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -12,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from hf_tagging.data.notes import Severity
-from hf_tagging.data.reading import described
 from hf_tagging.errors import printable
 from hf_tagging.inspection.contents import ShownSentence, SplitContents
 from hf_tagging.inspection.inspect import Inspection
@@ -87,9 +88,12 @@ def _colours(found: Inspection) -> dict[str, str]:
 def _files(found: Inspection) -> Iterator[RenderableType]:
     if found.reading:
         yield _title("How it was read")
-        for split, notes in found.reading.splits.items():
-            for file in notes:
-                yield _item(Text.assemble((f"{split}  ", "dim"), printable(described(file))))
+        here = f"{Path.cwd()}{os.sep}"
+        for split in found.reading.splits:
+            for line in found.reading.file_lines(split):
+                yield _item(Text.assemble((f"{split}  ", "dim"), printable(line.replace(here, ""))))
+        for line in found.reading.scheme_lines():
+            yield _item(Text(printable(line)))
         yield Text()
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 
 from hf_tagging.console import log_to_terminal
+
+
+@contextlib.contextmanager
+def errors_only(name: str) -> Iterator[None]:
+    """Keep a logger from warning within the block, where a command says itself what it would warn of."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def quiet_libraries() -> None:

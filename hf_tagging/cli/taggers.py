@@ -190,7 +190,8 @@ COMMANDS = (
         name="predict",
         summary="Tags a text or a file.",
         details="Column files come back with the tag as their last column; JSON Lines with tags, places and entities. "
-        "A file may have any size and is written whole or not at all.",
+        "An export of an annotation tool comes back in the tool's format with predictions. A file may have any size "
+        "and is written whole or not at all.",
         add=_add_predict,
         run=_predict,
         interrupted=NOTHING_WRITTEN,
@@ -198,6 +199,7 @@ COMMANDS = (
             'hf-tagging predict runs/ner --text "Jordan will book a table in May."',
             "hf-tagging predict runs/ner --input my.conll --output my.tagged.conll",
             "hf-tagging predict runs/ner --input posts.jsonl > tagged.jsonl",
+            "hf-tagging predict runs/ner --input export.jsonl --output predicted.jsonl",
         ),
     ),
     Command(

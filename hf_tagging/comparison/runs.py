@@ -19,7 +19,7 @@ from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError, DataError, OutputError, Problem
 from hf_tagging.evaluation.annotated import entity_sides
 from hf_tagging.evaluation.metrics import get_entities
-from hf_tagging.evaluation.predictions import read_predictions
+from hf_tagging.evaluation.predictions import read_predictions, spelled
 from hf_tagging.evaluation.statistics import SentenceCounts, count_sentences, counts_array
 from hf_tagging.hub import first_line
 from hf_tagging.problems import argument
@@ -188,8 +188,10 @@ def _count(path: Path, task: Task) -> tuple[SentenceCounts, str]:
 def _question(task: Task, words: list[str], gold: list[str]) -> tuple[list[str], Sequence[object]]:
     """Return the words of a sentence, and its tags or entities, independent of their scheme.
 
-    Words that are not annotated are part of it: they are not scored.
+    Words that are not annotated are part of it: they are not scored. Words and tags are in the spelling of earlier
+    releases, whose runs had the same data.
     """
+    words, gold = [*map(spelled, words)], [*map(spelled, gold)]
     if not task.has_entities:
         return words, gold
     unannotated = [("not annotated", place, place) for place, tag in enumerate(gold) if tag == UNSCORED]

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_tagging.data.formats import format_of
+from hf_tagging.data.formats.base import Head
 from hf_tagging.data.formats.brat import is_brat
+from hf_tagging.data.json_shapes import WHOLE, shape_of
+from hf_tagging.data.names_files import is_names_file
+from hf_tagging.data.other_data import other_data, refuse_other_data
 from hf_tagging.data.spool import DESCRIPTOR, Spool
+from hf_tagging.data.tables.sniff import delimiter_of
 from hf_tagging.data.text_lines import BOM
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
@@ -51,7 +56,8 @@ _COLUMN_SUFFIXES = frozenset(
         ".spacy",
     }
 )
-_DATA_SUFFIXES = _JSON_SUFFIXES | _PARQUET_SUFFIXES | _COLUMN_SUFFIXES
+_TABLE_SUFFIXES = frozenset({".csv"})
+_DATA_SUFFIXES = _JSON_SUFFIXES | _PARQUET_SUFFIXES | _COLUMN_SUFFIXES | _TABLE_SUFFIXES
 _NO_DATA = re.compile(r"(readme|licen[sc]e|notice|citation|changelog|contributing)\b", re.IGNORECASE)
 _PARQUET_MARK = b"PAR1"
 _PROBED = 1 << 12  # bytes that tell what a file is
@@ -64,14 +70,18 @@ class SplitFiles:
     """Files of one split, in reading order and all of one kind.
 
     Args:
-        kind: "columns", "json", "parquet", or the name of a format of `hf_tagging.data.formats`.
+        kind: "columns", "table", "json", "parquet", or the name of a format of `hf_tagging.data.formats`.
         paths: The files.
         names: Names for the cache; for a pipe, the pipe itself, since its copy has another path each time.
+        shapes: Of JSON files that were no rows, what they were, in words; empty strings for others.
+        left_out: Of the same, keys that are not read.
     """
 
     kind: str
     paths: tuple[Path, ...]
     names: tuple[str, ...]
+    shapes: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, ...], ...] = ()
 
     @property
     def place(self) -> str:
@@ -136,28 +146,33 @@ def find_split_files(path: Path, spool: Spool) -> dict[str, SplitFiles]:
             for one split.
     """
     if not path.is_dir():
-        return {split_in_name(path.name) or "train": split_files([path], spool)}
+        return splits_in_json(path, spool) or {split_in_name(path.name) or "train": split_files([path], spool)}
     if corpus := _brat_splits(path, spool):
         return corpus
     candidates = sorted(file for file in path.iterdir() if _may_be_data(file))
-    if not candidates and (path / "data").is_dir():  # how the Hub lays out a dataset of Parquet files
-        return find_split_files(path / "data", spool)
+    if not any(_is_data(file) for file in candidates):
+        return _in_folders(path, spool)
     named = {file: split for file in _without_raw_text(candidates) if (split := split_in_name(file.name))}
-    data = [file for file in candidates if file in named or file.suffix.lower() in _DATA_SUFFIXES]
-    if not data:
-        raise DataError(
-            f"{path}: no data files in this folder; expected files such as train.txt, dev.conllu, test.jsonl "
-            f"or train.parquet{_listed(' beside: ', path)}"
-        )
+    data = [file for file in candidates if file in named or _is_data(file)]
     if not named and len(data) > 1:
         raise DataError(
             f"{path}: none of {', '.join(file.name for file in data[:8])} has a split in its name (train, "
             f"validation, test); say which is which: {argument('test_file', 'FILE')}, and in training "
             f"{argument('train_file')} and {argument('validation_file')}"
         )
+    if not named and (found := splits_in_json(data[0], spool)):
+        return found
     if named:
         _refuse_unnamed([file for file in candidates if file not in named], named)
-    named = named or {data[0]: "train"}
+    return _by_split(named or {data[0]: "train"}, spool)
+
+
+def _by_split(named: Mapping[Path, str], spool: Spool) -> dict[str, SplitFiles]:
+    """Return files by their split.
+
+    Raises:
+        DataError: Two kinds of file for one split.
+    """
     found = {split: [file for file in named if named[file] == split] for split in SPLITS}
     for split, files in found.items():
         # Wider than the kinds: train.conllu beside train.txt is most likely the same text twice.
@@ -190,6 +205,55 @@ def _brat_splits(path: Path, spool: Spool) -> dict[str, SplitFiles]:
     for folder in folders:
         of_split.setdefault(splits[folder] or "train", []).append(folder)
     return {split: split_files(of_split[split], spool, split=split) for split in SPLITS if split in of_split}
+
+
+def _in_folders(path: Path, spool: Spool) -> dict[str, SplitFiles]:
+    """Find the files of a folder that has none itself: in folders that are named after splits, or in its only folder.
+
+    Raises:
+        DataError: There are none, or several folders that may be meant.
+    """
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith((".", "_")))
+    holding = {folder: files for folder in folders if (files := _data_of(folder))}
+    splits = {folder: splits_in_name(folder.name) for folder in holding}
+    if named := {folder: found[0] for folder, found in splits.items() if len(found) == 1}:
+        twice = [folder.name for folder in named if list(named.values()).count(named[folder]) > 1]
+        if twice or len(named) < len(holding):
+            odd = ", ".join(twice or [folder.name for folder in holding if folder not in named])
+            raise DataError(
+                f"{path}: a folder for each split, and {odd} beside or twice; say which files belong to which with "
+                f"{argument('train_file')}, {argument('validation_file')} and {argument('test_file')}"
+            )
+        return _by_split({file: split for folder, split in named.items() for file in holding[folder]}, spool)
+    below = list(holding) or [folder for folder in folders if any(map(_data_of, _folders_of(folder)))]
+    if len(below) > 1 and (path / "data") not in below:
+        listed = ", ".join(folder.name for folder in below[:12]) + (", ..." if len(below) > 12 else "")
+        raise DataError(
+            f"{path}: no data files here, but in the folders {listed}; choose one of them: give "
+            f"{argument('dataset', str(below[0]))}, or several files with {argument('train_file')}"
+        )
+    if below:  # how the Hub lays out a dataset of Parquet files: in data
+        return find_split_files(path / "data" if path / "data" in below else below[0], spool)
+    raise DataError(
+        f"{path}: no data files in this folder; expected files such as train.txt, dev.conllu, test.jsonl "
+        f"or train.parquet{_listed(' beside: ', path)}"
+    )
+
+
+def _folders_of(folder: Path) -> list[Path]:
+    return [inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith((".", "_"))]
+
+
+def _data_of(folder: Path) -> list[Path]:
+    """Return the data files of a folder, in order."""
+    files = sorted(file for file in folder.iterdir() if _may_be_data(file)) if os.access(folder, os.R_OK) else []
+    return [file for file in _without_raw_text(files) if _is_data(file)]
+
+
+def _is_data(file: Path) -> bool:
+    """Return whether a file is data by its name."""
+    known = file.suffix.lower() in _DATA_SUFFIXES or bool(other_data(file))
+    return known or bool(splits_in_name(file.name))
 
 
 def _refuse_unnamed(files: Sequence[Path], named: Mapping[Path, str]) -> None:
@@ -285,10 +349,58 @@ def split_files(paths: Sequence[Path], spool: Spool, *, split: str = "train", ki
         if not os.access(path, os.R_OK):
             raise DataError(f"{path}: no permission to read this file")
     files = [spool.file(path) for path in absolute]
+    for path in files:
+        refuse_other_data(path)
     kinds = {kind or _kind(path) for path in files}
     if len(kinds) > 1:
         raise _two_kinds(absolute, split)
+    if kinds == {"json"}:
+        return _json_files(files, spool, split)
     return SplitFiles(kind=kinds.pop(), paths=tuple(files), names=tuple(str(spool.given(path)) for path in files))
+
+
+def _json_files(files: Sequence[Path], spool: Spool, split: str) -> SplitFiles:
+    """Return JSON files as files of an object per sentence.
+
+    Raises:
+        DataError: A file holds several splits, and this one is not among them.
+    """
+    paths, shapes, left_out = [], [], []
+    for path in files:
+        shape = shape_of(path, splits_in_name)
+        key = WHOLE
+        if shape and WHOLE not in shape.rows:
+            keys = [name for name in shape.rows if splits_in_name(name) == [split]]
+            if len(keys) != 1:
+                raise DataError(
+                    f"{path}: holds the splits {', '.join(shape.rows)}; expected one of them to be {split}. Give the "
+                    f"file with {argument('dataset')} to read all of them"
+                )
+            key = keys[0]
+        paths.append(spool.rewritten(path, shape.lines(key, file=str(path)), part=key) if shape else path)
+        shapes.append(shape.title if shape else "")
+        left_out.append(shape.left_out if shape else ())
+    kinds = {_kind(path) for path in paths}
+    if len(kinds) > 1:
+        raise _two_kinds(files, split)
+    return SplitFiles(
+        kind=kinds.pop(),
+        paths=tuple(paths),
+        names=tuple(str(spool.given(path)) for path in paths),
+        shapes=tuple(shapes),
+        left_out=tuple(left_out),
+    )
+
+
+def splits_in_json(path: Path, spool: Spool) -> dict[str, SplitFiles] | None:
+    """Return the files of each split that one JSON file holds by name; None for any other file."""
+    if not path.is_file() or not os.access(path, os.R_OK) or _kind(path) != "json":
+        return None
+    shape = shape_of(path, splits_in_name)
+    if shape is None or WHOLE in shape.rows:
+        return None
+    named = {splits_in_name(key)[0] for key in shape.rows}
+    return {split: _json_files([path], spool, split) for split in SPLITS if split in named}
 
 
 def nearest_path(path: Path) -> Path | None:
@@ -337,7 +449,13 @@ def _kind(path: Path) -> str:
         return "json"
     if suffix in _PARQUET_SUFFIXES or (suffix not in _DATA_SUFFIXES and is_parquet(path)):
         return "parquet"
-    return "columns"
+    return "table" if path.is_file() and is_table(path) else "columns"
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file begins like a table with commas, semicolons or tabs, regardless of its name."""
+    head = Head(path)
+    return delimiter_of(head.text, path=path, whole=path.stat().st_size <= len(head.start)) is not None
 
 
 def is_parquet(path: Path) -> bool:
@@ -365,7 +483,9 @@ def _beginning(path: Path) -> bytes:
 
 
 def _may_be_data(file: Path) -> bool:
-    return (file.is_file() or file.is_fifo()) and not file.name.startswith((".", "_")) and not _NO_DATA.match(file.name)
+    if not (file.is_file() or file.is_fifo()) or file.name.startswith((".", "_")):
+        return False
+    return not _NO_DATA.match(file.name) and not is_names_file(file)
 
 
 def _listed(lead: str, folder: Path) -> str:

@@ -64,6 +64,22 @@ class Inventory:
         splits = {name: asdict(split) for name, split in self.splits.items()}
         return {"splits": splits, "scheme": self.scheme, "evidence": self.evidence}
 
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Inventory:
+        """Return an inventory that `as_dict` wrote."""
+        splits = {name: SplitInventory(**split) for name, split in kept["splits"].items()}
+        return cls(splits, kept["scheme"], kept["evidence"])
+
+    def is_well_formed(self) -> bool:
+        """Return whether an inventory that was read from a record holds what it should."""
+        numbers: list[object] = []
+        texts: list[object] = [self.scheme, self.evidence]
+        for split in self.splits.values():
+            numbers += [split.sentences, split.words, split.unannotated, split.entities or 0]
+            numbers += [*split.types.values(), *split.evidence.values()]
+            texts += [*split.types, split.scheme or ""]
+        return all(type(number) is int for number in numbers) and all(isinstance(text, str) for text in texts)
+
 
 def inventory(dataset: DatasetDict, *, task: str | Task) -> Inventory:
     """Count what is in a dataset: one pass over the tags, without the words.
@@ -83,7 +99,7 @@ def inventory(dataset: DatasetDict, *, task: str | Task) -> Inventory:
     for split in splits.values():
         total.update(split.evidence)
     if not any(map(STANDARD.parts, names)) and not is_bare(names):
-        return Inventory(splits, "IOB1", "tags without prefixes: a run of equal tags is an entity", remarks)
+        return Inventory(splits, "IOB1", "types without prefixes, a run of equal tags is an entity", remarks)
     bioes = has_bioes_prefix(names) and not unprefixed(names)
     scheme = "BIOES" if bioes else "IOB1" if total[_BY_I] > total[_ALONE] else "IOB2"
     return Inventory(splits, scheme, _said(total, scheme), remarks)
@@ -155,12 +171,17 @@ def _scheme(found: Mapping[str, int]) -> str | None:
 
 def _said(found: Mapping[str, int], scheme: str) -> str:
     """Return what a scheme is told by, in words."""
-    of_scheme = {
-        "BIOES": (_SINGLE, _CLOSED, _OPEN_SINGLE, _OPEN),
-        "IOB1": (_BY_I, _AFTER, _ALONE),
-        "IOB2": (_ALONE, _AFTER, _BY_I),
-    }
-    return "; ".join(f"{found[what]:,} {what}" for what in of_scheme[scheme])
+    after, alone, by_i = (found[what] for what in (_AFTER, _ALONE, _BY_I))
+    if scheme == "IOB2":
+        return f"{alone + after:,} entities begin with B-, {by_i:,} with I-"
+    if scheme == "IOB1":
+        return (
+            f"{by_i:,} entities begin with I-, {after:,} with B- right after one of their type, {alone:,} with other B-"
+        )
+    return (
+        f"{found[_SINGLE]:,} entities of one word have S-, {found[_OPEN_SINGLE]:,} have not; "
+        f"{found[_CLOSED]:,} longer ones end with E-, {found[_OPEN]:,} do not"
+    )
 
 
 def _of_schemes(splits: dict[str, SplitInventory]) -> Iterable[Remark]:

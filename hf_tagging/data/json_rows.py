@@ -35,7 +35,7 @@ def json_rows(path: Path) -> Iterator[tuple[str, Json, str]]:
         raise DataError(f"{path}: {what}; {_ROW} per line")
     if hint := other_kind(first):
         raise DataError(f"{path}: is not JSON; {hint}")
-    if first.lstrip().startswith(b"["):
+    if first.lstrip().startswith(b"[") and not _is_array_per_line(path):
         yield from _of_array(path)
     elif _is_whole(first):
         yield from _of_lines(path)
@@ -63,6 +63,19 @@ def check_rows(path: Path) -> None:
                 json.dumps(row, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise DataError(f"{path}, {place}: {shortened(text)} is not JSON: {error}") from error
+
+
+def _is_array_per_line(path: Path) -> bool:
+    """Return whether a file has an array on each line, at least on two."""
+    with open(path, "rb") as stream:
+        lines = (line.removeprefix(BOM) for line in stream if line.removeprefix(BOM).strip())
+        first, second = next(lines, b""), next(lines, b"")
+    if not second.lstrip().startswith(b"["):
+        return False
+    try:
+        return isinstance(json.loads(first), list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _is_whole(line: bytes) -> bool:

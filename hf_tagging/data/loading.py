@@ -24,7 +24,9 @@ from hf_tagging.data.files import (
 from hf_tagging.data.findings import check_accept
 from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
 from hf_tagging.data.in_memory import PLACE, InMemory, is_in_memory, read_in_memory
+from hf_tagging.data.integer_tags import tag_names_beside, with_integer_tags
 from hf_tagging.data.inventory import inventory
+from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.origin import Origin, with_origin
 from hf_tagging.data.reading import ReadingReport
 from hf_tagging.data.request import READ_OPTIONS, ReadArguments, ReadRequest, given_options
@@ -122,7 +124,7 @@ def load_tagging_dataset(
     hold_out = HoldOut(validation_share=validation_share, test_share=test_share, folds=folds, fold=fold, seed=seed)
     task = get_task(task)
     check_feature_names(word_features or ())
-    request = read_request(task, reading, word_features=tuple(word_features or ()))
+    request = _request(task, tuple(word_features or ()), reading)
     check_accept(request.accept)
     _check_arguments(request.sentence_start, hold_out)
     _check_hub_only(name_or_path, {"dataset_config": config_name, "dataset_revision": revision})
@@ -146,15 +148,17 @@ def load_tagging_dataset(
                 f"no data was named; give {argument('dataset', 'NAME')} or {argument('train_file', 'FILE')}"
             )
         place = PLACE if in_memory else str(next(iter(raw.values())).place if name_or_path is None else name_or_path)
-        splits = {split: standard_columns(raw[split]) for split in SPLITS if split in raw}
+        splits = {split: standard_columns(raw[split], cache_dir=cache) for split in SPLITS if split in raw}
         splits = hold_out.split(splits, place)
-        splits, tags = read_tags(splits, request=request, place=place)
+        names = request.tag_names or tag_names_beside(raw, splits)
+        splits = with_integer_tags(splits, names=names)
+        splits, tags = read_tags(splits, request=replace(request, tag_names=names), place=place)
         dataset = DatasetDict(
             {split: encoded(splits[split], tags=tags, split=split, cache_dir=cache) for split in splits}
         )
     found = inventory(dataset, task=task)
     notes = {split: list(raw[split].notes) for split in SPLITS if split in raw}
-    report = ReadingReport(notes, tags.remarks + found.remarks)
+    report = ReadingReport(notes, tags.remarks + found.remarks, found)
     report.log()
     _log_sizes(dataset, place, task)
     origin = Origin.of(
@@ -197,7 +201,7 @@ def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
     return unseen
 
 
-def read_request(task: Task, reading: ReadArguments, *, word_features: tuple[str, ...] = ()) -> ReadRequest:
+def _request(task: Task, word_features: tuple[str, ...], reading: ReadArguments) -> ReadRequest:
     """Return the options of reading as one request; None is the default of each."""
     unknown = [name for name in reading if name not in READ_OPTIONS]
     if unknown:
@@ -252,19 +256,25 @@ def _read_named(
         logger.warning("%s is read as the alias; for the local %s write ./%s", name, name, name)
     path = PATH_ALIASES.get(name, Path(name).expanduser())
     if is_in_memory(data):
-        loaded = read_in_memory(data)
+        loaded, form = read_in_memory(data), "data in memory"
     elif _is_on_hub(name):
+        form = "dataset of the Hub"
         loaded = read_hub(name, config_name=config_name, revision=revision, builders=builders)
     elif not path.exists():
         raise missing_path(path)
     elif path.is_dir() and is_saved_dataset(path):
-        loaded = read_saved(path)
+        loaded, form = read_saved(path), "saved dataset"
     else:
         found = {split: files for split, files in find_split_files(path, spool).items() if split not in left_out}
         return {split: read_files(files, split, request=request, builders=builders) for split, files in found.items()}
     refuse_sentence_start(name, request)
     return {
-        split: RawSplit(dataset=part, place=f"{name}, split {split}", columns=request)
+        split: RawSplit(
+            dataset=part,
+            place=f"{name}, split {split}",
+            columns=request,
+            notes=(FileNotes(f"{name}, split {split}", form),),
+        )
         for split, part in loaded.items()
         if split not in left_out
     }
@@ -274,10 +284,10 @@ def _log_sizes(dataset: DatasetDict, place: str, task: Task) -> None:
     """Log the size of each split, and tags that cannot be learned."""
     for split, part in dataset.items():
         documents = len(pc.unique(part.data.column("document_id")))
-        words = pc.sum(pc.list_value_length(part.data.column("tokens"))).as_py()
-        logger.info("%s: %d sentences, %d words, %d documents", split, len(part), words, documents)
         if documents == len(part):
             logger.info("%s: no document marks, each sentence counts as a document of its own", split)
+        else:
+            logger.info("%s: %d documents", split, documents)
     if missing := [split for split in SPLITS if split not in dataset]:
         level = logging.WARNING if "validation" in missing and "train" in dataset else logging.INFO
         logger.log(level, "%s has no %s split", place, " and no ".join(missing))

@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 import datasets
@@ -10,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_tagging.data.columns.names import feature_is_taken
+from hf_tagging.data.notes import ColumnNote
 from hf_tagging.data.sources import RawSplit
+from hf_tagging.data.tables.datasets import dataset_of_sentences
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
@@ -27,13 +31,16 @@ _ITEMS = {"tokens": ("string",), "tags": ("string", "id")}
 _FEATURE_ITEMS = ("string", "id", "bool")
 
 
-def standard_columns(raw: RawSplit) -> datasets.Dataset:
+def standard_columns(raw: RawSplit, *, cache_dir: str | None = None) -> datasets.Dataset:
     """Select the columns of a source and rename them to `tokens`, `tags` and, if there is one, `document_id`.
 
     Requested word features follow, under their requested names, then `text`, `starts` and `ends` where there are any.
 
+    Rows of words with an id of their sentence, and sentences that are written as text, become rows of sentences first.
+
     Args:
-        raw: The split as its source has it.
+        raw: The split as its source has it; its notes are filled in with the columns.
+        cache_dir: Folder of the cache, None for that of `datasets`.
 
     Returns:
         The split with these columns; rows checked, tags as the source has them.
@@ -45,6 +52,11 @@ def standard_columns(raw: RawSplit) -> datasets.Dataset:
     if is_reordered(dataset):  # the Arrow table below would be in another order than the rows
         dataset = dataset.flatten_indices()
     asked = raw.columns
+    grouped = None
+    if not raw.is_read:
+        grouped = dataset_of_sentences(dataset, asked, place=raw.place, notes=raw.notes, cache_dir=cache_dir)
+    if grouped is not None:
+        dataset, asked = grouped, replace(asked, tokens_column="tokens", tags_column="tags")
     tokens = _choose(dataset, asked.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
     tags = _choose(dataset, asked.tags_column, asked.task.columns, what="tags", place=raw.place)
     if tokens == tags:
@@ -56,6 +68,8 @@ def standard_columns(raw: RawSplit) -> datasets.Dataset:
         columns.setdefault(document, "document_id")
     columns |= _feature_columns(dataset, asked.word_features, taken=columns, place=raw.place)
     texts = [name for name in text_columns(dataset, words=tokens) if name not in columns]
+    if not raw.is_read and grouped is None:
+        _note_columns(raw, dataset, columns, texts)
     dataset = dataset.select_columns([*columns, *texts])
     dataset = dataset.rename_columns({old: new for old, new in columns.items() if old != new})
     names = {new: old for old, new in columns.items()}
@@ -131,6 +145,25 @@ def check_ids(
         )
 
 
+def _note_columns(raw: RawSplit, dataset: datasets.Dataset, columns: Mapping[str, str], texts: Sequence[str]) -> None:
+    """Note which columns of a source are read, with examples, and which are left out."""
+    roles = {"tokens": "words", "tags": "tags", "document_id": "document"}
+    found = [ColumnNote(roles.get(new, new), old, _examples(dataset, old)) for old, new in columns.items()]
+    for notes in raw.notes:
+        notes.columns = found
+        notes.left_out = [name for name in dataset.column_names if name not in columns and name not in texts]
+
+
+def _examples(dataset: datasets.Dataset, column: str) -> list[str]:
+    """Return the first three values of a column, or of its lists."""
+    rows = dataset.data.column(column).slice(0, 10).to_pylist()
+    values = chain.from_iterable(row if isinstance(row, list) else [row] for row in rows)
+    item = getattr(dataset.features[column], "feature", None)
+    names = item.names if isinstance(item, datasets.ClassLabel) else None
+    shown = (names[value] if names and value is not None and 0 <= value < len(names) else value for value in values)
+    return list(map(str, islice(shown, 3)))
+
+
 def _choose(
     dataset: datasets.Dataset, asked: str | int | None, expected: Sequence[str], *, what: str, place: str
 ) -> str:
@@ -144,8 +177,8 @@ def _choose(
         advice = f"Name it with {argument(f'{what}_column', 'NAME')}."
         if single is not None:
             advice = (
-                f"{single!r} has a single value per row: collect the words and the tags of each sentence in a list, as "
-                'table.groupby("sentence").agg(list) does.'
+                f"{single!r} has a single value per row: name the column that tells sentences apart sentence_id, or "
+                "collect the words and the tags of each sentence in a list."
             )
         raise DataError(
             f"{place}: no column of {what}; expected one of {', '.join(expected)}, found {', '.join(there) or 'none'}. "

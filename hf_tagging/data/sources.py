@@ -29,6 +29,7 @@ from hf_tagging.data.formats.builder import FormatBuilder
 from hf_tagging.data.json_rows import check_rows
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.tables.builder import TableBuilder
 from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, TaggingError
 from hf_tagging.foreign.datasets import lock_file
@@ -50,12 +51,16 @@ class RawSplit:
         place: The source as a message names it.
         columns: Which columns are read.
         notes: How each file was read.
+        is_read: A builder of this package has read the columns, and noted which; else they are those of the source.
+        paths: The files as they were given, none for data from elsewhere.
     """
 
     dataset: datasets.Dataset
     place: str
     columns: ReadRequest
     notes: tuple[FileNotes, ...] = ()
+    is_read: bool = False
+    paths: tuple[Path, ...] = ()
 
 
 class BuilderCache:
@@ -122,19 +127,31 @@ def read_files(files: SplitFiles, split: str, *, request: ReadRequest, builders:
     Raises:
         DataError: They cannot be read as what they are; the message has file and line.
     """
-    if files.kind == "columns":
-        with reading_files(files, "columns"):
-            dataset, notes = builders.prepare(ConllBuilder, files, split, columns=request)
-        named = replace(request, tokens_column="tokens", tags_column="tags")
-        return RawSplit(dataset=dataset, place=files.place, columns=named, notes=notes)
-    refuse_sentence_start(files.place, request)
+    if files.kind != "columns":
+        refuse_sentence_start(files.place, request)
+    dataset, notes = _read(files, split, request, builders)
+    is_read = files.kind not in ("json", "parquet")
+    named = replace(request, tokens_column="tokens", tags_column="tags") if is_read else request
+    return RawSplit(
+        dataset=dataset,
+        place=files.place,
+        columns=named,
+        notes=notes,
+        is_read=is_read,
+        paths=tuple(map(Path, files.names)),
+    )
+
+
+def _read(files: SplitFiles, split: str, request: ReadRequest, builders: BuilderCache) -> _Noted:
+    """Read files with the builder of their kind."""
+    if files.kind in ("json", "parquet"):
+        return (_read_json if files.kind == "json" else _read_parquet)(files, split, builders)
     if files.kind in FORMATS:
         with reading_files(files, FORMATS[files.kind].title):
-            dataset, notes = builders.prepare(FormatBuilder, files, split, format=files.kind, request=request)
-        named = replace(request, tokens_column="tokens", tags_column="tags")
-        return RawSplit(dataset=dataset, place=files.place, columns=named, notes=notes)
-    dataset, notes = (_read_json if files.kind == "json" else _read_parquet)(files, split, builders)
-    return RawSplit(dataset=dataset, place=files.place, columns=request, notes=notes)
+            return builders.prepare(FormatBuilder, files, split, format=files.kind, request=request)
+    builder, kind = (ConllBuilder, "columns") if files.kind == "columns" else (TableBuilder, "a table")
+    with reading_files(files, kind):
+        return builders.prepare(builder, files, split, columns=request)
 
 
 def refuse_sentence_start(place: str, request: ReadRequest) -> None:
@@ -198,7 +215,11 @@ def _read_json(files: SplitFiles, split: str, builders: BuilderCache) -> _Noted:
     with reading_files(files, "JSON Lines"):
         dataset, notes = builders.prepare(Json, files, split, check=check_rows, parse_agent_traces=False)
         dataset.data.validate(full=True)  # the loader lets bytes through that are not UTF-8
-        return dataset, tuple(replace(note, format="rows of JSON") for note in notes)
+    for i, note in enumerate(notes):
+        note.format = (files.shapes[i] if files.shapes else "") or "rows of JSON"
+        if files.left_out and files.left_out[i]:
+            note.remark("left_out", f"keys beside the data, not read: {', '.join(files.left_out[i])}")
+    return dataset, notes
 
 
 def _read_parquet(files: SplitFiles, split: str, builders: BuilderCache) -> _Noted:

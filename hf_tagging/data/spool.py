@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
@@ -76,6 +77,34 @@ class Spool:
         copy = folder / (path.name or "input")
         self._given[copy] = path
         _copy(path, copy)
+        return copy
+
+    def rewritten(self, path: Path, lines: Iterable[str], *, part: str = "") -> Path:
+        """Write a file again in another form, under its own name in a temporary folder.
+
+        Args:
+            path: As `file` returns it.
+            lines: Of the new file.
+            part: Name of the part of the file that these lines are, for messages.
+
+        Raises:
+            OutputError: If the copy cannot be written.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="hf-tagging-"))
+        self._folders.append(folder)
+        copy = folder / (path.name or "input")
+        given = self.given(path)
+        self._given[copy] = Path(f"{given}, {part}") if part else given
+        try:
+            with open(copy, "w", encoding="utf-8") as stream:
+                stream.writelines(lines)
+        except OSError as error:
+            if full := why_full(error, folder):
+                raise OutputError(
+                    f"{folder}: cannot be written ({full}): {path} is written there as rows. Set TMPDIR to a folder on "
+                    "a disk with room for it."
+                ) from error
+            raise
         return copy
 
     def given(self, path: Path) -> Path:

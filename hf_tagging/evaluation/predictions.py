@@ -11,6 +11,7 @@ from hf_tagging.atomic import whole_file
 from hf_tagging.console import read_text, text_table
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.errors import DataError
+from hf_tagging.evaluation.escapes import escaped_line, unescaped
 from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.scoring import score
@@ -59,8 +60,9 @@ def write_predictions(
 ) -> None:
     """Write `word gold predicted` lines with a blank line after each sentence, as conlleval reads them.
 
-    A white character inside a word or tag becomes ``_``, and so does an empty one: the columns stay three. The gold tag
-    of a word that is not annotated is ``-100``; conlleval, which knows no such words, needs a file without them.
+    What would break a column or a line is escaped, see `hf_tagging.evaluation.escapes`: `read_predictions` returns
+    every word and tag as it was. The gold tag of a word that is not annotated is ``-100``; conlleval, which knows no
+    such words, needs a file without them.
 
     Args:
         path: The file.
@@ -71,7 +73,7 @@ def write_predictions(
     with whole_file(path) as file:
         for sentence in zip(words, gold, predicted, strict=True):
             for word, *tags in zip(*sentence, strict=True):
-                file.write(" ".join(map(spelled, (word, *tags))) + "\n")
+                file.write(escaped_line(word, *tags) + "\n")
             file.write("\n")
 
 
@@ -93,7 +95,7 @@ def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
         if not line:
             rows.append([])
             continue
-        rows[-1].append(line.split(" "))
+        rows[-1].append(list(map(unescaped, line.split(" "))))
         if len(rows[-1][-1]) != 3:
             raise DataError(f"{path}, line {number}: expected `word gold predicted`, found {line!r}.")
     words, gold, predicted = ([[row[i] for row in sentence] for sentence in rows if sentence] for i in range(3))
@@ -101,7 +103,7 @@ def read_predictions(path: Path) -> tuple[Tags, Tags, Tags]:
 
 
 def spelled(text: str) -> str:
-    """Return a word or tag in the spelling of files of predictions."""
+    """Return a word or tag as releases before 0.2 wrote it into predictions: white space as ``_``."""
     return _WHITE.sub("_", text) or "_"
 
 

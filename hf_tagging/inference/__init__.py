@@ -7,31 +7,42 @@ from typing import TYPE_CHECKING
 from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from hf_tagging.inference.documents import tag_documents
     from hf_tagging.inference.evaluating import evaluate_predictions, evaluate_tagger
     from hf_tagging.inference.evaluation import Evaluation, write_evaluation
     from hf_tagging.inference.files import FileCounts, tag_file
     from hf_tagging.inference.results import TaggedText
     from hf_tagging.inference.spans import Entity, TaggedWord
+    from hf_tagging.inference.suggesting import suggest_texts
+    from hf_tagging.inference.suggestions import Doubt, Suggestion, Suggestions
     from hf_tagging.inference.tagger import Tagger
 
 _WHERE = {
+    "documents": ("tag_documents",),
     "evaluating": ("evaluate_predictions", "evaluate_tagger"),
     "evaluation": ("Evaluation", "write_evaluation"),
     "files": ("FileCounts", "tag_file"),
     "results": ("TaggedText",),
     "spans": ("Entity", "TaggedWord"),
+    "suggesting": ("suggest_texts",),
+    "suggestions": ("Doubt", "Suggestion", "Suggestions"),
     "tagger": ("Tagger",),
 }
 
 __all__ = [
+    "Doubt",
     "Entity",
     "Evaluation",
     "FileCounts",
+    "Suggestion",
+    "Suggestions",
     "TaggedText",
     "TaggedWord",
     "Tagger",
     "evaluate_predictions",
     "evaluate_tagger",
+    "suggest_texts",
+    "tag_documents",
     "tag_file",
     "write_evaluation",
 ]

@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output file")
     parser.add_argument(
         "--format",
-        choices=("column", "jsonl", "text"),
-        help="format of the input; default: detected",
+        metavar="NAME",
+        help="format of the input: column, jsonl, text, or that of an annotation tool's export, which gets its "
+        "predictions: label-studio, doccano, prodigy, brat ...; default: detected",
     )
     parser.add_argument(
         "--tokens_column", metavar="N|NAME", help="column of the words (0 is the first), or their key in JSON Lines"
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
     from hf_tagging.inference.files import STDOUT, check_paths, tag_file, tag_text_to
     from hf_tagging.inference.tagger import Tagger
 
-    check_paths(args.input, args.output, overwrite=args.overwrite)
+    check_paths(args.input, args.output, overwrite=args.overwrite, format=args.format)
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # whatever the terminal says
     tagger = Tagger.from_pretrained(
         args.model,

@@ -15,16 +15,20 @@ from typing import TextIO
 from hf_tagging.atomic import destination, whole_file
 from hf_tagging.data.columns.layout import DOCUMENT_MARK, is_blank
 from hf_tagging.data.files import begins_like_json, is_parquet, missing_path
+from hf_tagging.data.formats import FORMATS as TOOL_FORMATS
+from hf_tagging.data.formats import format_of
+from hf_tagging.data.formats.base import Format
 from hf_tagging.data.spool import STANDARD_INPUT, Spool, check_input
 from hf_tagging.disk import check_writable, writing_to, writing_to_stdout
 from hf_tagging.errors import ConfigError, DataError, OutputError, printable
+from hf_tagging.inference.exports import STDOUT, check_folder, tag_export, written_formats
 from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
 from hf_tagging.inference.results import text_table
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.problems import argument, switch
 
 FORMATS = ("column", "jsonl", "text")
-STDIN = STDOUT = "-"
+STDIN = "-"
 _FORMAT_OF_SUFFIX = {
     **dict.fromkeys(
         (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".bioes", ".ner", ".pos", ".tsv"), "column"
@@ -62,12 +66,16 @@ def tag_file(
     - ``jsonl``: ``{"tokens": [...]}`` gets ``"tags"``; ``{"text": "..."}`` gets ``"words"`` with their places,
       ``"tags"`` and, from a tagger of entities, ``"entities"``. Other keys stay; a key of these names is replaced.
     - ``text``: every line is a text and becomes a line of JSON, as above.
+    - ``label-studio``, ``doccano``, ``prodigy``, ``brat`` and the other formats that documents are written in: an
+      annotation tool's export comes back in the tool's format, with the predicted entities and, where it can hold them,
+      their scores. What else the export has stays as it is. brat is a folder of files.
 
     Args:
         tagger: The tagger.
         source: The file or pipe to tag, in UTF-8; ``-`` is standard input.
         target: Where to write; it appears whole, or not at all. None or ``-``: standard output.
-        format: One of `FORMATS`. Default: by the suffix of `source`, or by its lines where the suffix does not say.
+        format: One of these. Default: that of an annotation tool if the file begins like its exports, else by the
+            suffix of `source`, or by its lines where the suffix does not say.
         tokens_column: Of columns, the one of the words, by name or position; of JSON Lines, their key.
         separator: Of columns: ``tab``, ``space`` or a literal. Default: found in the first line of data.
         overwrite: Replace `target` if it is there.
@@ -77,7 +85,7 @@ def tag_file(
         OutputError: If `target` is there and is not to be replaced, or cannot be written.
         ConfigError: If `format` is unknown.
     """
-    check_paths(source, target, overwrite=overwrite)
+    check_paths(source, target, overwrite=overwrite, format=format)
     with Spool() as spool:
         path = _source(source)
         # Rows of JSON and lines of text are read once: tagged as they come, however long a pipe goes on. A socket
@@ -85,7 +93,9 @@ def tag_file(
         if format not in ("jsonl", "text") or path.is_socket():
             path = spool.file(path)
             _refuse_other_kinds(path)
-        format = format or _format_of(path)
+        if form := _tool_format(path, format):
+            return FileCounts(*tag_export(tagger, form, path, target, overwrite=overwrite))
+        format = format or detect_format(path)
         records = read_records(path, format, tokens_column=tokens_column, separator=separator)
         with _output(target) as output:
             return _tag_records(tagger, records, output, exact=format != "column")
@@ -105,10 +115,29 @@ def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, 
         return _tag_records(tagger, [text_record(text)], output, exact=True)
 
 
-def check_paths(source: str | Path | None, target: str | Path | None, *, overwrite: bool) -> None:
+def _tool_format(path: Path | None, format: str | None) -> Format | None:
+    """Return the format of an annotation tool that a file is in, or is said to be in; None for any other file.
+
+    Raises:
+        ConfigError: There is no such format.
+    """
+    if format in FORMATS:
+        return None
+    if format is None:
+        return None if path is None else format_of(path)
+    form = TOOL_FORMATS.get(format.replace("_", "-"))
+    if form is None:
+        raise ConfigError(f"{argument('format', format)}: expected one of {', '.join((*FORMATS, *written_formats()))}.")
+    return form
+
+
+def check_paths(
+    source: str | Path | None, target: str | Path | None, *, overwrite: bool, format: str | None = None
+) -> None:
     """Check that the input can be read and the output written, before a model is loaded.
 
     Raises:
+        ConfigError: If there is no such format, or a folder is to be written and has no name.
         DataError: If `source` is not there or is a folder.
         OutputError: If `target` is there and is not to be replaced, or is no regular file, or cannot be written.
     """
@@ -117,9 +146,13 @@ def check_paths(source: str | Path | None, target: str | Path | None, *, overwri
         check_input(path)
         if not path.exists():
             raise missing_path(path)
-        if path.is_dir():
-            raise DataError(f"{path} is a folder; expected a file.")
+        if path.is_dir() and format_of(path) is None:
+            raise DataError(f"{path} is a folder; expected a file, or a folder of brat's .txt and .ann files.")
         _refuse_other_kinds(path)
+    form = _tool_format(path, format)
+    if form is not None and form.write is None and form.is_written:
+        check_folder(form, target, overwrite=overwrite)
+        return
     if target is None or str(target) == STDOUT:
         if sys.stdout is None or getattr(sys.stdout, "name", None) == os.devnull:
             raise OutputError(f"Standard output is closed; give the name of a file as {argument('output')}.")
@@ -158,7 +191,7 @@ def read_records(
 ) -> Iterator[Record]:
     """Return the records of a file; see `tag_file`."""
     if format not in FORMATS:
-        raise ConfigError(f"format: {format!r} is not one of {', '.join(FORMATS)}.")
+        raise ConfigError(f"{argument('format', format)}: expected one of {', '.join(FORMATS)}.")
     if format == "column":
         or_text = f" Plain text? {argument('format', 'text')}."
         return read_columns(path, tokens_column=tokens_column, separator=separator, otherwise=or_text)
@@ -167,8 +200,12 @@ def read_records(
     return read_texts(path)
 
 
-def _format_of(path: Path) -> str:
-    """Return the format of a file, by its suffix or its lines."""
+def detect_format(path: Path) -> str:
+    """Return which of `FORMATS` a file is in, by its suffix or its lines.
+
+    Raises:
+        DataError: They do not tell.
+    """
     known = _FORMAT_OF_SUFFIX.get(path.suffix.lower())
     if not known and begins_like_json(path):  # a pipe, mostly, of whatever name
         return "jsonl"

@@ -7,10 +7,9 @@ from pathlib import Path
 from hf_tagging.data.columns.layout import DOCUMENT_MARK, ColumnLayout, is_blank, separator_of, split_fields
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
+from hf_tagging.evaluation.escapes import ANNOTATION, HEADER, unescaped
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.inference.records import read_lines
-
-_HEADER = "predicted"  # what `hf-tagging predict` calls its column in a file whose first row names the columns
 
 
 def read_tagged_lines(path: Path) -> tuple[Tags, Tags, Tags]:
@@ -33,26 +32,41 @@ def read_tagged_lines(path: Path) -> tuple[Tags, Tags, Tags]:
         if is_blank(line) or DOCUMENT_MARK.match(line):
             sentences.append([])
             continue
-        if layout.is_comment(line, starts_sentence=not sentences[-1]):
-            continue
         fields = layout.fields(line)
+        if not sentences[-1] and _is_comment(line, fields, layout):
+            continue
         if len(fields) != layout.count:
             raise DataError(
                 f"{path}, line {number}: {shortened(line)} has {len(fields)} columns; expected {layout.count}, with "
                 f"{layout.separator_words} between them, as in line {layout.first_line}."
             )
-        if number > layout.first_line or fields[-1] != _HEADER:
-            sentences[-1].append(fields)
+        if number > layout.first_line or fields[-1] != HEADER:
+            sentences[-1].append([*map(unescaped, fields)])
     rows = [sentence for sentence in sentences if sentence]
     words, gold, predicted = ([[fields[i] for fields in sentence] for sentence in rows] for i in (0, -2, -1))
     return words, gold, predicted
 
 
+def _is_comment(line: str, fields: list[str], layout: ColumnLayout) -> bool:
+    """Return whether the first line of a sentence is a comment; ``#`` may also be a word."""
+    return line.startswith(("# ", "#\t")) and bool(ANNOTATION.match(line) or len(fields) != layout.count)
+
+
+def _first_line(path: Path) -> tuple[int, str] | None:
+    """Return the first line that is a word; one with ``#`` only where there is no other."""
+    uncertain = None
+    for number, line in read_lines(path):
+        if not is_blank(line) and not DOCUMENT_MARK.match(line):
+            if not line.startswith("#"):
+                return number, line
+            uncertain = uncertain or (None if ANNOTATION.match(line) else (number, line))
+    return uncertain
+
+
 def _find_layout(path: Path) -> ColumnLayout:
     """Return the layout of the columns, from the first line with a word."""
-    for number, line in read_lines(path):
-        if is_blank(line) or line.startswith("#") or DOCUMENT_MARK.match(line):
-            continue
+    if found := _first_line(path):
+        number, line = found
         separator = separator_of(line, None)
         fields = split_fields(line.rstrip(" \t"), separator)
         if len(fields) < 3:

@@ -9,6 +9,7 @@ from itertools import chain
 
 from datasets import DatasetDict
 
+from hf_tagging.data.findings import FINDINGS
 from hf_tagging.data.notes import Remark, Severity
 from hf_tagging.data.origin import origin_of
 from hf_tagging.data.reading import reading_report
@@ -46,6 +47,8 @@ QUICK: tuple[Check, ...] = (
 FURTHER: tuple[Check, ...] = (
     overlap.unseen_tags,  # a load says it itself
     tags.unannotated,
+    tags.few_sentences,
+    tags.sentences_without,
     sentences.empty_sentences,
     entities.border_marks,
     entities.unclosed_pairs,
@@ -112,10 +115,11 @@ def check_before_training(
     found = ranked(without_told(run_checks(Corpus.of(dataset, task), QUICK), while_reading), accept)
     wrong = [remark for remark in (*ranked(while_reading, accept), *found) if remark.severity == "wrong"]
     if wrong:
-        kinds = list(dict.fromkeys(remark.kind for remark in wrong))
+        kinds = [kind for kind in dict.fromkeys(remark.kind for remark in wrong) if kind in FINDINGS]
+        accept_them = f" If it is right as it is: {argument('accept', kinds)}" if kinds else ""
         raise DataError(
             "\n  ".join([f"{place}: the data looks wrong.", *map(str, wrong)])
-            + f"\n  Look at it with `hf-tagging inspect`. If it is right as it is: {argument('accept', kinds)}"
+            + f"\n  Look at it with `hf-tagging inspect`.{accept_them}"
         )
     suspicious = [remark for remark in found if remark.severity == "suspicious"]
     for remark in suspicious:

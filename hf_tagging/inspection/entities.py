@@ -28,7 +28,7 @@ def border_marks(corpus: Corpus) -> Iterator[Remark]:
     for split, found in _of_each(corpus):
         odd = marks[split.words[found.first]] | marks[split.words[found.last]]
         yield from _graded(
-            corpus, split, odd, "punctuation_at_border", "begin or end with a punctuation mark as a word of its own"
+            corpus, split, odd, "punctuation_at_border", "have a punctuation mark as a word of its own at a border"
         )
         text = "end with a word that has a punctuation mark at its end, as where text is cut at blanks alone"
         yield from _graded(corpus, split, glued[split.words[found.last]], "punctuation_in_word", text)
@@ -94,7 +94,7 @@ def forgotten(corpus: Corpus) -> Iterator[Remark]:
     words = words[np.argsort(-outside[words], kind="stable")]
     yield from counted(
         "forgotten_entities",
-        f"words outside of entities are elsewhere nearly always entities ({len(words):,} different ones): some may "
+        f"words outside of entities are elsewhere nearly always entities ({len(words):,} different): some may "
         "have been forgotten",
         outside[words].sum(),
         examples=[f"{text} {outside[i]:,} of {outside[i] + alone[i]:,}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hf_tagging.problems import argument
 from hf_tagging.tasks import NER, POS, Task, get_task
 
 _MOST_SHOWN = 4
+_OF_ENTITIES = re.compile(r"(?<!\w)[BI]-\w")  # in a tag that the task of entities may have refused for something else
 _LEAST_OUTSIDE = 0.4  # share of the words of data whose entities have no prefixes; a part of speech may be called O
 
 
@@ -47,7 +49,7 @@ def load_for_a_task(
             read[each.name] = load_tagging_dataset(name_or_path, task=each, **options)
         except DataError as error:
             errors.append(error)
-    if not read:
+    if not read or (NER.name not in read and any(map(_OF_ENTITIES.search, _names(read[POS.name])))):
         raise errors[0]
     found = _fitting(read)
     return read[found.name], found, [_said(found, read)]

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping
 
 from hf_tagging.data.notes import Remark
-from hf_tagging.data.reading import ReadingReport, described
+from hf_tagging.data.reading import ReadingReport
 from hf_tagging.inspection.contents import ShownSentence, SplitContents
 
 _MOST_WORDS = 60
@@ -31,8 +31,8 @@ def inspection_html(
     ]  # fmt: skip
     parts = [_table(["split", "sentences", "words", "entities", "types"], rows)]
     if reading:
-        files = (f"{split}: {described(file)}" for split, notes in reading.splits.items() for file in notes)
-        parts.append(_list(map(_escaped, files)))
+        lines = [f"{split}: {line}" for split in reading.splits for line in reading.file_lines(split)]
+        parts.append(_list(map(_escaped, [*lines, *reading.scheme_lines()])))
     parts += [f"<p>{_sentence(sentence, hues)}</p>" for sentence in sentences]
     parts.append(
         _list(

@@ -87,8 +87,8 @@ def unseen_tags(corpus: Corpus) -> Iterator[Remark]:
         shown = [f"{names[i]} ({counts[i]:,})" for i in np.argsort(-counts, kind="stable")[:5] if counts[i]]
         yield from counted(
             "unseen_tags",
-            f"{corpus.task.items} of {split.name} have one of {np.count_nonzero(counts)} {corpus.task.classes} that "
-            "train never has, so no model can find them",
+            f"{corpus.task.items} of {split.name} are of {corpus.task.classes} that train never has "
+            f"({np.count_nonzero(counts):,}), so no model can find them",
             counts.sum(),
             severity="suspicious",
             examples=shown,

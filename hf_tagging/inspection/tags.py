@@ -116,6 +116,28 @@ def imbalance(corpus: Corpus) -> Iterator[Remark]:
     )
 
 
+def sentences_without(corpus: Corpus) -> Iterator[Remark]:
+    """Yield a training split in which every sentence has an entity: what is none cannot be learned from other text."""
+    train = corpus.splits.get("train")
+    if train is None or len(train) < _ENOUGH or not corpus.task.has_entities:
+        return
+    inside = np.searchsorted(train.offsets, corpus.entities["train"].first, side="right") - 1
+    if len(np.unique(inside)) == len(train):
+        yield Remark(
+            "entities_everywhere",
+            f"every one of {len(train):,} sentences of train has an entity: text as it will be tagged has sentences "
+            "without any, so some of those belong to the data",
+        )
+
+
+def few_sentences(corpus: Corpus) -> Iterator[Remark]:
+    """Yield a training split that is small."""
+    train = corpus.splits.get("train")
+    if train is not None and len(train) < _ENOUGH:
+        text = "sentences are all of train: few to learn from, and figures will differ much from seed to seed"
+        yield Remark("few_sentences", text, count=len(train))
+
+
 def schemes(corpus: Corpus) -> Iterator[Remark]:
     """Yield splits whose tags are partly in one scheme and partly in another."""
     schema = corpus.schema

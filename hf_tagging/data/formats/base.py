@@ -56,6 +56,7 @@ class Document:
         source: The object it was read from, with all that this package does not read, for writing it back.
         extra: The part of it that does not belong to the format: columns and metadata of the user's own.
         layer: Annotation layer that its spans are from, where the format has several.
+        annotates: Name of the text that the layer is about, where the format has several.
         model: Name of the model that predicts its spans; None for gold.
     """
 
@@ -71,6 +72,7 @@ class Document:
     source: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     layer: str | None = None
+    annotates: str | None = None
     model: str | None = None
 
 
@@ -178,12 +180,10 @@ Reader = Callable[[Path, str, ReadRequest, FileNotes], Iterator[Record]]
 """Path to read, the file's name for messages, options, notes to fill in; yields records or raises a `DataError`."""
 Writer = Callable[[Iterable[Document], IO[str], FileNotes], None]
 """Documents, an open text file, and notes for what the format cannot hold."""
-SentenceWriter = Callable[[Iterable[TaggedSentence], IO[str], FileNotes], None]
-"""The same of words with tags in IOB2, or of any tags for a task without entities."""
 FolderWriter = Callable[[Iterable[Document], Path, FileNotes], None]
 """The same into an empty folder, for formats with several files per corpus."""
 
-Holding = Literal["texts", "words", "overlaps", "scores", "ids", "unknown", "extra"]
+Holding = Literal["texts", "words", "overlaps", "scores", "ids", "unknown", "extra", "predictions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,23 +193,22 @@ class Format:
     Args:
         name: Short name, as `hf-tagging convert --to` takes it.
         title: Name in messages and docs.
-        recognizes: Return whether a file is of this format, by how it begins. Default: never.
-        read: Read a file; None for words with tags, which other modules read.
+        recognizes: Return whether a file is of this format, by how it begins.
+        read: Read a file.
         write: Write documents to an open text file; None for a format that is only read.
-        write_sentences: Write words with tags to an open text file, for a format of these.
         write_folder: Write documents into an empty folder, for a format of many files.
         suffix: Suffix of files that are written.
         holds: What it can hold besides entities: "texts" as they were, "words", "overlaps" of spans, "scores", "ids" of
-            documents, "unknown" words that are not annotated, and "extra" values of the user's own.
+            documents, "unknown" words that are not annotated, "extra" values of the user's own, and "predictions"
+            beside gold.
         beside: All files that are read for a path, where they are others than the path.
     """
 
     name: str
     title: str
-    recognizes: Callable[[Head], bool] = lambda head: False
-    read: Reader | None = None
+    recognizes: Callable[[Head], bool]
+    read: Reader
     write: Writer | None = None
-    write_sentences: SentenceWriter | None = None
     write_folder: FolderWriter | None = None
     suffix: str = ""
     holds: frozenset[Holding] = frozenset()
@@ -217,5 +216,5 @@ class Format:
 
     @property
     def is_written(self) -> bool:
-        """Whether this format is written."""
-        return any(write is not None for write in (self.write, self.write_sentences, self.write_folder))
+        """Whether documents can be written in this format."""
+        return self.write is not None or self.write_folder is not None

@@ -70,7 +70,6 @@ class FormatBuilder(FileBuilder):
         form, split = FORMATS[self.config.format], get_splitter(self.config.request.splitter)
         for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             notes = FileNotes(file, form.title)
-            assert form.read is not None  # all of FORMATS are read
             records = form.read(Path(local_file), file, self.config.request, notes)
             index = 0
             for number, record in enumerate(records):
@@ -84,7 +83,7 @@ class FormatBuilder(FileBuilder):
             self.keep_notes(notes)
 
 
-def check_separated(document: Document, notes: FileNotes) -> None:
+def _check_separated(document: Document, notes: FileNotes) -> None:
     """Refuse a text whose words only a splitter of its language finds: spans would be widened to whole clauses.
 
     Raises:
@@ -116,7 +115,7 @@ def _rows(record: Record, *, split: Splitter, file: str, request: ReadRequest, n
             f"{file}: holds entities, but {request.task.title} needs one tag per word; expected words and tags"
         )
     if record.words is None and request.splitter is None:
-        check_separated(record, notes)
+        _check_separated(record, notes)
     for words, tags in tagged_rows(record, split=split, misfit=request.misfit, notes=notes):
         begin = words[0][0]
         row = {"tokens": [record.text[start:end] for start, end in words], "tags": tags}

@@ -38,6 +38,8 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
         result for place, task in tasks for result in _results(_annotation(task, file, place), file, place)
     )
     layer = chosen_layer(layers, file=file, request=request, notes=notes)
+    every = (result for place, task in tasks for result in _results(_annotation(task, file, place), file, place))
+    annotates = next((str(one["to_name"]) for one in every if _is_of(one, layer) and one.get("to_name")), None)
     before: list[object] = []  # the key of the text in the tasks before
     for place, task in tasks:
         annotations = _annotations(task, file, place)
@@ -63,6 +65,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             source=task,
             extra={name: value for name, value in data.items() if name not in (key, "document_id")},
             layer=layer,
+            annotates=annotates,
         )
 
 
@@ -103,8 +106,6 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
 def _task(document: Document) -> dict[str, Any]:
     """Return a task: gold spans as its annotation, those of a model as a prediction beside the annotations it has."""
     task = dict(document.source)
-    if task and document.unused and document.model is None:
-        return task
     if not task:
         data = {**document.extra, "text": document.text}
         if document.id is not None and not document.id.isdecimal():
@@ -133,7 +134,7 @@ def _is_of(result: dict[str, Any], layer: str | None) -> bool:
 def _regions(document: Document, there: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return spans as results; one that is there already keeps its id and whatever else it has."""
     of_layer = [result for result in there if _is_of(result, document.layer)]
-    names = {"from_name": document.layer or "label", "to_name": "text"}
+    names = {"from_name": document.layer or "label", "to_name": document.annotates or "text"}
     if of_layer:
         names = {key: of_layer[0].get(key, names[key]) for key in names}
     known = {_identity(result["value"]): result for result in of_layer if isinstance(result.get("value"), dict)}
@@ -159,5 +160,5 @@ LABEL_STUDIO = Format(
     read=_read,
     write=_write,
     suffix=".json",
-    holds=frozenset({"texts", "overlaps", "scores", "ids", "extra"}),
+    holds=frozenset({"texts", "overlaps", "scores", "ids", "extra", "predictions"}),
 )

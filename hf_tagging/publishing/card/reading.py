@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hf_tagging.data.notes import Remark
-from hf_tagging.data.reading import ReadingReport, from_record
+from hf_tagging.data.reading import ReadingReport, contained, from_record
 from hf_tagging.publishing import provenance
 from hf_tagging.training.record import RemarkRecord, RunRecord
 
@@ -31,11 +31,13 @@ class ReadingView:
     Args:
         files: Those that something is known of.
         more: Number of further ones.
+        contents: What is in each split, and the scheme with its evidence.
         remarks: What was done, worth knowing.
     """
 
     files: list[FileView]
     more: int
+    contents: list[str]
     remarks: list[str]
 
 
@@ -60,7 +62,9 @@ def reading_view(record: RunRecord) -> ReadingView | None:
         for file in notes
     ]
     remarks = list(dict.fromkeys(_said(place, remark) for place, remark in report if remark.severity == "note"))
-    return ReadingView(files[:_MOST_FILES], max(len(files) - _MOST_FILES, 0), remarks)
+    splits = report.contents.splits if report.contents else {}
+    contents = [f"{name}: {contained(split)}" for name, split in splits.items()] + report.scheme_lines()
+    return ReadingView(files[:_MOST_FILES], max(len(files) - _MOST_FILES, 0), contents, remarks)
 
 
 def suspicious(record: RunRecord) -> list[str]:

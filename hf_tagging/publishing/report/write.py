@@ -175,7 +175,7 @@ def _ask(
         tagger = _tagger(folder, device, trust_remote_code)
         if isinstance(tagger, str):
             return tagger, tagger
-        reading = reread(answers, list(map(spelled, tagger.schema.tags)), _blocks(tagger, answers))
+        reading = reread(answers, _tags_of(tagger, answers), _blocks(tagger, answers))
         if not reading.agrees:
             changed = (
                 f"Tagged again, {reading.changed:.1%} of the words get another tag than in the predictions: the model "
@@ -204,6 +204,12 @@ def _tagger(folder: Path, device: str | torch.device | None, trust_remote_code: 
     except (ModelError, OSError, ValueError) as error:
         logger.warning("%s: the report has no probabilities (%s)", folder, first_line(error))
         return _NOT_LOADED
+
+
+def _tags_of(tagger: Tagger, answers: Answers) -> list[str]:
+    """Return the tags of a model as the predictions spell them; earlier releases wrote white space in one as ``_``."""
+    found = {*chain(*answers.gold, *answers.predicted)}
+    return [spelled(tag) if tag not in found and spelled(tag) in found else tag for tag in tagger.schema.tags]
 
 
 def _blocks(tagger: Tagger, answers: Answers) -> Iterator[Array]:

@@ -1,0 +1,110 @@
+"""TableBuilder, a `datasets` builder for CSV and TSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import datasets
+from datasets.builder import Key
+
+from hf_tagging.atomic import Json
+from hf_tagging.data.builders import FileBuilder
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.tables.describe import describe
+from hf_tagging.data.tables.files import open_table
+from hf_tagging.data.tables.names import find_columns
+from hf_tagging.data.tables.rows import TableSentence, sentences
+from hf_tagging.data.text_lines import shortened
+from hf_tagging.errors import DataError
+from hf_tagging.tasks import NER
+
+_FORMS = {",": "CSV table", ";": "CSV table with semicolons", "\t": "TSV table"}
+
+
+@dataclass
+class TableConfig(datasets.BuilderConfig):
+    """Configuration of `TableBuilder`.
+
+    Args:
+        columns: Which columns are read, and how.
+    """
+
+    columns: ReadRequest = field(default_factory=lambda: ReadRequest(task=NER))
+
+
+class TableBuilder(FileBuilder):
+    """Builder that reads tables into `tokens`, `tags`, further columns (all strings) and `document_id`.
+
+    Raises:
+        DataError: When the data is generated, for a row that is not words and tags, with file and line.
+    """
+
+    BUILDER_CONFIG_CLASS = TableConfig
+    config: TableConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        strings = datasets.List(datasets.Value("string"))
+        columns = {"tokens": strings, "tags": strings, "document_id": datasets.Value("string")}
+        features = datasets.Features(columns | dict.fromkeys(self.config.columns.word_features, strings))
+        return datasets.DatasetInfo(features=features)
+
+    def _generate_examples(
+        self, local_files: list[str], files: list[str], stems: list[str]
+    ) -> Iterator[tuple[Key, dict[str, Json]]]:
+        names = self.config.columns.word_features
+        for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
+            notes = FileNotes(file)
+            with open(local_file, "rb") as stream:
+                found = read_table(stream, file=file, request=self.config.columns, notes=notes)
+                for index, sentence in enumerate(found):
+                    row: dict[str, Json] = {
+                        "tokens": list(sentence.words),
+                        "tags": list(sentence.tags),
+                        "document_id": f"{stem}:{sentence.document or index + 1}",
+                    }
+                    features = zip(names, map(list[Json], sentence.features), strict=True)
+                    yield Key(shard, index), row | dict(features)
+            self.keep_notes(notes)
+
+
+def read_table(stream: BinaryIO, *, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[TableSentence]:
+    """Yield the sentences of a table.
+
+    Args:
+        stream: The file, opened for bytes.
+        file: Its name for messages.
+        request: Which columns are read, and how.
+        notes: Filled in with how the file is read.
+
+    Raises:
+        DataError: The file has no words and tags, or a row does not fit.
+    """
+    table = open_table(stream, file=file, request=request, notes=notes)
+    names = table.names
+    columns = find_columns(names, table.sample, request=request, place=file, named=bool(table.header))
+    describe(notes, columns, names, table.sample, form=_FORMS.get(table.delimiter))
+    found = False
+    for sentence in sentences(table.rows(), columns, file=file, names=names, notes=notes):
+        found = True
+        if not columns.a_sentence_a_row:
+            _check_words(sentence, file)
+        yield sentence
+    if not found:
+        raise DataError(f"{file}: no word in this table; expected words and tags below the names of the columns")
+
+
+def _check_words(sentence: TableSentence, file: str) -> None:
+    """Refuse words that go over several lines: their quotation mark is a word, and has swallowed others.
+
+    Raises:
+        DataError: There is one.
+    """
+    odd = next((word for word in sentence.words if "\n" in word and not word.isspace()), None)
+    if odd is not None:
+        raise DataError(
+            f"{file}, {sentence.place}: in this sentence a quotation mark opens a field that ends lines later, "
+            f'{shortened(odd)}; a word that is a quotation mark is written """"'
+        )

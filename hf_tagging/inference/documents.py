@@ -1,0 +1,106 @@
+"""Tagging texts of an annotation tool: documents in, the same documents with predicted spans out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice, tee
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_tagging.data.formats.base import Document, Span
+from hf_tagging.data.splitters import Splitter, get_splitter
+from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
+from hf_tagging.inference.sentences import checked_spans
+
+if TYPE_CHECKING:
+    from hf_tagging.inference.tagger import Tagger
+
+Rows = list[list[tuple[int, int]]]
+_SCORE_DIGITS = 6
+
+
+def tag_documents(
+    tagger: Tagger, documents: Iterable[Document], *, splitter: Splitter | None = None, model: str | None = None
+) -> Iterator[Document]:
+    """Tag a stream of documents in constant memory.
+
+        documents = [Document(text="Jordan moved to Porto.", spans=[])]
+        print(next(tag_documents(tagger, documents)).spans)
+
+    Args:
+        tagger: The tagger.
+        documents: Texts; read ahead of what is yielded. Words that a document brings with it are tagged as they are.
+        splitter: Returns start and end of each word of a text in order. Default: the model's own, or by script.
+        model: Name of the model, as annotation tools show it. Default: the last part of the model's name or folder.
+
+    Yields:
+        The documents in the order given, with the predicted entities as their only spans, each with its score. A tagger
+        without entities marks every word with its tag.
+
+    Raises:
+        TaggingError: `splitter` returns spans that are not in the text.
+    """
+    splitter = splitter or splitter_of(tagger)
+    model = model or model_name(tagger)
+    # What has been read and is not yet yielded waits in the tee: as much as the tagger reads ahead.
+    here, ahead = tee((document, word_rows(document, splitter)) for document in documents)
+    labelled = tagger.label_stream(words_of(document, row) for document, rows in ahead for row in rows)
+    for document, rows in here:
+        tagged = zip(rows, islice(labelled, len(rows)), strict=True)
+        spans = [span for row, labels in tagged for span in predicted_spans(tagger, document.text, row, labels)]
+        yield replace(document, spans=spans, model=model)
+    next(labelled, None)  # raises what the documents raised
+
+
+def predicted_spans(tagger: Tagger, text: str, row: list[tuple[int, int]], labels: WordLabels) -> list[Span]:
+    """Return the entities of a row of words as spans of the text; of a tagger without entities, its tagged words.
+
+    Args:
+        tagger: The tagger.
+        text: Text that the words are in.
+        row: Start and end of each word. (words, 2)
+        labels: What the tagger says of them.
+    """
+    tagged: TaggedText = tagged_text(text, row, labels, tagger.schema)
+    if tagger.schema.entity_types:
+        return [Span(e.start, e.end, e.type, round(e.score, _SCORE_DIGITS)) for e in tagged.entities]
+    marked = (word for word in tagged.words if word.tag != "O")
+    return [Span(word.start, word.end, word.tag, round(word.score, _SCORE_DIGITS)) for word in marked]
+
+
+def word_rows(document: Document, splitter: Splitter) -> Rows:
+    """Return the words of a document, divided into rows at its line breaks as in training.
+
+    Args:
+        document: Its own words are used where it has any.
+        splitter: Finds the words of a text that has none.
+
+    Returns:
+        Start and end of each word in the text, row by row; a row has at least one word.
+    """
+    text = document.text
+    words = document.words if document.words is not None else checked_spans(text, splitter(text))
+    rows: Rows = []
+    behind = 0
+    for start, end in words:
+        if not rows or "\n" in text[behind:start]:
+            rows.append([])
+        rows[-1].append((start, end))
+        behind = end
+    return rows
+
+
+def words_of(document: Document, row: list[tuple[int, int]]) -> list[str]:
+    """Return the words of a row."""
+    return [document.text[start:end] for start, end in row]
+
+
+def splitter_of(tagger: Tagger) -> Splitter:
+    """Return the splitter of texts for a tagger: the default, by script."""
+    return get_splitter(None)
+
+
+def model_name(tagger: Tagger) -> str:
+    """Return the last part of a model's name or folder, without any path; "hf_tagging" for one that has no name."""
+    return Path(str(getattr(tagger.model.config, "_name_or_path", "") or "")).name or "hf_tagging"

@@ -1,0 +1,190 @@
+"""Exports of annotation tools: tagged, and written back in the tool's own format with predictions."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_tagging.atomic import whole_file, whole_folder
+from hf_tagging.data.formats import FORMATS
+from hf_tagging.data.formats.base import Document, Format, TaggedSentence
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
+from hf_tagging.disk import writing_to, writing_to_stdout
+from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.inference.documents import splitter_of, tag_documents, word_rows
+from hf_tagging.problems import argument, switch
+from hf_tagging.tasks import NER
+
+if TYPE_CHECKING:
+    from hf_tagging.inference.tagger import Tagger
+
+logger = logging.getLogger(__name__)
+
+STDOUT = "-"
+_FOLDER_SUFFIXES = (".txt", ".ann", ".conf")
+
+
+def written_formats() -> tuple[str, ...]:
+    """Return the names of the formats that documents are written in."""
+    return tuple(name for name, form in FORMATS.items() if form.is_written)
+
+
+def written_format(name: str) -> Format:
+    """Return a format that documents are written in by its name, with hyphens or underscores.
+
+    Raises:
+        ConfigError: There is none of this name, or it is only read.
+    """
+    form = FORMATS.get(name.replace("_", "-")) or FORMATS.get(name)
+    if form is None or not form.is_written:
+        raise ConfigError(f"{argument('format', name)}: expected one of {', '.join(written_formats())}")
+    return form
+
+
+def check_folder(form: Format, target: str | Path | None, *, overwrite: bool) -> Path:
+    """Return the folder that a format of several files is written to.
+
+    Raises:
+        ConfigError: None is named.
+        OutputError: It is a file, or holds something else than an earlier export that is to be replaced.
+    """
+    if target is None or target == STDOUT:
+        raise ConfigError(f"{form.title} is a folder of files. Give its name: {argument('output', 'FOLDER')}")
+    folder = Path(target)
+    if not folder.exists():
+        return folder
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is a file; expected the name of a folder to write.")
+    there = [path.name for path in folder.iterdir()]
+    if there and not overwrite:
+        raise OutputError(f"{folder} is there already; give another name, or {switch('overwrite')} to replace it.")
+    if others := sorted(name for name in there if not name.endswith(_FOLDER_SUFFIXES)):
+        raise OutputError(f"{folder} holds {others[0]}, which is of no export. Give another name.")
+    return folder
+
+
+def read_export(form: Format, path: Path, notes: FileNotes) -> Iterator[Document]:
+    """Read a file as documents; sentences of words become texts with blanks between the words.
+
+    Args:
+        form: Format of the file.
+        path: The file, or the folder of a format with several files.
+        notes: Filled in.
+
+    Raises:
+        DataError: It is not in the format, with file and line.
+    """
+    for record in form.read(path, str(path), ReadRequest(task=NER), notes):
+        yield as_document(record) if isinstance(record, TaggedSentence) else record
+
+
+def as_document(sentence: TaggedSentence) -> Document:
+    """Return a sentence of words as a document without spans."""
+    places, at = [], 0
+    for word in sentence.words:
+        places.append((at, at + len(word)))
+        at += len(word) + 1
+    text = " ".join(sentence.words)
+    return Document(text=text, spans=[], words=places, has_text=False, id=sentence.id, place=sentence.place)
+
+
+def write_export(
+    form: Format, documents: Iterable[Document], target: str | Path | None, notes: FileNotes, *, overwrite: bool = False
+) -> None:
+    """Write documents in a format; the file or folder appears whole, or not at all.
+
+    Args:
+        form: The format.
+        documents: Written as they come.
+        target: File to write, or the folder of a format with several files. None or "-": standard output.
+        notes: What the format cannot hold is counted in them.
+        overwrite: Replace an existing folder.
+
+    Raises:
+        ConfigError: The format has several files, and there is no folder for them.
+        OutputError: The target cannot be written.
+    """
+    if form.write is None:
+        assert form.write_folder is not None
+        place = check_folder(form, target, overwrite=overwrite)
+        with writing_to(place), whole_folder(place) as folder:
+            form.write_folder(documents, folder, notes)
+        return
+    if target is None or target == STDOUT:
+        with writing_to_stdout():
+            form.write(documents, sys.stdout, notes)
+        return
+    with writing_to(target), whole_file(target) as file:
+        form.write(documents, file, notes)
+
+
+def tag_export(
+    tagger: Tagger, form: Format, path: Path, target: str | Path | None, *, overwrite: bool = False
+) -> tuple[int, int]:
+    """Tag the texts of an export and write it back with the predictions, in constant memory where its lines allow it.
+
+    Label Studio gets the predictions beside the annotations that a task has; in other formats they are the only spans,
+    and texts that had others are counted in a warning.
+
+    Args:
+        tagger: The tagger.
+        form: Format of the export.
+        path: File or folder of the export.
+        target: As of `write_export`.
+        overwrite: Replace an existing target.
+
+    Returns:
+        Number of rows of words, and of words, that were tagged.
+    """
+    if not form.is_written:
+        raise DataError(
+            f"{path}: is {form.title}, which predictions are not written in. Export it as one of "
+            f"{', '.join(written_formats())}, or give {argument('format', 'jsonl')} to get JSON Lines."
+        )
+    notes = FileNotes(str(path), form.title)
+    counter = _Counter(tagger)
+    documents = tag_documents(tagger, counter.counted(read_export(form, path, notes)))
+    write_export(form, documents, target, notes, overwrite=overwrite)
+    if counter.annotated and "predictions" not in form.holds:
+        notes.count(
+            "replaced",
+            "texts with annotated spans: the predicted ones are in their place",
+            severity="suspicious",
+            by=counter.annotated,
+        )
+    log_notes(notes)
+    return counter.rows, counter.words
+
+
+def is_annotated(document: Document) -> bool:
+    """Return whether somebody has annotated a document, be it with no span at all, as far as its format tells."""
+    answered = document.source.get("answer") is not None  # Prodigy's
+    judged = not document.unused and any(document.source.get(key) for key in ("annotations", "completions"))
+    return bool(document.spans) or answered or judged
+
+
+def log_notes(notes: FileNotes) -> None:
+    """Log what was found while reading and writing: suspicious remarks as warnings."""
+    for remark in notes.remarks:
+        logger.log(logging.INFO if remark.severity == "note" else logging.WARNING, "%s: %s", notes.file, remark)
+
+
+class _Counter:
+    """Counts of what passes on its way to a tagger."""
+
+    def __init__(self, tagger: Tagger):
+        self._splitter = splitter_of(tagger)
+        self.rows = self.words = self.annotated = 0
+
+    def counted(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Yield documents with their words, which are counted."""
+        for document in documents:
+            rows = word_rows(document, self._splitter)
+            self.rows += len(rows)
+            self.words += sum(map(len, rows))
+            self.annotated += bool(document.spans)
+            yield document

@@ -1,0 +1,142 @@
+"""Reading texts that are not annotated, or whose annotation does not matter, from any kind of file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from hf_tagging.data.files import is_parquet, missing_path
+from hf_tagging.data.formats import format_of
+from hf_tagging.data.formats.base import Document, TaggedSentence
+from hf_tagging.data.json_rows import json_rows
+from hf_tagging.data.loading import load_tagging_dataset
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.spool import check_input
+from hf_tagging.data.text_lines import shortened
+from hf_tagging.errors import DataError
+from hf_tagging.inference.exports import as_document, log_notes, read_export
+from hf_tagging.inference.files import detect_format
+from hf_tagging.inference.records import read_columns, read_lines
+from hf_tagging.problems import argument
+from hf_tagging.tasks import Task
+
+_TEXT = "text"
+_LONGEST_FIELD = 1 << 30
+_SEPARATORS = ",\t;|"
+
+
+def read_documents(path: str | Path, *, text_column: str | None = None) -> Iterator[Document]:
+    """Read texts from an export of an annotation tool, a table, JSON Lines, columns or plain text.
+
+    Args:
+        path: The file. Of a plain text file, every line is a text; of columns, every sentence.
+        text_column: Column of the texts in CSV, their key in JSON Lines. Default: "text".
+
+    Yields:
+        The texts, with annotated spans where the file has them.
+
+    Raises:
+        DataError: The file cannot be read, with file and line.
+    """
+    path = Path(path).expanduser()
+    check_input(path)
+    if not path.exists():
+        raise missing_path(path)
+    form = format_of(path)
+    if form is None and (path.is_dir() or is_parquet(path)):
+        raise DataError(
+            f"{path}: expected a file of texts: plain text, CSV, JSON Lines, or an annotation tool's export."
+        )
+    if form:
+        notes = FileNotes(str(path), form.title)
+        yield from read_export(form, path, notes)
+        log_notes(notes)
+    elif path.suffix.lower() == ".csv" or (text_column is not None and path.suffix.lower() == ".tsv"):
+        yield from _of_table(path, text_column)
+    else:
+        kind = "jsonl" if text_column is not None else detect_format(path)
+        yield from {"jsonl": _of_json, "text": _of_lines, "column": _of_columns}[kind](path, text_column)
+
+
+def annotated_texts(path: str | Path, *, task: Task, text_column: str | None = None) -> Iterator[str]:
+    """Read the texts of an annotated corpus in any format that is read; words of columns are joined by blanks.
+
+    Args:
+        path: A file, a folder of files or a saved dataset.
+        task: Of the tags.
+        text_column: As of `read_documents`.
+
+    Raises:
+        DataError: It cannot be read, with file and line.
+    """
+    path = Path(path).expanduser()
+    if path.exists() and format_of(path) is None and (path.is_dir() or is_parquet(path)):
+        for split in load_tagging_dataset(path, task=task).values():
+            yield from (" ".join(words) for words in split["tokens"])
+        return
+    yield from (document.text for document in read_documents(path, text_column=text_column))
+
+
+def document_of(words: Sequence[str], **known: str) -> Document:
+    """Return words as a document whose text has a blank between them.
+
+    Args:
+        words: The words.
+        **known: `id` and `place` of the document.
+    """
+    return as_document(TaggedSentence(words=list(words), tags=[None] * len(words), **known))
+
+
+def _of_json(path: Path, text_column: str | None) -> Iterator[Document]:
+    for place, row, text in json_rows(path):
+        key = text_column or _TEXT
+        value, words = (row.get(key), row.get("tokens")) if isinstance(row, dict) else (None, None)
+        if isinstance(row, dict) and isinstance(value, str):
+            rest = {name: part for name, part in row.items() if name != key}
+            yield Document(text=value, spans=[], place=place, extra=rest)
+        elif isinstance(words, list) and text_column is None and all(isinstance(word, str) for word in words):
+            yield document_of([str(word) for word in words], place=place)
+        else:
+            wanted = f"an object with {key!r}, a string" + ("" if text_column else ", or 'tokens', a list of strings")
+            raise DataError(f"{path}, {place}: {shortened(text)}; expected {wanted}. Another key: {_naming('KEY')}.")
+
+
+def _of_lines(path: Path, _: str | None) -> Iterator[Document]:
+    for number, line in read_lines(path):
+        yield Document(text=line, spans=[], place=f"line {number}")
+
+
+def _of_columns(path: Path, _: str | None) -> Iterator[Document]:
+    for record in read_columns(path, otherwise=""):
+        if record.words:
+            yield document_of(record.words)
+
+
+def _of_table(path: Path, text_column: str | None) -> Iterator[Document]:
+    """Yield the rows of a CSV file, whose first line names the columns."""
+    csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            head = "".join(islice(stream, 1))
+            stream.seek(0)
+            rows = csv.DictReader(stream, delimiter=max(_SEPARATORS, key=head.count), strict=True)
+            column = text_column or _TEXT
+            if column not in (rows.fieldnames or ()):
+                there = ", ".join(map(repr, rows.fieldnames or ()))
+                raise DataError(f"{path}: no column {column!r}; it has {there}. Name one: {_naming('NAME')}.")
+            for row in rows:
+                place = f"line {rows.line_num}"
+                if None in row or row[column] is None:
+                    raise DataError(
+                        f"{path}, {place}: expected {len(rows.fieldnames or ())} fields, as in its first line."
+                    )
+                rest = {name: value for name, value in row.items() if name != column}
+                yield Document(text=row[column], spans=[], place=place, extra=rest)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is no CSV in UTF-8 ({error}).") from error
+
+
+def _naming(example: str) -> str:
+    return argument("text_column", example)
