@@ -72,6 +72,7 @@ def test_outside_is_read_whatever_it_is_called(tmp_path, outside, plain):
     assert found.said(f"the tag {outside!r} is read as O, outside of entities: 4 of 8 words")
 
 
+@pytest.mark.failure_mode("outside-unclear")
 def test_outside_can_be_named(tmp_path):
     nothing = respelled(lambda tag: "nothing" if tag == "O" else tag)
     with pytest.raises(DataError, match=r"no prefix .*nothing.*outside"):
@@ -153,6 +154,7 @@ def test_a_few_tags_in_another_spelling_are_read_with_a_warning(tmp_path):
     assert {remark.severity for _, remark in found.report if remark.kind == "mixed_spelling"} == {"suspicious"}
 
 
+@pytest.mark.failure_mode("two-tags-in-one")
 @pytest.mark.parametrize("tag", ["B-LOC|B-ORG", "I-LOC;O", "B-LOC/B-ORG", "LOC-B|ORG-B", "B-LOC,I-ORG", "B-A+B-B"])
 def test_two_tags_in_one_are_refused(tmp_path, tag):
     with pytest.raises(DataError, match=r"train\.txt: the tag .* \(1 word in this column\) is 2 tags in one"):
@@ -178,6 +180,7 @@ def test_conventions_of_class_labels_and_named_ids(tmp_path):
     assert found.tags == ["B-PER", "I-PER", "O"]
 
 
+@pytest.mark.failure_mode("not-annotated")
 class TestWordsThatAreNotAnnotated:
     def test_null_minus_100_and_minus_1(self, tmp_path):
         names = ["O", "B-PER"]
@@ -215,6 +218,7 @@ class TestWordsThatAreNotAnnotated:
             read(tmp_path, {"train.jsonl": rows}, tag_names=["O", "B-PER"])
 
 
+@pytest.mark.failure_mode("tags-not-tags")
 class TestFindings:
     def test_numbers_for_tags(self, tmp_path):
         rows = '{"tokens": ["Ada", "met", "Bob"], "ner_tags": ["1", "0", "2"]}\n'
