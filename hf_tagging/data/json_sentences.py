@@ -13,6 +13,7 @@ from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.tasks import TASKS
 
+Kind = Literal["pairs", "objects", "lists"]
 _CERTAIN = 0.8  # of `entity_likeness`
 _TITLES = {
     "pairs": "lists of words with their tags",
@@ -31,7 +32,7 @@ class SentenceShape:
         names: Name of each column, by its position or its key; "tokens" for the words.
     """
 
-    kind: Literal["pairs", "objects", "lists"]
+    kind: Kind
     key: str | None
     names: tuple[str, ...]
 
@@ -42,14 +43,15 @@ class SentenceShape:
 
     @classmethod
     def of(cls, rows: Sequence[Json]) -> SentenceShape | None:
-        """Return the shape that all of some rows have; None for an object with lists, and for anything else."""
+        """Return the shape that most of some rows have; None for an object with lists, and for anything else."""
         keys: list[str | None] = [None]
         if rows and isinstance(rows[0], dict):
-            keys = list(rows[0])
+            keys = [] if _has_words(rows[0]) else list(rows[0])
         for key in keys:
             values = [row.get(key) if isinstance(row, dict) and key is not None else row for row in rows]
             sentences = [value for value in values if value]  # a sentence may be empty
-            if sentences and all(isinstance(value, list) for value in sentences) and (found := _found(sentences)):
+            found = _found(sentences) if sentences and isinstance(sentences[0], list) else None
+            if found is not None and (key is None or _is_whole(rows[0], values[0])):
                 return cls(found[0], key, found[1])
         return None
 
@@ -94,22 +96,54 @@ class SentenceShape:
         return f"a list with {what} per word"
 
 
-def _found(sentences: Sequence[Json]) -> tuple[Literal["pairs", "objects", "lists"], tuple[str, ...]] | None:
-    """Return the kind of some sentences, and the names of their columns; None if they are of none."""
+def _found(sentences: Sequence[Json]) -> tuple[Kind, tuple[str, ...]] | None:
+    """Return the kind of most of some sentences, and the names of their columns; None if they are of none."""
     lists = [value for value in sentences if isinstance(value, list)]
-    words = [word for value in lists for word in value]
-    if all(isinstance(word, dict) for word in words):
-        return _of_objects([word for word in words if isinstance(word, dict)])
-    size = len(words[0]) if isinstance(words[0], list) else 0
-    if size > 1 and all(_is_of_kind(value, "pairs", size) for value in lists):
-        return "pairs", _names([[word[i] for word in words if isinstance(word, list)] for i in range(size)])
-    if all(_is_of_kind(value, "lists", 2) for value in lists):
-        flat = [[item for value in lists for item in _items(value[i])] for i in range(2)]
-        return "lists", _names(flat)
+    first = lists[0][0]
+    if isinstance(first, dict):
+        words = [word for value in lists for word in value if isinstance(word, dict)]
+        return _of_objects(words)
+    size = len(first) if isinstance(first, list) else 0
+    kinds: tuple[tuple[Kind, int], ...] = (("pairs", size), ("lists", 2))
+    for kind, count in kinds:
+        fitting = [value for value in lists if count > 1 and _is_of_kind(value, kind, count)]
+        if 2 * len(fitting) <= len(sentences):
+            continue
+        if kind == "lists":
+            columns = [[item for value in fitting for item in _items(value[i])] for i in range(2)]
+        else:
+            columns = [[_items(word)[i] for value in fitting for word in value] for i in range(count)]
+        names = _names(columns)
+        if all(isinstance(word, str) for word in columns[names.index("tokens")]) and _numbers(columns) < 2:
+            return kind, names
     return None
 
 
-def _of_objects(words: Sequence[dict[str, Json]]) -> tuple[Literal["objects"], tuple[str, ...]] | None:
+def _numbers(columns: Sequence[Sequence[Json]]) -> int:
+    """Return how many columns hold numbers: one may be of ids, two are offsets."""
+    return sum(all(isinstance(value, int) for value in column) for column in columns)
+
+
+def _has_words(row: dict[str, Json]) -> bool:
+    """Return whether a row has a list of words already, so that other lists in it are something else."""
+    return any(
+        names_words(key) and isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+        for key, value in row.items()
+    )
+
+
+def _is_whole(row: Json, sentence: Json) -> bool:
+    """Return whether a list of pairs is all of the row's text, where it has one, and not some entities of it."""
+    texts = [v for k, v in row.items() if names_words(k) and isinstance(v, str)] if isinstance(row, dict) else []
+    written = "".join(str(part) for word in _items(sentence) for part in _parts(word))
+    return all(len("".join(text.split())) <= len("".join(written.split())) for text in texts)
+
+
+def _parts(word: Json) -> list[Json]:
+    return list(word.values()) if isinstance(word, dict) else _items(word)
+
+
+def _of_objects(words: Sequence[dict[str, Json]]) -> tuple[Kind, tuple[str, ...]] | None:
     """Return the columns of objects with a word and a tag each."""
     tags = {name for task in TASKS.values() for name in task.columns}
     keys = [key for key, value in words[0].items() if not isinstance(value, dict | list)]

@@ -171,10 +171,10 @@ def _columns(value: Object, place: str) -> Rows | None:
         elif isinstance(column, list):
             columns[name] = column
     by_index = any(isinstance(value[name], dict) for name in columns)
-    nested = _parallel(list(columns.values()))
+    of_words = [column for name, column in columns.items() if names_words(name)]
+    nested = any(column and isinstance(column[0], list) for column in of_words) or _parallel(list(columns.values()))
     ids = any(names_sentences(name) for name in columns)
-    words = any(map(names_words, columns))
-    if len(columns) < 2 or not (nested or (words and (by_index or ids))):
+    if len(columns) < 2 or not (nested or (of_words and (by_index or ids))):
         return None
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
