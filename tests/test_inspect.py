@@ -482,7 +482,7 @@ class TestRun:
                             ).as_dict()
                         ]
                     },
-                    "remarks": [vars(Remark("outside", "the tag '_' is read as O"))],
+                    "remarks": [vars(Remark("outside", "the tag '_' is read as O, by /home/me/names.json"))],
                     "contents": Inventory(
                         {"train": SplitInventory(9, 81, 0, 5, {"PER": 5}, "IOB2", {})}, "IOB2", "5 B-"
                     ).as_dict(),
@@ -544,3 +544,24 @@ class TestValidate:
         code, out, err = self.validate(capsys, tmp_path / "mine.yaml", "--json")
         assert code == 0, err
         assert [check["name"] for check in json.loads(out)["data"]] == ["sample"]
+
+
+def test_misfits_are_listed_beyond_the_first_three(capsys, tmp_path):
+    rows = [{"text": f"Ada left Lima{n} early", "label": [[9, 12, "LOC"]]} for n in range(8)]
+    (tmp_path / "export.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    main(["inspect", str(tmp_path / "export.jsonl"), "--task", "ner"])
+    out = capsys.readouterr().out
+    lines = [line.strip() for line in out.splitlines()]
+    assert [line for line in lines if line.startswith("line ")] == [f"line {n}: 'Lim'" for n in range(4, 9)]
+    main(["inspect", str(tmp_path / "export.jsonl"), "--task", "ner", "--json"])
+    remarks = json.loads(capsys.readouterr().out)["remarks"]
+    misfit = next(remark for remark in remarks if remark["kind"] == "misfit")
+    assert (misfit["count"], len(misfit["examples"])) == (8, 8)
+
+
+def test_words_that_are_not_annotated_are_in_no_entity():
+    rows = [[("Ada", "B-PER"), ("May", "I-PER"), ("?", None), ("Moss", "I-PER"), ("left", "O")]] * 3
+    inspection = inspect_dataset(dataset(rows))
+    assert inspection.splits["train"].entities == 6
+    assert [remark.count for remark in inspection.remarks if remark.kind == "unscored_words"] == [3]
+    assert inspection.sentences[0].tags[2] is None

@@ -136,9 +136,10 @@ def _remarks(found: Inspection) -> Iterator[RenderableType]:
             continue
         yield _title(title, style)
         for remark in remarks:
-            yield _item(
-                Text.assemble((f"{remark.kind}  ", style if severity != "note" else "dim"), printable(str(remark)))
-            )
+            kind = (f"{remark.kind}  ", style if severity != "note" else "dim")
+            yield _item(Text.assemble(kind, printable(str(remark))))
+            for example in remark.further:
+                yield Padding(Text(printable(example), style="dim"), (0, 0, 0, 4))
         yield Text()
     if not found.of_severity("wrong") and not found.of_severity("suspicious"):
         yield Text("Nothing wrong and nothing suspicious was found.", style="bold green")

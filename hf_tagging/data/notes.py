@@ -12,7 +12,7 @@ from typing import Any, Literal
 Severity = Literal["wrong", "suspicious", "note"]
 """What stops a run, what is said before training and in the card's limits, and what is worth knowing."""
 
-_EXAMPLES = 3
+_SHOWN, _KEPT = 3, 20  # examples of a remark: in its line, and in the report
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Remark:
             "annotated spans with a border inside a word: widened to the word".
         severity: "wrong" stops a run, "suspicious" is a warning, "note" is information.
         count: How often; None for what is not counted.
-        examples: Places or values, the first three.
+        examples: Places or values, the first twenty.
     """
 
     kind: str
@@ -34,9 +34,14 @@ class Remark:
     count: int | None = None
     examples: list[str] = field(default_factory=list)
 
+    @property
+    def further(self) -> list[str]:
+        """Examples that are not in its line."""
+        return self.examples[_SHOWN:]
+
     def __str__(self) -> str:
         number = "" if self.count is None else f"{self.count:,} "
-        examples = f" ({', '.join(self.examples)})" if self.examples else ""
+        examples = f" ({', '.join(self.examples[:_SHOWN])})" if self.examples else ""
         return f"{number}{self.text}{examples}"
 
 
@@ -95,7 +100,7 @@ class FileNotes:
             found = Remark(kind, text, severity, 0)
             self.remarks.append(found)
         found.count = (found.count or 0) + by
-        if example and len(found.examples) < _EXAMPLES and example not in found.examples:
+        if example and len(found.examples) < _KEPT and example not in found.examples:
             found.examples.append(example)
 
     def as_dict(self) -> dict[str, Any]:

@@ -136,12 +136,9 @@ class Corpus:
     def _entities(self, split: SplitWords) -> Entities:
         if self.schema.scheme == PLAIN or not len(split.tags):
             return Entities(*(np.zeros(0, np.int64) for _ in range(3)))
-        known = split.tags >= 0
-        starts, ends, types = self.schema.entity_edges(np.where(known, split.tags, 0), split.offsets)
-        first, last = np.flatnonzero(starts & known), np.flatnonzero(ends & known)
-        if len(first) != len(last):  # an entity with words that are not annotated in its middle
-            last = np.append(first[1:], len(known))[: len(first)] - 1
-        return Entities(first, last, types[first])
+        starts, ends, types = self.schema.entity_edges(split.tags, split.offsets)
+        first = np.flatnonzero(starts)
+        return Entities(first, np.flatnonzero(ends), types[first])
 
     def where(self, pattern: str) -> np.ndarray:
         """Return which words of the vocabulary a regular expression (RE2) is found in. (vocabulary,) bool"""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hf_tagging.data.notes import Remark
 from hf_tagging.data.reading import ReadingReport, contained, from_record
 from hf_tagging.publishing import provenance
+from hf_tagging.publishing.hub.bundle import without_paths
 from hf_tagging.training.record import RemarkRecord, RunRecord
 
 _MOST_FILES = 20
@@ -76,11 +77,12 @@ def suspicious(record: RunRecord) -> list[str]:
     data = record.get("dataset") or {}
     report = from_record(data.get("reading")) or ReadingReport()
     told = [_said(place, remark) for place, remark in report if remark.severity != "note"]
-    return list(dict.fromkeys([*told, *map(str, _findings(data.get("findings")))]))
+    return list(dict.fromkeys([*told, *(_said("", remark) for remark in _findings(data.get("findings")))]))
 
 
 def _said(place: str, remark: Remark) -> str:
-    return f"{provenance.last_part(place)}: {remark}" if place else str(remark)
+    text = without_paths(str(remark))
+    return f"{provenance.last_part(place)}: {text}" if place else text
 
 
 def _findings(kept: Iterable[RemarkRecord] | None) -> list[Remark]:
