@@ -140,7 +140,7 @@ def test_spacy_json_has_sentences_in_documents(tmp_path):
         "raw": "Zoe de Wit drinks.  Gouda too",
         "sentences": [
             spacy_tokens(("Zoe", "B-PER"), ("de", "I-PER"), ("Wit", "L-PER"), ("drinks", "O"), (".", "O"), (" ", "O")),
-            spacy_tokens(("Gouda", "U-LOC"), ("too", "O")),
+            spacy_tokens(("Gouda", "U-LOC"), ("too", "-")),
         ],
     }
     other = {"sentences": [spacy_tokens(("No", "-"), ("tags", "-"))]}
@@ -148,7 +148,7 @@ def test_spacy_json_has_sentences_in_documents(tmp_path):
     found = read(tmp_path, files)
     assert found.splits["train"] == [
         [("Zoe", "B-PER"), ("de", "I-PER"), ("Wit", "I-PER"), ("drinks", "O"), (".", "O")],
-        [("Gouda", "B-LOC"), ("too", "O")],
+        [("Gouda", "B-LOC"), ("too", None)],
     ]
     assert found.remarks()["unused"] == 1
     assert read(tmp_path / "pos", files, task="pos").tags[:2] == ["X", "X"]
@@ -234,7 +234,7 @@ def docbin(path: Path):
     first.ents = [Span(first, 0, 2, label="PER")]
     first.spans["drinks"] = [Span(first, 4, 5, label="BEER")]
     second = Doc(vocab, ["Gouda", "or", "so"])
-    second.ents = [Span(second, 0, 1, label="LOC")]
+    second.set_ents([Span(second, 0, 1, label="LOC")], missing=[second[2:3]], default="outside")
     unseen = Doc(vocab, ["Not", "annotated"])
     DocBin(docs=[first, second, unseen], store_user_data=True).to_disk(path)
 
@@ -246,7 +246,7 @@ def test_a_docbin_is_read_by_spacy(tmp_path):
     assert found.splits["train"] == [
         [("Zoe", "B-PER"), ("Quist", "I-PER")],
         [("drinks", "O"), ("🍺", "O"), (".", "O")],
-        [("Gouda", "B-LOC"), ("or", "O"), ("so", "O")],
+        [("Gouda", "B-LOC"), ("or", "O"), ("so", None)],
     ]
     assert found.remarks()["unused"] == 1
     layer = read(tmp_path / "b", {"train.spacy": files["train.spacy"]}, task="pos")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hf_tagging.cli import about, annotating, handing_on, inspecting, recipes, taggers
+from hf_tagging.cli import about, annotating, converting, handing_on, inspecting, recipes, taggers
 from hf_tagging.cli.answers import Answer, print_json
 from hf_tagging.cli.command import Command
 from hf_tagging.console import plain_errors, quiet_end_of_pipe
@@ -19,6 +19,7 @@ from hf_tagging.secrets import masked
 COMMANDS: tuple[Command, ...] = (
     *recipes.COMMANDS,
     *inspecting.COMMANDS,
+    *converting.COMMANDS,
     *taggers.COMMANDS,
     *annotating.COMMANDS,
     *handing_on.COMMANDS,

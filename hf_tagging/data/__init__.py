@@ -7,6 +7,7 @@ from hf_tagging.lazy import lazy_names
 if TYPE_CHECKING:
     from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts, align_dataset, align_split, vocabulary
     from hf_tagging.data.batching import WindowCollator
+    from hf_tagging.data.converting import convert
     from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
     from hf_tagging.data.reading import ReadingReport, reading_report
     from hf_tagging.data.schema import TagSchema, convert_tags
@@ -24,6 +25,7 @@ _WHERE = {
         "vocabulary",
     ),
     "batching": ("WindowCollator",),
+    "converting": ("convert",),
     "loading": (
         "load_tagging_dataset",
         "unseen_tags",
@@ -48,6 +50,7 @@ __all__ = [
     "WindowCollator",
     "align_dataset",
     "align_split",
+    "convert",
     "convert_tags",
     "feature_values",
     "get_splitter",

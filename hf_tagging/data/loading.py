@@ -124,7 +124,7 @@ def load_tagging_dataset(
     hold_out = HoldOut(validation_share=validation_share, test_share=test_share, folds=folds, fold=fold, seed=seed)
     task = get_task(task)
     check_feature_names(word_features or ())
-    request = _request(task, tuple(word_features or ()), reading)
+    request = read_request(task, reading, word_features=tuple(word_features or ()))
     check_accept(request.accept)
     _check_arguments(request.sentence_start, hold_out)
     _check_hub_only(name_or_path, {"dataset_config": config_name, "dataset_revision": revision})
@@ -201,7 +201,7 @@ def unseen_tags(dataset: DatasetDict) -> dict[str, dict[str, int]]:
     return unseen
 
 
-def _request(task: Task, word_features: tuple[str, ...], reading: ReadArguments) -> ReadRequest:
+def read_request(task: Task, reading: ReadArguments, *, word_features: tuple[str, ...] = ()) -> ReadRequest:
     """Return the options of reading as one request; None is the default of each."""
     unknown = [name for name in reading if name not in READ_OPTIONS]
     if unknown:

@@ -20,6 +20,7 @@ from hf_tagging.data.formats.spert import SPERT
 from hf_tagging.data.formats.text_entities import TEXT_ENTITIES
 from hf_tagging.data.formats.w2ner import W2NER
 from hf_tagging.data.formats.webanno import WEBANNO
+from hf_tagging.data.formats.word_tags import COLUMNS, COLUMNS_PLUS, ROWS
 
 FORMATS: dict[str, Format] = {
     form.name: form
@@ -42,6 +43,11 @@ FORMATS: dict[str, Format] = {
     )
 }
 """All formats by name, the more particular ones first: the first that recognizes a file reads it."""
+
+TARGETS: dict[str, Format] = {
+    form.name: form for form in (*FORMATS.values(), COLUMNS, COLUMNS_PLUS, ROWS) if form.is_written
+}
+"""All formats that are written, by name."""
 
 
 def format_of(path: Path) -> Format | None:

@@ -17,6 +17,7 @@ from typing import IO, Any, Literal
 
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.errors import DataError
 
 _START = 1 << 16  # bytes that tell a format
 _BLANKS = re.compile(r"[\s,]*")  # between the rows of JSON Lines and of arrays
@@ -180,8 +181,16 @@ Reader = Callable[[Path, str, ReadRequest, FileNotes], Iterator[Record]]
 """Path to read, the file's name for messages, options, notes to fill in; yields records or raises a `DataError`."""
 Writer = Callable[[Iterable[Document], IO[str], FileNotes], None]
 """Documents, an open text file, and notes for what the format cannot hold."""
+SentenceWriter = Callable[[Iterable[TaggedSentence], IO[str], FileNotes], None]
+"""The same of words with tags in IOB2, or of any tags for a task without entities."""
 FolderWriter = Callable[[Iterable[Document], Path, FileNotes], None]
 """The same into an empty folder, for formats with several files per corpus."""
+
+
+def _not_read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Record]:
+    """Refuse to read a format that is only written."""
+    raise DataError(f"{file}: is read as words with tags, not as {notes.format}")
+
 
 Holding = Literal["texts", "words", "overlaps", "scores", "ids", "unknown", "extra", "predictions"]
 
@@ -193,9 +202,10 @@ class Format:
     Args:
         name: Short name, as `hf-tagging convert --to` takes it.
         title: Name in messages and docs.
-        recognizes: Return whether a file is of this format, by how it begins.
-        read: Read a file.
+        recognizes: Return whether a file is of this format, by how it begins. Default: never.
+        read: Read a file. Default: refused; words with tags are read by other modules.
         write: Write documents to an open text file; None for a format that is only read.
+        write_sentences: Write words with tags to an open text file, for a format of these.
         write_folder: Write documents into an empty folder, for a format of many files.
         suffix: Suffix of files that are written.
         holds: What it can hold besides entities: "texts" as they were, "words", "overlaps" of spans, "scores", "ids" of
@@ -206,9 +216,10 @@ class Format:
 
     name: str
     title: str
-    recognizes: Callable[[Head], bool]
-    read: Reader
+    recognizes: Callable[[Head], bool] = lambda head: False
+    read: Reader = _not_read
     write: Writer | None = None
+    write_sentences: SentenceWriter | None = None
     write_folder: FolderWriter | None = None
     suffix: str = ""
     holds: frozenset[Holding] = frozenset()
@@ -216,5 +227,5 @@ class Format:
 
     @property
     def is_written(self) -> bool:
-        """Whether documents can be written in this format."""
-        return self.write is not None or self.write_folder is not None
+        """Whether this format is written."""
+        return any(write is not None for write in (self.write, self.write_sentences, self.write_folder))

@@ -138,6 +138,8 @@ def _write_folder(documents: Iterable[Document], folder: Path, notes: FileNotes)
             notes.count("names", "documents whose names cannot be those of files: renamed", example=document.id)
         with whole_file(folder / f"{stem}.txt") as text:
             text.write(document.text)
+        if document.unused and document.model is None:
+            continue
         with whole_file(folder / f"{stem}.ann") as annotations:
             annotations.writelines(line + "\n" for line in _lines(document, notes))
         types.update(_type(span.type) for span in document.spans)
@@ -172,6 +174,8 @@ def _lines(document: Document, notes: FileNotes) -> Iterator[str]:
             fresh += 1
             name = f"T{fresh}"
         written.append(name)
+        if document.text[span.start : span.end].strip("\r\n") != document.text[span.start : span.end]:
+            notes.count("line_ends", "entities that begin or end with a line end: written without it")
         kind = _type(span.type)
         if kind != span.type:
             notes.count(

@@ -83,7 +83,7 @@ class FormatBuilder(FileBuilder):
             self.keep_notes(notes)
 
 
-def _check_separated(document: Document, notes: FileNotes) -> None:
+def check_separated(document: Document, notes: FileNotes) -> None:
     """Refuse a text whose words only a splitter of its language finds: spans would be widened to whole clauses.
 
     Raises:
@@ -115,7 +115,7 @@ def _rows(record: Record, *, split: Splitter, file: str, request: ReadRequest, n
             f"{file}: holds entities, but {request.task.title} needs one tag per word; expected words and tags"
         )
     if record.words is None and request.splitter is None:
-        _check_separated(record, notes)
+        check_separated(record, notes)
     for words, tags in tagged_rows(record, split=split, misfit=request.misfit, notes=notes):
         begin = words[0][0]
         row = {"tokens": [record.text[start:end] for start, end in words], "tags": tags}

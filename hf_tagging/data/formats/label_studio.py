@@ -106,6 +106,8 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
 def _task(document: Document) -> dict[str, Any]:
     """Return a task: gold spans as its annotation, those of a model as a prediction beside the annotations it has."""
     task = dict(document.source)
+    if task and document.unused and document.model is None:
+        return task
     if not task:
         data = {**document.extra, "text": document.text}
         if document.id is not None and not document.id.isdecimal():

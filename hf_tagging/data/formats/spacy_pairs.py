@@ -100,6 +100,10 @@ def _lines(raw: bytes, file: str, error: Exception) -> Iterator[tuple[str, Any]]
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     begin = "[\n"
     for document in documents:
+        if document.unused and document.model is None and "entities" not in document.source:
+            stream.write(begin + json_text([document.text, dict(document.source)], indent=None))
+            begin = ",\n"
+            continue
         entities = [[span.start, span.end, span.type] for span in document.spans]
         stream.write(begin + json_text([document.text, {**document.source, "entities": entities}], indent=None))
         begin = ",\n"

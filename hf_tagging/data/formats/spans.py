@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hf_tagging.data.formats.base import Document, Span
+from hf_tagging.data.formats.base import Document, Span, TaggedSentence
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import Misfit
 from hf_tagging.data.splitters import Splitter
@@ -54,6 +54,13 @@ def tagged_rows(
         if index == len(words) or (not inside and _ends_row(document, words[index - 1][1], words[index][0])):
             yield words[begin:index], tags[begin:index]
             begin = index
+
+
+def sentences_of(document: Document, *, split: Splitter, misfit: Misfit, notes: FileNotes) -> Iterator[TaggedSentence]:
+    """Yield the rows of a document as words with tags; see `tagged_rows`."""
+    for words, tags in tagged_rows(document, split=split, misfit=misfit, notes=notes):
+        text = [document.text[start:end] for start, end in words]
+        yield TaggedSentence(words=text, tags=tags, id=document.id, place=document.place)
 
 
 def _ends_row(document: Document, end: int, start: int) -> bool:

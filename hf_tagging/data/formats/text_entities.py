@@ -86,6 +86,9 @@ def _has_places(value: Any) -> bool:
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     for document in documents:
         row = {**document.extra, **document.source}
+        if document.unused and document.source and document.model is None:
+            stream.write(json_text(row, indent=None) + "\n")
+            continue
         if document.id is not None and not any(key in row for key in _IDS):
             row["id"] = document.id
         row |= {_text_key(row) or "text": document.text, _span_key(row) or "entities": _entities(document)}

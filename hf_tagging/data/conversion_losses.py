@@ -1,0 +1,82 @@
+"""What a format cannot hold of the documents that are to be written in it: counted, never lost without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from hf_tagging.data.formats.base import Document, Format, Record, TaggedSentence
+from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.splitters import at_blanks, get_splitter
+from hf_tagging.problems import argument
+
+
+def counting_losses(
+    records: Iterable[Record], source: Format | None, target: Format, request: ReadRequest, notes: FileNotes
+) -> Iterator[Record]:
+    """Yield what is written of records, and count what is not.
+
+    Args:
+        records: From the source.
+        source: Their format, None for words with tags.
+        target: The format that is written.
+        request: How they were read.
+        notes: Of the file that is written.
+    """
+    for record in records:
+        if isinstance(record, TaggedSentence):
+            _count_unknown(sum(tag is None for tag in record.tags), target, notes, record.place)
+            if "texts" in target.holds and "words" not in target.holds:
+                _count_cuts(" ".join(record.words), len(record.words), notes, record.place)
+            yield record
+            continue
+        if source is target:  # it goes back as it was, with what is not annotated
+            yield record
+            continue
+        if record.unused:
+            notes.count("unused", f"texts {record.unused}: not written", example=record.place)
+            continue
+        _count(record, target, request, notes)
+        yield replace(
+            record,
+            source={},
+            layer=None,
+            id=record.id if "ids" in target.holds else None,
+            extra=record.extra if "extra" in target.holds else {},
+        )
+
+
+def _count(document: Document, target: Format, request: ReadRequest, notes: FileNotes) -> None:
+    place = document.place
+    if "scores" not in target.holds and (scores := sum(span.score is not None for span in document.spans)):
+        notes.count("scores", "scores of entities: not written", by=scores, example=place)
+    if "ids" not in target.holds and document.id is not None:
+        notes.count("ids", "names of texts: not written", example=document.id)
+    if "extra" not in target.holds:
+        for key in document.extra:
+            notes.count("extra", f"values of {key}: not written", example=place)
+    _count_unknown(len(document.unknown), target, notes, place)
+    if "texts" in target.holds and "words" not in target.holds and document.words is not None:
+        _count_cuts(document.text, len(document.words), notes, place, words=document.words)
+    if "texts" not in target.holds and document.has_text:
+        notes.remark("texts", "words are written, and not what is between them")
+
+
+def _count_unknown(unknown: int, target: Format, notes: FileNotes, place: str) -> None:
+    if unknown and "unknown" not in target.holds:
+        notes.count("unknown", "words that are not annotated: written as outside of any entity", by=unknown,
+                    severity="suspicious", example=place)  # fmt: skip
+
+
+def _count_cuts(
+    text: str, count: int, notes: FileNotes, place: str, *, words: list[tuple[int, int]] | None = None
+) -> None:
+    """Count texts whose words are others when they are read back."""
+    blanks = at_blanks(text)
+    if len(blanks) != count or (words is not None and blanks != words):
+        notes.count("words", "texts whose words are not written, and are cut in other places when they are read",
+                    example=place)  # fmt: skip
+    elif get_splitter(None)(text) != blanks:
+        how = f"texts whose words are those of {argument('splitter', 'blanks')} when they are read"
+        notes.count("words", how, example=place)
