@@ -1,5 +1,7 @@
 """Entity tags as people write them: other spellings of prefixes, other words for outside, words without a tag."""
 
+import json
+
 import pytest
 
 from hf_tagging.data.prefixes import Spelling, entity_likeness, find_spelling
@@ -192,9 +194,9 @@ class TestWordsThatAreNotAnnotated:
             assert found.said("1 word is not annotated in train")
 
     def test_strings(self, tmp_path):
-        rows = '{"tokens": ["Ada", "met", "Bob"], "ner_tags": ["B-PER", null, "-100"]}\n'
+        rows = '{"tokens": ["Ada", "met", "Bob", "."], "ner_tags": ["B-PER", null, "-100", "O"]}\n'
         found = read(tmp_path, {"train.jsonl": rows})
-        assert found.tags == ["B-PER", None, None]
+        assert found.tags == ["B-PER", None, None, "O"]
         assert found.said("2 words are not annotated in train")
 
     @pytest.mark.parametrize("mark", ["-", "_", "null", "None", "nan", "-100"])
@@ -306,3 +308,33 @@ class TestInventory:
 
     def test_types_that_differ_in_case_only(self, tmp_path):
         assert read(tmp_path, column("a b c", "B-PER O B-Per")).said("entity types that differ in case only: PER, Per")
+
+
+class TestNulls:
+    def rows(self, *tags):
+        words = [f"w{number}" for number in range(len(tags))]
+        return {"train.jsonl": json.dumps({"tokens": words, "ner_tags": tags}) + "\n"}
+
+    def test_beside_o_they_are_not_annotated(self, tmp_path):
+        found = read(tmp_path, self.rows("B-PER", None, "O", None))
+        assert found.tags == ["B-PER", None, "O", None]
+        assert {remark.severity for _, remark in found.report if "annotated" in remark.text} == {"note"}
+
+    def test_without_an_o_they_are_outside(self, tmp_path):
+        found = read(tmp_path, self.rows("B-PER", None, "B-LOC", None))
+        assert found.tags == ["B-PER", "O", "B-LOC", "O"]
+        assert found.said("the tag 'null' is read as O, outside of entities: 2 of 4 words")
+        assert "unscored_words" not in found.remarks()
+
+    def test_a_few_beside_plain_types_are_not_annotated(self, tmp_path):
+        assert read(tmp_path, self.rows("PER", None, "PER", "LOC")).tags == ["B-PER", None, "B-PER", "B-LOC"]
+
+    def test_parts_of_speech(self, tmp_path):
+        rows = self.rows("DT", None, "NN", "NN")
+        assert read(tmp_path, {"train.jsonl": rows["train.jsonl"].replace("ner_", "pos_")}, task="pos").tags == [
+            "DT", None, "NN", "NN"
+        ]  # fmt: skip
+
+    def test_numerals(self, tmp_path):
+        found = read(tmp_path, self.rows("1", None, "0"), tag_names=["O", "B-PER"])
+        assert found.tags == ["B-PER", None, "O"]

@@ -144,8 +144,9 @@ class _Reader:
             if tag.lower() in UNANNOTATED:
                 change[tag] = None
                 text = f"the tag {tag!r} beside {outside!r} is read as: not annotated; {_words(counts[tag])}"
-                self.say("unannotated_tag", f"{text}. If they are outside of entities, write {outside} in the data",
-                         "suspicious")  # fmt: skip
+                severity: Severity = "note" if tag == "null" else "suspicious"
+                advice = f"if they are outside of entities, write {outside} in the data"
+                self.say("unannotated_tag", f"{text}; {advice}", severity)
             elif outside == "O" and tag in ("o", "0"):
                 change[tag] = "O"
                 self.say("outside", f"the tag {tag!r} beside O is read as O; {_words(counts[tag])}", "suspicious")

@@ -23,6 +23,7 @@ from hf_tagging.problems import argument, either_way
 UNSET_IDS = (UNSCORED_ID, -1)
 """Ids that sources have for a word that is not annotated; -1 is that of a ClassLabel without a label."""
 
+NULL = "null"
 _FIRST_ROWS = 1_000
 
 
@@ -50,10 +51,10 @@ class TagNames:
         return not self.unannotated and all(tag == name for tag, name in self.read.items())
 
     def codes(self, tags: Sequence[str]) -> np.ndarray:
-        """Return the ids that tags of the source are read as, and -100 at the end, for a word without. (tags + 1,)"""
-        ids = {name: number for number, name in enumerate(self.names)}
-        read = (self.read[tag] for tag in tags)
-        return np.array([*(UNSCORED_ID if name is None else ids[name] for name in read), UNSCORED_ID], np.int64)
+        """Return the ids that tags of the source are read as, and at the end that of a word without. (tags + 1,)"""
+        ids = {None: UNSCORED_ID} | {name: number for number, name in enumerate(self.names)}
+        without = self.read[NULL] if NULL in tags else None
+        return np.array([*(ids[self.read[tag]] for tag in tags), ids[without]], np.int64)
 
 
 def read_tags(
@@ -78,7 +79,9 @@ def read_tags(
             among the names given, a tag is empty, or the tags cannot be those of the task.
     """
     declared = _declared_names(splits, request.tag_names, place)
-    counts = {split: _tag_counts(dataset, declared, f"{place}, split {split}") for split, dataset in splits.items()}
+    counts = {
+        split: _tag_counts(dataset, declared, request, f"{place}, split {split}") for split, dataset in splits.items()
+    }
     total: Counter[str] = Counter(dict.fromkeys(declared or (), 0))
     for of_split in counts.values():
         total.update({tag: count for tag, count in of_split.items() if tag is not None})
@@ -148,7 +151,10 @@ def _reading(counts: Mapping[str, int], declared: Sequence[str] | None, request:
         found = entity_reading(named, outside=request.outside) if request.task.has_entities else plain_reading(named)
     except DataError as error:
         raise DataError(f"{place}: {error}") from error
-    return TagReading({**found.read, **{tag: found.read[name] for tag, name in ids.items()}}, remarks + found.remarks)
+    read = {**found.read, **{tag: found.read[name] for tag, name in ids.items()}}
+    if read.get(NULL) == NULL:  # no type is called so
+        read[NULL] = None
+    return TagReading(read, remarks + found.remarks)
 
 
 def _ordered(
@@ -169,14 +175,19 @@ def _ordered(
 
 def _numerals(found: Mapping[str, int], declared: Sequence[str] | None) -> dict[str, str]:
     """Return ids that are written as strings, with their names; nothing where the tags are something else."""
-    tags = [tag for tag in found if tag not in (declared or ())]
+    tags = [tag for tag in found if tag not in (declared or ()) and tag != NULL]
     if not declared or not tags or not all(tag.isdecimal() and int(tag) < len(declared) for tag in tags):
         return {}
     return {tag: declared[int(tag)] for tag in tags}
 
 
-def _tag_counts(dataset: datasets.Dataset, declared: Sequence[str] | None, place: str) -> Counter[str | None]:
-    """Return the frequency of each tag of a split as its source has it; None for a word without one."""
+def _tag_counts(
+    dataset: datasets.Dataset, declared: Sequence[str] | None, request: ReadRequest, place: str
+) -> Counter[str | None]:
+    """Return the frequency of each tag of a split as its source has it; None for a word without one.
+
+    Where entities are written as text, null is a tag like `"null"`: data without an ``O`` may mean this by it.
+    """
     is_text = item_kind(dataset, "tags") == "string"
     if not is_text and declared is None:
         raise DataError(
@@ -191,6 +202,8 @@ def _tag_counts(dataset: datasets.Dataset, declared: Sequence[str] | None, place
             tag = found["values"]
             if not is_text and tag is not None:
                 tag = None if tag < 0 else (declared or ())[tag]
+            elif is_text and tag is None and request.task.has_entities:
+                tag = NULL
             counts[tag] += found["counts"]
     if "" in counts:
         raise DataError(f"{place}: the tag '' is empty; expected one like 'O': rename it in the data")
