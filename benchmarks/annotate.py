@@ -34,7 +34,7 @@ from common import (
 from datasets import Dataset
 from transformers.utils import logging as transformers_logging
 
-from hf_tagging import Tagger, TaggingConfig, TaggingTrainer
+from hf_tagging import EncoderConfig, Tagger, TaggingConfig, TaggingTrainer
 from hf_tagging.console import plain_errors
 from hf_tagging.evaluation.statistics import count_sentences
 from hf_tagging.inference import suggest_texts
@@ -48,14 +48,15 @@ Choice = Callable[[Tagger, list[int]], list[int]]
 
 
 def read_flags(argv: list[str] | None) -> argparse.Namespace:
-    parser = make_parser(__doc__, sentences=2000, rounds=5, seed=argparse.SUPPRESS)
+    parser = make_parser(__doc__, sentences=1000, rounds=5, seed=argparse.SUPPRESS)
     parser.add_argument("--by", nargs="+", default=["uncertainty"], help="ways to suggest (uncertainty)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of pools and trainings (1 2 3)")
     parser.add_argument("--start", type=positive, default=50, help="sentences annotated at the start (50)")
     parser.add_argument("--add", type=positive, default=50, help="sentences per round (50)")
     parser.add_argument("--epochs", type=positive, default=8, help="of each training (8)")
     parser.add_argument("--steps", type=positive, default=80, help="at least, of each training (80)")
-    parser.add_argument("--tested", type=positive, default=1000, help="sentences of the test split (1000)")
+    parser.add_argument("--freeze_layers", type=int, default=3, help="lower layers that are not trained (3)")
+    parser.add_argument("--tested", type=positive, default=500, help="sentences of the test split (500)")
     return parser.parse_args(argv)
 
 
@@ -69,7 +70,7 @@ def train(pool: Dataset, places: Sequence[int], args: argparse.Namespace, seed: 
         overwrite=True,
         max_steps=steps,
         tokens_per_batch=BATCH,
-        learning_rate=5e-4,
+        learning_rate=3e-4,
         eval_strategy="no",
         save_strategy="no",
         load_best_model_at_end=False,
@@ -77,7 +78,9 @@ def train(pool: Dataset, places: Sequence[int], args: argparse.Namespace, seed: 
         use_cpu=device_of(args) == "cpu",
         disable_tqdm=True,
     )
-    trainer = TaggingTrainer(model=args.model, args=config, train_dataset=chosen, task="ner")
+    trainer = TaggingTrainer(
+        EncoderConfig(model=args.model, freeze_layers=args.freeze_layers), args=config, train_dataset=chosen, task="ner"
+    )
     trainer.train()
     return trainer
 
@@ -167,6 +170,7 @@ def main(argv: list[str] | None = None) -> None:
     transformers_logging.disable_progress_bar()
     corpus = load_corpus(args)
     test = corpus.draw("test", args.tested, 0)
+    data = describe_data(corpus, corpus.dataset["train"]) | {"pool": args.sentences, "tested": args.tested}
     figures: dict[str, list[list[Point]]] = {name: [] for name in (RANDOM, *args.by)}
     for seed in args.seeds:
         torch.manual_seed(seed)
@@ -177,8 +181,8 @@ def main(argv: list[str] | None = None) -> None:
             choose = by_chance(args) if name == RANDOM else suggested(name, pool, args, seed)
             again = partial(trained, corpus, pool, test=test, args=args, seed=seed)
             figures[name].append(loop(begin, choose, again, args, len(pool)))
-    data = describe_data(corpus, corpus.dataset["train"]) | {"pool": args.sentences, "tested": args.tested}
-    write_result("annotate", args, lines_of(figures, args), figures, data=data)
+        done = argparse.Namespace(**vars(args) | {"seeds": args.seeds[: len(figures[RANDOM])]})  # a result after each
+        write_result("annotate", done, lines_of(figures, done), figures, data=data)
 
 
 if __name__ == "__main__":

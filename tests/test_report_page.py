@@ -20,7 +20,8 @@ from report_analyses import SENTENCES, flawless_analysis, ner_analysis, pos_anal
 from hf_tagging.analysis.analyse import analyse
 from hf_tagging.analysis.answers import Answers
 from hf_tagging.publishing.report.geometry import curve, reliability, shade, ticks
-from hf_tagging.publishing.report.page import MOST_BYTES, MOST_ROWS, report_page
+from hf_tagging.publishing.report.page import MOST_ROWS, report_page
+from hf_tagging.publishing.report.rendering import MOST_BYTES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 from collections.abc import Sequence
 from typing import TypedDict
 
-import jinja2
-from markupsafe import Markup
-
-from hf_tagging.analysis.examples import fitting
 from hf_tagging.analysis.shape import (
     Analysis,
     Bin,
@@ -19,20 +12,17 @@ from hf_tagging.analysis.shape import (
     Confusion,
     ErrorRow,
     TagRow,
-    WrongSentence,
 )
-from hf_tagging.atomic import json_text
-from hf_tagging.markdown import is_finite, is_number
+from hf_tagging.markdown import is_finite
 from hf_tagging.publishing.report.geometry import Chart, curve, reliability, shade
+from hf_tagging.publishing.report.rendering import PLACE, Head, Line, asset, policy, template, with_sentences
 from hf_tagging.publishing.report.sentences import LaidOut, excerpts, legible, listed_sentences
 from hf_tagging.tasks import get_task
 
-MOST_BYTES = 3_000_000  # of the page
 PRINTED = 20  # wrong sentences in print and without JavaScript
 SHOWN_TAGS = 25  # rows of the table of tags that are not folded away
 MOST_ROWS = 1_000  # rows of that table
-# Escaped text cannot contain it. It is replaced by the sentences once the size of the page is known.
-_PLACE = Markup("<!--sentences-->")
+_LINES: list[Line] = [("Gold", "gold", ["predicted"]), ("Predicted", "predicted", ["gold"])]
 
 
 class _TagBars(TagRow):
@@ -75,16 +65,6 @@ class _Reliability(TypedDict):
     chart: Chart
 
 
-class _Head(TypedDict):
-    """Data for the script of the page, besides the sentences."""
-
-    entities: bool
-    kinds: dict[str, str]
-    styles: list[str]
-    confused: list[str]
-    leftOut: int
-
-
 def report_page(analysis: Analysis) -> str:
     """Return the page `report.html`.
 
@@ -101,8 +81,8 @@ def report_page(analysis: Analysis) -> str:
     task, matrix, tag_rows = get_task(analysis["task"]), _matrix(analysis["confusion"]), _tag_bars(analysis["tags"])
     styles = sorted({row["tag"] for row in tag_rows} | set(matrix["tags"]))
     kinds = {row["kind"]: row["name"] for row in analysis["errors"]}
-    script, style = _asset("report.js"), _asset("report.css")
-    page = _template().render(
+    script, style = asset("report.js"), asset("report.css")
+    page = template("report.html.j2").render(
         a=analysis,
         task=task,
         thing=task.item,
@@ -110,7 +90,7 @@ def report_page(analysis: Analysis) -> str:
         kind_names=kinds,
         style=style,
         script=script,
-        policy=_policy(script, style),
+        policy=policy(script, style),
         worst=_worst_tag(analysis, styles),
         kind=_worst_kind(analysis["errors"]) if task.has_entities else _worst_pair(matrix, analysis["tags"]),
         tag_rows=tag_rows,
@@ -121,68 +101,17 @@ def report_page(analysis: Analysis) -> str:
         calibration=_reliability(analysis["calibration"]),
         listed=listed_sentences(analysis, styles, PRINTED),
         wrong=len(analysis["examples"]["sentences"]) + analysis["examples"]["left_out"],
-        data=_PLACE,
+        data=PLACE,
     )
-    head: _Head = {
+    head: Head = {
         "entities": task.has_entities,
         "kinds": kinds,
         "styles": styles,
         "confused": matrix["tags"],
+        "lines": _LINES,
         "leftOut": analysis["examples"]["left_out"],
     }
-    return page.replace(_PLACE, _data(head, analysis["examples"]["sentences"], MOST_BYTES - len(page.encode())), 1)
-
-
-def _data(head: _Head, sentences: Sequence[WrongSentence], budget: int) -> str:
-    """Return the wrong sentences as JSON for the page's script, thinned out evenly until they fit."""
-    budget = max(0, budget - len(_json(head).encode()) - 100)
-    texts = [_json(sentence) for sentence in sentences]
-    sizes = [len(text.encode()) + 1 for text in texts]
-    kept = fitting(sizes, budget)
-    head = {**head, "leftOut": head["leftOut"] + len(sentences) - len(kept)}
-    return _json(head)[:-1] + ',"sentences":[' + ",".join(texts[i] for i in kept) + "]}"
-
-
-def _json(value: object) -> str:
-    """Return JSON that is safe in a script element: it can neither end the element nor open a comment."""
-    text = json_text(value, indent=None, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _policy(script: str, style: str) -> str:
-    """Return a content security policy for this script and style; `data:` is for the empty icon."""
-    return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hf_tagging.publishing.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"figure": _figure, "number": _number, "counted": counted, "epoch": "{:.4g}".format}
-    environment.globals["finite"] = is_finite
-    return environment.get_template("report.html.j2")
-
-
-@functools.cache
-def _asset(name: str) -> Markup:
-    """Return a file of the package that is included in the page verbatim."""
-    environment = _template().environment
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0].replace("\r\n", "\n"))
+    return with_sentences(page, head, analysis["examples"]["sentences"])
 
 
 def _worst_tag(analysis: Analysis, styles: Sequence[str]) -> _WorstTag | None:
@@ -263,17 +192,3 @@ def _reliability(calibration: Calibration) -> Calibration | _Reliability:
         return calibration
     bins = calibration["bins"]
     return {"bins": bins, "ece": calibration["ece"], "words": calibration["words"], "chart": reliability(bins)}
-
-
-def _figure(value: object, digits: int = 4) -> str:
-    """Return a score, or a dash where there is none."""
-    return f"{value:.{digits}f}" if is_finite(value) else "–"
-
-
-def _number(value: object) -> str:
-    return f"{value:,}" if is_number(value) else "–"
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun: 1 word, 1,148 words."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

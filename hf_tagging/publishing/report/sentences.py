@@ -128,30 +128,54 @@ def laid_out(sentence: WrongSentence, errors: Sequence[Error], styles: Sequence[
         errors: Errors to describe; the lines are cut around the first.
         styles: Every tag of the report.
     """
-    first, last = _reach(errors[0]) if errors else (0, _AROUND)
-    start, end = max(0, first - _AROUND), min(len(sentence["words"]), last + _AROUND)
+    start, end = shown_words(len(sentence["words"]), errors)
     gold, predicted = sentence["gold"], sentence["predicted"]
     return {
         "number": sentence["number"],
-        "gold": _line(sentence["words"], gold, predicted, start, end, styles),
-        "predicted": _line(sentence["words"], predicted, gold, start, end, styles),
+        "gold": marked_line(sentence["words"], gold, [predicted], start, end, styles),
+        "predicted": marked_line(sentence["words"], predicted, [gold], start, end, styles),
         "errors": [_said(sentence["words"], error) for error in errors if start <= _reach(error)[0] < end],
         "before": start > 0,
         "after": end < len(sentence["words"]),
     }
 
 
-def _line(
-    words: Sequence[str], spans: Sequence[Span], others: Sequence[Span], start: int, end: int, styles: Sequence[str]
+def shown_words(count: int, errors: Sequence[Error]) -> tuple[int, int]:
+    """Return which words of a sentence are listed: those around its first error.
+
+    Args:
+        count: Number of its words.
+        errors: Its errors.
+    """
+    first, last = _reach(errors[0]) if errors else (0, _AROUND)
+    return max(0, first - _AROUND), min(count, last + _AROUND)
+
+
+def marked_line(
+    words: Sequence[str],
+    spans: Sequence[Span],
+    others: Sequence[Sequence[Span]],
+    start: int,
+    end: int,
+    styles: Sequence[str],
 ) -> list[Run]:
-    """Return runs of words, marked or not; a mark is wrong if the other line has no such span."""
+    """Return the words of a line from `start` to `end` as runs, marked or not.
+
+    Args:
+        words: Words of the sentence.
+        spans: Spans that are marked.
+        others: Spans of the other lines; a mark is wrong if one of them has no such span.
+        start: First word that is shown.
+        end: Behind the last one.
+        styles: Every tag of the page.
+    """
     runs: list[Run] = []
     at = start
-    same = {tuple(span) for span in others}
+    same = [{tuple(span) for span in side} for side in others]
     for first, last, tag in sorted((first, last, tag) for first, last, tag in spans):
         if last <= at or first >= end:
             continue
-        wrong = (first, last, tag) not in same
+        wrong = not all((first, last, tag) in side for side in same)
         first, last = max(first, at), min(last, end)
         if at < first:
             runs.append({"text": " ".join(words[at:first]), "tag": None})

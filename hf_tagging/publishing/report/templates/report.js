@@ -51,14 +51,14 @@
   };
 
   const line = (who, words, spans, others) => {
-    const same = new Set(others.map((span) => JSON.stringify(span)));
+    const same = others.map((side) => new Set(side.map((span) => JSON.stringify(span))));
     const parts = [];
     let next = 0;
     for (const [start, end, tag] of [...spans].sort((a, b) => a[0] - b[0])) {
       if (end <= next) continue;
       const first = Math.max(start, next);
       if (next < first) parts.push(words.slice(next, first).join(" "));
-      parts.push(mark(words.slice(first, end).join(" "), tag, !same.has(JSON.stringify([start, end, tag]))));
+      parts.push(mark(words.slice(first, end).join(" "), tag, !same.every((side) => side.has(JSON.stringify([start, end, tag])))));
       next = end;
     }
     if (next < words.length) parts.push(words.slice(next).join(" "));
@@ -77,7 +77,7 @@
     const apart = gold !== null && predicted !== null && gold !== predicted;
     const said = (tag, text) =>
       tag === null ? ["no entity"] : [element("b", {}, element("bdi", {}, tag)), ...(apart ? [" ", ...quoted(text)] : [])];
-    const item = element("li", {}, element("em", {}, `${data.kinds[error.kind]}:`), " ");
+    const item = element("li", {}, element("em", {}, `${error.label || data.kinds[error.kind]}:`), " ");
     if (!apart) item.append(...quoted(gold === null ? predicted : gold), ", ");
     item.append("gold ", ...said(tagOf(error.gold), gold), ", predicted ", ...said(tagOf(error.predicted), predicted));
     if (filtered() && matches(error)) item.classList.add("asked");
@@ -101,8 +101,7 @@
     byId("permalink").href = address();
     box.replaceChildren(
       element("p", { class: "place" }, `Sentence ${spoken(sentence.number)}`),
-      line("Gold", sentence.words, sentence.gold, sentence.predicted),
-      line("Predicted", sentence.words, sentence.predicted, sentence.gold),
+      ...data.lines.map(([who, key, others]) => line(who, sentence.words, sentence[key], others.map((name) => sentence[name]))),
       element("ul", { class: "said" }, ...sentence.errors.map((error) => errorItem(sentence, error))),
     );
   };
