@@ -26,8 +26,8 @@ from hf_tagging.training import RunConfig
 
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
 NAMES = (
-    "ls", "copy", "validate", "train", "inspect", "convert", "predict", "evaluate", "compare", "export", "diff", "suggest",
-    "report", "push", "demo", "env", "completion",
+    "ls", "copy", "validate", "train", "inspect", "convert", "predict", "evaluate", "compare", "export", "diff",
+    "suggest", "report", "push", "demo", "env", "completion",
 )  # fmt: skip
 # Examples that are parsed alone: what they start takes minutes, serves until it is stopped, or needs a Hub.
 NOT_RUN = (
