@@ -53,7 +53,7 @@ def unclosed_pairs(corpus: Corpus) -> Iterator[Remark]:
 
 def several_types(corpus: Corpus) -> Iterator[Remark]:
     """Yield names that are entities of several types: ambiguous ones, or annotated now so and now so."""
-    hashes, types, splits = _surfaces(corpus)
+    hashes, types, parts, entities = _surfaces(corpus)
     pairs, first, counts = np.unique(np.stack([hashes, types.astype(np.uint64)]), axis=1, return_index=True,
                                      return_counts=True)  # fmt: skip
     if not pairs.size:
@@ -65,7 +65,8 @@ def several_types(corpus: Corpus) -> Iterator[Remark]:
     examples = []
     for i in several[np.argsort(-(of_name - most)[several], kind="stable")][:3]:
         rows = sorted(range(begins[i], begins[i] + kinds[i]), key=lambda row: -counts[row])
-        split, entity = splits[first[rows[0]]]
+        place = first[rows[0]]
+        split, entity = _of_number(corpus, parts[place]), entities[place]
         found = corpus.entities[split.name]
         shown = " / ".join(f"{corpus.schema.entity_types[int(pairs[1][row])]} {counts[row]:,}" for row in rows[:4])
         text = corpus.text(split, int(found.first[entity]), int(found.last[entity]) + 1)
@@ -122,11 +123,18 @@ def _occurrences(vocabulary: pa.Array, mark: str) -> np.ndarray:
     return pc.count_substring(vocabulary, mark).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _surfaces(corpus: Corpus) -> tuple[np.ndarray, np.ndarray, list[tuple[SplitWords, int]]]:
-    """Return the hash of the words of each entity of all splits, its type, and where it is."""
-    hashes, types, places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)], []
-    for split, found in _of_each(corpus):
-        hashes.append(span_hashes(split.words, found.first, found.last + 1))
-        types.append(found.types)
-        places += [(split, entity) for entity in range(len(found))]
-    return np.concatenate(hashes), np.concatenate(types), places
+def _surfaces(corpus: Corpus) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each entity of all splits the hash of its words, its type, its split's number, and its own number."""
+    columns: list[list[np.ndarray]] = [[np.zeros(0, kind)] for kind in (np.uint64, np.int64, np.int64, np.int64)]
+    for number, (name, split) in enumerate(corpus.splits.items()):
+        found = corpus.entities[name]
+        hashes = span_hashes(split.words, found.first, found.last + 1)
+        values = (hashes, found.types, np.full(len(found), number), np.arange(len(found)))
+        for column, part in zip(columns, values, strict=True):
+            column.append(part)
+    hashes, types, parts, entities = map(np.concatenate, columns)
+    return hashes, types, parts, entities
+
+
+def _of_number(corpus: Corpus, number: int) -> SplitWords:
+    return list(corpus.splits.values())[number]
