@@ -160,8 +160,17 @@ class TestTools:
     def test_rows_of_text_alone_are_no_export(self, tag):
         written = json.loads(tag(lines([{"text": "Porto"}])))
         assert written.keys() == {"text", "words", "tags", "entities"}
+        again = json.loads(tag(lines([written | {"tags": ["X"]}])))
+        assert again == written, "what was tagged before is tagged anew"
         as_rows = json.loads(tag(lines([{"text": "Porto", "label": []}]), format="jsonl"))
         assert {"label", "words", "tags"} < as_rows.keys()
+
+    def test_a_format_that_is_only_read_says_what_to_export(self, tag):
+        row = {"text": "Porto", "label": {"place": {"Porto": [[0, 4]]}}}
+        with pytest.raises(
+            DataError, match=r"is CLUENER.*, which predictions are not written in\. Export it as one of"
+        ):
+            tag(lines([row]))
 
     def test_a_broken_row_is_refused_and_nothing_is_written(self, tag, tmp_path):
         with pytest.raises(DataError, match=r"export.jsonl, line 2"):

@@ -110,12 +110,12 @@ def _suggest(args: argparse.Namespace) -> Answer | None:
 
 def _output_format(args: argparse.Namespace, source: Format | None) -> Format | None:
     """Return the format to write; None where a table is asked for."""
-    from hf_tagging.inference.exports import written_format
+    from hf_tagging.inference.exports import takes_documents, written_format
     from hf_tagging.inference.files import check_paths
 
     if not (args.output or args.format):
         return None
-    own = source.name if source is not None and source.is_written else _FORMAT
+    own = source.name if source is not None and takes_documents(source) else _FORMAT
     form = written_format(args.format or own)
     check_paths(None, args.output, overwrite=args.overwrite, format=form.name)
     return form

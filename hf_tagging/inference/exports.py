@@ -30,7 +30,12 @@ _FOLDER_SUFFIXES = (".txt", ".ann", ".conf")
 
 def written_formats() -> tuple[str, ...]:
     """Return the names of the formats that documents are written in."""
-    return tuple(name for name, form in FORMATS.items() if form.is_written)
+    return tuple(name for name, form in FORMATS.items() if takes_documents(form))
+
+
+def takes_documents(form: Format) -> bool:
+    """Return whether documents are written in a format, as against words with tags alone, or nothing."""
+    return form.write is not None or form.write_folder is not None
 
 
 def written_format(name: str) -> Format:
@@ -40,7 +45,7 @@ def written_format(name: str) -> Format:
         ConfigError: There is none of this name, or it is only read.
     """
     form = FORMATS.get(name.replace("_", "-")) or FORMATS.get(name)
-    if form is None or not form.is_written:
+    if form is None or not takes_documents(form):
         raise ConfigError(f"{argument('format', name)}: expected one of {', '.join(written_formats())}")
     return form
 
@@ -140,7 +145,7 @@ def tag_export(
     Returns:
         Number of rows of words, and of words, that were tagged.
     """
-    if not form.is_written:
+    if not takes_documents(form):
         raise DataError(
             f"{path}: is {form.title}, which predictions are not written in. Export it as one of "
             f"{', '.join(written_formats())}, or give {argument('format', 'jsonl')} to get JSON Lines."

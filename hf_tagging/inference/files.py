@@ -17,7 +17,8 @@ from hf_tagging.data.columns.layout import DOCUMENT_MARK, is_blank
 from hf_tagging.data.files import begins_like_json, is_parquet, missing_path
 from hf_tagging.data.formats import FORMATS as TOOL_FORMATS
 from hf_tagging.data.formats import format_of
-from hf_tagging.data.formats.base import Format
+from hf_tagging.data.formats.base import Format, Head
+from hf_tagging.data.formats.text_entities import TEXT_ENTITIES
 from hf_tagging.data.spool import STANDARD_INPUT, Spool, check_input
 from hf_tagging.disk import check_writable, writing_to, writing_to_stdout
 from hf_tagging.errors import ConfigError, DataError, OutputError, printable
@@ -124,7 +125,11 @@ def _tool_format(path: Path | None, format: str | None) -> Format | None:
     if format in FORMATS:
         return None
     if format is None:
-        return None if path is None else format_of(path)
+        if path is None:
+            return None
+        found = format_of(path)
+        was_tagged = found is TEXT_ENTITIES and Head(path).has_keys("words", "tags")  # by `tag_file`
+        return None if was_tagged else found
     form = TOOL_FORMATS.get(format.replace("_", "-"))
     if form is None:
         raise ConfigError(f"{argument('format', format)}: expected one of {', '.join((*FORMATS, *written_formats()))}.")
@@ -150,7 +155,7 @@ def check_paths(
             raise DataError(f"{path} is a folder; expected a file, or a folder of brat's .txt and .ann files.")
         _refuse_other_kinds(path)
     form = _tool_format(path, format)
-    if form is not None and form.write is None and form.is_written:
+    if form is not None and form.write is None and form.write_folder is not None:
         check_folder(form, target, overwrite=overwrite)
         return
     if target is None or str(target) == STDOUT:
