@@ -34,6 +34,11 @@ def test_values_of_a_column_look_like_entities_or_not(tags, likeness):
     assert entity_likeness(tags.split()) == likeness
 
 
+def test_likeness_of_separators_that_also_join_tags():
+    assert entity_likeness(["O", "B/PER", "I/PER"]) == 0.9
+    assert entity_likeness(["O", "B-Invoice Number", "I-Invoice Number"]) == 1.0
+
+
 def test_a_few_other_values_lower_the_likeness():
     assert 0.95 <= entity_likeness({"O": 900, "B-PER": 60, "I-PER": 30, "Paris": 10}) < 1
     assert entity_likeness({"O": 500, "B-PER": 60, "I-PER": 30, "Paris": 410}) == 0
@@ -64,7 +69,7 @@ def respelled(change):
     return column(TEXT, "\n".join(" ".join(map(change, line.split())) for line in GOOD.splitlines()))
 
 
-@pytest.mark.parametrize("outside", ["0", "OTHER", "Other", "_", "-", "NONE", "null", "o", "OUT"])
+@pytest.mark.parametrize("outside", ["0", "OTHER", "Other", "_", "-", "NONE", "null", "o", "OUT", "NA"])
 @pytest.mark.parametrize("plain", [False, True])
 def test_outside_is_read_whatever_it_is_called(tmp_path, outside, plain):
     found = read(tmp_path, respelled(lambda tag: outside if tag == "O" else tag[2:] if plain else tag))
@@ -157,10 +162,12 @@ def test_a_few_tags_in_another_spelling_are_read_with_a_warning(tmp_path):
 
 
 @pytest.mark.failure_mode("two-tags-in-one")
-@pytest.mark.parametrize("tag", ["B-LOC|B-ORG", "I-LOC;O", "B-LOC/B-ORG", "LOC-B|ORG-B", "B-LOC,I-ORG", "B-A+B-B"])
+@pytest.mark.parametrize(
+    "tag", ["B-LOC|B-ORG", "I-LOC;O", "B-LOC/B-ORG", "LOC-B|ORG-B", "B-LOC,I-ORG", "B-A+B-B", "B-LOC B-ORG"]
+)
 def test_two_tags_in_one_are_refused(tmp_path, tag):
     with pytest.raises(DataError, match=r"train\.txt: the tag .* \(1 word in this column\) is 2 tags in one"):
-        read(tmp_path, column("Oslo voted", f"{tag} O"))
+        read(tmp_path, f"Oslo\t{tag}\nvoted\tO\n")
 
 
 def test_blanks_in_a_type_become_underscores(tmp_path):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from hf_tagging.data.notes import Remark, Severity
 from hf_tagging.data.prefixes import (
+    JOINTS,
     SPELLINGS,
     STANDARD,
     UNANNOTATED,
@@ -32,7 +33,6 @@ from hf_tagging.data.prefixes import (
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
-_JOINTS = re.compile(r"[|;,+&/#]")
 _MOST_SHOWN = 3
 
 
@@ -67,8 +67,8 @@ def entity_reading(counts: Mapping[str, int], *, outside: str | None = None) -> 
         DataError: It cannot be told how they are meant.
     """
     reader = _Reader(counts)
-    reader.write_blanks()
     reader.refuse_joined()
+    reader.write_blanks()
     reader.read_outside(outside)
     reader.read_prefixes()
     return reader.reading()
@@ -119,7 +119,7 @@ class _Reader:
     def refuse_joined(self) -> None:
         """Refuse two tags in one."""
         for tag in self.counts:
-            parts = _JOINTS.split(tag)
+            parts = JOINTS.split(tag)
             of_entities = [spelling for spelling in SPELLINGS if all(is_outside(p) or spelling.parts(p) for p in parts)]
             if len(parts) > 1 and of_entities and not all(map(is_outside, parts)):
                 raise DataError(

@@ -112,7 +112,7 @@ def number_tags(counts: Mapping[str, int]) -> Iterator[Finding]:
             f"the tags are numbers ({_most(counts, numbers)}), not names",
             "If they are ids, give their names in order with "
             f"{either_way('tag_names', ['O', 'B-PER', 'I-PER'])}; if they are offsets or word numbers, give another "
-            f"column with {argument('tags_column')}.",
+            f"column: {either_way('tags_column', 'NAME')}.",
         )
 
 

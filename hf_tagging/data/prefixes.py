@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -32,11 +33,12 @@ UNSCORED_ID = -100
 """Id of a word that is not annotated: nothing is learned from it, and it is not scored."""
 UNSCORED = str(UNSCORED_ID)
 """Tag of such a word where tags are written as text."""
-OUTSIDE = ("O", "o", "0", "_", "-", "OUT", "OUTSIDE", "OTHER", "NONE", "NULL", "NIL")
+OUTSIDE = ("O", "o", "0", "_", "-", "OUT", "OUTSIDE", "OTHER", "NONE", "NULL", "NIL", "NA", "N/A", "NAN")
 """Tags that data have for a word outside of entities; those of letters are written in capitals or not."""
 UNANNOTATED = frozenset({UNSCORED, "-", "_", "null", "none", "nan", "n/a"})
 """Tags, in lower case, that beside ``O`` mean that a word is not annotated."""
-_JOINED = re.compile(r"[|;,+&]")
+JOINTS = re.compile(r"[|;,+&/#\\^\s]+")
+"""Characters between two tags in one."""
 
 
 @lru_cache(maxsize=64)
@@ -207,12 +209,11 @@ def entity_likeness(tags: Iterable[str] | Mapping[str, int]) -> float:
     inside = counts - outside
     if not inside:
         return 0.3 if "O" in outside else 0.1
-    parts = {tag: [part for part in _JOINED.split(tag) if not is_outside(part)] or [tag] for tag in inside}
     for spelling in SPELLINGS:
-        fit = {tag for tag, some in parts.items() if all(spelling.parts(part) for part in some)}
-        share = 1 - sum(inside[tag] for tag in inside.keys() - fit) / total
+        fit = {tag: parts for tag in inside if (parts := _spelled(tag, spelling))}
+        share = 1 - sum(inside[tag] for tag in inside.keys() - fit.keys()) / total
         if fit and share >= 0.95 and len(fit) >= len(inside) / 2:
-            found = find_spelling(part for tag in fit for part in parts[tag])
+            found = find_spelling(chain(*fit.values()))
             if found is not None and found[1]:
                 return (1.0 if spelling == STANDARD else 0.9) * share
     if len(inside) + len(outside) > 1 and is_bare("S" if tag == "W" else tag.upper() for tag in inside):
@@ -221,6 +222,14 @@ def entity_likeness(tags: Iterable[str] | Mapping[str, int]) -> float:
     most = max(outside.values(), default=0)
     plain = most > total / 2 and most >= max(inside.values()) and len(inside) <= max(20, total / 50)
     return 0.5 if plain and numbers * 2 <= len(inside) else 0.0
+
+
+def _spelled(tag: str, spelling: Spelling) -> list[str]:
+    """Return a tag in a list if it is spelled so, or those of several in one; nothing for another tag."""
+    if spelling.parts(tag):
+        return [tag]
+    parts = [part for part in JOINTS.split(tag) if not is_outside(part)]
+    return parts if all(map(spelling.parts, parts)) else []
 
 
 def is_outside(tag: str) -> bool:
