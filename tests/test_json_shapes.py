@@ -106,8 +106,10 @@ def test_parts_of_speech_of_objects_and_triples(tmp_path):
 
 
 def test_null_tags_of_pairs_are_not_scored(tmp_path):
-    found = read(tmp_path, {"train.jsonl": lines([[["Olga", "B-PER"], ["saw", None]], [["Quito", "B-LOC"]]])})
-    assert found.splits["train"] == [[("Olga", "B-PER"), ("saw", None)], [("Quito", "B-LOC")]]
+    found = read(
+        tmp_path, {"train.jsonl": lines([[["Olga", "B-PER"], ["saw", None]], [["Quito", "B-LOC"], [".", "O"]]])}
+    )
+    assert found.splits["train"] == [[("Olga", "B-PER"), ("saw", None)], [("Quito", "B-LOC"), (".", "O")]]
 
 
 @pytest.mark.parametrize(

@@ -260,3 +260,62 @@ def test_integers_in_lists_need_names(tmp_path):
     found = read(tmp_path / "c", {"train.csv": content, "labels.txt": "\n".join(names)})
     assert found.types == ["LOC", "PER"]
     assert found.said("labels.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "format"),
+    [
+        ("sep=;\r\n" + SEMICOLONS, "CSV table with semicolons"),
+        (COMMAS.encode("utf-16"), "CSV table"),
+        ("# exported from R\n# 2 sentences\n" + COMMAS, "CSV table"),
+        (COMMAS.replace("\n", "\r"), "CSV table"),
+        ("Olga Ruiz saw Quito .\tB-PER I-PER O B-LOC O\nRain , again .\tO O O O\n" + "x y z\tO O O\n" * 2, "TSV table"),
+    ],
+    ids=["excel", "utf-16", "comments", "carriage returns", "joined by tabs"],
+)
+def test_ways_to_write_tables(tmp_path, content, format):
+    found = read(tmp_path, {"train.csv": content})
+    assert found.splits["train"][:2] == BOTH
+    assert found.report.splits["train"][0].format == format
+
+
+def test_numbers_of_words_tell_sentences_apart(tmp_path):
+    rows = [(number, *row) for part in BOTH for number, row in enumerate(part, start=1)]
+    content = "token_id;token;label\n" + "".join(f"{';'.join(map(str, row))}\n" for row in rows)
+    found = read(tmp_path, {"train.csv": content})
+    assert found.splits["train"] == BOTH
+    assert found.said("where token_id starts again, a sentence begins")
+
+
+def test_a_document_is_a_sentence_only_where_nothing_else_tells(tmp_path):
+    content = "doc_id,token,tag\nd1,Olga,B-PER\nd1,saw,O\nd2,Quito,B-LOC\nd2,.,O\n"
+    found = read(tmp_path, {"train.csv": content})
+    assert found.sizes() == {"train": (2, 4, 2)}
+    assert found.remarks()["one_sentence"] == 1
+    found = read(tmp_path / "b", {"train.csv": content.replace("d1,saw", ",,\nd1,saw")})
+    assert found.sizes() == {"train": (3, 4, 2)}
+    assert "one_sentence" not in found.remarks()
+
+
+def test_a_layer_of_a_table(tmp_path):
+    content = "token,outer,inner\nUni,B-ORG,O\nBonn,I-ORG,B-LOC\n\nx,O,O\n"
+    assert read(tmp_path, {"train.csv": content}).tags == ["B-ORG", "I-ORG"]
+    assert read(tmp_path / "b", {"train.csv": content}, layer="inner").tags == ["O", "B-LOC"]
+    with pytest.raises(DataError, match=r"layer=innr: no such column; .* did you mean 'inner'"):
+        read(tmp_path / "c", {"train.csv": content}, layer="innr")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('sentence_id,word,tag\n0,"\\"",O\n0,x,O\n', r"line 2: .* a quotation mark behind a backslash"),
+        (
+            "text,entities\nOlga saw it,\"[(0, 4, 'PER')]\"\nit rains now,[]\n",
+            r"line 2: .* read from JSON Lines",
+        ),
+        ("word,tag\nOlga,B-PER\n,,O\n", r"line 3: ',,O' has 3 fields; expected 2, .*stands in quotes"),
+    ],
+)
+def test_what_a_table_cannot_say_is_refused(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, {"train.csv": content})

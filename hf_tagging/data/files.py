@@ -455,7 +455,9 @@ def _kind(path: Path) -> str:
 def is_table(path: Path) -> bool:
     """Return whether a file begins like a table with commas, semicolons or tabs, regardless of its name."""
     head = Head(path)
-    return delimiter_of(head.text, path=path, whole=path.stat().st_size <= len(head.start)) is not None
+    marked = head.start.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = head.start.decode("utf-16", "replace") if marked else head.text
+    return delimiter_of(text, path=path, whole=path.stat().st_size <= len(head.start)) is not None
 
 
 def is_parquet(path: Path) -> bool:

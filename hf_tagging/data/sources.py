@@ -149,7 +149,9 @@ def _read(files: SplitFiles, split: str, request: ReadRequest, builders: Builder
     if files.kind in FORMATS:
         with reading_files(files, FORMATS[files.kind].title):
             return builders.prepare(FormatBuilder, files, split, format=files.kind, request=request)
-    builder, kind = (ConllBuilder, "columns") if files.kind == "columns" else (TableBuilder, "a table")
+    asked = "\t" if request.separator == "tab" else request.separator
+    is_table = files.kind == "table" and (asked is None or (len(asked) == 1 and asked != " "))
+    builder, kind = (TableBuilder, "a table") if is_table else (ConllBuilder, "columns")
     with reading_files(files, kind):
         return builders.prepare(builder, files, split, columns=request)
 

@@ -16,7 +16,7 @@ from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.tables.describe import describe
 from hf_tagging.data.tables.files import open_table
 from hf_tagging.data.tables.names import find_columns
-from hf_tagging.data.tables.rows import TableSentence, sentences
+from hf_tagging.data.tables.rows import TableSentence, TableSource, sentences
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.tasks import NER
@@ -87,16 +87,17 @@ def read_table(stream: BinaryIO, *, file: str, request: ReadRequest, notes: File
     columns = find_columns(names, table.sample, request=request, place=file, named=bool(table.header))
     describe(notes, columns, names, table.sample, form=_FORMS.get(table.delimiter))
     found = False
-    for sentence in sentences(table.rows(), columns, file=file, names=names, notes=notes):
+    source = TableSource(file, names, notes, unit="line")
+    for sentence in sentences(table.rows(), columns, source):
         found = True
         if not columns.a_sentence_a_row:
-            _check_words(sentence, file)
+            _check_words(sentence, source)
         yield sentence
     if not found:
         raise DataError(f"{file}: no word in this table; expected words and tags below the names of the columns")
 
 
-def _check_words(sentence: TableSentence, file: str) -> None:
+def _check_words(sentence: TableSentence, source: TableSource) -> None:
     """Refuse words that go over several lines: their quotation mark is a word, and has swallowed others.
 
     Raises:
@@ -105,6 +106,6 @@ def _check_words(sentence: TableSentence, file: str) -> None:
     odd = next((word for word in sentence.words if "\n" in word and not word.isspace()), None)
     if odd is not None:
         raise DataError(
-            f"{file}, {sentence.place}: in this sentence a quotation mark opens a field that ends lines later, "
+            f"{source.place(sentence.row)}: in this sentence a quotation mark opens a field that ends lines later, "
             f'{shortened(odd)}; a word that is a quotation mark is written """"'
         )

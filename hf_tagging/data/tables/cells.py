@@ -43,6 +43,8 @@ def parse_list(text: str) -> list[Item]:
     while at < len(inner):
         item = _ITEM.match(inner, at)
         if item is None:
+            if found == [] and inner[0] in "([{":
+                raise ValueError("spans in a cell; spans are read from JSON Lines with a text and its entities")
             raise ValueError(_odd(inner[at : at + 20]))
         found.append(_value(item))
         between = _BETWEEN.match(inner, item.end())

@@ -18,7 +18,7 @@ from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.tables.describe import describe
 from hf_tagging.data.tables.names import Cell, Cells, TableColumns, find_columns, names_words
-from hf_tagging.data.tables.rows import TableSentence, sentences
+from hf_tagging.data.tables.rows import TableSentence, TableSource, sentences
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import fingerprint_of
 
@@ -55,7 +55,7 @@ def dataset_of_sentences(
     if not columns.a_sentence_a_row and columns.sentence is None and not gaps:
         return None
     found = FileNotes(place)
-    rows = sentences(_rows(dataset), columns, file=place, names=names, notes=found)
+    rows = sentences(_rows(dataset), columns, TableSource(place, names, found))
     features = _features(dataset, columns, request.word_features)
     grouped = _kept(dataset, rows, columns, features, found, cache_dir)
     for note in notes:
@@ -100,8 +100,8 @@ def _is_scalar(dataset: datasets.Dataset, name: str) -> bool:
     )
 
 
-def _rows(dataset: datasets.Dataset) -> Iterator[tuple[str, Cells]]:
-    """Yield place and cells of each row; the cells of columns that hold no single values are empty."""
+def _rows(dataset: datasets.Dataset) -> Iterator[tuple[int, Cells]]:
+    """Yield number and cells of each row; the cells of columns that hold no single values are empty."""
     number = 0
     names = list(dataset.column_names)
     scalar = [name for name in names if _is_scalar(dataset, name)]
@@ -112,7 +112,7 @@ def _rows(dataset: datasets.Dataset) -> Iterator[tuple[str, Cells]]:
         ]
         for cells in zip(*lists, strict=True):
             number += 1
-            yield f"row {number}", cells
+            yield number, cells
 
 
 def _cell(value: str | float | None) -> Cell:
@@ -175,9 +175,9 @@ def _batches(rows: Iterator[TableSentence], features: datasets.Features) -> Iter
         try:
             columns: list[list[object]] = [[s.words for s in part], [_tags(s.tags, schema) for s in part]]
         except ValueError as error:
-            raise DataError(f"{part[0].place}: tags that are integers in some rows and none in others") from error
+            raise DataError(f"row {part[0].row}: tags that are integers in some rows and none in others") from error
         if "document_id" in features:
-            columns.append([s.document or s.place for s in part])
+            columns.append([s.document or f"row {s.row}" for s in part])
         for i in range(len(schema.names) - len(columns)):
             columns.append([[None if v is None else str(v) for v in s.features[i]] for s in part])
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]

@@ -30,6 +30,7 @@ def describe(
         "tags": columns.tags,
         "sentence": columns.sentence,
         "document": columns.document,
+        "number": columns.number,
     }
     read = {position: role for role, position in roles.items() if position is not None}
     read |= {position: shown[position] for position in columns.features}
@@ -41,6 +42,9 @@ def describe(
         notes.remark("grouping", f"each row is a sentence, written as {how}")
     elif columns.sentence is not None:
         notes.remark("grouping", f"each row is a word; the column {shown[columns.sentence]} tells the sentences apart")
+    elif columns.number is not None:
+        shown_number = shown[columns.number]
+        notes.remark("grouping", f"each row is a word; where {shown_number} starts again, a sentence begins")
     else:
         notes.remark("grouping", "each row is a word; empty rows part the sentences")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
@@ -11,13 +11,11 @@ from typing import BinaryIO
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.tables.names import is_header
-from hf_tagging.data.tables.sniff import delimiter_of, split_line
-from hf_tagging.data.text_lines import shortened, text_form, text_lines
+from hf_tagging.data.tables.quotes import Lines, has_quotes
+from hf_tagging.data.tables.sniff import delimiter_of, leading_comments, said_delimiter
+from hf_tagging.data.text_lines import TextForm, shortened, text_form, text_lines
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
-
-Lines = Callable[[], Iterator[tuple[int, str]]]
-"""Returns the numbered lines of a file from its beginning."""
 
 _SAMPLE_ROWS = 4_000
 _SNIFFED = 2_000  # lines
@@ -55,8 +53,8 @@ class TableFile:
         """Names of all columns, empty ones where there are none."""
         return self.header or ("",) * self.count
 
-    def rows(self) -> Iterator[tuple[str, Sequence[str]]]:
-        """Yield place and cells of each row below the header; an empty line is a row of empty cells.
+    def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """Yield line and cells of each row below the header; an empty line is a row of empty cells.
 
         Raises:
             DataError: A row has another number of cells, or its quotes are not closed.
@@ -67,11 +65,11 @@ class TableFile:
             if skip and cells:
                 skip = False
             elif len(cells) == self.count:
-                yield f"line {number}", cells
+                yield number, cells
             elif not any(map(str.strip, cells)):
-                yield f"line {number}", empty
+                yield number, empty
             elif len(cells) > self.count and not any(cells[self.count :]):
-                yield f"line {number}", cells[: self.count]
+                yield number, cells[: self.count]
             else:
                 raise DataError(
                     f"{self.file}, line {number}: {shortened(self.delimiter.join(cells))} has {_fields(len(cells))}; "
@@ -104,12 +102,24 @@ def open_table(stream: BinaryIO, *, file: str, request: ReadRequest, notes: File
     if form.remark:
         notes.remark("encoding", form.remark)
 
+    stream.seek(0)
+    start = [line for _, line in islice(text_lines(stream, file, form), _SNIFFED)]
+    said = said_delimiter(start[0]) if start else None
+    skipped = 1 if said else leading_comments(start)
+    if skipped and not said:
+        notes.count("comments", "lines before the names of the columns begin with #: not read", by=skipped)
+    start = start[skipped:]
+
     def lines() -> Iterator[tuple[int, str]]:
         stream.seek(0)
-        return text_lines(stream, file, form)
+        found = text_lines(stream, file, form)
+        if skipped:
+            found = islice(found, skipped, None)
+        if request.comment:
+            found = (line for line in found if not line[1].startswith(request.comment or ""))
+        return found
 
-    start = [line for _, line in islice(lines(), _SNIFFED)]
-    delimiter = _asked_delimiter(request) or delimiter_of("\n".join(start), whole=True) or ","
+    delimiter = _asked_delimiter(request) or said or delimiter_of("\n".join(start), whole=True) or ","
     first = next((number for number, line in lines() if line.strip()), None)
     if first is None:
         raise DataError(f"{file}: no rows; expected words and tags in the columns of a table")
@@ -117,7 +127,7 @@ def open_table(stream: BinaryIO, *, file: str, request: ReadRequest, notes: File
         lines=lines,
         file=file,
         delimiter=delimiter,
-        quotes=_has_quotes(lines, delimiter, file),
+        quotes=has_quotes(lines, _with_marks(stream, lines, form), delimiter=delimiter, file=file),
         blanks_follow=_blanks_follow(start, delimiter),
         header=(),
         count=0,
@@ -150,69 +160,44 @@ def _csv_rows(lines: Iterator[tuple[int, str]], table: TableFile) -> Iterator[tu
     """Yield the number of the first line and the cells of each row; an empty line has no cells."""
     if csv.field_size_limit() < _LONGEST_FIELD:
         csv.field_size_limit(_LONGEST_FIELD)
+    numbers: list[int] = []  # of the lines of the row that is being read
+
+    def fed() -> Iterator[str]:
+        for number, line in lines:
+            numbers.append(number)
+            yield line + "\n"
+
     reader = csv.reader(
-        (line + "\n" for _, line in lines),
+        fed(),
         delimiter=table.delimiter,
         quoting=csv.QUOTE_MINIMAL if table.quotes else csv.QUOTE_NONE,
         skipinitialspace=table.blanks_follow,
         strict=table.quotes,
     )
-    before = 0
     while True:
+        numbers.clear()
         try:
             cells = next(reader, None)
         except csv.Error as error:
             raise DataError(
-                f"{table.file}, line {before + 1}: cannot be read as a table ({error}); expected a field with a "
-                'quotation mark in it to stand in quotes, and the mark to be doubled: the word " is written """"'
+                f"{table.file}, line {numbers[0] if numbers else 1}: cannot be read as a table ({error}); expected a "
+                'field with a quotation mark in it to stand in quotes, and the mark to be doubled: the word " is '
+                'written """"'
             ) from None
         if cells is None:
             return
-        yield before + 1, cells
-        before = reader.line_num
+        yield numbers[0], cells
 
 
-def _has_quotes(lines: Lines, delimiter: str, file: str) -> bool:
-    """Return whether fields stand in quotes, or quotation marks are words.
-
-    Raises:
-        DataError: Both are so.
-    """
-    closed = 0
-    opened: list[tuple[int, str]] = []
-    for number, line in lines():
-        if '"' not in line:
-            continue
-        found = split_line(line, delimiter)
-        closed += bool(found.quoted)
-        if found.is_open and len(opened) < 2:
-            opened.append((number, line))
-    if not opened:
-        return closed > 0 and (delimiter != "\t" or _tabs_need_quotes(lines))
-    counts = {line.count(delimiter) for _, line in lines() if line.strip()}
-    if len(counts) > 1:
-        return True  # a field goes over several lines
-    if not closed or delimiter == "\t":
-        return False
-    number, line = opened[0]
-    raise DataError(
-        f"{file}, line {number}: {shortened(line)}: nothing closes the field that this quotation mark opens, and in "
-        'other lines fields stand in quotes; write the word " as """"'
-    )
-
-
-def _tabs_need_quotes(lines: Lines) -> bool:
-    """Return whether a file with tabs quotes its fields: on every line, or those with a quotation mark in them."""
-    doubled, every = 0, True
-    for _, line in lines():
-        if not line.strip():
-            continue
-        found = split_line(line, "\t")
-        doubled += found.doubled
-        every &= found.quoted > 0
-        if doubled:
-            return True
-    return every
+def _with_marks(stream: BinaryIO, lines: Lines, form: TextForm) -> Iterator[tuple[int, str]]:
+    """Yield the lines with a quotation mark; of UTF-8, without decoding the others."""
+    if form.encoding not in ("utf-8", "utf-8-sig") or form.line_end != "\n":
+        yield from ((number, line) for number, line in lines() if '"' in line)
+        return
+    stream.seek(0)
+    for number, raw in enumerate(stream, start=1):
+        if b'"' in raw:
+            yield number, raw.decode("utf-8").lstrip("\ufeff").rstrip("\r\n")
 
 
 def _blanks_follow(lines: Sequence[str], delimiter: str) -> bool:

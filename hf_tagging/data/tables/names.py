@@ -54,6 +54,7 @@ class TableColumns:
         tags: Of the tags.
         sentence: Of what tells sentences apart, None where blank rows do.
         document: Of the document, None where there is none.
+        number: Of the number of each word in its sentence, where nothing else tells sentences apart.
         features: Of the requested further columns, in order.
         a_sentence_a_row: A row holds a sentence, written as lists or joined by blanks; else it holds a word.
         lists: Those of these columns whose cells are lists.
@@ -63,6 +64,7 @@ class TableColumns:
     tags: int
     sentence: int | None = None
     document: int | None = None
+    number: int | None = None
     features: tuple[int, ...] = ()
     a_sentence_a_row: bool = False
     lists: frozenset[int] = frozenset()
@@ -137,11 +139,13 @@ def find_columns(
     free = [i for i in range(len(names)) if i not in (words, tags, *features)]
     document = next((i for i in free if plain(names[i]) in _DOCUMENT_NAMES), None)
     sentence = None if a_sentence_a_row else finder.sentence([i for i in free if i != document], words)
+    number = None if a_sentence_a_row or sentence is not None else finder.number(free, words)
     return TableColumns(
         words=words,
         tags=tags,
         sentence=sentence,
         document=document,
+        number=number,
         features=features,
         a_sentence_a_row=a_sentence_a_row,
         lists=frozenset(i for i in (words, tags, *features) if a_sentence_a_row and _holds_lists(rows, i)),
@@ -161,6 +165,7 @@ class _Finder:
         """Return the positions of words and tags."""
         asked = self.request
         tags = self._asked(asked.tags_column, "tags_column")
+        tags = self._asked(asked.layer, "layer") if tags is None else tags
         words = self._asked(asked.tokens_column, "tokens_column")
         words = self._named_words(tags) if words is None else words
         tags = self._tags(words) if tags is None else tags
@@ -196,6 +201,12 @@ class _Finder:
         if len(filled) < len(self.rows):
             return None
         return next((i for i in free if _numbers_sentences([row[i] for row in filled])), None)
+
+    def number(self, free: Sequence[int], words: int) -> int | None:
+        """Return the column that counts the words of each sentence, in a table without empty rows."""
+        if any(row[words] in (None, "") for row in self.rows):
+            return None
+        return next((i for i in free if _counts_words([row[i] for row in self.rows])), None)
 
     def _named_words(self, tags: int | None) -> int | None:
         order = [*("tokens", "words", "token", "word", "form", "forms", "text")]
@@ -336,3 +347,13 @@ def _numbers_sentences(values: Sequence[Cell]) -> bool:
     if len(filled) < len(values):  # on the first word of each sentence alone
         return len(values) >= 2 * len(filled) and all(step > 0 for step in steps)
     return 1 in steps and all(step in (0, 1) for step in steps) and steps.count(0) >= steps.count(1)
+
+
+def _counts_words(values: Sequence[Cell]) -> bool:
+    """Return whether a column counts up by one, and starts again at least once."""
+    written = [str(value).strip() for value in values]
+    if not all(map(str.isdecimal, written)):
+        return False
+    numbers = [int(value) for value in written]
+    again = [after == numbers[0] for before, after in pairwise(numbers) if after != before + 1]
+    return bool(again) and all(again) and 2 * len(again) <= len(numbers)

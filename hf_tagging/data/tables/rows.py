@@ -20,6 +20,35 @@ from hf_tagging.errors import DataError
 _NUMBER = re.compile(r"(.*?)(\d+)(?:\.0)?$", re.DOTALL)  # 1.0: pandas makes a column with gaps floats
 
 
+Rows = Iterable[tuple[int, Cells]]
+"""Number and cells of each row of a table."""
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """A table, as messages and notes speak of it.
+
+    Args:
+        file: Its name.
+        names: Of its columns.
+        notes: About it.
+        unit: What its rows are numbered by: "line" or "row".
+    """
+
+    file: str
+    names: Sequence[str]
+    notes: FileNotes
+    unit: str = "row"
+
+    def place(self, row: int) -> str:
+        """Return a row as messages name it."""
+        return f"{self.file}, {self.unit} {row}"
+
+    def column(self, position: int) -> str:
+        """Return a column as messages name it."""
+        return repr(self.names[position]) if position < len(self.names) and self.names[position] else str(position)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TableSentence:
     """One sentence of a table.
@@ -29,14 +58,14 @@ class TableSentence:
         tags: A tag per word as the table has it; None for a word of a list that is not annotated.
         features: Values of the further columns. (columns, words)
         document: Id of its document, None where there is none.
-        place: Its first row, for messages.
+        row: Number of its first row.
     """
 
     words: list[str]
     tags: list[Cell]
     features: list[list[Cell]]
     document: str | None
-    place: str
+    row: int
 
 
 @dataclass
@@ -44,12 +73,10 @@ class SentenceIds:
     """Ids of sentences in the order of a table, each of which may occur in adjacent rows alone.
 
     Args:
-        file: The table, for messages.
-        notes: Counts where numbers start again.
+        source: The table; its notes count where numbers start again.
     """
 
-    file: str
-    notes: FileNotes
+    source: TableSource
     _current: str | None = None
     _first: tuple[str, int] | None = None
     _next: tuple[str, int] | None = None  # the following number, as long as there are no gaps and nothing is in _seen
@@ -57,7 +84,7 @@ class SentenceIds:
     _last: int | None = None
     _rising: bool = True  # the numbers so far; where they fall back to the first one without it, rows are mixed up
 
-    def begins(self, value: str, place: str) -> bool:
+    def begins(self, value: str, row: int) -> bool:
         """Return whether a row with this id begins a sentence.
 
         Raises:
@@ -68,15 +95,14 @@ class SentenceIds:
         self._current = value
         number = _numbered(value)
         if number is not None and number == self._first and self._rising:
-            self.notes.count(
-                "sentence_ids", "times the numbers of sentences start again: read as other sentences", example=place
-            )
+            text = "times the numbers of sentences start again: read as other sentences"
+            self.source.notes.count("sentence_ids", text, example=f"{self.source.unit} {row}")
             self._seen.clear()
             self._next, self._last = _after(number), None
         elif number is not None and (self._first is None or number == self._next):
             self._first, self._next = self._first or number, _after(number)
         else:
-            self._add(value, number, place)
+            self._add(value, number, row)
         if number is not None:
             self._rising &= self._last is None or number[1] > self._last
             self._last = number[1]
@@ -87,7 +113,7 @@ class SentenceIds:
         self._current, self._first, self._next, self._last, self._rising = None, None, None, None, True
         self._seen.clear()
 
-    def _add(self, value: str, number: tuple[str, int] | None, place: str) -> None:
+    def _add(self, value: str, number: tuple[str, int] | None, row: int) -> None:
         """Add an id that does not follow the one before it."""
         if self._next is not None and self._first is not None:
             prefix, first = self._first
@@ -97,94 +123,103 @@ class SentenceIds:
         key = hash(number or value)
         if key in self._seen:
             raise DataError(
-                f"{self.file}, {place}: the sentence {shortened(value)} comes again after others; expected the rows of "
-                "a sentence to stand together: sort them by sentence and word, or give every sentence an id of its own"
+                f"{self.source.place(row)}: the sentence {shortened(value)} comes again after others; expected the "
+                "rows of a sentence to stand together: sort them by sentence and word, or give each sentence its own id"
             )
         self._seen.add(key)
 
 
-def sentences(
-    rows: Iterable[tuple[str, Cells]], columns: TableColumns, *, file: str, names: Sequence[str], notes: FileNotes
-) -> Iterator[TableSentence]:
+def sentences(rows: Rows, columns: TableColumns, source: TableSource) -> Iterator[TableSentence]:
     """Yield the sentences of a table.
 
     Args:
-        rows: Place, for messages, and cells of each row; an empty cell is None or "".
+        rows: Number and cells of each row; an empty cell is None or "".
         columns: Which columns are read.
-        file: The table, for messages.
-        names: Of its columns.
-        notes: Filled in with what is counted.
+        source: The table; its notes are filled in with what is counted.
 
     Raises:
         DataError: A row has a word without a tag or a tag without a word, or as many of one as not of the other.
     """
     if columns.a_sentence_a_row:
-        for place, cells in rows:
+        for number, cells in rows:
             if not _is_empty(cells[columns.words]) or not _is_empty(cells[columns.tags]):
-                yield _of_row(cells, columns, place=f"{file}, {place}", names=names)
+                yield _of_row(cells, columns, source, number)
         return
-    found = 0
-    for sentence in _of_words(rows, columns, file=file, names=names, notes=notes):
+    found, words, documents = 0, 0, set[str | None]()
+    for sentence in _of_words(rows, columns, source):
         found += 1
-        last = sentence
+        if found == len(documents) + 1 and (not documents or columns.document is not None):
+            documents.add(sentence.document)
+        words += len(sentence.words)
         yield sentence
-    if found == 1 and columns.sentence is None and len(last.words) > 1:
-        text = f"no row is empty and no column numbers the sentences: read as one sentence of {len(last.words):,} words"
-        notes.remark("one_sentence", text, severity="suspicious")
+    if columns.sentence is None and columns.number is None and words > found and found in (1, len(documents)):
+        what = f"read as one sentence of {words:,} words" if found == 1 else "each document is read as one sentence"
+        text = f"no row is empty and no column numbers the sentences: {what}"
+        source.notes.remark("one_sentence", text, severity="suspicious")
 
 
-def _of_words(
-    rows: Iterable[tuple[str, Cells]], columns: TableColumns, *, file: str, names: Sequence[str], notes: FileNotes
-) -> Iterator[TableSentence]:
+def _of_words(rows: Rows, columns: TableColumns, source: TableSource) -> Iterator[TableSentence]:
     """Yield the sentences of a table with a word a row."""
-    ids = SentenceIds(file, notes)
+    borders = _Borders(columns, SentenceIds(source))
     words: list[str] = []
     tags: list[Cell] = []
-    features: list[list[Cell]] = [[] for _ in columns.features]
-    document: str | None = None
-    begin = ""
-    sentence_column, document_column = columns.sentence, columns.document
-    of_words, of_tags = columns.words, columns.tags
-
-    def finished() -> TableSentence:
-        return TableSentence(
-            words=[*words], tags=[*tags], features=[[*values] for values in features], document=document, place=begin
-        )
-
-    for place, cells in rows:
+    kept: list[Cells] = []  # the rows, where further columns are asked for
+    of_words, of_tags, further = columns.words, columns.tags, columns.features
+    begin, document = 0, borders.document
+    for number, cells in rows:
         word, tag = cells[of_words], cells[of_tags]
-        ends = False
-        other = document
-        if document_column is not None and not _is_empty(cells[document_column]):
-            other = str(cells[document_column])
-        if other != document:
-            ids.restart()
-            ends = True
-        if word is None or word == "" or tag is None or tag == "":
-            _refuse_half(cells, columns, place=f"{file}, {place}", names=names)
-            ends = True
-        elif sentence_column is not None and not _is_empty(value := cells[sentence_column]):
-            ends |= ids.begins(str(value).strip(), place)
-        if ends:
+        is_empty = word is None or word == "" or tag is None or tag == ""
+        if is_empty:
+            _refuse_half(cells, columns, source, number)
+        if is_empty or borders.begins(cells, number):
             if words:
-                yield finished()
-                words.clear()
-                tags.clear()
-                for values in features:
-                    values.clear()
-            document = other
-            if _is_empty(word):
+                features = [[row[position] for row in kept] for position in further]
+                yield TableSentence(words=words, tags=tags, features=features, document=document, row=begin)
+                words, tags, kept = [], [], []
+            if is_empty:
                 continue
-        begin = begin if words else place
+        if not words:
+            begin, document = number, borders.document
         words.append(str(word))
         tags.append(tag.strip() if isinstance(tag, str) else tag)
-        for values, position in zip(features, columns.features, strict=True):
-            values.append(cells[position])
+        if further:
+            kept.append(cells)
     if words:
-        yield finished()
+        features = [[row[position] for row in kept] for position in further]
+        yield TableSentence(words=words, tags=tags, features=features, document=document, row=begin)
 
 
-def _refuse_half(cells: Cells, columns: TableColumns, *, place: str, names: Sequence[str]) -> None:
+class _Borders:
+    """Where sentences begin, by the columns that tell."""
+
+    def __init__(self, columns: TableColumns, ids: SentenceIds) -> None:
+        self.columns, self.ids = columns, ids
+        self.document: str | None = None
+        self._number = 0
+
+    def begins(self, cells: Cells, row: int) -> bool:
+        """Return whether a row with a word begins a sentence.
+
+        Raises:
+            DataError: The rows of a sentence do not stand together.
+        """
+        columns, begins = self.columns, False
+        if columns.document is not None and not _is_empty(cells[columns.document]):
+            document = str(cells[columns.document])
+            if document != self.document:
+                self.document, begins = document, True
+                self.ids.restart()
+        if columns.sentence is not None and not _is_empty(value := cells[columns.sentence]):
+            begins |= self.ids.begins(str(value).strip(), row)
+        if columns.number is not None and not _is_empty(value := cells[columns.number]):
+            text = str(value).strip()
+            number = int(text) if text.isdecimal() else self._number + 1
+            begins |= number <= self._number
+            self._number = number
+        return begins
+
+
+def _refuse_half(cells: Cells, columns: TableColumns, source: TableSource, row: int) -> None:
     """Refuse a row that has one of word and tag.
 
     Raises:
@@ -197,52 +232,48 @@ def _refuse_half(cells: Cells, columns: TableColumns, *, place: str, names: Sequ
     known = shortened(str(tag if _is_empty(word) else word))
     missing = (
         'pandas reads the words "NA" and "null" as missing: read the file with keep_default_na=False'
-        if word is None
+        if cells[empty] is None
         else "a row between two sentences has neither"
     )
     raise DataError(
-        f"{place}: nothing in the column {_name(names, empty)} beside {known}; expected a word and its tag ({missing})"
+        f"{source.place(row)}: nothing in the column {source.column(empty)} beside {known}; expected a word and its "
+        f"tag ({missing})"
     )
 
 
-def _of_row(cells: Cells, columns: TableColumns, *, place: str, names: Sequence[str]) -> TableSentence:
+def _of_row(cells: Cells, columns: TableColumns, source: TableSource, row: int) -> TableSentence:
     """Return the sentence that one row holds."""
-    items = {
-        position: _items(cells[position], position in columns.lists, place=place, column=_name(names, position))
-        for position in (columns.words, columns.tags, *columns.features)
-    }
+    positions = (columns.words, columns.tags, *columns.features)
+    items = {position: _items(cells[position], position, columns, source, row) for position in positions}
     words = items[columns.words]
     for position, found in items.items():
         if len(found) != len(words):
             raise DataError(
-                f"{place}: {len(words)} words in {_name(names, columns.words)} but {len(found)} in "
-                f"{_name(names, position)}; expected one {'tag' if position == columns.tags else 'value'} per word"
+                f"{source.place(row)}: {len(words)} words in {source.column(columns.words)} but {len(found)} in "
+                f"{source.column(position)}; expected one {'tag' if position == columns.tags else 'value'} per word"
             )
     if None in words:
-        raise DataError(f"{place}: a null among the words in {_name(names, columns.words)}; expected a word")
+        raise DataError(f"{source.place(row)}: a null among the words in {source.column(columns.words)}")
     document = None if columns.document is None else cells[columns.document]
     return TableSentence(
         words=[str(word) for word in words],
         tags=list(as_strings(items[columns.tags])),
         features=[list(as_strings(items[position])) for position in columns.features],
         document=None if _is_empty(document) else str(document),
-        place=place,
+        row=row,
     )
 
 
-def _items(cell: Cell, is_list: bool, *, place: str, column: str) -> Sequence[Item]:
+def _items(cell: Cell, position: int, columns: TableColumns, source: TableSource, row: int) -> Sequence[Item]:
+    """Return the items of a cell that holds a sentence."""
     if _is_empty(cell):
         return []
-    if not is_list:
+    if position not in columns.lists:
         return str(cell).split()
     try:
         return parse_list(str(cell))
     except ValueError as error:
-        raise DataError(f"{place}: {shortened(str(cell))} in {column}: {error}") from error
-
-
-def _name(names: Sequence[str], position: int) -> str:
-    return repr(names[position]) if position < len(names) and names[position] else str(position)
+        raise DataError(f"{source.place(row)}: {shortened(str(cell))} in {source.column(position)}: {error}") from error
 
 
 def _is_empty(cell: Cell) -> bool:

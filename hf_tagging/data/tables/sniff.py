@@ -68,6 +68,19 @@ def split_line(line: str, delimiter: str) -> Line:
             return Line([*fields, ""], quoted, doubled)
 
 
+def said_delimiter(line: str) -> str | None:
+    """Return the delimiter that a first line of Excel says, `sep=;`; None for any other line."""
+    found = re.fullmatch(r'"?sep=([,;\t|])"?', line.strip("\ufeff\r\n "))
+    return found[1] if found else None
+
+
+def leading_comments(lines: Sequence[str]) -> int:
+    """Return how many lines that begin with `#` are before a line that names the columns; 0 where none does."""
+    count = next((i for i, line in enumerate(lines) if not line.lstrip("\ufeff").startswith("#") and line.strip()), 0)
+    named = count and any(_names_columns(split_line(lines[count], delimiter).fields) for delimiter in DELIMITERS)
+    return count if named else 0
+
+
 def delimiter_of(text: str, *, path: Path | None = None, whole: bool = False) -> str | None:
     """Return the delimiter of a table; None if the text is of another kind, such as columns parted by blanks.
 
@@ -78,6 +91,9 @@ def delimiter_of(text: str, *, path: Path | None = None, whole: bool = False) ->
     """
     lines = re.split(r"\r\n|\n", text) if "\n" in text else text.split("\r")
     lines = [line for line in (lines if whole else lines[:-1] or lines) if line.strip()]
+    if lines and (said := said_delimiter(lines[0])):
+        return said
+    lines = lines[leading_comments(lines) :]
     if not lines or lines[0].lstrip()[:1] in ("{", "<") or lines[0].lstrip().startswith(("[[", "[{")):
         return None
     for delimiter in (",", ";"):
@@ -114,6 +130,8 @@ def _is_tab_table(lines: Sequence[str], path: Path | None) -> bool:
     cells = [field for line in split for field in line.fields]
     if all(line.quoted == len(line.fields) for line in split) and len(cells) > 2:
         return True
+    if _is_joined(split):
+        return True
     nameless = not header[0].strip() and all(line.fields[0].strip().isdecimal() for line in rest if line.fields[0])
     if nameless and rest and all(len(line.fields) == len(header) for line in rest):
         return True
@@ -127,6 +145,14 @@ def _is_tab_table(lines: Sequence[str], path: Path | None) -> bool:
     if tags and all(looks_like_list(tag) or len(tag.split()) > 1 for tag in tags if tag.strip()):
         return True
     return path is not None and _has_quoted_quote(path)
+
+
+def _is_joined(lines: Sequence[Line]) -> bool:
+    """Return whether lines are two fields with as many words as tags, several in most lines."""
+    counts = [[len(field.split()) for field in line.fields] for line in lines]
+    if len(counts) < _FEWEST or any(len(count) != 2 or count[0] != count[1] for count in counts):
+        return False
+    return 2 * sum(count[0] > 1 for count in counts) > len(counts)
 
 
 def _has_quoted_quote(path: Path) -> bool:
