@@ -1,4 +1,3 @@
-import logging
 import pickle
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 from hf_tagging.data import sources
 from hf_tagging.data.builders import unique_stems
 from hf_tagging.data.columns.conll import ConllBuilder, read_sentences
+from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
 from hf_tagging.tasks import NER, POS, get_task
@@ -36,11 +36,12 @@ CONLLU = (
 def read(tmp_path):
     """Writes a file and reads its sentences: [(words, tags, document), ...]."""
 
-    def _read(content, *, name="data.txt", task="ner", **request):
+    def _read(content, *, name="data.txt", task="ner", notes=None, **request):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with path.open("rb") as stream:
-            sentences = read_sentences(stream, file=path.name, request=ReadRequest(task=get_task(task), **request))
+            asked = ReadRequest(task=get_task(task), **request)
+            sentences = read_sentences(stream, file=path.name, request=asked, notes=notes)
             return [(sentence.words, sentence.tags, sentence.document) for sentence in sentences]
 
     return _read
@@ -105,14 +106,14 @@ def test_document_mark_with_spaces_in_a_tab_file(read):
 
 def test_conllu(read):
     assert read(CONLLU, task="pos") == [
-        (["vamos", "nos", "New York"], ["VERB", "PRON", "PROPN"], 1),
-        (["#"], ["SYM"], 2),
+        (["vamos", "nos", "New York"], ["VERB", "PRON", "PROPN"], "one"),
+        (["#"], ["SYM"], "two"),
     ]
 
 
 @pytest.mark.parametrize("column", ["xpos", "XPOS", 4, "4", -6, "-6"])
 def test_conllu_column_by_name_or_position(read, column):
-    assert read(CONLLU, task="pos", tags_column=column)[1] == (["#"], ["HASH"], 2)
+    assert read(CONLLU, task="pos", tags_column=column)[1] == (["#"], ["HASH"], "two")
 
 
 def test_conllu_tokens_column(read):
@@ -144,13 +145,14 @@ def test_literal_separator(read):
 
 @pytest.mark.parametrize("task", ["pos", "ner"])
 @pytest.mark.parametrize("header", ["word\ttag", "Token\tLabels", "TEXT\tTags"])
-def test_a_header_names_the_columns_and_is_no_word(read, header, task, caplog):
-    with caplog.at_level(logging.INFO):
-        assert read(f"\ufeff{header}\n\na\tX\nb\tY\n", task=task) == [(["a", "b"], ["X", "Y"], 1)]
+def test_a_header_names_the_columns_and_is_no_word(read, header, task):
+    notes = FileNotes("data.txt")
+    assert read(f"\ufeff{header}\n\na\tX\nb\tY\n", task=task, notes=notes) == [(["a", "b"], ["X", "Y"], 1)]
     names = header.replace("\t", ", ")
-    assert [record.message for record in caplog.records] == [
-        f"data.txt, line 1: read as the names of the columns: {names}"
-    ]
+    assert [str(remark) for remark in notes.remarks] == [f"line 1 is read as the names of the columns: {names}"]
+    assert [(column.role, column.name) for column in notes.columns] == list(
+        zip(("words", "tags"), header.split("\t"), strict=True)
+    )
 
 
 def test_columns_are_found_by_the_names_of_a_header(read):

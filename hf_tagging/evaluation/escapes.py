@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from hf_tagging.data.columns.layout import DOCUMENT_MARK
+from hf_tagging.data.columns.marks import DOCUMENT_MARK
 
 HEADER = "predicted"
 """Name of the column of predicted tags, in a file whose first row names the columns."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TextIO
 
 from hf_tagging.atomic import destination, whole_file
-from hf_tagging.data.columns.layout import DOCUMENT_MARK, is_blank
+from hf_tagging.data.columns.layout import is_blank
+from hf_tagging.data.columns.marks import DOCUMENT_MARK
 from hf_tagging.data.files import begins_like_json, is_parquet, missing_path
 from hf_tagging.data.formats import FORMATS as TOOL_FORMATS
 from hf_tagging.data.formats import format_of

@@ -10,21 +10,15 @@ from functools import partial
 from pathlib import Path
 
 from hf_tagging.atomic import Json, json_text
-from hf_tagging.data.columns.layout import (
-    DOCUMENT_MARK,
-    ColumnLayout,
-    find_layout,
-    is_blank,
-    separator_of,
-    split_fields,
-)
+from hf_tagging.data.columns.finding import find_layout
+from hf_tagging.data.columns.layout import ColumnLayout, is_blank
+from hf_tagging.data.columns.marks import DOCUMENT_MARK
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.text import split_words
 from hf_tagging.data.text_lines import numbered_lines, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.inference.results import WordLabels, tagged_text
 from hf_tagging.inference.tagger import Tagger
-from hf_tagging.problems import argument
 from hf_tagging.tasks import NER
 
 _NO_WORD_ID = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 1-2 is a contraction, 1.1 an empty node; neither is a word
@@ -172,30 +166,8 @@ def _json_line(row: Mapping[str, object]) -> str:
 
 def _words_layout(path: Path, tokens_column: str | int | None, separator: str | None) -> ColumnLayout:
     """Return the layout of a file that need not have tags: a single column is the words."""
-    number, line = next(filter(_is_data, read_lines(path)), (1, ""))
-    found = separator_of(line, separator)
-    if len(split_fields(line.rstrip(" \t"), found)) == 1:
-        if str(tokens_column or 0) not in ("0", "-1"):
-            raise DataError(
-                f"{path}, line {number}: {argument('tokens_column', tokens_column)}: {shortened(line)} is a "
-                "single column."
-            )
-        return ColumnLayout(separator=found, count=1, tokens=0, tags=0, word_id=None, conllu=False, first_line=number)
-
-    def layout(tags_column: int) -> ColumnLayout:
-        request = ReadRequest(task=NER, tokens_column=tokens_column, tags_column=tags_column, separator=separator)
-        return find_layout(read_lines(path), file=str(path), request=request)
-
-    try:
-        return layout(tags_column=-1)
-    except DataError:  # the last column may hold the words; an error of another kind comes again
-        return layout(tags_column=0)
-
-
-def _is_data(numbered: tuple[int, str]) -> bool:
-    """Return whether a line certainly holds a word."""
-    line = numbered[1]
-    return not is_blank(line) and not line.startswith("#") and not DOCUMENT_MARK.match(line)
+    request = ReadRequest(task=NER, tokens_column=tokens_column, separator=separator)
+    return find_layout(read_lines(path), file=str(path), request=request, tagged=False)
 
 
 def _column_line(

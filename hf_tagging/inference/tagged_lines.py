@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hf_tagging.data.columns.layout import DOCUMENT_MARK, ColumnLayout, is_blank, separator_of, split_fields
+from hf_tagging.data.columns.layout import ColumnLayout, is_blank, separator_of, split_fields
+from hf_tagging.data.columns.marks import DOCUMENT_MARK
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.escapes import ANNOTATION, HEADER, unescaped

@@ -4,8 +4,7 @@ The formats are those of `hf_tagging.data.columns.layout`. Being a builder it is
 processes and streamed, as any dataset is.
 """
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -13,20 +12,20 @@ import datasets
 from datasets.builder import Key
 
 from hf_tagging.data.builders import FileBuilder
-from hf_tagging.data.columns.layout import (
-    DOCUMENT_MARK,
-    ColumnLayout,
-    find_layout,
-    is_blank,
-)
+from hf_tagging.data.columns.finding import find_layout
+from hf_tagging.data.columns.marks import document_mark, may_mark_document
+from hf_tagging.data.columns.reading import RowReader
+from hf_tagging.data.columns.refusals import refuse_other_files
+from hf_tagging.data.columns.shapes import tags_of_brackets
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
-from hf_tagging.data.text_lines import BOM, shortened, text_form, text_lines
+from hf_tagging.data.text_lines import BOM, TextForm, text_form, text_lines
 from hf_tagging.errors import DataError
 from hf_tagging.tasks import NER
 
-_DOCUMENT_LINE = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*-DOCSTART-(?!\w)|# newdoc\b)")
-_NEW_DOCUMENT = re.compile(r"# newdoc\b")
+_CHUNK = 1 << 20
+_START = 1 << 13  # bytes that tell what is no column file
+_LONG = 150  # words from which a file of a single sentence is odd
 
 
 @dataclass
@@ -48,14 +47,14 @@ class Sentence:
         words: Its words.
         tags: Their tags. (words,)
         features: Values of each requested word feature. (columns, words)
-        document: The running number of the document. A file without document marks has each sentence as a document
-            of its own; sentences before the first mark are document 0.
+        document: The name of the document, or its running number where it has none. A file without document marks has
+            each sentence as a document of its own; sentences before the first mark are document 0.
     """
 
     words: list[str]
     tags: list[str]
     features: list[list[str]]
-    document: int
+    document: str | int
 
 
 class ConllBuilder(FileBuilder):
@@ -119,85 +118,59 @@ def read_sentences(
     stream.seek(0)
     notes = FileNotes(file) if notes is None else notes
     form = text_form(stream, file=file, encoding=request.encoding)
+    _note_form(notes, form)
+    refuse_other_files(_beginning(stream, form), file)
+    layout = find_layout(text_lines(stream, file, form), file=file, request=request, notes=notes)
+    stream.seek(0)
+    marked = _marks_documents(stream, file, form)
+    reader = RowReader(file, layout, at_mentions=request.sentence_start == "mention")
+    number, name, found, longest = 0, "", 0, 0
+    for rows in reader.sentences(text_lines(stream, file, form)):
+        if isinstance(rows, str):
+            number += 1
+            name = rows
+            continue
+        number += not marked
+        found += 1
+        longest = max(longest, len(rows))
+        words, tags, *features = map(list, zip(*rows, strict=True))
+        if layout.brackets:
+            tags = list(tags_of_brackets(tags))
+        yield Sentence(words, tags, features, name or number)
+    if not found:
+        raise DataError(f"{file}: no sentence in this file; expected one word and its tag per line")
+    reader.note(notes)
+    if found == 1 and longest >= _LONG:
+        notes.remark(
+            "one-sentence",
+            f"no blank line or other border between sentences: the whole file is one sentence of {longest:,} words",
+            severity="suspicious",
+        )
+
+
+def _note_form(notes: FileNotes, form: TextForm) -> None:
     notes.encoding = form.shown
     if form.remark:
         notes.remark("encoding", form.remark)
-    layout = find_layout(text_lines(stream, file, form), file=file, request=request)
-    if layout.has_header:
-        notes.remark("header", f"line {layout.first_line} names the columns")
+    if form.line_end == "\r":
+        notes.remark("line-ends", "lines end with a carriage return alone")
+
+
+def _beginning(stream: BinaryIO, form: TextForm) -> str:
+    """Return the first line of a stream that is not blank, or its beginning; the stream is left at its beginning."""
+    text = stream.read(_START).decode(form.encoding, "ignore").lstrip("\ufeff \t\r\n")
     stream.seek(0)
-    marked = any(_DOCUMENT_LINE.match(line) for line in stream)
+    return text.split(form.line_end, 1)[0]
+
+
+def _marks_documents(stream: BinaryIO, file: str, form: TextForm) -> bool:
+    """Return whether a file marks documents; the stream is left at its beginning."""
+    rest = b""
+    possible = form.encoding.startswith(("utf-16", "utf-32"))
+    while not possible and (chunk := stream.read(_CHUNK)):
+        possible = may_mark_document(rest + chunk)
+        rest = chunk[-32:]
     stream.seek(0)
-    document, found = 0, False
-    at_mentions = request.sentence_start == "mention"
-    for rows in _sentences(text_lines(stream, file, form), file=file, layout=layout, at_mentions=at_mentions):
-        if rows is None:
-            document += 1
-            continue
-        document += not marked
-        found = True
-        words, tags, *features = map(list, zip(*rows, strict=True))
-        yield Sentence(words, tags, features, document)
-    if not found:
-        raise DataError(f"{file}: no sentence in this file; expected one word and its tag per line")
-
-
-def _sentences(
-    lines: Iterable[tuple[int, str]], *, file: str, layout: ColumnLayout, at_mentions: bool
-) -> Iterator[list[tuple[str, ...]] | None]:
-    """Yield the rows of each sentence, each a word, its tag and its features; None at the start of a document."""
-    rows: list[tuple[str, ...]] = []
-    fresh = True  # no word since the last blank line: here, and only here, a comment may stand
-    for number, line in lines:
-        marks_document = _marks_document(line, layout, starts_sentence=fresh)
-        if marks_document or is_blank(line):
-            fresh = True
-            if rows and (marks_document or not at_mentions):
-                yield rows
-                rows = []
-            if marks_document:
-                yield None
-        elif layout.is_comment(line, starts_sentence=fresh) or (layout.has_header and number == layout.first_line):
-            continue
-        elif row := _row(line, file=file, number=number, layout=layout):
-            if rows and at_mentions and row[0].startswith("@"):
-                yield rows
-                rows = []
-            rows.append(row)
-            fresh = False
-    if rows:
-        yield rows
-
-
-def _marks_document(line: str, layout: ColumnLayout, *, starts_sentence: bool) -> bool:
-    if line.startswith("#"):
-        return (layout.conllu or starts_sentence) and bool(_NEW_DOCUMENT.match(line))
-    return bool(DOCUMENT_MARK.match(line))
-
-
-def _row(line: str, *, file: str, number: int, layout: ColumnLayout) -> tuple[str, ...] | None:
-    """Return the word of a line with its tag and features; None for a CoNLL-U line without a word (`1-2`, `1.1`)."""
-    fields = layout.fields(line)
-    if len(fields) != layout.count:
-        raise DataError(
-            f"{file}, line {number}: {shortened(line)} has {_columns(len(fields))}; expected {layout.count}, "
-            f"with {layout.separator_words} between them, as in line {layout.first_line}"
-        )
-    if layout.word_id is not None and not fields[layout.word_id].isdecimal():
-        if re.fullmatch(r"\d+[-.]\d+", fields[layout.word_id]):
-            return None
-        raise DataError(
-            f"{file}, line {number}: {shortened(line)} starts with {shortened(fields[layout.word_id])}; "
-            "expected the number of a word, as in every CoNLL-U file"
-        )
-    tag = fields[layout.tags].strip(" ")
-    if not tag:
-        raise DataError(
-            f"{file}, line {number}: {shortened(line)} has nothing in column {layout.tags}; expected a tag there"
-        )
-    row = (fields[layout.tokens], tag)
-    return (*row, *(fields[position].strip(" ") for position in layout.features)) if layout.features else row
-
-
-def _columns(count: int) -> str:
-    return "1 column" if count == 1 else f"{count} columns"
+    marked = possible and any(document_mark(line) is not None for _, line in text_lines(stream, file, form))
+    stream.seek(0)
+    return marked

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hf_tagging.data.columns.kinds import Column
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
@@ -13,6 +14,8 @@ from hf_tagging.tasks import ANY_TAGS, TASKS, Task
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 WORD_NAMES = frozenset({"word", "words", "token", "tokens", "form", "forms", "text"})
 _TAG_NAMES = frozenset(ANY_TAGS)
+_NAMES_OF_KIND = {"entities": frozenset({"ner"}), "chunks": frozenset({"chunk"}), "pos": frozenset({"pos"})}
+_NO_TAGS = ("word numbers", "sentence numbers", "numbers")
 SENTENCE_STARTS = ("blank", "mention")
 
 
@@ -50,6 +53,28 @@ def column_names(count: int, header: Sequence[str], conllu: bool) -> list[frozen
     return known.get(count, [])
 
 
+def names_by_kind(columns: Sequence[Column], tokens: int) -> list[frozenset[str]]:
+    """Return the names that columns answer to in a file without names: by what stands in them, else by their number.
+
+    Args:
+        columns: Kinds of the columns.
+        tokens: Position of the words.
+    """
+    usual = column_names(len(columns), (), False)
+    found = [WORD_NAMES if index == tokens else _NAMES_OF_KIND.get(column.kind) for index, column in enumerate(columns)]
+    numbered = any(column.kind in _NO_TAGS for column in columns)
+    if usual and not numbered and all(names is None or names <= usual[index] for index, names in enumerate(found)):
+        return usual
+    taken: set[str] = set()
+    for index, names in enumerate(found):
+        if names is None or (names != WORD_NAMES and not taken.isdisjoint(names)):
+            found[index] = frozenset()
+        taken |= found[index] or set()
+    if len(columns) == 2:
+        found[1 - tokens] = frozenset({"pos", "ner"}) | _TAG_NAMES
+    return [names or frozenset() for names in found]
+
+
 def index_of(name: str, names: Sequence[frozenset[str]]) -> int | None:
     """Return the first column that answers to a name; None if there is none."""
     return next((index for index, known in enumerate(names) if name in known), None)
@@ -65,13 +90,19 @@ class ColumnFinder:
     names: list[frozenset[str]]
     conllu: bool
     has_header: bool
+    written: Sequence[str] = ()
+
+    @property
+    def is_named(self) -> bool:
+        """The file or its format names the columns."""
+        return bool(self.written)
 
     @property
     def listing(self) -> str:
         """Columns as messages list them: `0 word, 1 pos, ...`."""
-        if not self.names:
+        if all(not names or names == WORD_NAMES for names in self.names):
             return f"{self.count} columns without names, 0 to {self.count - 1}"
-        return ", ".join(f"{index} {self._shown(names)}" for index, names in enumerate(self.names))
+        return ", ".join(f"{index} {self._shown(names)}".rstrip() for index, names in enumerate(self.names))
 
     @staticmethod
     def _shown(names: frozenset[str]) -> str:
@@ -79,41 +110,9 @@ class ColumnFinder:
             return "word"
         return "/".join(sorted(names - _TAG_NAMES or names))
 
-    def tokens_position(self, request: ReadRequest) -> int:
-        """Return the position of the words: the requested column, or that of the format."""
-        if request.tokens_column is not None:
-            return self.position(request.tokens_column, "tokens_column")
-        if self.has_header:
-            return next(index for index, names in enumerate(self.names) if names & WORD_NAMES)
-        return self.position("form", "tokens_column") if self.conllu else 0
-
-    def tags_position(self, request: ReadRequest) -> int:
-        """Return the position of the tags: the requested column, or that of the task in this format."""
-        if request.tags_column is not None:
-            return self.position(request.tags_column, "tags_column")
-        place = f"{self.file}, line {self.number}"
-        task = request.task
-        found = next((i for name in task.columns if (i := index_of(name, self.names)) is not None), None)
-        if found is not None:
-            return found
-        if self.has_header:
-            raise DataError(
-                f"{place}: this header names no column for the task {task.name}; give {argument('tags_column')} with "
-                f"one of: {self.listing}"
-            )
-        if self.conllu:
-            raise DataError(
-                f"{place}: this CoNLL-U file has no column of its own for the task {task.name} (MISC is not parsed); "
-                f"give {argument('tags_column')} with one of: {self.listing}"
-            )
-        if self.count == 2:
-            return 1
-        if task.unnamed_column is None:
-            raise DataError(
-                f"{place}: {self.listing}; which one holds the tags for {task.title}? Give "
-                f"{argument('tags_column')} (0 is the first, -1 the last)"
-            )
-        return self.position(task.unnamed_column, "tags_column")
+    def name(self, position: int) -> str:
+        """Return the name of a column as the file writes it, or else its position."""
+        return self.written[position] if position < len(self.written) else str(position)
 
     def feature_positions(self, request: ReadRequest, *, tokens: int, tags: int) -> tuple[int, ...]:
         """Return the positions of further columns, each once and none with words or tags, in the order requested."""

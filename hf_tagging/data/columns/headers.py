@@ -1,0 +1,79 @@
+"""Headers of column files: a first line that names the columns and holds no word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hf_tagging.data.columns.kinds import Column, is_pos_tag
+from hf_tagging.data.columns.names import WORD_NAMES, header_tag_names
+from hf_tagging.data.prefixes import is_outside
+from hf_tagging.data.request import ReadRequest
+
+SENTENCE_NAMES = frozenset({"sentence", "sentence_id", "sentenceid", "sent", "sent_id", "sentid", "sentence #", "sid"})
+_OTHER_NAMES = frozenset(
+    {"lemma", "lemmas", "id", "idx", "index", "number", "no", "num", "offset", "start", "end", "begin", "feats", "head"}
+    | {"deprel", "deps", "misc", "document", "document_id", "doc", "doc_id", "annotator", "predicted"}
+)
+_FEWEST_ROWS = 5
+_TAG = re.compile(r"[BIESLUMW][-_:/.].|.+[-_:/.][BIESLUMW]$", re.IGNORECASE)
+_NAME = re.compile(r"[^\W\d][\w .:#/()-]*")
+
+
+def normalized(name: str) -> str:
+    """Return a name of a column as it is compared: in small letters, without blanks around it."""
+    return name.strip().lower()
+
+
+def is_header(fields: Sequence[str], below: Sequence[Column], rows: int, request: ReadRequest) -> bool:
+    """Return whether the first line names the columns.
+
+    Args:
+        fields: Its fields.
+        below: Kinds of the columns below it.
+        rows: Lines that these were found from.
+        request: What is asked for.
+    """
+    names = [normalized(field) for field in fields]
+    asked = _asked_names(request)
+    if asked and asked <= set(names):
+        return True
+    return _are_known(names, request) or (rows >= _FEWEST_ROWS and _is_of_another_kind(fields, below))
+
+
+def _asked_names(request: ReadRequest) -> set[str]:
+    asked = (request.tokens_column, request.tags_column, request.layer)
+    return {normalized(name) for name in asked if isinstance(name, str) and not re.fullmatch(r"-?\d+", name)}
+
+
+def _are_known(names: Sequence[str], request: ReadRequest) -> bool:
+    of_tags, features = header_tag_names(request.task), {name.lower() for name in request.word_features}
+    known = WORD_NAMES | of_tags | SENTENCE_NAMES | _OTHER_NAMES | features
+    return set(names) <= known and not WORD_NAMES.isdisjoint(names) and not of_tags.isdisjoint(names)
+
+
+def _is_of_another_kind(fields: Sequence[str], below: Sequence[Column]) -> bool:
+    """Return whether names stand over columns of something else: numbers, entity tags, or parts of speech."""
+    if len(set(fields)) < len(fields) or not all(_NAME.fullmatch(field.strip()) for field in fields if field):
+        return False
+    found = False
+    for field, column in zip(fields, below, strict=False):
+        value = field.strip()
+        if column.kind in ("entities", "chunks", "pos"):
+            if value in column.counts or is_pos_tag(value) or _is_type(value, column):
+                return False
+            found = found or column.fit > 0.5
+        elif column.kind in ("word numbers", "sentence numbers", "numbers"):
+            found = True
+    return found
+
+
+def _is_type(value: str, column: Column) -> bool:
+    """Return whether a value is an entity tag, or one of the entity types of a column without its prefix."""
+    if column.kind == "pos":
+        return False
+    return (
+        is_outside(value)
+        or bool(_TAG.match(value))
+        or any(re.search(rf"\b{re.escape(value)}\b", tag) for tag in column.counts)
+    )
