@@ -8,7 +8,7 @@ import string
 import time
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from hf_tagging import (
     DataConfig,
@@ -25,7 +25,8 @@ from hf_tagging.cli import main
 from hf_tagging.data.inventory import Inventory, SplitInventory
 from hf_tagging.data.notes import ColumnNote, FileNotes, Remark
 from hf_tagging.data.reading import reading_report
-from hf_tagging.inspection.checks import FURTHER, QUICK, check_before_training
+from hf_tagging.inspection.checks import FURTHER, QUICK, check_before_training, run_checks
+from hf_tagging.inspection.corpus import Corpus
 from hf_tagging.publishing.card import model_card
 from hf_tagging.tasks import NER, POS
 
@@ -565,3 +566,42 @@ def test_words_that_are_not_annotated_are_in_no_entity():
     assert inspection.splits["train"].entities == 6
     assert [remark.count for remark in inspection.remarks if remark.kind == "unscored_words"] == [3]
     assert inspection.sentences[0].tags[2] is None
+
+
+@pytest.mark.parametrize("task", [NER, POS])
+def test_random_corpora_are_inspected_without_an_error(task):
+    generator = random.Random(7)
+    words = [
+        "",
+        " ",
+        "a",
+        "B",
+        "1",
+        "2",
+        ",",
+        "(",
+        "\u200b",
+        "Ã©",
+        "我们",
+        "\ufffd",
+        "x" * 120,
+        "a b",
+        "-DOCSTART-",
+        "``",
+    ]
+    names = ["O", "B-A", "I-A", "E-B", "S-B", "B-C d", "I-C d"]
+    features = Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=names))})
+    for number in range(150):
+        used = generator.sample(range(len(names)), generator.randint(1, len(names)))
+        splits = {}
+        for name in generator.sample(["train", "validation", "test"], generator.randint(1, 3)):
+            lengths = [generator.choice([0, 1, 2, 9, 30]) for _ in range(generator.choice([0, 1, 2, 25]))]
+            rows = {
+                "tokens": [generator.choices(words, k=length) for length in lengths],
+                "tags": [generator.choices([*used, -100], k=length) for length in lengths],
+            }
+            splits[name] = Dataset.from_dict(rows, features=features)
+        corpus = Corpus.of(DatasetDict(splits), task)
+        remarks = run_checks(corpus, (*QUICK, *FURTHER))
+        assert all(remark.count is None or remark.count > 0 for remark in remarks), number
+        assert all(len(str(remark)) < 1_000 for remark in remarks)

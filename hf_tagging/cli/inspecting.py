@@ -20,6 +20,8 @@ from hf_tagging.tasks import TASKS
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hf_tagging.inspection.inspect import Inspection
+
 _WIDTH = 120  # columns where the output is no terminal
 _FILES = ("train_file", "validation_file", "test_file")
 
@@ -49,33 +51,11 @@ def _inspect(args: argparse.Namespace) -> Answer:
         raise ConfigError("Inspect what? Give NAME, PATH or --train_file FILE.")
     if args.sentences < 0:
         raise ConfigError(f"--sentences: {args.sentences} is below 0.")
-    from hf_tagging.inspection.finding import load_for_a_task
-    from hf_tagging.inspection.inspect import inspect_dataset
-
     quiet_libraries()
-    reading = {name: getattr(args, name) for name in READ_OPTIONS}
     try:
-        with errors_only("hf_tagging.data"), working("Reading"):
-            dataset, task, said = load_for_a_task(
-                args.name_or_path,
-                task=args.task,
-                config_name=args.dataset_config,
-                revision=args.dataset_revision,
-                **files,
-                **reading,
-            )
+        found = _inspected(args, files)
     except DataError as error:
         return _refused(error, args.name_or_path, files)
-    with errors_only("hf_tagging.data"), working("Inspecting"):
-        found = inspect_dataset(
-            dataset,
-            args.model,
-            task=task,
-            sentences=args.sentences,
-            model_revision=args.revision,
-            trust_remote_code=args.trust_remote_code,
-        )
-    found = replace(found, remarks=[*found.remarks, *said])
 
     def show() -> None:
         from hf_tagging.cli.inspection_view import show_inspection
@@ -83,6 +63,33 @@ def _inspect(args: argparse.Namespace) -> Answer:
         _print(lambda console: show_inspection(found, console))
 
     return Answer(found.as_dict(), show)
+
+
+def _inspected(args: argparse.Namespace, files: dict[str, list[str] | None]) -> Inspection:
+    """Return the inspection of the data that a command line names; what a load warns of is among its remarks."""
+    from hf_tagging.inspection.finding import load_for_a_task
+    from hf_tagging.inspection.inspect import inspect_dataset
+
+    with errors_only("hf_tagging.data"):
+        with working("Reading"):
+            dataset, task, said = load_for_a_task(
+                args.name_or_path,
+                task=args.task,
+                config_name=args.dataset_config,
+                revision=args.dataset_revision,
+                **files,
+                **{name: getattr(args, name) for name in READ_OPTIONS},
+            )
+        with working("Inspecting"):
+            found = inspect_dataset(
+                dataset,
+                args.model,
+                task=task,
+                sentences=args.sentences,
+                model_revision=args.revision,
+                trust_remote_code=args.trust_remote_code,
+            )
+    return replace(found, remarks=[*found.remarks, *said])
 
 
 def _refused(error: DataError, name: str | None, files: dict[str, list[str] | None]) -> Answer:

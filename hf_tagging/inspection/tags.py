@@ -133,7 +133,7 @@ def sentences_without(corpus: Corpus) -> Iterator[Remark]:
 def few_sentences(corpus: Corpus) -> Iterator[Remark]:
     """Yield a training split that is small."""
     train = corpus.splits.get("train")
-    if train is not None and len(train) < _ENOUGH:
+    if train is not None and 0 < len(train) < _ENOUGH:
         text = "sentences are all of train: few to learn from, and figures will differ much from seed to seed"
         yield Remark("few_sentences", text, count=len(train))
 
