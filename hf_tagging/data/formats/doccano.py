@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
-from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, wrong
-from hf_tagging.data.formats.span_values import is_span, spans_of
+from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, whole_number, wrong
+from hf_tagging.data.formats.span_values import as_they_were, is_span, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
@@ -70,8 +70,8 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
 
 def _with_relations(document: Document, row: dict[str, Any], notes: FileNotes) -> dict[str, Any]:
     """Return entities and relations: an entity that was there keeps its id, and its relations."""
-    known = {(e.get("start_offset"), e.get("end_offset"), e.get("label")): e for e in row["entities"] or ()}
-    taken = [entity["id"] for entity in row["entities"] or () if isinstance(entity.get("id"), int)]
+    known = as_they_were(row["entities"])
+    taken = [number for entity in known.values() if (number := whole_number(entity.get("id"))) is not None]
     fresh, entities = max(taken, default=-1) + 1, []
     for span in document.spans:
         entity = known.get((span.start, span.end, span.type))
@@ -79,9 +79,10 @@ def _with_relations(document: Document, row: dict[str, Any], notes: FileNotes) -
             entity = {"id": fresh, "label": span.type, "start_offset": span.start, "end_offset": span.end}
             fresh += 1
         entities.append(entity)
-    there = {entity.get("id") for entity in entities}
-    relations = [r for r in row.get("relations") or () if {r.get("from_id"), r.get("to_id")} <= there]
-    if lost := len(row.get("relations") or ()) - len(relations):
+    there = [entity.get("id") for entity in entities]
+    before = row.get("relations") or []
+    relations = [r for r in before if isinstance(r, dict) and r.get("from_id") in there and r.get("to_id") in there]
+    if lost := len(before) - len(relations):
         notes.count("relations", "relations of entities that are gone: left out", by=lost, example=document.place)
     return {"entities": entities, "relations": relations}
 

@@ -144,15 +144,15 @@ def _regions(document: Document, there: list[dict[str, Any]]) -> list[dict[str, 
 
 
 def _region(
-    text: str, span: Span, number: int, names: dict[str, Any], known: dict[object, dict[str, Any]]
+    text: str, span: Span, number: int, names: dict[str, Any], known: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     value = {"start": span.start, "end": span.end, "text": text[span.start : span.end], "labels": [span.type]}
     region = known.get(_identity(value)) or {"id": f"span-{number}", **names, "type": "labels", "value": value}
     return region if span.score is None else region | {"score": span.score}
 
 
-def _identity(value: dict[str, Any]) -> object:
-    return value.get("start"), value.get("end"), tuple(value.get("labels") or ())
+def _identity(value: dict[str, Any]) -> str:
+    return repr((value.get("start"), value.get("end"), value.get("labels")))
 
 
 LABEL_STUDIO = Format(

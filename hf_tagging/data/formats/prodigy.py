@@ -13,7 +13,7 @@ from typing import IO, Any
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
 from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in
-from hf_tagging.data.formats.span_values import places_of, spans_of
+from hf_tagging.data.formats.span_values import as_they_were, places_of, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
@@ -35,7 +35,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    seen: set[object] = set()
+    seen: set[str] = set()
     for place, row in objects(path, file):
         text = text_in(row, "text", file, place)
         values = list_in(row, "spans", file, place) if "spans" in row else []
@@ -47,8 +47,8 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             notes.count("binary", "answers to a single span: other entities of their texts are read as outside of any",
                         severity="suspicious", example=place)  # fmt: skip
         elif not unused and "_input_hash" in row:
-            unused = _AGAIN if row["_input_hash"] in seen else ""
-            seen.add(row["_input_hash"])
+            unused = _AGAIN if str(row["_input_hash"]) in seen else ""
+            seen.add(str(row["_input_hash"]))
         yield Document(
             text=text,
             spans=spans_of(values, text, file=file, place=place, request=request, notes=notes),
@@ -110,7 +110,7 @@ def _tokens(text: str, words: list[tuple[int, int]]) -> list[dict[str, Any]]:
 def _spans(document: Document, tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return spans, with the first and the last token of each that begins and ends with one."""
     starts, ends = [token["start"] for token in tokens], [token["end"] for token in tokens]
-    known = {(s.get("start"), s.get("end"), s.get("label")): s for s in document.source.get("spans") or ()}
+    known = as_they_were(document.source.get("spans"))
     found = []
     for span in document.spans:
         row = dict(known.get((span.start, span.end, span.type), ()))

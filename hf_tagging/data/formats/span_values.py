@@ -51,6 +51,16 @@ def found_spans(value: Any, *, file: str, place: str) -> list[FoundSpan]:
     return [FoundSpan(start, end, checked_text(kind, file, place), surface, known) for kind in kinds]
 
 
+def as_they_were(values: object) -> dict[tuple[int, int, str], dict[str, Any]]:
+    """Return the spans of a source that are objects of one type, by start, end and type, for writing them back."""
+    found = {}
+    for value in values if isinstance(values, list) else []:
+        parts = _parts(value) if isinstance(value, dict) else None
+        if parts is not None and len(parts[2]) == 1:
+            found[(parts[0], parts[1], parts[2][0])] = value
+    return found
+
+
 def _parts(value: Any) -> tuple[int, int, list[str], str | None] | None:
     """Return start, end, types and surface of a span; None for anything else."""
     if isinstance(value, dict):

@@ -14,7 +14,7 @@ from typing import IO, Any
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
 from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, wrong
-from hf_tagging.data.formats.span_values import is_span, places_of, spans_of
+from hf_tagging.data.formats.span_values import as_they_were, is_span, places_of, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
@@ -96,16 +96,16 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
 
 
 def _entities(document: Document) -> list[Any]:
-    """Return entities as objects, each that was in the source as it was there."""
+    """Return entities as the source writes them, those that were there as they were."""
     key = _span_key(dict(document.source))
-    known: dict[object, Any] = {}
-    for value in document.source[key] or () if key else ():
-        if isinstance(value, dict):
-            known[(value.get("start"), value.get("end"), value.get("label"))] = value
-    found = []
+    before = document.source[key] if key else []
+    scored = any(span.score is not None for span in document.spans)
+    if before and all(isinstance(value, list) for value in before) and not scored:
+        return [[span.start, span.end, span.type] for span in document.spans]
+    known, found = as_they_were(before), []
     for span in document.spans:
-        entity = known.get((span.start, span.end, span.type))
-        entity = dict(entity) if entity else {"start": span.start, "end": span.end, "label": span.type}
+        entity = dict(known.get((span.start, span.end, span.type), ()))
+        entity = entity or {"start": span.start, "end": span.end, "label": span.type}
         found.append(entity if span.score is None else entity | {"score": span.score})
     return found
 

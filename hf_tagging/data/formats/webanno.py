@@ -103,7 +103,8 @@ def _document(sentences: list[tuple[str, list[_Line]]], file: str, notes: FileNo
     borders: list[tuple[int, int]] = []
     entities: dict[tuple[str, str], tuple[int, int]] = {}
     for number, (sentence, lines) in enumerate(sentences, start=1):
-        begin = lines[0].start
+        lead = max(sentence.find(lines[0].form), 0)  # what stands before the first word
+        begin = lines[0].start - _units(sentence[:lead])
         if begin < units:
             raise DataError(f"{file}, sentence {number}: begins at {begin}, before the last one ends at {units}")
         gap = min(begin - units, 1_000)  # what stood between is not in the file
@@ -125,11 +126,15 @@ def _document(sentences: list[tuple[str, list[_Line]]], file: str, notes: FileNo
                 entities[key] = (first, place[1])
         text += sentence
         borders.append((offset, len(text)))
-        units = begin + len(sentence.encode("utf-16-le")) // 2
+        units = begin + _units(sentence)
     for value, _ in [key for key in entities if key[0] in ("*", "")]:
         notes.count("unlabelled", "annotations without a value: not read", severity="suspicious", example=value)
     spans = [Span(*place, value) for (value, _), place in entities.items() if value not in ("*", "")]
     return Document(text=text, spans=spans, words=words, sentences=borders, id=Path(file).stem, place=file)
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 WEBANNO = Format(name="webanno", title="WebAnno TSV 3", recognizes=_recognizes, read=_read, suffix=".tsv")
