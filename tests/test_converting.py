@@ -97,6 +97,7 @@ def test_texts_and_spans_are_the_same_after_a_tour_of_all_formats_of_texts(tmp_p
     assert [(row["text"], sorted(row["label"])) for row in found] == [(row["text"], row["label"]) for row in rows]
 
 
+@pytest.mark.failure_mode("convert-losses")
 def test_what_the_target_cannot_hold_is_counted(tmp_path):
     rows = [
         {"id": 5, "text": "Zoe  Quist drinks.", "label": [[0, 10, "PER"], [5, 10, "PER"], [11, 13, "X"]], "by": "me"},
@@ -140,6 +141,7 @@ def test_texts_without_an_annotation_are_not_written_as_gold(tmp_path):
     assert json.loads((tmp_path / "again.json").read_text()) == tasks
 
 
+@pytest.mark.failure_mode("convert-over")
 def test_splits_become_files_of_a_folder(tmp_path):
     files = {"train.conll": "Zoe\tB-PER\n\n", "dev.conll": "Gouda\tB-LOC\n"}
     convert(written(tmp_path / "in", files), tmp_path / "out", to="brat")

@@ -210,12 +210,14 @@ def test_a_docbin_says_what_it_needs(tmp_path):
         pytest.skip("spaCy is installed")
 
 
+@pytest.mark.failure_mode("docbin")
 @pytest.mark.parametrize("content", [b"no zlib", zlib.compress(b"x" * 1000)[:-8], b""])
 def test_a_damaged_docbin_is_refused(tmp_path, content):
     with pytest.raises(DataError, match=r"train.spacy: a damaged binary file of spaCy \(DocBin\)"):
         read(tmp_path, {"train.spacy": content})
 
 
+@pytest.mark.failure_mode("docbin")
 def test_a_bomb_is_not_unpacked(tmp_path):
     packer = zlib.compressobj(9)
     content = b"".join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()

@@ -61,6 +61,7 @@ def test_label_studio_offsets_are_right_behind_emoji(tmp_path, spans):
     assert not found.remarks()["misfit"]
 
 
+@pytest.mark.failure_mode("span-not-in-text")
 def test_label_studio_refuses_a_span_whose_text_is_another_one(tmp_path):
     files = {"project.json": json.dumps([task("Zoe Quist drinks.", span(1, 9, "PER", "Ben Quist"))])}
     with pytest.raises(DataError, match=r"project.json, row 1: the text from 1 to 9 is 'oe Quist', but the span says"):
@@ -229,6 +230,7 @@ def test_brat_offsets_are_checked_against_the_text(tmp_path):
     assert windows.said("a line end of Windows as one character")
 
 
+@pytest.mark.failure_mode("brat-partner")
 def test_brat_says_what_has_no_partner(tmp_path):
     files = {"a.txt": "Zoe drinks.", "a.ann": "T1\tPER 0 3\tZoe\n", "b.txt": "Not yet."}
     found = read(tmp_path / "a", files)

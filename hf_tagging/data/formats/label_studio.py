@@ -8,6 +8,7 @@ are written as https://labelstud.io/guide/predictions tells.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -110,9 +111,10 @@ def _task(document: Document) -> dict[str, Any]:
         return task
     if not task:
         data = {**document.extra, "text": document.text}
-        if document.id is not None and not document.id.isdecimal():
+        number = document.id if document.id is not None and re.fullmatch(r"\d{1,15}", document.id, re.ASCII) else None
+        if document.id is not None and number is None:
             data["document_id"] = document.id
-        task = {"data": data} | ({"id": int(document.id)} if document.id and document.id.isdecimal() else {})
+        task = {"data": data} | ({"id": int(number)} if number is not None else {})
     key = next((key for key in _ANNOTATIONS if key in task), "annotations")
     annotation = _annotation(task, "", "")
     there = [result for one in task.get(key) or () for result in one.get("result") or ()]

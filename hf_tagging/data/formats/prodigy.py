@@ -78,7 +78,8 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
         row["spans"] = _spans(document, row.get("tokens") or [])
         if document.model is not None:
             row.pop("answer", None)
-            row["meta"] = {**(row.get("meta") or {}), "model": document.model}
+            meta = row.get("meta")
+            row["meta"] = (meta if isinstance(meta, dict) else {}) | {"model": document.model}
         else:
             row.setdefault("answer", "accept")
         stream.write(json_text(row, indent=None) + "\n")

@@ -51,7 +51,8 @@ def _tokens(sentence: Any, file: str, place: str) -> list[dict[str, Any]]:
         word = token.get("orth") if isinstance(token, dict) else None
         if not isinstance(word, str) or not isinstance(token.get("ner", ""), str | None):
             raise wrong(file, place, token, 'expected a token with "orth", and "ner" where it is annotated')
-        checked_text(word + (token.get("ner") or ""), file, place)
+        tag = token.get(_POS)
+        checked_text(f"{word}{token.get('ner')}{tag if isinstance(tag, str) else ''}", file, place)
     return [token for token in tokens if token["orth"].strip()]
 
 
