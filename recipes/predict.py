@@ -3,12 +3,13 @@
     python recipes/predict.py --model runs/ner --input my.conll --output my.tagged.conll
     python recipes/predict.py --model runs/ner --input posts.jsonl --output tagged.jsonl
     python recipes/predict.py --model runs/pos --input notes.txt --format text --output notes.jsonl
+    python recipes/predict.py --model runs/ner --input texts.csv --text_column body --output tagged.csv
     python recipes/predict.py --model runs/ner --text "Jordan will book a table in Lisbon."
     python recipes/predict.py --model runs/ner-int8 --input my.conll    (from: hf-tagging export runs/ner --to int8)
 
 Column files come back with the tag as their last column. JSON Lines with "tokens" get "tags"; with "text" they get
-"words" with their places, "tags" and "entities". Plain text, a text per line, becomes such JSON Lines. A file may have
-any size.
+"words" with their places, "tags" and "entities". Plain text, a text per line, becomes such JSON Lines. Rows of CSV keep
+their columns and get "entities" as JSON. Text is tagged sentence by sentence. A file may have any size.
 """
 
 import argparse

@@ -64,10 +64,8 @@ class TestDocuments:
 
     def test_lines_of_a_text_are_tagged_apart_as_in_training(self, tagger):
         text = "Jordan waved\n\nPorto"
-        assert word_rows(Document(text=text, spans=[]), lambda t: [(0, 6), (7, 12), (14, 19)]) == [
-            [(0, 6), (7, 12)],
-            [(14, 19)],
-        ]
+        cutter = tagger.cutter(lambda _: [(0, 6), (7, 12), (14, 19)])
+        assert word_rows(Document(text=text, spans=[]), cutter) == [[(0, 6), (7, 12)], [(14, 19)]]
         both = next(tag_documents(tagger, [Document(text=text, spans=[])])).spans
         last = next(tag_documents(tagger, [Document(text="Porto", spans=[])])).spans
         assert [(s.start - 14, s.type) for s in both if s.start >= 14] == [(s.start, s.type) for s in last]
@@ -178,7 +176,7 @@ class TestTools:
         assert not (tmp_path / "tagged").exists()
 
     def test_an_unknown_format_is_refused_with_all_there_are(self, tag):
-        with pytest.raises(ConfigError, match=r"format=xml: expected one of column, jsonl, text, brat, label-studio"):
+        with pytest.raises(ConfigError, match=r"format=xml: expected one of column, jsonl, text, csv, brat"):
             tag("", format="xml")
 
 

@@ -209,9 +209,9 @@ class TestFormat:
             tag_file(tagger, tmp_path / "in.txt", tmp_path / "out")
         tag_file(tagger, tmp_path / "in.txt", tmp_path / "out", format="text")
 
-    def test_is_one_of_three(self, tagger, tmp_path):
+    def test_is_one_of_those_that_there_are(self, tagger, tmp_path):
         (tmp_path / "in.txt").write_text("a")
-        with pytest.raises(ConfigError, match="format=xml: expected one of column, jsonl, text, brat, label-studio"):
+        with pytest.raises(ConfigError, match="format=xml: expected one of column, jsonl, text, csv, brat"):
             tag_file(tagger, tmp_path / "in.txt", format="xml")
 
 

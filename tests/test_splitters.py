@@ -121,10 +121,6 @@ def test_any_package_can_register_a_splitter():
         words("halves", "a")
 
 
-def test_a_function_is_a_splitter():
-    assert get_splitter(in_halves) is in_halves
-
-
 @given(text=TEXTS, data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_pieces_of_any_package_find_their_places(text, data):

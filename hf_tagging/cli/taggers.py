@@ -189,9 +189,10 @@ COMMANDS = (
     Command(
         name="predict",
         summary="Tags a text or a file.",
-        details="Column files come back with the tag as their last column; JSON Lines with tags, places and entities. "
-        "An export of an annotation tool comes back in the tool's format with predictions. A file may have any size "
-        "and is written whole or not at all.",
+        details="Column files come back with the tag as their last column; JSON Lines with tags, places and entities; "
+        "CSV with all its columns and the entities of --text_column. An export of an annotation tool comes back in the "
+        "tool's format with predictions. Text is tagged sentence by sentence. A file may have any size and is written "
+        "whole or not at all.",
         add=_add_predict,
         run=_predict,
         interrupted=NOTHING_WRITTEN,
@@ -200,6 +201,7 @@ COMMANDS = (
             "hf-tagging predict runs/ner --input my.conll --output my.tagged.conll",
             "hf-tagging predict runs/ner --input posts.jsonl > tagged.jsonl",
             "hf-tagging predict runs/ner --input export.jsonl --output predicted.jsonl",
+            "hf-tagging predict runs/ner --input texts.csv --text_column body --output tagged.csv",
         ),
     ),
     Command(

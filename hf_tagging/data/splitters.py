@@ -79,18 +79,15 @@ SPLITTERS: dict[str, Splitter] = {
 """Splitters of this package that need no other."""
 
 
-def get_splitter(splitter: str | Splitter | None) -> Splitter:
+def get_splitter(splitter: str | None) -> Splitter:
     """Return a splitter by its name.
 
     Args:
-        splitter: One of `SPLITTERS`, of `word_packages.PACKAGES`, or the name of an entry point. None: `AUTO`. A
-            function is returned as it is.
+        splitter: One of `SPLITTERS`, of `word_packages.PACKAGES`, or the name of an entry point. None: `AUTO`.
 
     Raises:
         ConfigError: There is no splitter of this name, or its package is not installed.
     """
-    if callable(splitter):
-        return splitter
     name = AUTO if splitter is None else splitter
     if name in SPLITTERS:
         return SPLITTERS[name]
@@ -162,6 +159,7 @@ _SCRIPTS = (
     ("Khmer", r"\u1780-\u17ff", "characters"),
     ("Burmese", r"\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f", "characters"),
 )
+_UNSEPARATED = re.compile("[" + "".join(letters for _, letters, _ in _SCRIPTS) + "]")
 _SHORT = 12  # longest stretch of letters that is taken for a word, in a text with blanks between them
 _KANA_SHARE = 0.1  # of kana and Han: less is Chinese with a borrowed sign
 
@@ -182,7 +180,7 @@ def needed_splitter(text: str) -> str | None:
 
 def unseparated_script(text: str) -> tuple[str, str] | None:
     """Return the script of a text that needs a splitter, in words, and the splitter; see `needed_splitter`."""
-    if text.isascii():
+    if text.isascii() or not _UNSEPARATED.search(text):
         return None
     for name, letters, splitter in _SCRIPTS:
         own = len(re.findall(f"[{letters}]", text))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 CLITICS = "['’](?:s|re|ve|ll|d|m)"
-_ABBREVIATIONS = (
+ABBREVIATIONS = (
     "Mr Mrs Ms Dr Prof Rev Hon Sr Jr St Gen Adm Col Maj Capt Cmdr Lt Sgt Gov Sen Rep Pres Messrs Mme Mlle "
     "Inc Corp Co Ltd Cos Bros Assn Dept Univ Ave Blvd Rd Mt Ft vs etc cf al approx Ph.D "
     "Jan Feb Apr Aug Sept Sep Oct Nov Dec"
@@ -68,7 +68,7 @@ class Engine:
             clitic: Rule for a clitic that no word precedes.
             word: Rule for a word, as `word` returns it.
         """
-        abbreviation = "|".join(map(re.escape, _ABBREVIATIONS.split()))
+        abbreviation = "|".join(map(re.escape, ABBREVIATIONS.split()))
         filled = {
             **asdict(self),
             "w": f"[{self.in_words}]",

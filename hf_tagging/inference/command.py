@@ -21,11 +21,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         metavar="NAME",
-        help="format of the input: column, jsonl, text, or that of an annotation tool's export, which gets its "
+        help="format of the input: column, jsonl, text, csv, or that of an annotation tool's export, which gets its "
         "predictions: label-studio, doccano, prodigy, brat ...; default: detected",
     )
     parser.add_argument(
         "--tokens_column", metavar="N|NAME", help="column of the words (0 is the first), or their key in JSON Lines"
+    )
+    parser.add_argument(
+        "--text_column",
+        metavar="NAME",
+        help="column of the text in a CSV file, whose other columns are kept, or its key in JSON Lines",
+    )
+    parser.add_argument(
+        "--splitter",
+        metavar="NAME",
+        help="how text is cut into words: english, blanks, characters, auto (by script), pythainlp, sudachi, jieba, or "
+        "an installed one; default: as the words that the model was trained on",
+    )
+    parser.add_argument(
+        "--no_split_sentences",
+        dest="split_sentences",
+        action="store_false",
+        help="tag every text as one sentence; default: sentence by sentence",
     )
     parser.add_argument("--separator", help="separator of columns: tab, space or a literal; default: detected")
     parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
@@ -90,7 +107,14 @@ def run(args: argparse.Namespace) -> None:
     )
     with quiet_end_of_pipe():
         if args.text is not None:
-            tag_text_to(tagger, args.text, args.output, overwrite=args.overwrite)
+            tag_text_to(
+                tagger,
+                args.text,
+                args.output,
+                splitter=args.splitter,
+                split_sentences=args.split_sentences,
+                overwrite=args.overwrite,
+            )
             return
         elsewhere = args.output not in (None, STDOUT) or not sys.stdout.isatty()
         with working(f"Tagging {args.input}") if elsewhere else contextlib.nullcontext():
@@ -100,7 +124,10 @@ def run(args: argparse.Namespace) -> None:
                 args.output,
                 format=args.format,
                 tokens_column=args.tokens_column,
+                text_column=args.text_column,
                 separator=args.separator,
+                splitter=args.splitter,
+                split_sentences=args.split_sentences,
                 overwrite=args.overwrite,
             )
         print(f"Tagged {counts.words:,} words in {counts.sentences:,} sentences.", file=sys.stderr)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice, tee
+from itertools import islice, pairwise, tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_tagging.data.formats.base import Document, Span
-from hf_tagging.data.splitters import Splitter, get_splitter
+from hf_tagging.inference.cutting import Splitter, TextCutter
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
-from hf_tagging.inference.sentences import checked_spans
 
 if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger
@@ -21,7 +20,12 @@ _SCORE_DIGITS = 6
 
 
 def tag_documents(
-    tagger: Tagger, documents: Iterable[Document], *, splitter: Splitter | None = None, model: str | None = None
+    tagger: Tagger,
+    documents: Iterable[Document],
+    *,
+    splitter: str | Splitter | None = None,
+    split_sentences: bool = True,
+    model: str | None = None,
 ) -> Iterator[Document]:
     """Tag a stream of documents in constant memory.
 
@@ -31,7 +35,8 @@ def tag_documents(
     Args:
         tagger: The tagger.
         documents: Texts; read ahead of what is yielded. Words that a document brings with it are tagged as they are.
-        splitter: Returns start and end of each word of a text in order. Default: the model's own, or by script.
+        splitter: How a text is cut into words, see `Tagger.tag_text`.
+        split_sentences: Whether a text is tagged sentence by sentence, see `Tagger.tag_text`.
         model: Name of the model, as annotation tools show it. Default: the last part of the model's name or folder.
 
     Yields:
@@ -41,10 +46,10 @@ def tag_documents(
     Raises:
         TaggingError: `splitter` returns spans that are not in the text.
     """
-    splitter = splitter or splitter_of(tagger)
+    cutter = tagger.cutter(splitter, split_sentences=split_sentences)
     model = model or model_name(tagger)
     # What has been read and is not yet yielded waits in the tee: as much as the tagger reads ahead.
-    here, ahead = tee((document, word_rows(document, splitter)) for document in documents)
+    here, ahead = tee((document, word_rows(document, cutter)) for document in documents)
     labelled = tagger.label_stream(words_of(document, row) for document, rows in ahead for row in rows)
     for document, rows in here:
         tagged = zip(rows, islice(labelled, len(rows)), strict=True)
@@ -69,22 +74,23 @@ def predicted_spans(tagger: Tagger, text: str, row: list[tuple[int, int]], label
     return [Span(word.start, word.end, word.tag, round(word.score, _SCORE_DIGITS)) for word in marked]
 
 
-def word_rows(document: Document, splitter: Splitter) -> Rows:
-    """Return the words of a document, divided into rows at its line breaks as in training.
+def word_rows(document: Document, cutter: TextCutter) -> Rows:
+    """Return the words of a document, divided into rows that are tagged one by one.
 
     Args:
-        document: Its own words are used where it has any.
-        splitter: Finds the words of a text that has none.
+        document: Its own words are used where it has any, with a row for each of its lines.
+        cutter: Cuts a text that has none into sentences of words.
 
     Returns:
         Start and end of each word in the text, row by row; a row has at least one word.
     """
-    text = document.text
-    words = document.words if document.words is not None else checked_spans(text, splitter(text))
+    if document.words is None:
+        cut = cutter(document.text)
+        return [cut.spans[first:end] for first, end in pairwise(cut.bounds)]
     rows: Rows = []
     behind = 0
-    for start, end in words:
-        if not rows or "\n" in text[behind:start]:
+    for start, end in document.words:
+        if not rows or "\n" in document.text[behind:start]:
             rows.append([])
         rows[-1].append((start, end))
         behind = end
@@ -94,11 +100,6 @@ def word_rows(document: Document, splitter: Splitter) -> Rows:
 def words_of(document: Document, row: list[tuple[int, int]]) -> list[str]:
     """Return the words of a row."""
     return [document.text[start:end] for start, end in row]
-
-
-def splitter_of(tagger: Tagger) -> Splitter:
-    """Return the splitter of texts for a tagger: the default, by script."""
-    return get_splitter(None)
 
 
 def model_name(tagger: Tagger) -> str:

@@ -15,7 +15,8 @@ from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.disk import writing_to, writing_to_stdout
 from hf_tagging.errors import ConfigError, DataError, OutputError
-from hf_tagging.inference.documents import splitter_of, tag_documents, word_rows
+from hf_tagging.inference.cutting import Splitter, TextCutter
+from hf_tagging.inference.documents import tag_documents, word_rows
 from hf_tagging.problems import argument, switch
 from hf_tagging.tasks import NER
 
@@ -128,7 +129,14 @@ def write_export(
 
 
 def tag_export(
-    tagger: Tagger, form: Format, path: Path, target: str | Path | None, *, overwrite: bool = False
+    tagger: Tagger,
+    form: Format,
+    path: Path,
+    target: str | Path | None,
+    *,
+    splitter: str | Splitter | None = None,
+    split_sentences: bool = True,
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Tag the texts of an export and write it back with the predictions, in constant memory where its lines allow it.
 
@@ -140,6 +148,8 @@ def tag_export(
         form: Format of the export.
         path: File or folder of the export.
         target: As of `write_export`.
+        splitter: How a text is cut into words, see `Tagger.tag_text`.
+        split_sentences: Whether a text is tagged sentence by sentence, see `Tagger.tag_text`.
         overwrite: Replace an existing target.
 
     Returns:
@@ -151,8 +161,9 @@ def tag_export(
             f"{', '.join(written_formats())}, or give {argument('format', 'jsonl')} to get JSON Lines."
         )
     notes = FileNotes(str(path), form.title)
-    counter = _Counter(tagger)
-    documents = tag_documents(tagger, counter.counted(read_export(form, path, notes)))
+    counter = _Counter(tagger.cutter(splitter, split_sentences=split_sentences))
+    read = counter.counted(read_export(form, path, notes))
+    documents = tag_documents(tagger, read, splitter=splitter, split_sentences=split_sentences)
     write_export(form, documents, target, notes, overwrite=overwrite)
     if counter.annotated and "predictions" not in form.holds:
         notes.count(
@@ -181,14 +192,14 @@ def log_notes(notes: FileNotes) -> None:
 class _Counter:
     """Counts of what passes on its way to a tagger."""
 
-    def __init__(self, tagger: Tagger):
-        self._splitter = splitter_of(tagger)
+    def __init__(self, cutter: TextCutter):
+        self._cutter = cutter
         self.rows = self.words = self.annotated = 0
 
     def counted(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Yield documents with their words, which are counted."""
         for document in documents:
-            rows = word_rows(document, self._splitter)
+            rows = word_rows(document, self._cutter)
             self.rows += len(rows)
             self.words += sum(map(len, rows))
             self.annotated += bool(document.spans)

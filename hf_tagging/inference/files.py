@@ -21,15 +21,18 @@ from hf_tagging.data.formats import format_of
 from hf_tagging.data.formats.base import Format, Head
 from hf_tagging.data.formats.text_entities import TEXT_ENTITIES
 from hf_tagging.data.spool import STANDARD_INPUT, Spool, check_input
+from hf_tagging.data.text_lines import shortened
 from hf_tagging.disk import check_writable, writing_to, writing_to_stdout
 from hf_tagging.errors import ConfigError, DataError, OutputError, printable
+from hf_tagging.inference.cutting import Splitter, TextCutter
 from hf_tagging.inference.exports import STDOUT, check_folder, tag_export, written_formats
-from hf_tagging.inference.records import Record, read_columns, read_jsonl, read_lines, read_texts, text_record
-from hf_tagging.inference.results import text_table
+from hf_tagging.inference.records import Record, read_columns, read_lines
+from hf_tagging.inference.results import WordLabels, joined, text_table
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.inference.text_records import csv_names, read_csv, read_jsonl, read_texts, text_record
 from hf_tagging.problems import argument, switch
 
-FORMATS = ("column", "jsonl", "text")
+FORMATS = ("column", "jsonl", "text", "csv")
 STDIN = "-"
 _FORMAT_OF_SUFFIX = {
     **dict.fromkeys(
@@ -37,7 +40,9 @@ _FORMAT_OF_SUFFIX = {
     ),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
     **dict.fromkeys((".text", ".md"), "text"),
+    ".csv": "csv",
 }
+_TEXT_NAMES = ("text", "body", "content", "message", "sentence", "document", "tweet", "title")
 _OTHER_SUFFIXES = {".parquet": "Parquet", ".arrow": "Arrow", ".feather": "Arrow"}
 _PROBED_LINES = 200
 
@@ -57,7 +62,10 @@ def tag_file(
     *,
     format: str | None = None,
     tokens_column: str | int | None = None,
+    text_column: str | None = None,
     separator: str | None = None,
+    splitter: str | Splitter | None = None,
+    split_sentences: bool = True,
     overwrite: bool = False,
 ) -> FileCounts:
     """Tag a file of any size in constant memory.
@@ -68,6 +76,8 @@ def tag_file(
     - ``jsonl``: ``{"tokens": [...]}`` gets ``"tags"``; ``{"text": "..."}`` gets ``"words"`` with their places,
       ``"tags"`` and, from a tagger of entities, ``"entities"``. Other keys stay; a key of these names is replaced.
     - ``text``: every line is a text and becomes a line of JSON, as above.
+    - ``csv``: a row of names and rows, one column of which is the text. Rows come back with all their columns and
+      ``entities`` (from a tagger without entities: ``words`` and ``tags``), which holds JSON.
     - ``label-studio``, ``doccano``, ``prodigy``, ``brat`` and the other formats that documents are written in: an
       annotation tool's export comes back in the tool's format, with the predicted entities and, where it can hold them,
       their scores. What else the export has stays as it is. brat is a folder of files.
@@ -79,7 +89,10 @@ def tag_file(
         format: One of these. Default: that of an annotation tool if the file begins like its exports, else by the
             suffix of `source`, or by its lines where the suffix does not say.
         tokens_column: Of columns, the one of the words, by name or position; of JSON Lines, their key.
+        text_column: Of CSV, the column of the text, by name or position; of JSON Lines, its key.
         separator: Of columns: ``tab``, ``space`` or a literal. Default: found in the first line of data.
+        splitter: How a text is cut into words, see `Tagger.tag_text`.
+        split_sentences: Whether a text is tagged sentence by sentence, see `Tagger.tag_text`.
         overwrite: Replace `target` if it is there.
 
     Raises:
@@ -95,29 +108,52 @@ def tag_file(
         if format not in ("jsonl", "text") or path.is_socket():
             path = spool.file(path)
             _refuse_other_kinds(path)
-        if form := _tool_format(path, format):
-            return FileCounts(*tag_export(tagger, form, path, target, overwrite=overwrite))
-        format = format or detect_format(path)
-        records = read_records(path, format, tokens_column=tokens_column, separator=separator)
+        if form := _tool_format(path, format, text_column):
+            counts = tag_export(
+                tagger, form, path, target, splitter=splitter, split_sentences=split_sentences, overwrite=overwrite
+            )
+            return FileCounts(*counts)
+        format = format or detect_format(path, text_column)
+        cutter = tagger.cutter(splitter, split_sentences=split_sentences)
+        records = read_records(
+            path, format, cutter, tokens_column=tokens_column, text_column=text_column, separator=separator
+        )
         with _output(target) as output:
             return _tag_records(tagger, records, output, exact=format != "column")
 
 
-def tag_text_to(tagger: Tagger, text: str, target: str | Path | None = None, *, overwrite: bool = False) -> FileCounts:
+def tag_text_to(
+    tagger: Tagger,
+    text: str,
+    target: str | Path | None = None,
+    *,
+    splitter: str | Splitter | None = None,
+    split_sentences: bool = True,
+    overwrite: bool = False,
+) -> FileCounts:
     """Tag one text and write it as a line of JSON, as `tag_file` does with a file of one line.
 
     On a terminal it writes a table instead, for the person before it.
+
+    Args:
+        tagger: The tagger.
+        text: The text.
+        target: See `tag_file`.
+        splitter: See `tag_file`.
+        split_sentences: See `tag_file`.
+        overwrite: See `tag_file`.
     """
+    cutter = tagger.cutter(splitter, split_sentences=split_sentences)
     check_paths(None, target, overwrite=overwrite)
     with _output(target) as output:
         if output.isatty():
-            tagged = tagger.tag_text(text)
+            tagged = tagger.tag_text(text, splitter=splitter, split_sentences=split_sentences)
             output.write(text_table(tagged))
-            return FileCounts(int(bool(tagged.words)), len(tagged.words))
-        return _tag_records(tagger, [text_record(text)], output, exact=True)
+            return FileCounts(len(cutter(text).starts), len(tagged.words))
+        return _tag_records(tagger, [text_record(text, cutter)], output, exact=True)
 
 
-def _tool_format(path: Path | None, format: str | None) -> Format | None:
+def _tool_format(path: Path | None, format: str | None, text_column: str | None = None) -> Format | None:
     """Return the format of an annotation tool that a file is in, or is said to be in; None for any other file.
 
     Raises:
@@ -126,7 +162,7 @@ def _tool_format(path: Path | None, format: str | None) -> Format | None:
     if format in FORMATS:
         return None
     if format is None:
-        if path is None:
+        if path is None or text_column is not None:
             return None
         found = format_of(path)
         was_tagged = found is TEXT_ENTITIES and Head(path).has_keys("words", "tags")  # by `tag_file`
@@ -134,6 +170,8 @@ def _tool_format(path: Path | None, format: str | None) -> Format | None:
     form = TOOL_FORMATS.get(format.replace("_", "-"))
     if form is None:
         raise ConfigError(f"{argument('format', format)}: expected one of {', '.join((*FORMATS, *written_formats()))}.")
+    if text_column is not None:
+        raise _idle(text_column, argument("format", format))
     return form
 
 
@@ -193,28 +231,63 @@ def _refuse_other_kinds(path: Path) -> None:
 
 
 def read_records(
-    path: Path, format: str, *, tokens_column: str | int | None = None, separator: str | None = None
+    path: Path,
+    format: str,
+    cutter: TextCutter,
+    *,
+    tokens_column: str | int | None = None,
+    text_column: str | None = None,
+    separator: str | None = None,
 ) -> Iterator[Record]:
     """Return the records of a file; see `tag_file`."""
     if format not in FORMATS:
         raise ConfigError(f"{argument('format', format)}: expected one of {', '.join(FORMATS)}.")
+    if text_column is not None and (format in ("column", "text") or tokens_column is not None):
+        raise _idle(text_column, argument("tokens_column") if tokens_column is not None else argument("format", format))
+    if format == "csv":
+        if text_column is None:
+            raise _which_column(path)
+        return read_csv(path, cutter, text_column=text_column, separator=separator)
     if format == "column":
         or_text = f" Plain text? {argument('format', 'text')}."
         return read_columns(path, tokens_column=tokens_column, separator=separator, otherwise=or_text)
     if format == "jsonl":
-        return read_jsonl(path, tokens_key=None if tokens_column is None else str(tokens_column))
-    return read_texts(path)
+        tokens_key = None if tokens_column is None else str(tokens_column)
+        return read_jsonl(path, cutter, tokens_key=tokens_key, text_key=text_column)
+    return read_texts(path, cutter)
 
 
-def detect_format(path: Path) -> str:
+def _idle(text_column: str, beside: str) -> ConfigError:
+    return ConfigError(
+        f"{argument('text_column', text_column)}: goes with CSV and JSON Lines, and not with {beside}. Leave one out."
+    )
+
+
+def _which_column(path: Path) -> DataError:
+    names = csv_names(path)
+    example = next((name for name in names if name.strip().lower() in _TEXT_NAMES), names[-1] if names else "NAME")
+    return DataError(
+        f"{path}: is CSV, with the columns {shortened(', '.join(names), 200)}. Which one is the text? Give "
+        f"{argument('text_column', example)}, or another. A word per line? {argument('format', 'column')} "
+        f"{argument('separator', ',')}. Plain text? {argument('format', 'text')}."
+    )
+
+
+def detect_format(path: Path, text_column: str | None = None) -> str:
     """Return which of `FORMATS` a file is in, by its suffix or its lines.
+
+    Args:
+        path: The file.
+        text_column: Column of the texts, which columns of words have not.
 
     Raises:
         DataError: They do not tell.
     """
     known = _FORMAT_OF_SUFFIX.get(path.suffix.lower())
-    if not known and begins_like_json(path):  # a pipe, mostly, of whatever name
-        return "jsonl"
+    if known != "jsonl" and (known is None or text_column is not None) and begins_like_json(path):
+        return "jsonl"  # a pipe, mostly, of whatever name
+    if text_column is not None and known != "jsonl":
+        return "csv"
     return known or _format_of_lines(path)
 
 
@@ -250,17 +323,21 @@ def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO, *, e
     """Write each record as soon as its block is tagged."""
     waiting: deque[Record] = deque()
     sentences = words = 0
+    read: list[WordLabels] = []  # of the record in front
 
     def read_ahead() -> Iterator[list[str]]:
         for record in records:
             waiting.append(record)
-            yield record.words
+            yield from record.sentences
 
     for labels in tagger.label_stream(read_ahead(), exact=exact):
-        written = waiting.popleft().render(tagger, labels)
-        output.write(printable(written, line_ends=True) if output.isatty() else written)
+        read.append(labels)
         sentences += len(labels.ids) > 0
         words += len(labels.ids)
+        if len(read) == len(waiting[0].sentences):
+            written = waiting.popleft().render(tagger, joined(read))
+            output.write(printable(written, line_ends=True) if output.isatty() else written)
+            read = []
     return FileCounts(sentences, words)
 
 

@@ -136,7 +136,7 @@ def read_examples(path: Path, schema: TagSchema, *, of_run: bool) -> Examples:
     if of_run:
         words, gold, _ = read_predictions(path)
         return Examples(VALIDATION, words, gold)
-    words = [record.words for record in read_columns(path) if record.words]
+    words = [record.sentences[0] for record in read_columns(path) if record.sentences[0]]
     if not words:
         raise DataError(f"{argument('data', path)}: no sentence in this file; expected a word per line.")
     try:

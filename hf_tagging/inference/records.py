@@ -1,42 +1,38 @@
-"""Formats that `tag_file` reads and writes. Each cuts lines into records, one sentence or text at a time."""
+"""Column files as `tag_file` reads and writes them: lines become records, a sentence at a time."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hf_tagging.atomic import Json, json_text
 from hf_tagging.data.columns.finding import find_layout
 from hf_tagging.data.columns.layout import ColumnLayout, is_blank
 from hf_tagging.data.columns.marks import DOCUMENT_MARK
 from hf_tagging.data.request import ReadRequest
-from hf_tagging.data.text import split_words
 from hf_tagging.data.text_lines import numbered_lines, shortened
 from hf_tagging.errors import DataError
-from hf_tagging.inference.results import WordLabels, tagged_text
+from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.tasks import NER
 
 _NO_WORD_ID = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 1-2 is a contraction, 1.1 an empty node; neither is a word
 _NO_TAG = "_"
 _TAG_HEADER = "predicted"  # what a header row calls the column of predicted tags
-_SCORE_DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Record:
-    """A sentence of a file.
+    """A sentence or a text of a file.
 
     Args:
-        words: Its words; none where there is only something to copy.
+        sentences: Words of its sentences; one without words where there is only something to copy.
         render: Gives what to write, line ends included, from what the tagger says of the words.
     """
 
-    words: list[str]
+    sentences: list[list[str]]
     render: Callable[[Tagger, WordLabels], str]
 
 
@@ -72,7 +68,7 @@ def read_columns(
     lines: list[tuple[str, bool]] = []
     for number, line in read_lines(path):
         if DOCUMENT_MARK.match(line) and words:  # ends a sentence, blank line or not
-            yield Record(words, partial(_write_columns, lines, layout))
+            yield Record([words], partial(_write_columns, lines, layout))
             words, lines = [], []
         if layout.has_header and number == layout.first_line:
             lines.append((f"{line}{layout.separator or ' '}{_TAG_HEADER}", False))
@@ -84,84 +80,10 @@ def read_columns(
         if word is not None:
             words.append(word)
         elif is_blank(line):
-            yield Record(words, partial(_write_columns, lines, layout))
+            yield Record([words], partial(_write_columns, lines, layout))
             words, lines = [], []
     if lines:
-        yield Record(words, partial(_write_columns, lines, layout))
-
-
-def read_jsonl(path: Path, *, tokens_key: str | None = None) -> Iterator[Record]:
-    """Yield the rows of a JSON Lines file with words or text; blank lines are skipped.
-
-    Args:
-        path: The file.
-        tokens_key: The key of the words. Default: ``tokens``, or else ``text`` with a text.
-
-    Raises:
-        DataError: If a line is no JSON, or holds neither words nor text; with its number.
-    """
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: {shortened(line)} is not JSON ({error}).") from None
-        record = _json_record(row, tokens_key)
-        if record is None:
-            wanted = f'"{tokens_key or "tokens"}", a list of strings'
-            wanted = wanted if tokens_key else f'{wanted}, or "text", a string'
-            raise DataError(f"{path}, line {number}: {shortened(line)}; expected an object with {wanted}.")
-        yield record
-
-
-def read_texts(path: Path) -> Iterator[Record]:
-    """Return the lines of a plain text file, each a text."""
-    return (text_record(line) for _, line in read_lines(path))
-
-
-def text_record(text: str, row: Mapping[str, Json] | None = None) -> Record:
-    """Return the record of a text, to be written as a line of JSON.
-
-    Args:
-        text: The text.
-        row: Object that it is the ``text`` of; None: it has nothing else.
-    """
-    spans = split_words(text)
-    row = {"text": text} if row is None else row
-    return Record([text[start:end] for start, end in spans], partial(_write_text, row, text, spans))
-
-
-def _json_record(row: Json, tokens_key: str | None) -> Record | None:
-    if not isinstance(row, dict):
-        return None
-    words = row.get(tokens_key or "tokens")
-    if isinstance(words, list):
-        texts = [word for word in words if isinstance(word, str)]
-        return Record(texts, partial(_write_tags, row)) if len(texts) == len(words) else None
-    text = row.get("text")
-    return text_record(text, row) if words is None and tokens_key is None and isinstance(text, str) else None
-
-
-def _write_tags(row: Mapping[str, Json], tagger: Tagger, labels: WordLabels) -> str:
-    return _json_line({**row, "tags": labels.tags(tagger.schema)})
-
-
-def _write_text(
-    row: Mapping[str, Json], text: str, spans: list[tuple[int, int]], tagger: Tagger, labels: WordLabels
-) -> str:
-    tagged = asdict(tagged_text(text, spans, labels, tagger.schema))
-    for item in (*tagged["words"], *tagged["entities"]):
-        item["score"] = round(item["score"], _SCORE_DIGITS)
-    result = {**row, "words": tagged["words"], "tags": [word["tag"] for word in tagged["words"]]}
-    return _json_line({**result, "entities": tagged["entities"]} if tagger.schema.entity_types else result)
-
-
-def _json_line(row: Mapping[str, object]) -> str:
-    line = json_text(row, indent=None)  # a value can have come in as NaN, which Python reads
-    if any("\ud800" <= character <= "\udfff" for character in line):  # UTF-8 has no bytes for a lone surrogate
-        line = json_text(row, indent=None, ascii_only=True)
-    return line + "\n"
+        yield Record([words], partial(_write_columns, lines, layout))
 
 
 def _words_layout(path: Path, tokens_column: str | int | None, separator: str | None) -> ColumnLayout:

@@ -44,7 +44,21 @@ class WordLabels:
         return [schema.tags[i] for i in self.ids.tolist()]
 
 
-def tagged_text(text: str, spans: Sequence[tuple[int, int]], labels: WordLabels, schema: TagSchema) -> TaggedText:
+def joined(labels: Sequence[WordLabels]) -> WordLabels:
+    """Return the labels of sentences as those of one."""
+    ids = [np.zeros(0, np.int64), *(sentence.ids for sentence in labels)]
+    scores = [np.zeros(0, np.float32), *(sentence.scores for sentence in labels)]
+    return WordLabels(np.concatenate(ids), np.concatenate(scores))
+
+
+def tagged_text(
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    labels: WordLabels,
+    schema: TagSchema,
+    *,
+    starts: Sequence[int] = (0,),
+) -> TaggedText:
     """Join a text and the labels of its words, and read entities by the rule of `TagSchema.entity_edges`.
 
     Args:
@@ -52,15 +66,17 @@ def tagged_text(text: str, spans: Sequence[tuple[int, int]], labels: WordLabels,
         spans: Start and end of its words. (words, 2)
         labels: What the model says of these words.
         schema: The model's tags.
+        starts: Number of the first word of each sentence: no entity is in two of them.
     """
     scores = labels.scores.tolist()
     words = [
         TaggedWord(text[start:end], start, end, tag, score)
         for (start, end), tag, score in zip(spans, labels.tags(schema), scores, strict=True)
     ]
-    starts, ends, types = schema.entity_edges(labels.ids, np.array([0, len(words)]))
+    bounds = np.array([*(starts if words else [0]), len(words)])
+    first_words, ends, types = schema.entity_edges(labels.ids, bounds)
     entities = []
-    for first, last in zip(np.flatnonzero(starts).tolist(), np.flatnonzero(ends).tolist(), strict=True):
+    for first, last in zip(np.flatnonzero(first_words).tolist(), np.flatnonzero(ends).tolist(), strict=True):
         start, end = words[first].start, words[last].end
         mean = float(labels.scores[first : last + 1].mean())
         entities.append(Entity(schema.entity_types[types[first]], text[start:end], start, end, mean, first, last + 1))

@@ -18,7 +18,7 @@ import numpy as np
 from hf_tagging.data.formats.base import Document
 from hf_tagging.data.tag_lists import rewritten
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.inference.documents import splitter_of, tag_documents, word_rows, words_of
+from hf_tagging.inference.documents import tag_documents, word_rows, words_of
 from hf_tagging.inference.doubt import entropies, margins, of_text, spread_out, vote_entropies, votes_of
 from hf_tagging.inference.exports import is_annotated
 from hf_tagging.inference.suggestions import By, Doubt, Measure, Suggestion, Suggestions
@@ -297,7 +297,7 @@ def _choose_diverse(
 
 
 def _rows(tagger: Tagger, document: Document) -> list[list[str]]:
-    return [words_of(document, row) for row in word_rows(document, splitter_of(tagger))]
+    return [words_of(document, row) for row in word_rows(document, tagger.cutter())]
 
 
 def _vectors(tagger: Tagger, items: list[_Item]) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -20,22 +20,21 @@ import torch
 
 from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.data.text import split_words
 from hf_tagging.data.windows import Aligner, Windows
 from hf_tagging.deprecation import renamed_arguments
 from hf_tagging.devices import find_device
 from hf_tagging.errors import ConfigError, TaggingError
+from hf_tagging.inference.cutting import Splitter, TextCutter, trained_splitter
 from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Labels, Precision, TagModel, WindowReader
-from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
-from hf_tagging.inference.sentences import as_sentences, blocks, check_words, checked_spans, encodable
+from hf_tagging.inference.results import TaggedText, WordLabels, joined, tagged_text
+from hf_tagging.inference.sentences import as_sentences, blocks, check_words, encodable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
-Splitter = Callable[[str], Sequence[tuple[int, int]]]
 _Block = tuple[Windows, np.ndarray]
 
 
@@ -97,6 +96,8 @@ class Tagger:
         self.tokenizer = tokenizer
         self.schema = TagSchema.from_config(model.config)
         self.tokens_per_batch = tokens_per_batch
+        self._splitter = trained_splitter(model.config)
+        self._cutter: TextCutter | None = None
         self._aligner = Aligner(tokenizer, max_length=longest_window(model, tokenizer))
         self._reader = WindowReader(
             self.model,
@@ -192,22 +193,36 @@ class Tagger:
         for labels in self.label_stream(sentences, block, exact=False):
             yield labels.tags(self.schema)
 
-    def tag_text(self, text: str, *, splitter: Splitter = split_words) -> TaggedText:
-        """Split a text into words, tag them as one sentence, and read entities off the tags.
+    def tag_text(
+        self, text: str, *, splitter: str | Splitter | None = None, split_sentences: bool = True
+    ) -> TaggedText:
+        """Split a text into sentences of words, tag each sentence, and read entities off the tags.
 
         Args:
             text: Text to tag.
-            splitter: Returns start and end of each word in order. Default: `split_words`, for English.
+            splitter: Name of a splitter (see `hf_tagging.data.get_splitter`), or a function that returns start and end
+                of each word in order. Default: the one that cut the words of the model's training, as its config says;
+                without that, by script: Han by characters, all else as in English.
+            split_sentences: Tag sentence by sentence, as the model was trained. False: the text is one sentence.
 
         Raises:
             TaggingError: `text` is not a string, or `splitter` returns spans that are not in it.
+            ConfigError: There is no splitter of this name, or its package is not installed.
         """
         if not isinstance(text, str):
             raise TaggingError(
                 f"tag_text takes a string, and was given a {type(text).__name__}; words go to Tagger.tag."
             )
-        spans = checked_spans(text, splitter(text))
-        return tagged_text(text, spans, self.label([[text[a:b] for a, b in spans]])[0], self.schema)
+        cut = self.cutter(splitter, split_sentences=split_sentences)(text)
+        return tagged_text(text, cut.spans, joined(self.label(cut.sentences)), self.schema, starts=cut.starts)
+
+    def cutter(self, splitter: str | Splitter | None = None, *, split_sentences: bool = True) -> TextCutter:
+        """Return what cuts texts into sentences of words for this tagger; the arguments are those of `tag_text`."""
+        if splitter is not None or not split_sentences:
+            return TextCutter(splitter, trained=self._splitter, split_sentences=split_sentences)
+        if self._cutter is None:
+            self._cutter = TextCutter(trained=self._splitter)
+        return self._cutter
 
     def label_stream(
         self, sentences: Iterable[Sequence[str]], block: int = 1000, *, exact: bool = True

@@ -110,8 +110,9 @@ def _of_lines(path: Path, _: str | None) -> Iterator[Document]:
 
 def _of_columns(path: Path, _: str | None) -> Iterator[Document]:
     for record in read_columns(path, otherwise=""):
-        if record.words:
-            yield document_of(record.words)
+        (words,) = record.sentences
+        if words:
+            yield document_of(words)
 
 
 def _of_table(path: Path, text_column: str | None) -> Iterator[Document]:

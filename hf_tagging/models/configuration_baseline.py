@@ -53,6 +53,7 @@ class BaselineConfig(PreTrainedConfig):
         max_positions: Subwords per window; learned positions have as many.
         head: ``"linear"`` or ``"crf"``.
         tag_scheme: How entities are written as tags.
+        word_splitter: Splitter that cut the words of training, and cuts text that is tagged.
         legal_start: Whether a sentence may start with the tag; None: with any. (tags,)
         legal_step: Whether the second tag may follow the first. (tags, tags)
         legal_end: Whether a sentence may end with the tag. (tags,)
@@ -99,6 +100,7 @@ class BaselineConfig(PreTrainedConfig):
     max_positions: int = 512
     head: str = "linear"
     tag_scheme: str | None = None
+    word_splitter: str | None = None
     legal_start: list[bool] | None = None
     legal_step: list[list[bool]] | None = None
     legal_end: list[bool] | None = None

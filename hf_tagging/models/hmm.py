@@ -50,6 +50,7 @@ class HmmConfig(PreTrainedConfig):
         suffix_weight: The ending of a known word counts as if the word had been seen this often.
         num_suffixes: Endings known; `HmmForTokenClassification.fit` sets it.
         tag_scheme: How entities are written as tags.
+        word_splitter: Splitter that cut the words of training, and cuts text that is tagged.
         legal_start: May a sentence start with the tag; None: with any. (tags,)
         legal_step: May the second tag follow the first. (tags, tags)
         legal_end: May a sentence end with the tag. (tags,)
@@ -71,6 +72,7 @@ class HmmConfig(PreTrainedConfig):
     suffix_weight: float = 0.1
     num_suffixes: int = SHAPES
     tag_scheme: str | None = None
+    word_splitter: str | None = None
     legal_start: list[bool] | None = None
     legal_step: list[list[bool]] | None = None
     legal_end: list[bool] | None = None

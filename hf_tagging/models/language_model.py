@@ -201,7 +201,7 @@ def _new(
 def _forget_tags(config: PreTrainedConfig) -> None:
     """Remove the tags from a config, so that the model is not taken for a tagger."""
     config.num_labels = 2  # which names them LABEL_0 and LABEL_1, as in any config
-    for name in ("tag_scheme", "legal_start", "legal_step", "legal_end"):
+    for name in ("tag_scheme", "word_splitter", "legal_start", "legal_step", "legal_end"):
         if hasattr(config, name):
             setattr(config, name, None)
 

@@ -27,6 +27,7 @@ class CrfEncoderConfig(PreTrainedConfig):
         encoder: The encoder's own config, or a dict of it with its `model_type`, one that Transformers knows.
         classifier_dropout: Before the tag head.
         tag_scheme: How entities are written as tags.
+        word_splitter: Splitter that cut the words of training, and cuts text that is tagged.
         legal_start: May a sentence start with the tag; None: with any. (tags,)
         legal_step: May the second tag follow the first. (tags, tags)
         legal_end: May a sentence end with the tag. (tags,)
@@ -38,6 +39,7 @@ class CrfEncoderConfig(PreTrainedConfig):
     encoder: dict[str, Any] | PreTrainedConfig | None = None
     classifier_dropout: float = 0.1
     tag_scheme: str | None = None
+    word_splitter: str | None = None
     legal_start: list[bool] | None = None
     legal_step: list[list[bool]] | None = None
     legal_end: list[bool] | None = None

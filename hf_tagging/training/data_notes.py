@@ -8,11 +8,14 @@ from dataclasses import asdict
 from typing import cast
 
 from datasets import Dataset, DatasetDict
+from transformers import PreTrainedConfig
 
 from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts
 from hf_tagging.data.loading import unseen_tags
+from hf_tagging.data.origin import origin_of
 from hf_tagging.data.reading import reading_report
 from hf_tagging.data.schema import Conversion
+from hf_tagging.data.word_cut import find_word_cut
 from hf_tagging.errors import DataError
 from hf_tagging.inspection.checks import check_before_training
 from hf_tagging.models.baseline import VOCABULARY
@@ -138,6 +141,24 @@ class DataNotes:
         words = DatasetDict({name: split.words for name, split in self._splits.items()})
         self.record.setdefault("dataset", {})["unseen_tags"] = unseen_tags(words)
         return splits
+
+    def note_words(self, words: Dataset, config: PreTrainedConfig | None) -> None:
+        """Find out, log and note how the words of training were cut; the model's config keeps the splitter.
+
+        Text that the model tags is cut alike.
+
+        Args:
+            words: Training split.
+            config: Of the model; None: it has none.
+        """
+        origin = origin_of(words)
+        named = origin.arguments.get("splitter") if origin else None
+        cut = find_word_cut(words, given=named if named and "text" in words.column_names else None)
+        self.record["words"] = {"splitter": cut.splitter, "shares": cut.shares, "given": cut.given}
+        if config is not None and cut.splitter is not None:
+            config.word_splitter = cut.splitter
+        if cut.splitter is not None:
+            logger.log(logging.WARNING if cut.is_mixed else logging.INFO, "train: %s", cut.describe())
 
     def _check_unknown(self, split: str, count: AlignmentCounts) -> None:
         """Warn of a pretrained tokenizer that does not know the words of a split, or refuse it.

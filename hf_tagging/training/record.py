@@ -109,6 +109,14 @@ class SchemeRecord(TypedDict, total=False):
     repaired: int
 
 
+class WordsRecord(TypedDict, total=False):
+    """How the words of training were cut; see `hf_tagging.data.word_cut.WordCut`."""
+
+    splitter: str | None
+    shares: dict[str, float]
+    given: bool
+
+
 class AlignmentRecord(TypedDict, total=False):
     """Counts of `hf_tagging.data.alignment.AlignmentCounts` for one split."""
 
@@ -172,6 +180,7 @@ class RunRecord(TypedDict, total=False):
     git_revision: str | None
     dataset: DatasetRecord
     scheme: SchemeRecord
+    words: WordsRecord
     alignment: dict[str, AlignmentRecord]
     parameters: ParametersRecord
     parts: dict[str, object]

@@ -83,6 +83,8 @@ class AlignedTrainer(WordTrainer):
     ):
         if getattr(unwrapped(model), "computes_loss", False):
             refuse_changes_of_loss(args, train_dataset)
+        if train_dataset is not None and args.do_train:
+            run.note_words(train_dataset.words, getattr(unwrapped(model), "config", None))
         self.schema = schema
         self.splits = {n: s for n, s in {"train": train_dataset, "validation": eval_dataset}.items() if s is not None}
         self.validation = eval_dataset and eval_dataset.longest_first()

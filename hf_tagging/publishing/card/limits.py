@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hf_tagging.analysis.shape import Analysis, Calibration, ErrorRow, Group, GroupRow, TagRow
+from hf_tagging.data.word_cut import MIXED_BELOW
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import is_finite
 from hf_tagging.publishing import provenance
 from hf_tagging.publishing.card.reading import suspicious
 from hf_tagging.tasks import POS, get_task
-from hf_tagging.training.record import AlignmentRecord, RunRecord
+from hf_tagging.training.record import AlignmentRecord, RunRecord, WordsRecord
 
 _ENOUGH = 30  # words, entities or errors
 _WORST_TAGS = 3
@@ -51,6 +52,7 @@ class LimitsView:
     repaired: Repaired | None
     unseen_tags: list[tuple[str, int]]
     suspicious: list[str]
+    other_words: tuple[str, str] | None
     is_bioes: bool
     is_conll_pos: bool
     is_sample: bool
@@ -135,10 +137,18 @@ def limits_view(record: RunRecord, results: Results) -> LimitsView:
         repaired=Repaired(scheme.get("source"), count, scheme.get("words")) if count else None,
         unseen_tags=[(split, sum(tags.values())) for split, tags in unseen.items() if tags] if trained else [],
         suspicious=suspicious(record),
+        other_words=_other_words(record.get("words") or {}) if trained else None,
         is_bioes=scheme.get("target") == "BIOES",
         is_conll_pos=get_task(record["task"]) == POS and provenance.is_conll2003(record, splits),
         is_sample=provenance.is_sample(record, splits),
     )
+
+
+def _other_words(words: WordsRecord) -> tuple[str, str] | None:
+    """Return the splitter of text, and the share of training words that it gives back, where these are few."""
+    name, shares = words.get("splitter"), words.get("shares") or {}
+    share = shares.get(name) if isinstance(name, str) and isinstance(shares, dict) else None
+    return (str(name), f"{share:.0%}") if is_finite(share) and share < MIXED_BELOW else None
 
 
 def _aligned(alignment: dict[str, AlignmentRecord], results: Results) -> tuple[list[ChangedSplit], list[str]]:

@@ -50,6 +50,7 @@ class Usage:
     trust: bool
     own_code: bool
     adapter: bool
+    splitter: str | None
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def _usage(name: str, record: RunRecord, schema: TagSchema) -> Usage:
         grouped=schema.scheme in ("IOB1", "IOB2"),  # the pipeline would cut entities of BIOES tags
         trust=bool(arguments.get("trust_remote_code")),
         own_code=bool(record.get("own_code")),
+        splitter=(record.get("words") or {}).get("splitter"),
         adapter=bool(arguments.get("lora")) and arguments.get("lora_merge") is False,
     )
 

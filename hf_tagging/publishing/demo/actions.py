@@ -23,9 +23,8 @@ MOST_CHARACTERS = 200_000  # of a text; longer ones are uploaded as files
 MOST_BYTES = 5 * 2**20  # of a file
 _PREVIEW_LINES, _PREVIEW_WIDTH = 12, 300
 # Arguments as the page calls them; what it has not, `hf-tagging predict` has.
-_LABELS = labels(
-    {"format": "the format"} | {name: f"{name} (of hf-tagging predict)" for name in ("tokens_column", "separator")}
-)
+_OF_PREDICT = ("tokens_column", "text_column", "separator", "splitter")
+_LABELS = labels({"format": "the format"} | {name: f"{name} (of hf-tagging predict)" for name in _OF_PREDICT})
 
 
 class DemoActions:
@@ -132,15 +131,26 @@ class DemoActions:
         return tagged
 
     def _compared(self, names: Sequence[str], tagged: Sequence[TaggedText]) -> list[Answer]:
-        """Return answers with the words on which taggers with the same tags differ."""
-        schemas = [self.taggers[name].schema for name in names]
-        tags = [[word.tag for word in text.words] for text in tagged]
+        """Return answers with the words that taggers with the same tags have both, and tag otherwise."""
         answers = []
-        for name, text, schema, own in zip(names, tagged, schemas, tags, strict=True):
-            others = [x for x, s in zip(tags, schemas, strict=True) if set(s.tags) == set(schema.tags)]
-            differing = frozenset(i for i, tag in enumerate(own) if any(other[i] != tag for other in others))
+        for name, text in zip(names, tagged, strict=True):
+            schema = self.taggers[name].schema
+            others = [
+                _tags(other)
+                for other_name, other in zip(names, tagged, strict=True)
+                if set(self.taggers[other_name].schema.tags) == set(schema.tags)
+            ]
+            own = _tags(text)
+            differing = frozenset(
+                i for i, (place, tag) in enumerate(own.items()) if any(other.get(place, tag) != tag for other in others)
+            )
             answers.append(Answer(name, text, schema, differing))
         return answers
+
+
+def _tags(text: TaggedText) -> dict[tuple[int, int], str]:
+    """Return the tag of each word by its place: taggers may cut a text into other words."""
+    return {(word.start, word.end): word.tag for word in text.words}
 
 
 def _pasted_file(content: str, folder: Path) -> Path:
