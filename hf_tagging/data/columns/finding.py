@@ -54,14 +54,12 @@ def find_layout(
     """
     sample = Sample.of(lines, file=file, comment=request.comment)
     form = cut(sample, file=file, request=request, tagged=tagged)
-    below = Table(form.table.rows[1:], form.table.starts[1:])
     first = form.table.rows[0]
-    header: Sequence[str] = ()
+    below = _without(form.table, first)
     columns = [] if form.declared else column_kinds(below)
-    if not form.declared and is_header(first, columns, len(below.rows), request):
-        header = first
+    header = first if not form.declared and is_header(first, columns, len(below.rows), request) else ()
     table = below if header and below.rows else form.table
-    if len(below.rows) < _MANY or not columns:  # one more row does not change what stands in many
+    if not columns or len(below.rows) < max(_MANY, len(form.table.rows) - 1):  # one more row changes nothing in many
         columns = column_kinds(table)
     key = _read_misc(form, table, columns)
     finder = _finder(form, file, header)
@@ -109,6 +107,12 @@ def find_layout(
     if notes is not None and tagged:
         _note(notes, layout, columns, finder, choice, request)
     return layout
+
+
+def _without(table: Table, first: Sequence[str]) -> Table:
+    """Return a table without its first row, and without the same row again: names of columns may be repeated."""
+    kept = [index for index, row in enumerate(table.rows) if row != first]
+    return Table([table.rows[index] for index in kept], [table.starts[index] for index in kept])
 
 
 def _read_misc(form: Cut, table: Table, columns: list[Column]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from hf_tagging.data.prefixes import entity_likeness
@@ -25,7 +25,7 @@ def inner_separator(lines: Sequence[str]) -> tuple[str, int] | None:
     for separator in _INSIDE:
         if not all(separator in item for item in items):
             continue
-        count = Counter(item.count(separator) + 1 for item in items).most_common(1)[0][0]
+        count = min(item.count(separator) for item in items) + 1  # a word may hold it too
         if all(all(part) for part in (inner_fields(item, separator, count) for item in items)):
             return separator, count
     return None
