@@ -10,11 +10,13 @@ tagger of the round before. What a round costs an annotator is told in words, to
 """
 
 import argparse
+import json
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
-from statistics import mean
+from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,9 @@ from datasets import Dataset
 from transformers.utils import logging as transformers_logging
 
 from hf_tagging import EncoderConfig, Tagger, TaggingConfig, TaggingTrainer
+from hf_tagging.atomic import write_json
 from hf_tagging.console import plain_errors
+from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.statistics import count_sentences
 from hf_tagging.inference import suggest_texts
 from hf_tagging.inference.texts import document_of
@@ -57,6 +61,7 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=positive, default=80, help="at least, of each training (80)")
     parser.add_argument("--freeze_layers", type=int, default=3, help="lower layers that are not trained (3)")
     parser.add_argument("--tested", type=positive, default=500, help="sentences of the test split (500)")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="folder of finished seeds, which are not repeated")
     return parser.parse_args(argv)
 
 
@@ -150,16 +155,45 @@ def scored(corpus: Corpus, pool: Dataset, done: Sequence[int], test: Dataset, ta
     return {"sentences": len(done), "words": words, "entities": entities, "f1": counts.score}
 
 
+def simulated(corpus: Corpus, test: Dataset, args: argparse.Namespace, seed: int) -> dict[str, list[Point]]:
+    """Return the figures of each way for a seed: of an earlier call with the same arguments, or of a simulation.
+
+    Raises:
+        ConfigError: The earlier call had other arguments.
+    """
+    path = args.work / f"seed-{seed}.json" if args.work else None
+    asked = {name: value for name, value in vars(args).items() if name not in ("seeds", "output", "work", "data")}
+    asked |= {"data": corpus.name}
+    if path is not None and path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["arguments"] != asked:
+            raise ConfigError(f"{path}: was asked for with {kept['arguments']}. Give another --work.")
+        print(f"seed {seed}: finished before", flush=True)
+        return dict(kept["figures"])
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    pool = corpus.draw("train", args.sentences, seed)
+    begin = trained(corpus, pool, range(args.start), test, args, seed)
+    figures = {}
+    for name in (RANDOM, *args.by):
+        choose = by_chance(args) if name == RANDOM else suggested(name, pool, args, seed)
+        again = partial(trained, corpus, pool, test=test, args=args, seed=seed)
+        figures[name] = loop(begin, choose, again, args, len(pool))
+    if path is not None:
+        write_json(path, {"arguments": asked, "figures": figures})
+    return figures
+
+
 def lines_of(figures: dict[str, list[list[Point]]], args: argparse.Namespace) -> list[dict[str, Any]]:
     """Return a line for each way and round: mean F1 over seeds against that of chance."""
     lines = []
     for name in args.by:
-        for number in range(1, args.rounds + 1):
-            ours, peer = (mean(seed[number]["f1"] for seed in figures[side]) for side in (name, RANDOM))
-            sentences = args.start + number * args.add
-            lines.append(
-                difference(f"{sentences} sentences by {name}, test F1, {len(args.seeds)} seeds", RANDOM, ours, peer)
-            )
+        for number in range(args.rounds + 1):
+            ours, peer = ([seed[number]["f1"] for seed in figures[side]] for side in (name, RANDOM))
+            what = f"{args.start + number * args.add} sentences by {name}, test F1, {len(args.seeds)} seeds"
+            spread = {"deviations": [stdev(side) if len(side) > 1 else 0.0 for side in (ours, peer)]}
+            by_seed = {"by_seed": [one - other for one, other in zip(ours, peer, strict=True)]}
+            lines.append(difference(what, RANDOM, mean(ours), mean(peer)) | spread | by_seed)
     return lines
 
 
@@ -173,16 +207,9 @@ def main(argv: list[str] | None = None) -> None:
     data = describe_data(corpus, corpus.dataset["train"]) | {"pool": args.sentences, "tested": args.tested}
     figures: dict[str, list[list[Point]]] = {name: [] for name in (RANDOM, *args.by)}
     for seed in args.seeds:
-        torch.manual_seed(seed)
-        np.random.seed(seed)
-        pool = corpus.draw("train", args.sentences, seed)
-        begin = trained(corpus, pool, range(args.start), test, args, seed)
-        for name in figures:
-            choose = by_chance(args) if name == RANDOM else suggested(name, pool, args, seed)
-            again = partial(trained, corpus, pool, test=test, args=args, seed=seed)
-            figures[name].append(loop(begin, choose, again, args, len(pool)))
-        done = argparse.Namespace(**vars(args) | {"seeds": args.seeds[: len(figures[RANDOM])]})  # a result after each
-        write_result("annotate", done, lines_of(figures, done), figures, data=data)
+        for name, points in simulated(corpus, test, args, seed).items():
+            figures[name].append(points)
+    write_result("annotate", args, lines_of(figures, args), figures, data=data)
 
 
 if __name__ == "__main__":

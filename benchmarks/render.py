@@ -4,8 +4,9 @@
     python benchmarks/render.py --page docs/benchmarks.md --results benchmarks/results
 
 A table goes between `<!-- NAME -->` and `<!-- /NAME -->`. NAME is `benchmarks` (all lines of all benchmarks),
-`highlights` (five of them) or the name of a file in benchmarks/results/comparisons. The rest of the page is kept, and a
-second call changes nothing. A benchmark that has not been measured on a kind of device says so.
+`highlights` (five of them), `annotate` (rounds of annotation) or the name of a file in benchmarks/results/comparisons.
+The rest of the page is kept, and a second call changes nothing. A benchmark that has not been measured on a kind of
+device says so.
 
 A file of benchmarks/results/comparisons has the rows of a `comparison.json`, as `recipes/compare.py` writes it, and the
 `command` that produces them. `source` says where the figures come from if they were not written by that command itself.
@@ -16,6 +17,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any, TypeAlias
 
 from common import NOT_MEASURED, RESULTS, cells
@@ -27,7 +29,7 @@ from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
 
 ROOT = RESULTS.parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/benchmarks.md", ROOT / "docs/annotate.md")
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 # Each benchmark and the kinds of devices that it is about, in the order of the table.
 BENCHMARKS = {
@@ -47,6 +49,7 @@ HIGHLIGHTS = (
     ("tagging", "tagging, exported model", "pipeline at its default"),
     ("memory", "memory, evaluation, 500 tags", "stock Trainer"),
 )
+RANDOM = "random"  # as in annotate.py
 _HEADER = ("", "device", "against", "ours", "the peer's", "ratio")
 _PACKAGES = ("torch", "transformers")  # the versions that are listed
 Result: TypeAlias = dict[str, Any]
@@ -95,7 +98,7 @@ def render(results: dict[tuple[str, str], Result]) -> str:
             lines = [cells(line) for line in result["lines"]] if result else [(name, "", "", "", NOT_MEASURED)]
             rows += [(what, DEVICES[device], *rest) for what, *rest in lines]
     machines: dict[str, list[str]] = defaultdict(list)
-    for result in results.values():
+    for result in (results[key] for key in results if key[0] in BENCHMARKS):
         machines[f"{DEVICES[result['device']]}: {describe_machine(result)}"].append(describe_run(result))
     notes = [f"- {markdown.text(where)}: {', '.join(map(markdown.text, runs))}." for where, runs in machines.items()]
     table = _text_to_the_left(markdown.table(_HEADER, rows))
@@ -111,6 +114,33 @@ def render_highlights(results: dict[tuple[str, str], Result]) -> str:
         if (line["what"], line["against"]) == (what, against)
     ]
     return _text_to_the_left(markdown.table(_HEADER, rows))
+
+
+def render_annotating(result: Result) -> str:
+    """Return the table of rounds of annotation: F1 and words after each, at random and by suggestions."""
+    ways = [name for name in result["figures"] if name != RANDOM]
+    header = ["sentences", f"F1, {RANDOM}", "words"]
+    for name in ways:
+        header += [f"F1, by {name}", "words", "difference", "by seed"]
+    rows = [_round(result["figures"], ways, number) for number in range(len(result["figures"][RANDOM][0]))]
+    return markdown.table(header, rows)
+
+
+def _round(figures: dict[str, list[list[dict[str, float]]]], ways: Sequence[str], number: int) -> list[str]:
+    """Return a row of rounds: means over seeds, with the deviation of F1."""
+    chance = [seed[number] for seed in figures[RANDOM]]
+    row = [f"{chance[0]['sentences']:,}", *_mean_of_seeds(chance)]
+    for name in ways:
+        ours = [seed[number] for seed in figures[name]]
+        apart = [one["f1"] - other["f1"] for one, other in zip(ours, chance, strict=True)]
+        row += [*_mean_of_seeds(ours), f"{mean(apart):+.3f}", ", ".join(f"{difference:+.3f}" for difference in apart)]
+    return row
+
+
+def _mean_of_seeds(points: Sequence[dict[str, float]]) -> list[str]:
+    scores = [point["f1"] for point in points]
+    deviation = f" ± {stdev(scores):.3f}" if len(scores) > 1 else ""
+    return [f"{mean(scores):.3f}{deviation}", f"{mean(point['words'] for point in points):,.0f}"]
 
 
 def render_comparison(comparison: Result) -> str:
@@ -185,6 +215,8 @@ def render_all(folder: Path) -> dict[str, str]:
     """
     results = read_results(folder)
     tables = {"benchmarks": render(results), "highlights": render_highlights(results)}
+    if ("annotate", "cpu") in results:
+        tables["annotate"] = render_annotating(results["annotate", "cpu"])
     kinds = {"runs": render_runs, "averaging": render_averaging}
     for path in sorted(folder.glob("comparisons/*.json")):
         try:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import alignment  # noqa: E402
+import annotate  # noqa: E402
 import common  # noqa: E402
 import memory  # noqa: E402
 import packing  # noqa: E402
@@ -285,6 +286,39 @@ def test_memory(model, tmp_path):
         ("memory, evaluation, 30 tags", "stock Trainer"),
     ]
     assert all(100 < line["ours"] < 10_000 for line in found["lines"])
+
+
+@pytest.mark.slow
+def test_annotating(encoder, tmp_path, capsys):
+    given = ["--sentences", 40, "--start", 6, "--add", 4, "--rounds", 2, "--tested", 8, "--steps", 2, "--epochs", 1]
+    given += ["--freeze_layers", 1, "--seeds", 1, 2, "--work", tmp_path / "work"]
+    annotate.main(flags(encoder, tmp_path, *given))
+    found = result(tmp_path, "annotate")
+    assert sides_of(found) == [
+        ("6 sentences by uncertainty, test F1, 2 seeds", "random"),
+        ("10 sentences by uncertainty, test F1, 2 seeds", "random"),
+        ("14 sentences by uncertainty, test F1, 2 seeds", "random"),
+    ]
+    chance, ours = (found["figures"][side] for side in ("random", "uncertainty"))
+    assert [point["sentences"] for point in ours[1]] == [6, 10, 14]
+    assert ours[0][0] == chance[0][0], "both begin with the same sentences and the same tagger"
+    assert render.render_annotating(found).count("\n") == 4
+    capsys.readouterr()
+    annotate.main(flags(encoder, tmp_path, *given))
+    assert capsys.readouterr().out.count("finished before") == 2
+    with pytest.raises(ConfigError, match=r"seed-1\.json: was asked for with"):
+        annotate.main(flags(encoder, tmp_path, *given, "--steps", 3))
+
+
+def test_rounds_of_annotation_are_a_table():
+    def rounds(*scores):
+        return [{"sentences": 50 * n, "words": 600 * n, "f1": f1} for n, f1 in enumerate(scores, 1)]
+
+    figures = {"random": [rounds(0.5, 0.6), rounds(0.5, 0.5)], "uncertainty": [rounds(0.5, 0.7), rounds(0.5, 0.5)]}
+    lines = render.render_annotating({"figures": figures}).splitlines()
+    assert lines[0] == "| sentences | F1, random | words | F1, by uncertainty | words | difference | by seed |"
+    expected = "| 100 | 0.550 ± 0.071 | 1,200 | 0.600 ± 0.141 | 1,200 | +0.050 | +0.100, +0.000 |"
+    assert re.sub(r" +", " ", lines[3]) == expected
 
 
 def test_packing(model, tmp_path):
