@@ -11,7 +11,7 @@ from reading import written
 from test_splitters import SCRIPTS
 from tiny_models import tiny_bert
 
-from hf_tagging import ScratchConfig, Tagger, TaggingConfig, TaggingTrainer, load_tagging_dataset
+from hf_tagging import ScratchConfig, Tagger, TaggingConfig, TaggingTrainer, evaluate_tagger, load_tagging_dataset
 from hf_tagging.data.splitters import get_splitter
 from hf_tagging.data.word_cut import as_text, find_word_cut, word_cut
 from hf_tagging.errors import ConfigError
@@ -119,3 +119,12 @@ def test_a_model_whose_splitter_is_missing_tags_words_and_says_what_text_needs(t
     ):
         tagger.tag_text("the chef")
     assert len(tagger.tag_text("the chef", splitter="blanks").words) == 2
+
+
+def test_annotated_text_is_evaluated_in_the_words_of_training(tmp_path):
+    run = trained(tmp_path, words("blanks"))
+    row = {"text": "Mina Falk, who doesn't stay.", "label": [[0, 9, "PER"]]}
+    path = written(tmp_path / "corpus", {"test.jsonl": json.dumps(row)})
+    assert evaluate_tagger(str(run), path, device="cpu").words == [["Mina", "Falk,", "who", "doesn't", "stay."]]
+    own = evaluate_tagger(str(run), path, device="cpu", splitter="english")
+    assert own.words == [["Mina", "Falk", ",", "who", "does", "n't", "stay", "."]]

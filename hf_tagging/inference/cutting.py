@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 Splitter = Callable[[str], Sequence[tuple[int, int]]]
 """A text to the start and end of each word, in order. (words, 2)"""
 
-# Whatever was English in training: Han, which English has not, is cut by characters.
-_BY_SCRIPT = (None, AUTO, "english")
+BY_SCRIPT = (None, AUTO, "english")
+"""Splitters of training for which text is cut by script: Han, which English has not, is cut by characters."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class TextCutter:
 
     def __init__(self, splitter: str | Splitter | None = None, *, trained: str | None, split_sentences: bool = True):
         name = trained if splitter is None else splitter
-        self._is_guess = splitter is None and name in _BY_SCRIPT
+        self._is_guess = splitter is None and name in BY_SCRIPT
         try:
             self._split: Splitter = name if callable(name) else get_splitter(AUTO if self._is_guess else name)
         except ConfigError as error:

@@ -105,6 +105,8 @@ def evaluate_tagger(
     tagger = model if isinstance(model, Tagger) else Tagger.from_pretrained(model, **of_tagger)
     task = get_task(task) if task else _task_of(model, tagger.schema)
     _check_scheme(task, scheme)
+    if of_data.get("splitter") is None:  # text of annotated spans is cut as the words of training were
+        of_data["splitter"] = tagger.splitter
     splits = load_tagging_dataset(dataset, task=task, revision=dataset_revision, **of_data)
     split = _existing_split(splits, split)
     if output is not None:

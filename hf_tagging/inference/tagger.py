@@ -24,7 +24,7 @@ from hf_tagging.data.windows import Aligner, Windows
 from hf_tagging.deprecation import renamed_arguments
 from hf_tagging.devices import find_device
 from hf_tagging.errors import ConfigError, TaggingError
-from hf_tagging.inference.cutting import Splitter, TextCutter, trained_splitter
+from hf_tagging.inference.cutting import BY_SCRIPT, Splitter, TextCutter, trained_splitter
 from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Labels, Precision, TagModel, WindowReader
 from hf_tagging.inference.results import TaggedText, WordLabels, joined, tagged_text
@@ -278,6 +278,11 @@ class Tagger:
         message = "batch_subwords is now tokens_per_batch; the old name goes with the next release."
         warnings.warn(message, FutureWarning, stacklevel=2)
         return self.tokens_per_batch
+
+    @property
+    def splitter(self) -> str | None:
+        """Name of the splitter that cuts texts, as the words of training were cut; None: by script."""
+        return None if self._splitter in BY_SCRIPT else self._splitter
 
     @property
     def max_length(self) -> int:
