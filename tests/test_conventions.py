@@ -126,6 +126,8 @@ def test_tags_in_lower_case(tmp_path):
 def test_bmewo_and_bilou(tmp_path):
     tags = "B-PER M-PER E-PER O W-LOC"
     assert read(tmp_path / "a", column("a b c d e", tags)).tags == ["B-PER", "I-PER", "I-PER", "O", "B-LOC"]
+    tags = "B-PER I-PER E-PER 0 1-LOC"
+    assert read(tmp_path / "d", column("a b c d e", tags)).tags == ["B-PER", "I-PER", "I-PER", "O", "B-LOC"]
     tags = "B-PER I-PER L-PER O U-LOC"
     assert read(tmp_path / "b", column("a b c d e", tags)).tags == ["B-PER", "I-PER", "I-PER", "O", "B-LOC"]
     assert read(tmp_path / "c", column("a b c d", "B M E W")).tags == ["B-ENT", "I-ENT", "I-ENT", "B-ENT"]

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from hf_tagging.data.notes import Remark, Severity
 from hf_tagging.data.prefixes import (
     JOINTS,
+    SINGLES,
     SPELLINGS,
     STANDARD,
     UNANNOTATED,
@@ -106,9 +107,10 @@ class _Reader:
 
     def write_blanks(self) -> None:
         """Write blanks inside a tag as underscores."""
-        change = {tag: "_".join(tag.split()) for tag in self.counts if re.search(r"\s", tag) and tag.split()}
+        counts = self.counts
+        change = {tag: "_".join(tag.split()) for tag in counts if re.search(r"\s", tag) and tag.split()}
         for tag, now in change.items():
-            if now in self.counts and tag.strip() != now:
+            if now in counts and tag.strip() != now:
                 raise DataError(
                     f"the tags {tag!r} and {now!r} would be the same without blanks; rename one in the data"
                 )
@@ -118,12 +120,14 @@ class _Reader:
 
     def refuse_joined(self) -> None:
         """Refuse two tags in one."""
-        for tag in self.counts:
+        counts = self.counts
+        for tag in counts:
             parts = JOINTS.split(tag)
-            of_entities = [spelling for spelling in SPELLINGS if all(is_outside(p) or spelling.parts(p) for p in parts)]
-            if len(parts) > 1 and of_entities and not all(map(is_outside, parts)):
+            if len(parts) < 2 or all(map(is_outside, parts)):
+                continue
+            if any(all(is_outside(part) or spelling.parts(part) for part in parts) for spelling in SPELLINGS):
                 raise DataError(
-                    f"the tag {tag!r} ({_words(self.counts[tag])} in this column) is {len(parts)} tags in one; "
+                    f"the tag {tag!r} ({_words(counts[tag])} in this column) is {len(parts)} tags in one; "
                     f"expected one per word. Keep one of them, or give another column ({argument('tags_column')}); for "
                     "nested entities export each layer as a column of its own, and train a tagger on each"
                 )
@@ -185,7 +189,7 @@ class _Reader:
         names = sorted(set(self.counts) - {"O"})
         found = find_spelling(names)
         if found is None:
-            bare = {name: "S" if name.upper() == "W" else name.upper() for name in names}
+            bare = {name: "S" if name.upper() in SINGLES else name.upper() for name in names}
             if is_bare(bare.values()) and not is_bare(names):
                 self._respell(names, bare.__getitem__, "of bare prefixes")
             elif any(map(STANDARD.parts, names)):
@@ -199,9 +203,8 @@ class _Reader:
             how = " in lower case" if spelling.lower else " behind the type" if spelling.behind else ""
             severity: Severity = "note" if certain else "suspicious"
             self._respell(names, standard.__getitem__, f"with a prefix{how}", severity)
-        elif any(name.startswith("W-") for name in names):
-            bmew = [name for name in names if name.startswith("W-")]
-            self._respell(bmew, standard.__getitem__, "with W for an entity of one word (BMEWO)")
+        elif single := [name for name in names if name[0] in SINGLES]:
+            self._respell(single, standard.__getitem__, f"with {single[0][0]} for an entity of one word")
 
     def _respell(self, names: list[str], new: Callable[[str], str], how: str, severity: Severity = "note") -> None:
         change = {name: new(name) for name in names}
@@ -227,10 +230,11 @@ class _Reader:
 
     def _refuse_partly_prefixed(self, names: list[str]) -> None:
         """Refuse tags of which some certainly have a prefix, not spelled as the standard, and others have none."""
+        counts = self.counts
         for spelling in SPELLINGS:
             fit = [name for name in names if spelling.parts(name)]
             if fit and (found := find_spelling(fit)) and found[1]:
-                rest = sorted(set(names) - set(fit), key=lambda name: -self.counts[name])
+                rest = sorted(set(names) - set(fit), key=lambda name: -counts[name])
                 raise DataError(
                     f"some tags have a prefix ({', '.join(fit[:_MOST_SHOWN])}) and others have none "
                     f"({', '.join(rest[:_MOST_SHOWN])}). If {rest[0]!r} is the tag of words outside of entities, give "
@@ -241,7 +245,7 @@ class _Reader:
 def _standard(parts: tuple[str, str] | None) -> str:
     """Return the tag of a prefix and a type."""
     prefix, kind = parts or ("", "")
-    return f"{'S' if prefix == 'W' else prefix}-{kind}"
+    return f"{'S' if prefix in SINGLES else prefix}-{kind}"
 
 
 def _pairs(change: Mapping[str, str]) -> str:

@@ -92,7 +92,7 @@ _MOSTLY = 0.9
 # Universal Dependencies, the Penn Treebank, STTS, and their punctuation.
 _POS_NAMES = """
     ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X CC CD DT EX FW IN JJ JJR JJS LS
-    MD NN NNS NNP NNPS NP NPS PDT POS PRP PRP$ PP PP$ RB RBR RBS RP TO UH VB VBD VBG VBN VBP VBZ WDT WP WP$ WRB ADJA
+    MD NN NNS NNP NNPS PDT POS PRP PRP$ PP$ RB RBR RBS RP TO UH VB VBD VBG VBN VBP VBZ WDT WP WP$ WRB ADJA
     ADJD APPR APPRART ART CARD ITJ KON KOUS NE PDAT PIAT PIS PPER PPOSAT PRF PTKNEG PTKVZ VAFIN VVFIN VVINF VVPP XY
     $. $, $( . , : ; ! ? ( ) - -- -LRB- -RRB- '' `` " # $
 """
@@ -201,7 +201,7 @@ def word_findings(tokens: pa.ChunkedArray) -> Iterator[Finding]:
 def _entities(counts: Mapping[str, int]) -> int:
     """Return about how many entities there are, from the frequency of the tags alone."""
     parts = {tag: STANDARD.parts(tag) for tag in counts}
-    begun = {found[1] for found in parts.values() if found and found[0] in "BSUW"}
+    begun = {found[1] for found in parts.values() if found and found[0] in "BSU"}
     goes_on = {tag for tag, found in parts.items() if found and found[0] in "IMEL" and found[1] in begun}
     return sum(count for tag, count in counts.items() if tag != "O" and tag not in goes_on)
 

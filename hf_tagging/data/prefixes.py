@@ -27,6 +27,7 @@ _READ_AS = {"B": B, "I": I, "E": E, "S": S, "L": E, "U": S, "M": I}
 _ONLY_IN_BIOES = frozenset("ESLUM")
 _ORDER = "BIMELSU"  # B before I before E and S; M, L and U are what other schemes call I, E and S
 _PREFIXED = re.compile(r"[BIESLUM]-.")
+_MOST_TAGS = 10_000  # more different values than this are no tags
 _NAMELESS = "ENT"  # the entity type of an inventory of bare prefixes
 
 UNSCORED_ID = -100
@@ -139,9 +140,10 @@ class Spelling:
 
     def parts(self, tag: str) -> tuple[str, str] | None:
         """Return the prefix in capitals and the type; None for a tag that is not spelled so."""
-        head, separator, rest = tag.rpartition(self.separator) if self.behind else tag.partition(self.separator)
-        prefix, kind = (rest, head) if self.behind else (head, rest)
-        if not separator or not kind or len(prefix) != 1 or prefix.islower() != self.lower:
+        if tag[-2:-1] != self.separator if self.behind else tag[1:2] != self.separator:
+            return None
+        prefix, kind = (tag[-1], tag[:-2]) if self.behind else (tag[0], tag[2:])
+        if not kind or prefix.islower() != self.lower:
             return None
         return (prefix.upper(), kind) if prefix.upper() in _LETTERS else None
 
@@ -151,7 +153,9 @@ class Spelling:
         return f"{kind}{self.separator}{prefix}" if self.behind else f"{prefix}{self.separator}{kind}"
 
 
-_LETTERS = frozenset({*_READ_AS, "W"})  # BMEWO writes W for S
+SINGLES = ("W", "1")
+"""Prefixes of an entity of one word beside ``E`` or ``M`` in some data, in the place of ``S``."""
+_LETTERS = frozenset({*_READ_AS, *SINGLES})
 STANDARD = Spelling()
 SPELLINGS = (
     STANDARD,
@@ -170,14 +174,17 @@ def find_spelling(tags: Iterable[str]) -> tuple[Spelling, bool] | None:
     """
     names = set(tags)
     for spelling in SPELLINGS if names else ():
-        parts = [spelling.parts(name) for name in names]
-        found = [part for part in parts if part is not None]
+        found: list[tuple[str, str]] = []
+        for name in names:
+            if (parts := spelling.parts(name)) is None:
+                break
+            found.append(parts)
         letters = {prefix for prefix, _ in found}
-        if len(found) < len(names) or ("W" in letters and not _is_bmew(letters)):
+        if len(found) < len(names) or (letters & {*SINGLES} and not _is_bmew(letters)):
             continue
         if spelling == STANDARD:
             return spelling, True
-        begun, inside = ({kind for prefix, kind in found if prefix in some} for some in ("BSUW", "IMEL"))
+        begun, inside = ({kind for prefix, kind in found if prefix in some} for some in ("BSUW1", "IMEL"))
         if begun & inside:
             return spelling, True
         if letters == {"B"} and len(begun) > 1 and not spelling.behind and (spelling.lower or _in_capitals(begun)):
@@ -207,6 +214,8 @@ def entity_likeness(tags: Iterable[str] | Mapping[str, int]) -> float:
         return 0.0
     outside = Counter({tag: count for tag, count in counts.items() if is_outside(tag)})
     inside = counts - outside
+    if len(inside) > _MOST_TAGS:
+        return 0.0
     if not inside:
         return 0.3 if "O" in outside else 0.1
     for spelling in SPELLINGS:
@@ -216,7 +225,7 @@ def entity_likeness(tags: Iterable[str] | Mapping[str, int]) -> float:
             found = find_spelling(chain(*fit.values()))
             if found is not None and found[1]:
                 return (1.0 if spelling == STANDARD else 0.9) * share
-    if len(inside) + len(outside) > 1 and is_bare("S" if tag == "W" else tag.upper() for tag in inside):
+    if len(inside) + len(outside) > 1 and is_bare("S" if tag in SINGLES else tag.upper() for tag in inside):
         return 0.8
     numbers = sum(any(character.isdigit() for character in tag) for tag in inside)
     most = max(outside.values(), default=0)
@@ -238,7 +247,7 @@ def is_outside(tag: str) -> bool:
 
 
 def _is_bmew(letters: set[str]) -> bool:
-    return letters <= set("BMIEW") and not letters.isdisjoint("ME")
+    return letters <= {*"BMIE", *SINGLES} and not letters.isdisjoint("ME")
 
 
 def _in_capitals(names: Iterable[str]) -> bool:
