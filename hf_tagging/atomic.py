@@ -131,6 +131,13 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             remove(leftover)
 
 
+@contextmanager
+def staged_file(path: Path) -> Iterator[TextIO]:
+    """Open a text file in a folder of `whole_folder`, which syncs all of its files at its end: for many small ones."""
+    with open(path, "w", encoding="utf-8", newline="\n") as handle:
+        yield handle
+
+
 def remove_left_behind(*paths: str | Path) -> None:
     """Remove what a writer that was killed has left beside files or folders; give back a folder that it had moved away.
 

@@ -9,6 +9,7 @@ import pytest
 from reading import read, written
 
 from hf_tagging.cli import main
+from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.converting import convert
 from hf_tagging.data.formats import FORMATS, TARGETS, format_of
 from hf_tagging.data.notes import FileNotes
@@ -159,6 +160,18 @@ def test_splits_become_files_of_a_folder(tmp_path):
         convert(tmp_path / "in", tmp_path / "rows", to="jsonl", overwrite=True)
     with pytest.raises(OutputError, match="what is to be converted is there"):
         convert(tmp_path / "in" / "train.conll", tmp_path / "in" / "train.conll", to="jsonl", overwrite=True)
+
+
+def test_a_saved_dataset_that_kept_its_texts_goes_back_to_them(tmp_path):
+    row = {"text": "Zoe  drinks-in\nGouda.", "label": [[0, 3, "PER"], [15, 20, "LOC"]]}
+    path = written(tmp_path, {"train.jsonl": json.dumps(row)})
+    load_tagging_dataset(path, task="ner", cache_dir=tmp_path / "cache").save_to_disk(tmp_path / "saved")
+    convert(tmp_path / "saved", tmp_path / "out.jsonl", to="text-entities")
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(one["text"], [(e["start"], e["end"], e["label"]) for e in one["entities"]]) for one in found] == [
+        ("Zoe  drinks-in", [(0, 3, "PER")]),
+        ("Gouda.", [(0, 5, "LOC")]),
+    ]
 
 
 def test_tags_without_entities_go_to_formats_of_words(tmp_path):

@@ -12,13 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from hf_tagging.atomic import whole_file, whole_folder
 from hf_tagging.data.conversion_losses import counting_losses
 from hf_tagging.data.files import SPLITS, SplitFiles, find_split_files, is_saved_dataset
 from hf_tagging.data.formats import FORMATS, TARGETS
-from hf_tagging.data.formats.base import Document, Format, Record, TaggedSentence
+from hf_tagging.data.formats.base import Document, Format, Record, Span, TaggedSentence
 from hf_tagging.data.formats.builder import check_separated
 from hf_tagging.data.formats.spans import sentences_of
 from hf_tagging.data.formats.word_documents import document_of_words, entities_of
@@ -33,6 +33,9 @@ from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.problems import argument, switch
 from hf_tagging.tasks import Task, get_task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass
@@ -140,7 +143,7 @@ def _splits(
     schema = TagSchema.detect(dataset, task=request.task)
     if request.task.has_entities:
         dataset, schema, _ = schema.convert(dataset, to="IOB2")
-    return {str(split): _Split(_loaded(part, schema.tags)) for split, part in dataset.items()}
+    return {str(split): _Split(_loaded(part, schema.tags, request.task)) for split, part in dataset.items()}
 
 
 def _of_format(files: SplitFiles, request: ReadRequest, notes: list[FileNotes]) -> _Split:
@@ -158,15 +161,29 @@ def _of_format(files: SplitFiles, request: ReadRequest, notes: list[FileNotes]) 
     return _Split(records(), form)
 
 
-def _loaded(part: object, tags: tuple[str, ...]) -> Iterator[TaggedSentence]:
-    """Yield the sentences of a loaded split; names of documents only where documents have several sentences."""
-    from datasets import Dataset
+def _loaded(part: Dataset, tags: tuple[str, ...], task: Task) -> Iterator[Record]:
+    """Yield the sentences of a loaded split; names of documents only where documents have several sentences.
 
-    assert isinstance(part, Dataset)
+    A row that has kept its text is a text of its own.
+    """
     marked = len(part.unique("document_id")) < len(part)
     for row in part:
         names = [None if tag is None or tag < 0 else tags[tag] for tag in row["tags"]]
-        yield TaggedSentence(words=row["tokens"], tags=names, id=row["document_id"] if marked else None)
+        sentence = TaggedSentence(words=row["tokens"], tags=names, id=row["document_id"] if marked else None)
+        has_text = task.has_entities and row.get("text") is not None
+        yield sentence if not has_text else _of_text(sentence, row["text"], row["starts"], row["ends"])
+
+
+def _of_text(sentence: TaggedSentence, text: str, starts: list[int], ends: list[int]) -> Document:
+    entities = entities_of(sentence.tags)
+    return Document(
+        text=text,
+        spans=[Span(starts[first], ends[last], kind) for first, last, kind in entities],
+        words=list(zip(starts, ends, strict=True)),
+        sentences=[(0, len(text))],
+        unknown=tuple((starts[i], ends[i]) for i, tag in enumerate(sentence.tags) if tag is None),
+        id=sentence.id,
+    )
 
 
 def _write(splits: dict[str, _Split], form: Format, target: Path, request: ReadRequest, converted: Converted) -> None:

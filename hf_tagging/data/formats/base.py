@@ -206,7 +206,7 @@ class Format:
         read: Read a file. Default: refused; words with tags are read by other modules.
         write: Write documents to an open text file; None for a format that is only read.
         write_sentences: Write words with tags to an open text file, for a format of these.
-        write_folder: Write documents into an empty folder, for a format of many files.
+        write_folder: Write documents into an empty folder of `whole_folder`, for a format of many files.
         suffix: Suffix of files that are written.
         holds: What it can hold besides entities: "texts" as they were, "words", "overlaps" of spans, "scores", "ids" of
             documents, "unknown" words that are not annotated, "extra" values of the user's own, and "predictions"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from hf_tagging.atomic import whole_file
+from hf_tagging.atomic import staged_file
 from hf_tagging.data.formats.base import Document, Format, Head, Span
 from hf_tagging.data.formats.offsets import FoundSpan, checked_spans
 from hf_tagging.data.notes import FileNotes
@@ -136,14 +136,14 @@ def _write_folder(documents: Iterable[Document], folder: Path, notes: FileNotes)
         stem = _stem(document.id or f"text-{number:05d}", taken)
         if document.id is not None and stem != document.id:
             notes.count("names", "documents whose names cannot be those of files: renamed", example=document.id)
-        with whole_file(folder / f"{stem}.txt") as text:
+        with staged_file(folder / f"{stem}.txt") as text:
             text.write(document.text)
         if document.unused and document.model is None:
             continue
-        with whole_file(folder / f"{stem}.ann") as annotations:
+        with staged_file(folder / f"{stem}.ann") as annotations:
             annotations.writelines(line + "\n" for line in _lines(document, notes))
         types.update(_type(span.type) for span in document.spans)
-    with whole_file(folder / "annotation.conf") as settings:
+    with staged_file(folder / "annotation.conf") as settings:
         sections = ["[entities]", *sorted(types), "[relations]", "[events]", "[attributes]"]
         settings.write("\n".join(sections) + "\n")
 
