@@ -62,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="hf-tagging",
-        description="Train, judge and hand on taggers of words: parts of speech and named entities.",
+        description="Train, evaluate and publish taggers: parts of speech, named entities, any tag per word.",
         epilog=_START,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -68,14 +68,14 @@ def _completion(args: argparse.Namespace) -> None:
 COMMANDS = (
     Command(
         name="env",
-        summary="Prints a block for a bug report: versions and hardware, nothing private.",
+        summary="Print a block for a bug report: versions and hardware, nothing private.",
         add=add_json,
         run=_env,
         examples=("hf-tagging env", "hf-tagging env --json"),
     ),
     Command(
         name="completion",
-        summary="Prints a script that lets the shell complete commands, flags and files.",
+        summary="Print a script that lets the shell complete commands, flags and files.",
         details='bash: add the line `eval "$(hf-tagging completion bash)"` to ~/.bashrc. zsh: write it to a file '
         "_hf-tagging in a folder of $fpath. fish: write it to ~/.config/fish/completions/hf-tagging.fish.",
         add=_add_completion,

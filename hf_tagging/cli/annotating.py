@@ -184,7 +184,7 @@ def _row(suggestion: Suggestion) -> tuple[str, str, str, str]:
 COMMANDS = (
     Command(
         name="suggest",
-        summary="Chooses the texts to annotate next, and writes them for an annotation tool with predictions.",
+        summary="Choose the texts to annotate next, and write them for an annotation tool with predictions.",
         details="Texts that are annotated already, repeated ones and near repetitions are left out. Without --output "
         "and --format, a table of the texts is printed.",
         add=_add_suggest,

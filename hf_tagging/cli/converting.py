@@ -77,7 +77,7 @@ def _notes_alone() -> Iterator[None]:
 COMMANDS = (
     Command(
         name="convert",
-        summary="Writes a corpus in another format: that of an annotation tool, of a library, columns or JSON.",
+        summary="Convert a corpus to another format: an annotation tool, a library, columns or JSON.",
         details="Reads whatever training reads. What the other format cannot hold is counted, and said. The target is "
         "written whole or not at all.",
         add=_add_convert,

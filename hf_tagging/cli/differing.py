@@ -200,7 +200,7 @@ def _words(row: Different, start: int, end: int) -> str:
 COMMANDS = (
     Command(
         name="diff",
-        summary="Shows the sentences that one tagger has right and another wrong, with a paired test.",
+        summary="Show the sentences that one tagger gets right and another wrong, with a paired test.",
         details="A predictions file may stand for a model. With --output, a page lets you step through the sentences.",
         add=_add_diff,
         run=_diff,

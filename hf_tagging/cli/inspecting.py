@@ -121,7 +121,7 @@ def _print(show: Callable[[Console], None]) -> None:
 COMMANDS = (
     Command(
         name="inspect",
-        summary="Reads data without training, and says what is wrong with it.",
+        summary="Read data without training, and report problems.",
         details="It shows how the data was read, the first sentences, and everything that a run would stop at, warn of "
         "or pass over: leaks between splits, odd tags, missing borders, lost characters, words that the model does not "
         "know. Where the data is refused, it shows what stands in the files.",

@@ -255,14 +255,14 @@ def _recipe_file(given: str | None, config: Path, flags: list[str]) -> Path:
 COMMANDS = (
     Command(
         name="ls",
-        summary="Lists the recipes and configs that ship with the package, a line each.",
+        summary="List the recipes and configs that ship with the package, a line each.",
         add=_add_ls,
         run=_ls,
         examples=("hf-tagging ls", "hf-tagging ls lstm", "hf-tagging ls conll2003 --json"),
     ),
     Command(
         name="copy",
-        summary="Copies a recipe or config out of the package, to be edited.",
+        summary="Copy a recipe or config out of the package, to be edited.",
         details="With a comparison's config come the recipes and configs that it names, where there are none yet.",
         add=_add_copy,
         run=_copy,
@@ -275,7 +275,7 @@ COMMANDS = (
     ),
     Command(
         name="validate",
-        summary="Checks a config, flags and the data, without training.",
+        summary="Check a config, flags and the data without training.",
         details="All mistakes are reported together, with the nearest name. Data of this machine is read and "
         "checked as by a run; the Hub is not asked. Flags win over the file. " + _FLAGS,
         add=_add_validate,
@@ -289,7 +289,7 @@ COMMANDS = (
     ),
     Command(
         name="train",
-        summary="Runs the recipe that a config is for, under accelerate.",
+        summary="Train a tagger from a config, with accelerate.",
         details="All flags that are not its own go to the recipe and win over the file; the exit code is the recipe's. "
         "Comparisons and pretraining are started in the same way. " + _FLAGS,
         add=_add_train,

@@ -188,7 +188,7 @@ def _export(args: argparse.Namespace) -> Answer:
 COMMANDS = (
     Command(
         name="predict",
-        summary="Tags a text or a file.",
+        summary="Tag a text or a file.",
         details="Column files come back with the tag as their last column; JSON Lines with tags, places and entities; "
         "CSV with all its columns and the entities of --text_column. An export of an annotation tool comes back in the "
         "tool's format with predictions. Text is tagged sentence by sentence. A file may have any size and is written "
@@ -206,7 +206,7 @@ COMMANDS = (
     ),
     Command(
         name="evaluate",
-        summary="Scores any tagger on any tagged data, or any predictions file.",
+        summary="Evaluate a tagger on data with gold tags, or any predictions file.",
         details="Entities count as conlleval counts them, and strictly as seqeval does; words as shares. The data may "
         "be in another scheme than the model. Tags that the model does not have are counted and listed.",
         add=_add_evaluate,
@@ -221,7 +221,7 @@ COMMANDS = (
     ),
     Command(
         name="compare",
-        summary="Compares finished runs: scores with intervals, p-values, cost.",
+        summary="Compare finished runs: scores with intervals, p-values, cost.",
         details="Runs that differ in seed or fold alone are one row.",
         add=_add_compare,
         run=_compare,
@@ -233,7 +233,7 @@ COMMANDS = (
     ),
     Command(
         name="export",
-        summary="Writes a tagger as a graph for ONNX Runtime, and how its tags, scores and speed compare.",
+        summary="Export a tagger to ONNX Runtime, and compare its tags, scores and speed.",
         add=_add_export,
         run=_export,
         interrupted=NOTHING_WRITTEN,
