@@ -94,6 +94,11 @@ def test_marked_encodings(tmp_path, encoding, line_end):
             {},
             "line 19: .* 12 other lines beyond ASCII are UTF-8, so the file",
         ),
+        (
+            "a O\n",
+            {"encoding": "utf-16"},
+            "line 1: no byte order mark, .* give encoding=utf-16-le or encoding=utf-16-be",
+        ),
         (columns(SPANISH).encode("latin-1"), {"encoding": "utf-8"}, "line 1: byte 0xed .* is not UTF-8"),
         (
             columns(TEXTS["chinese"]).encode("gbk")[1:],

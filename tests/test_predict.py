@@ -97,6 +97,18 @@ class TestColumns:
             f"x,Jordan,{tags[0]}\ny,waved,{tags[1]}\n"
         )
 
+    @pytest.mark.parametrize("blank", ["\n", ""])
+    @pytest.mark.parametrize("mark", ["{word}", "{sentence}", "news-{sentence}"])
+    def test_numbers_and_names_of_sentences_are_no_words(self, tag, tagger, mark, blank):
+        given = written = ""
+        for number, words in enumerate([["Jordan", "waved", "."], ["Porto", "is", "far"]] * 4):
+            for index, (word, predicted) in enumerate(zip(words, tagger.tag(words), strict=True)):
+                line = f"{mark.format(word=index + 1, sentence=number + 1)}\t{word}\tX"
+                given, written = f"{given}{line}\n", f"{written}{line}\t{predicted}\n"
+            given, written = given + blank, written + blank
+
+        assert tag(given) == written
+
     def test_ends_a_sentence_at_a_document_mark(self, tag, tagger):
         tags = tagger.tag(["Jordan"]) + tagger.tag(["Porto"])
 

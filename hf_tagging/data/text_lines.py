@@ -67,6 +67,9 @@ def text_form(stream: BinaryIO, *, file: str, encoding: str | None = None) -> Te
     stream.seek(0)
     if encoding is not None:
         name = known_encoding(encoding)
+        if name in ("utf-16", "utf-32") and not any(start.startswith(mark) for mark in _MARKED_ENCODINGS):
+            either = " or ".join(argument("encoding", f"{name}-{order}") for order in ("le", "be"))
+            raise DataError(f"{file}, line 1: no byte order mark, which {name.upper()} begins with; give {either}")
         return TextForm(name, _line_end(stream, name))
     marked = next((name for mark, name in _MARKED_ENCODINGS.items() if start.startswith(mark)), None)
     if marked:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hf_tagging.data.columns.finding import find_layout
-from hf_tagging.data.columns.layout import ColumnLayout, is_blank
+from hf_tagging.data.columns.layout import ColumnLayout, SentenceBorders, is_blank, without_mark
 from hf_tagging.data.columns.marks import DOCUMENT_MARK
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.text_lines import numbered_lines, shortened
@@ -64,22 +64,21 @@ def read_columns(
         DataError: If a line does not fit the first one; with its number.
     """
     layout = _words_layout(path, tokens_column, separator)
+    borders = SentenceBorders(layout)
     words: list[str] = []
     lines: list[tuple[str, bool]] = []
     for number, line in read_lines(path):
-        if DOCUMENT_MARK.match(line) and words:  # ends a sentence, blank line or not
+        place = f"{path}, line {number}"
+        written, fields = _column_line(line, layout, place, starts_sentence=not words, otherwise=otherwise)
+        # A mark of a document ends a sentence, blank line or not.
+        starts = DOCUMENT_MARK.match(line) or (fields is not None and layout.has_borders and borders.starts(fields))
+        if starts and words:
             yield Record([words], partial(_write_columns, lines, layout))
             words, lines = [], []
-        if layout.has_header and number == layout.first_line:
-            lines.append((f"{line}{layout.separator or ' '}{_TAG_HEADER}", False))
-            continue
-        written, word = _column_line(
-            line, layout, f"{path}, line {number}", starts_sentence=not words, otherwise=otherwise
-        )
-        lines.append((written, word is not None))
-        if word is not None:
-            words.append(word)
-        elif is_blank(line):
+        lines.append((written, fields is not None))
+        if fields is not None:
+            words.append(layout.word(fields))
+        if is_blank(line) or (fields is not None and borders.ends(fields)):
             yield Record([words], partial(_write_columns, lines, layout))
             words, lines = [], []
     if lines:
@@ -94,13 +93,16 @@ def _words_layout(path: Path, tokens_column: str | int | None, separator: str | 
 
 def _column_line(
     line: str, layout: ColumnLayout, place: str, *, starts_sentence: bool, otherwise: str
-) -> tuple[str, str | None]:
-    """Return a line as it is written, without the tag, and its word; None for lines without a word."""
+) -> tuple[str, list[str] | None]:
+    """Return a line as it is written, without the tag, and its fields; None for lines without a word."""
+    line = without_mark(line)
     no_word = is_blank(line) or DOCUMENT_MARK.match(line) or layout.is_comment(line, starts_sentence=starts_sentence)
     if no_word:
         return line, None
     fields = layout.fields(line)
-    if len(fields) != layout.count:
+    if layout.is_header(fields):
+        return f"{line}{layout.separator or ' '}{_TAG_HEADER}", None
+    if not layout.fits(fields):
         raise DataError(
             f"{place}: {shortened(line)} has {len(fields)} column{'s' * (len(fields) > 1)}; expected {layout.count}, "
             f"with {layout.separator_words} between them, as in line {layout.first_line}.{otherwise}"
@@ -108,7 +110,9 @@ def _column_line(
     written = line.rstrip(" \t") if layout.separator is None else layout.separator.join(fields)
     if layout.word_id is not None and _NO_WORD_ID.fullmatch(fields[layout.word_id]):
         return f"{written}{layout.separator}{_NO_TAG}", None
-    return written, fields[layout.tokens]
+    if layout.counter is not None and not fields[layout.counter].isdecimal():
+        raise DataError(f"{place}: {shortened(fields[layout.counter])}; expected the number of a word, as before.")
+    return written, fields
 
 
 def _write_columns(lines: list[tuple[str, bool]], layout: ColumnLayout, tagger: Tagger, labels: WordLabels) -> str:

@@ -94,7 +94,7 @@ def find_layout(
         features=finder.feature_positions(request, tokens=tokens, tags=tags) if tagged else (),
         comment=request.comment,
         numbers=next((index for index, column in enumerate(columns) if column.kind == "word numbers"), None),
-        known_tags=frozenset(columns[tags].counts),
+        known_tags=frozenset(columns[tags].counts if tagged else ()),
         sentences=() if form.inside else tuple(_sentence_columns(columns, table, header, {tokens, tags})),
         counter=_counter(columns, table),
         sentence_end=_sentence_end(columns),

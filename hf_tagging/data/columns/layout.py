@@ -74,6 +74,11 @@ class ColumnLayout:
     brackets: bool = False
 
     @property
+    def has_borders(self) -> bool:
+        """Columns tell where a sentence starts."""
+        return bool(self.sentences) or self.counter is not None
+
+    @property
     def has_header(self) -> bool:
         """The first line names the columns."""
         return bool(self.header)
@@ -121,6 +126,33 @@ class ColumnLayout:
     def separator_words(self) -> str:
         """Name of the separator in messages."""
         return {None: "spaces or tabs", "\t": "one tab"}.get(self.separator, repr(self.separator))
+
+
+class SentenceBorders:
+    """Borders between sentences that columns of a file tell, where no blank line does.
+
+    Args:
+        layout: Of the file.
+    """
+
+    def __init__(self, layout: ColumnLayout) -> None:
+        self._layout = layout
+        self._before: tuple[str, ...] = ()
+
+    def starts(self, fields: Sequence[str]) -> bool:
+        """Return whether a sentence starts at the next line, given its fields; an empty field goes on as before."""
+        layout, before = self._layout, self._before
+        if layout.counter is not None:
+            self._before = (fields[layout.counter],)
+            return bool(before) and not int(before[0]) < int(fields[layout.counter])
+        values = (fields[position] for position in layout.sentences)
+        self._before = tuple(value or (before[index] if before else "") for index, value in enumerate(values))
+        return bool(before) and self._before != before
+
+    def ends(self, fields: Sequence[str]) -> bool:
+        """Return whether a sentence ends with a line, given its fields."""
+        end = self._layout.sentence_end
+        return end is not None and end[1] in fields[end[0]]
 
 
 def is_blank(line: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from hf_tagging.data.columns.layout import ColumnLayout, is_blank, without_mark
+from hf_tagging.data.columns.layout import ColumnLayout, SentenceBorders, is_blank, without_mark
 from hf_tagging.data.columns.marks import document_mark
 from hf_tagging.data.columns.shapes import inner_fields, misc_values
 from hf_tagging.data.notes import FileNotes
@@ -38,7 +38,7 @@ class RowReader:
         """Yield the rows of each sentence; at the start of a document its name, empty where it has none."""
         layout, at_mentions = self.layout, self.at_mentions
         rows: list[Row] = []
-        group: tuple[str, ...] = ()
+        borders, has_borders = SentenceBorders(layout), layout.has_borders
         fresh = True  # no word since the last blank line: here, and only here, a comment without a key may stand
         for number, line in lines:
             if not line or line[0] in _NOT_PLAIN or layout.comment is not None:
@@ -62,14 +62,8 @@ class RowReader:
             if not self._holds_word(fields, line, number):
                 continue
             row = self._row(fields, line, number)
-            if layout.sentences:
-                before, group = group, self._group(fields, group)
-                if rows and before != group:
-                    yield rows
-                    rows = []
-            elif layout.counter is not None:
-                before, group = group, (fields[layout.counter],)
-                if rows and not int(before[0]) < int(group[0]):
+            if has_borders:
+                if borders.starts(fields) and rows:
                     yield rows
                     rows = []
             elif at_mentions and rows and row[0].startswith("@"):
@@ -77,7 +71,7 @@ class RowReader:
                 rows = []
             rows.append(row)
             fresh = False
-            if layout.sentence_end is not None and layout.sentence_end[1] in fields[layout.sentence_end[0]]:
+            if layout.sentence_end is not None and borders.ends(fields):
                 fresh = True
                 yield rows
                 rows = []
@@ -158,11 +152,6 @@ class RowReader:
 
     def _items(self, line: str, separator: str) -> Iterator[list[str]]:
         return (inner_fields(item, separator, self.layout.count) for item in line.split())
-
-    def _group(self, fields: Sequence[str], before: tuple[str, ...]) -> tuple[str, ...]:
-        """Return what stands in the columns of the sentence; an empty one goes on with the value before."""
-        values = (fields[position] for position in self.layout.sentences)
-        return tuple(value or (before[index] if before else "") for index, value in enumerate(values))
 
 
 _PASSED = {
