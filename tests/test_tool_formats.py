@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from reading import read, written
 
+from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.formats import FORMATS, format_of
 from hf_tagging.data.formats.base import Document, Span
 from hf_tagging.data.notes import FileNotes
@@ -201,6 +202,14 @@ def test_brat_reads_pairs_in_folders_of_splits(tmp_path):
     assert found.sizes() == {"train": (3, 8, 2), "test": (1, 3, 1)}
     assert found.splits["train"][0] == [("Zoe", "B-PER"), ("Quist", "I-PER")]
     assert (found.remarks()["relations"], found.remarks()["notes"]) == (1, 1)
+
+
+def test_brat_is_given_as_a_folder_or_by_its_files(tmp_path):
+    files = {"a.txt": "Zoe drinks.", "a.ann": "T1\tPER 0 3\tZoe\n", "b.txt": "Gouda.", "b.ann": "T1\tLOC 0 5\tGouda\n"}
+    folder = written(tmp_path / "corpus", files)
+    for given in ({"train_file": folder}, {"train_file": [folder / "a.ann", folder / "b.txt"]}):
+        dataset = load_tagging_dataset(task="ner", cache_dir=tmp_path / "cache", **given)
+        assert dataset["train"]["tokens"][:] == [["Zoe", "drinks", "."], ["Gouda", "."]]
 
 
 def test_brat_reads_again_when_annotations_change(tmp_path):
