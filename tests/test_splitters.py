@@ -121,6 +121,16 @@ def test_any_package_can_register_a_splitter():
         words("halves", "a")
 
 
+@pytest.mark.usefixtures("registered")
+def test_rows_are_split_anew_after_an_update_of_the_package(tmp_path, monkeypatch):
+    rows = {"a.jsonl": json.dumps({"text": "abcde", "label": []})}
+    assert read(tmp_path, rows, splitter="halves").words == ["ab", "cde"]
+    monkeypatch.setattr("hf_tagging.data.sources.splitter_version", lambda name: f"{name} 2")
+    monkeypatch.setattr(f"{__name__}.in_halves", lambda text: [(0, 1), (1, len(text))])
+    splitters._of_package.cache_clear()
+    assert read(tmp_path, rows, splitter="halves").words == ["a", "bcde"]
+
+
 @given(text=TEXTS, data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_pieces_of_any_package_find_their_places(text, data):

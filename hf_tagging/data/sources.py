@@ -29,6 +29,7 @@ from hf_tagging.data.formats.builder import FormatBuilder
 from hf_tagging.data.json_rows import check_rows
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.splitters import splitter_version
 from hf_tagging.data.tables.builder import TableBuilder
 from hf_tagging.disk import why_full
 from hf_tagging.errors import DataError, TaggingError
@@ -106,7 +107,7 @@ class BuilderCache:
         """
         builder = builder_class(
             cache_dir=self.cache_dir,
-            hash=_code_hash() if issubclass(builder_class, FileBuilder) else datasets.__version__,
+            hash=_version(config) if issubclass(builder_class, FileBuilder) else datasets.__version__,
             data_files=DataFilesDict({split: _Files(files)}),
             **config,
         )
@@ -293,6 +294,13 @@ def content_hash(path: Path) -> str:
     """Return a hash of the content of a file, independent of its time and size."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, xxhash.xxh3_128).hexdigest()
+
+
+def _version(config: Mapping[str, Any]) -> str:
+    """Return a hash of all that reads a file: our code, and the package that splits its text."""
+    request = config.get("request")
+    of_splitter = splitter_version(request.splitter) if isinstance(request, ReadRequest) else ""
+    return str(Hasher.hash((_code_hash(), of_splitter))) if of_splitter else _code_hash()
 
 
 @cache

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Any
 
 from hf_tagging.data.text import marks, split_words
@@ -97,6 +97,19 @@ def get_splitter(splitter: str | None) -> Splitter:
 def splitter_names() -> list[str]:
     """Return the names of all splitters: those of this package, and those that other packages have registered."""
     return [*dict.fromkeys([*SPLITTERS, *PACKAGES, *sorted(_registered())])]
+
+
+def splitter_version(name: str | None) -> str:
+    """Return the version of the package behind a splitter, on which its words depend; empty for those of this one."""
+    if name is None or name in SPLITTERS:
+        return ""
+    registered = _registered().get(name)
+    if registered is not None:
+        return f"{registered.value} {registered.dist.version if registered.dist else ''}"
+    try:
+        return f"{name} {version(name.replace('sudachi', 'sudachipy'))}"
+    except PackageNotFoundError:
+        return ""
 
 
 def _registered() -> dict[str, EntryPoint]:
