@@ -41,6 +41,7 @@ def test_two_versions_of_a_corpus_are_both_read_and_named(tmp_path):
     assert found.said("corpus_v2.conll.train: column file")
 
 
+@pytest.mark.failure_mode("folder-to-choose")
 def test_a_folder_among_several_has_to_be_chosen(tmp_path):
     files = {f"{language}/{split}.txt": ADA for language in ("de", "en", "fr") for split in ("train", "test")}
     with pytest.raises(DataError, match=r"in the folders de, en, fr; choose one of them: give dataset=\S+/de"):
@@ -103,6 +104,7 @@ def test_given_names_come_before_those_of_a_file(tmp_path):
     assert not found.said("label.json")
 
 
+@pytest.mark.failure_mode("integers-without-names")
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -135,6 +137,7 @@ def zipped(*names: str) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.failure_mode("other-data")
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -203,6 +203,7 @@ def test_numbers_that_start_again_are_other_sentences(tmp_path):
     assert found.remarks()["sentence_ids"] == 1
 
 
+@pytest.mark.failure_mode("mixed-rows")
 @pytest.mark.parametrize(
     "ids", [["a", "a", "b", "a"], [4, 9, 2, 9], [1, 2, 3, 2], ["Sentence: 3", "Sentence: 1", "", "Sentence: 3", 1]]
 )
@@ -223,6 +224,7 @@ def test_numbers_tell_sentences_apart_whatever_their_name(tmp_path):
     assert read(tmp_path, {"train.csv": content}).sizes() == {"train": (2, 4, 1)}
 
 
+@pytest.mark.failure_mode("table-row")
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from hf_tagging.atomic import whole_file, whole_folder
 from hf_tagging.data.conversion_losses import counting_losses
-from hf_tagging.data.files import SPLITS, SplitFiles, find_split_files, is_saved_dataset
+from hf_tagging.data.files import SPLITS, SplitFiles, is_saved_dataset
+from hf_tagging.data.folders import find_split_files
 from hf_tagging.data.formats import FORMATS, TARGETS
 from hf_tagging.data.formats.base import Document, Format, Record, Span, TaggedSentence
 from hf_tagging.data.formats.builder import check_separated

@@ -1,4 +1,4 @@
-"""Data that is there already: a Dataset, a DatasetDict, or a pandas DataFrame with a sentence per row."""
+"""Data that is there already: a Dataset, a DatasetDict, or a pandas DataFrame."""
 
 from __future__ import annotations
 

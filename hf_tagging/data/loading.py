@@ -16,12 +16,12 @@ from hf_tagging.data.columns.names import SENTENCE_STARTS
 from hf_tagging.data.files import (
     SPLITS,
     files_by_flag,
-    find_split_files,
     is_saved_dataset,
     looks_like_path,
     missing_path,
 )
 from hf_tagging.data.findings import check_accept
+from hf_tagging.data.folders import find_split_files
 from hf_tagging.data.hub_source import HUB_ALIASES, read_hub
 from hf_tagging.data.in_memory import PLACE, InMemory, is_in_memory, read_in_memory
 from hf_tagging.data.integer_tags import tag_names_beside, with_integer_tags
@@ -73,9 +73,10 @@ def load_tagging_dataset(
 
     Args:
         name_or_path: An alias (`conll2003`, `sample`), a file, a folder of files or of `save_to_disk`, or a
-            name on the Hub. Column files (CoNLL-2003, CoNLL-U, two columns), JSON Lines and Parquet are read. Or data
-            that is there already: a `Dataset`, a `DatasetDict` or a pandas DataFrame, a sentence per row; several
-            by the name of their split.
+            name on the Hub. Column files (CoNLL-2003, CoNLL-U, two columns), tables (CSV, TSV), JSON, Parquet and
+            exports of annotation tools are read. Or data that is there already: a `Dataset`, a `DatasetDict` or a
+            pandas DataFrame, with a sentence per row, or a word and the id of its sentence; several by the name of
+            their split.
         task: Name of a task ("pos", "ner" or a registered one), or a `Task`.
         config_name: Configuration of a dataset on the Hub.
         revision: Branch, tag or commit of a dataset on the Hub.
