@@ -172,7 +172,8 @@ def _columns(value: Object, place: str) -> Rows | None:
             columns[name] = column
     by_index = any(isinstance(value[name], dict) for name in columns)
     of_words = [column for name, column in columns.items() if names_words(name)]
-    nested = any(column and isinstance(column[0], list) for column in of_words) or _parallel(list(columns.values()))
+    lists = [column for column in columns.values() if column and isinstance(column[0], list)]
+    nested = (len(lists) > 1 and any(column in lists for column in of_words)) or _parallel(lists)
     ids = any(names_sentences(name) for name in columns)
     if len(columns) < 2 or not (nested or (of_words and (by_index or ids))):
         return None
