@@ -97,11 +97,11 @@ def evaluate(args: argparse.Namespace) -> None:
 # All points
 
 
-def command(*words: object, folder: Path) -> tuple[str, float]:
+def command(*words: object, folder: Path, python: str = sys.executable) -> tuple[str, float]:
     """Runs a point to its end, with caches of its own; what it printed, and the most memory of its own in bytes."""
     environment = os.environ | {"HF_DATASETS_CACHE": str(folder / "cache")}
     with open(folder / "printed", "w+") as printed, open(folder / "said", "w+") as said:
-        process = subprocess.Popen([sys.executable, *map(str, words)], env=environment, stdout=printed, stderr=said)
+        process = subprocess.Popen([python, *map(str, words)], env=environment, stdout=printed, stderr=said)
         own = 0.0
         while process.poll() is None:
             own = max(own, own_memory(process.pid))

@@ -37,6 +37,7 @@ BENCHMARKS = {
     "quality": tuple(DEVICES),
     "tagging": tuple(DEVICES),
     "alignment": ("cpu",),
+    "loading": ("cpu",),
     "memory": tuple(DEVICES),
     "packing": tuple(DEVICES),
     "scaling": tuple(DEVICES),

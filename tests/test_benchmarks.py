@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import alignment  # noqa: E402
 import annotate  # noqa: E402
 import common  # noqa: E402
+import loading  # noqa: E402
 import memory  # noqa: E402
 import packing  # noqa: E402
 import quality  # noqa: E402
@@ -271,6 +272,18 @@ def test_quality_goes_on_where_it_was(encoder, tmp_path, capsys):
 
     with pytest.raises(ConfigError, match=r"ours-seed-1\.json: was asked"):
         quality.main([*given, "--evaluations", "1"])
+
+
+@pytest.mark.slow
+def test_loading(tmp_path):
+    given = ["--data", "sample", "--output", tmp_path, "--rounds", 1, "--megabytes", 1, 2, "--before", sys.executable]
+    loading.main([str(flag) for flag in given])
+    found = result(tmp_path, "loading")
+    assert sides_of(found)[:2] == [("reading, column file", loading.USUAL), ("reading, column file", loading.BEFORE)]
+    assert ("reading, file of 2 MB", "file of 1 MB") in sides_of(found)
+    words = [figures[0]["words"] for figures in found["figures"].values()]
+    assert words[:3] == [words[0]] * 3
+    assert words[4] == pytest.approx(2 * words[3], rel=0.1)
 
 
 @pytest.mark.slow

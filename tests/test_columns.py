@@ -527,3 +527,8 @@ def test_what_is_no_column_file_is_refused_with_the_way_on(tmp_path, content, me
 @pytest.mark.parametrize("text", ["<s> O\nCarla B-PER\n</s> O\n", "<Carla> B-PER\n< O\n"])
 def test_words_in_angle_brackets_are_words(tmp_path, text):
     assert read(tmp_path, text).words == text.split()[::2]
+
+
+def test_a_line_without_a_word_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"train\.txt, line 3: '\\tO' has nothing in column 0; expected a word"):
+        read(tmp_path, "Lisbon\tB-LOC\nis\tO\n\tO\nnice\tO\n" * 3)

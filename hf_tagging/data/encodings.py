@@ -19,7 +19,7 @@ _FEWEST = 3  # words beyond ASCII, below which nothing is certain
 _FEWEST_BYTES = 16  # and in encodings of two bytes, which can read a few bytes of many others
 _ENOUGH = 0.95  # share of its letters that have to be those of a language
 _LEAD = 0.02  # by which the next proposal has to fall behind
-_WORD = re.compile(rb"[^\s,;|\"]*[\x80-\xff][^\s,;|\"]*")
+_WORD = re.compile(rb"[^\s,;|\"]+")
 
 # Letters beyond ASCII of the languages that an encoding was made for, in small letters.
 _LATIN = {
@@ -124,7 +124,7 @@ def _sample(stream: BinaryIO) -> list[bytes]:
         if line.isascii():
             continue
         for word in _WORD.findall(line):
-            if word not in found:
+            if not word.isascii() and word not in found:
                 found[word] = None
                 size += len(word)
         if size > _SAMPLE:

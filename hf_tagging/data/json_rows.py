@@ -16,6 +16,7 @@ from hf_tagging.errors import DataError
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _DEEPEST = 32  # lists in lists; rows of words and tags have two
+_MOST_KEYS = 500  # in all rows together: each is a column, and a parser of thousands never ends
 _ROW = "expected a JSON object with tokens and tags"
 
 
@@ -52,11 +53,18 @@ def check_rows(path: Path) -> None:
     Raises:
         DataError: The first row that is none, with its line or its number.
     """
+    keys: set[str] = set()
     for place, row, text in json_rows(path):
         if not isinstance(row, dict):
             raise DataError(f"{path}, {place}: {shortened(text)} is no JSON object; {_ROW}")
         if text.count("[") + text.count("{") > _DEEPEST and _depth(row) > _DEEPEST:
             raise DataError(f"{path}, {place}: {shortened(text)} is nested more than {_DEEPEST} deep; {_ROW}")
+        keys.update(row if text.count("{") == 1 else _keys(row))
+        if len(keys) > _MOST_KEYS:
+            raise DataError(
+                f"{path}, {place}: {shortened(text)}: so far the rows have more than {_MOST_KEYS} different keys, as "
+                f"where a word or an id is a key; {_ROW}"
+            )
         try:
             text.encode()
             if "\\u" in text:
@@ -137,6 +145,19 @@ def _broken(path: Path, place: str, raw: bytes, error: Exception) -> DataError:
 
 def _reason(error: Exception) -> str:
     return "nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+def _keys(row: Json, above: str = "") -> Iterator[str]:
+    """Yield the keys of objects in a row, each behind those above it."""
+    if isinstance(row, dict):
+        for key, value in row.items():
+            yield above + key
+            if isinstance(value, dict | list):
+                yield from _keys(value, f"{above}{key}/")
+    elif isinstance(row, list):
+        for item in row:
+            if isinstance(item, dict | list):
+                yield from _keys(item, above)
 
 
 def _depth(row: Json) -> int:

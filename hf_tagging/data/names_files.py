@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from hf_tagging.atomic import Json
+from hf_tagging.data.bounded_yaml import BoundedLoader
 from hf_tagging.data.text_lines import BOM
 from hf_tagging.errors import DataError
 from hf_tagging.problems import either_way
@@ -118,7 +119,7 @@ def _of_card(text: str, column: str, *, is_markdown: bool) -> dict[int, str]:
             return {}
         text = head[1]
     try:
-        value = yaml.safe_load(text) if is_markdown else json.loads(text)
+        value = yaml.load(text, Loader=BoundedLoader) if is_markdown else json.loads(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     found = {tuple(sorted(names.items())) for names in _declared(value, column)}
@@ -128,7 +129,7 @@ def _of_card(text: str, column: str, *, is_markdown: bool) -> dict[int, str]:
 def _declared(value: Json, column: str) -> Iterator[dict[int, str]]:
     """Yield the names of every feature called like the column, wherever it is."""
     level = [value]
-    for _ in range(16):  # deep enough for every card, and an end for an alias that contains itself
+    for _ in range(16):  # deep enough for every card
         inner: list[Json] = []
         for item in level[:10_000]:
             if isinstance(item, dict):

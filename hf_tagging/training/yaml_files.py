@@ -7,31 +7,13 @@ from typing import TypeAlias
 
 import yaml
 
+from hf_tagging.data.bounded_yaml import BoundedLoader
 from hf_tagging.data.files import nearest_path
 from hf_tagging.data.spool import check_input, open_input
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.problems import argument
 
 _MOST_BYTES = 1_000_000
-_DEEPEST = 20
-
-
-class _Loader(yaml.SafeLoader):
-    """Composes nodes, but no alias: a few levels of them expand to more values than any memory holds."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        mark = self.peek_event().start_mark
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="an alias (*name); write the value itself there", problem_mark=mark)
-        if self.depth >= _DEEPEST:
-            raise yaml.MarkedYAMLError(problem=f"more than {_DEEPEST} levels in one another", problem_mark=mark)
-        self.depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
 
 
 def compose_yaml(path: Path, *, named_by: str = "") -> yaml.Node | None:
@@ -88,7 +70,7 @@ def compose_text(text: str) -> yaml.Node | None:
     Raises:
         yaml.YAMLError: It is not YAML, or has aliases or too many levels.
     """
-    return yaml.compose(text, Loader=_Loader)
+    return yaml.compose(text, Loader=BoundedLoader)
 
 
 Plain: TypeAlias = "str | list[Plain] | dict[str, Plain] | None"

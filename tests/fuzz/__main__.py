@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 # A kind is a module of this package with `run(count, seed, work)`, which yields a line for everything that goes wrong.
-_COUNTS = {"files": 2000, "yamls": 600, "checkpoints": 200, "kills": 40}
+_COUNTS = {"files": 2000, "reading": 3000, "yamls": 600, "checkpoints": 200, "kills": 40}
 
 
 def main() -> None:

@@ -168,7 +168,9 @@ def without_mark(line: str) -> str:
 def split_fields(line: str, separator: str | None) -> list[str]:
     """Split a line at the separator; None is any run of spaces and tabs, ignoring leading and trailing ones."""
     if separator is None:
-        return _BLANKS.split(line.strip(" \t"))
+        line = line.strip(" \t")
+        fields = line.split(" ")  # five times as fast, and right where single blanks are between columns
+        return _BLANKS.split(line) if "" in fields or "\t" in line else fields
     return line.rstrip(" ").split(separator)
 
 

@@ -146,6 +146,11 @@ class RowReader:
                 "there"
             )
         word = layout.word(fields) if layout.prefix else fields[layout.tokens]
+        if not word:
+            raise DataError(
+                f"{self.file}, line {number}: {shortened(line)} has nothing in column {layout.tokens}; expected a word "
+                "there"
+            )
         if not layout.features:
             return word, tag
         return (word, tag, *(fields[position].strip(" ") for position in layout.features))

@@ -17,7 +17,7 @@ _MARKUP = re.compile(
 )
 _JSON = re.compile(r"\s*(\[\s*)?\{\s*\"[^\"]*\"\s*:")
 _PUBTATOR = re.compile(r"\d+\|[ta]\|")
-_SENTENCE_END = re.compile(r".*[^\W_].*[.!?。！？…]['\"”’»)]*\s*$", re.DOTALL)
+_SENTENCE_END = re.compile(r"[\W_]*[^\W_].*[.!?。！？…]['\"”’»)]*\s*$", re.DOTALL)
 _ATTACHED_END = re.compile(r".*\w[.!?。！？…]['\"”’»)]*\s*", re.DOTALL)
 
 

@@ -339,7 +339,7 @@ def _numbers_sentences(values: Sequence[Cell]) -> bool:
     filled = [str(value).strip() for value in values if value not in (None, "")]
     if not filled or values[0] in (None, ""):
         return False
-    numbers = [re.search(r"(\d+)$", value) for value in filled]
+    numbers = [re.search(r"(?<!\d)(\d+)$", value) for value in filled]
     if not all(numbers):
         return False
     found = [int(number[1]) for number in numbers if number]

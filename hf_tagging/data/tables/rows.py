@@ -17,7 +17,7 @@ from hf_tagging.data.tables.names import Cell, Cells, TableColumns
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 
-_NUMBER = re.compile(r"(.*?)(\d+)(?:\.0)?$", re.DOTALL)  # 1.0: pandas makes a column with gaps floats
+_NUMBER = re.compile(r"(.*?)(?<!\d)(\d+)(?:\.0)?$", re.DOTALL)  # 1.0: pandas makes a column with gaps floats
 
 
 Rows = Iterable[tuple[int, Cells]]
