@@ -438,11 +438,11 @@ class TestSeen:
         rows = [{"tokens": words.split("|"), "tags": labels} for words, labels in sentences]
         return Dataset.from_list(rows, features=features)
 
-    def test_holds_what_both_have_as_predictions_spell_it(self, tmp_path):
+    def test_holds_what_both_have_as_predictions_are_read_back(self, tmp_path):
         train = self.split(("Ada|Love lace|ran", [1, 2, 0]), ("Ada|sat", [1, 0]), ("secret|", [0, 0]))
         test = self.split(("Ada|Love lace|swam", [1, 2, 0]), ("Bob|ran|", [1, 0, 0]))
         found = seen_in(train, test, self.SCHEMA)
-        assert found == {"words": ["Ada", "Love_lace", "_", "ran"], "entities": ["Ada Love_lace"]}
+        assert found == {"words": ["", "Ada", "Love lace", "ran"], "entities": ["Ada Love lace"]}
         write_seen(tmp_path, {"test": found})
         assert read_seen(tmp_path, "test") == Seen(frozenset(found["words"]), frozenset(found["entities"]))
         assert read_seen(tmp_path, "validation") is None
