@@ -532,3 +532,17 @@ def test_words_in_angle_brackets_are_words(tmp_path, text):
 def test_a_line_without_a_word_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"train\.txt, line 3: '\\tO' has nothing in column 0; expected a word"):
         read(tmp_path, "Lisbon\tB-LOC\nis\tO\n\tO\nnice\tO\n" * 3)
+
+
+def test_a_header_is_read_where_nothing_below_it_is_a_tag(tmp_path):
+    """Names are names although the columns below them are masked; what stands under MISC is no entity."""
+    rows = "".join(f"{word}\t_\t_\t{misc}\n" for word, misc in zip("abcdefgh", ["_", "NoSpaceAfter"] * 4, strict=True))
+    with pytest.raises(
+        DataError, match=r"line 1: this header names no column .*: 0 TOKEN, 1 NE-COARSE, 2 NE-FINE, 3 MISC"
+    ):
+        read(tmp_path, "TOKEN\tNE-COARSE\tNE-FINE\tMISC\n" + rows)
+
+
+def test_a_first_row_that_is_frequent_is_no_header(tmp_path):
+    found = read(tmp_path, "the B\ncat E\nthen S\n\n" * 30)
+    assert found.sizes()["train"] == (30, 90, 60)

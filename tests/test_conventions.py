@@ -266,12 +266,14 @@ class TestFindings:
     def test_more_tags_than_words_for_parts_of_speech(self, tmp_path):
         text = column(" ".join(["a", "b"] * 150), " ".join(f"t{number}" for number in range(300)))
         with pytest.raises(DataError, match="300 different tags and only 2 different words"):
-            read(tmp_path, text, task="pos")
+            read(tmp_path, text, task="pos", tokens_column=0, tags_column=1)
 
     def test_numbers_that_count_up_for_words(self, tmp_path):
         text = column("\n".join(["1 2 3 4 5"] * 4), "\n".join(["B-PER I-PER O O O"] * 4))
-        with pytest.raises(DataError, match=r"words are numbers that count up \(1, 2, 3\).*tokens_column"):
-            read(tmp_path, text)
+        with pytest.raises(DataError, match=r"column 0 counts the words \(1, 2, 3\).*tokens_column"):
+            read(tmp_path / "a", text)
+        with pytest.raises(DataError, match=r"words are numbers that count up \(1, 2, 3\).*counter_words"):
+            read(tmp_path / "b", text, tokens_column=0)
 
     def test_unknown_names_are_refused(self, tmp_path):
         with pytest.raises(DataError, match=r"accept=\['many_type'\]: .*did you mean 'many_types'"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hf_tagging.data.columns.headers import OTHER_NAMES
 from hf_tagging.data.columns.kinds import Column
 from hf_tagging.data.columns.names import WORD_NAMES, ColumnFinder, index_of
 from hf_tagging.data.request import ReadRequest
@@ -108,7 +109,8 @@ def choose_tags(
     task = request.task
     if (named := _named(finder, task, tokens)) is not None:
         return Choice(named)
-    fitting = _fitting(columns, task, tokens)
+    named_otherwise = {i for i, names in enumerate(finder.names) if finder.has_header and names & OTHER_NAMES}
+    fitting = _fitting(columns, task, {tokens, *named_otherwise})
     if fitting:
         return Choice(fitting[0], tuple(fitting[1:]))
     position = _by_convention(columns, finder, task, tokens)
@@ -136,9 +138,9 @@ def _named(finder: ColumnFinder, task: Task, tokens: int) -> int | None:
     return next((index for index in found if index is not None and index != tokens), None)
 
 
-def _fitting(columns: Sequence[Column], task: Task, tokens: int) -> list[int]:
+def _fitting(columns: Sequence[Column], task: Task, taken: set[int]) -> list[int]:
     """Return the columns whose content fits a task, the best kind first, in their order."""
-    there = [(index, column) for index, column in enumerate(columns) if index != tokens]
+    there = [(index, column) for index, column in enumerate(columns) if index not in taken]
     if not task.has_entities:
         return [index for index, column in there if column.kind == "pos"] if task.name == "pos" else []
     kind = "chunks" if "chunk" in task.columns and "ner" not in task.columns else "entities"

@@ -26,6 +26,7 @@ _PREFIX = re.compile(r"([a-z]{2,3}(?:-[A-Za-z]+)?:)(?=.)")
 _POSITION_DIGIT = re.compile(r"\D+\d")
 _ENOUGH_WORDS = 20
 _MANY = 100
+_REPEATED = 3  # times that the names of columns may stand again in a short file
 _SENTENCE_END = "EndOfSentence"  # HIPE
 
 
@@ -110,8 +111,10 @@ def find_layout(
 
 
 def _without(table: Table, first: Sequence[str]) -> Table:
-    """Return a table without its first row, and without the same row again: names of columns may be repeated."""
-    kept = [index for index, row in enumerate(table.rows) if row != first]
+    """Return a table without its first row, and without the same row again where it is rare, as repeated names are."""
+    repeated = sum(row == first for row in table.rows[1:])
+    rare = repeated <= max(_REPEATED, len(table.rows) // 20)
+    kept = [index for index, row in enumerate(table.rows) if index and not (rare and row == first)]
     return Table([table.rows[index] for index in kept], [table.starts[index] for index in kept])
 
 

@@ -11,7 +11,7 @@ from hf_tagging.data.prefixes import is_outside
 from hf_tagging.data.request import ReadRequest
 
 SENTENCE_NAMES = frozenset({"sentence", "sentence_id", "sentenceid", "sent", "sent_id", "sentid", "sentence #", "sid"})
-_OTHER_NAMES = frozenset(
+OTHER_NAMES = frozenset(
     {"lemma", "lemmas", "id", "idx", "index", "number", "no", "num", "offset", "start", "end", "begin", "feats", "head"}
     | {"deprel", "deps", "misc", "document", "document_id", "doc", "doc_id", "annotator", "predicted"}
 )
@@ -38,7 +38,9 @@ def is_header(fields: Sequence[str], below: Sequence[Column], rows: int, request
     asked = _asked_names(request)
     if asked and asked <= set(names):
         return True
-    return _are_known(names, request) or (rows >= _FEWEST_ROWS and _is_of_another_kind(fields, below))
+    if _are_known(names, request):
+        return True
+    return rows >= _FEWEST_ROWS and (_is_of_another_kind(fields, below) or _names_the_words(fields, below))
 
 
 def _asked_names(request: ReadRequest) -> set[str]:
@@ -48,7 +50,7 @@ def _asked_names(request: ReadRequest) -> set[str]:
 
 def _are_known(names: Sequence[str], request: ReadRequest) -> bool:
     of_tags, features = header_tag_names(request.task), {name.lower() for name in request.word_features}
-    known = WORD_NAMES | of_tags | SENTENCE_NAMES | _OTHER_NAMES | features
+    known = WORD_NAMES | of_tags | SENTENCE_NAMES | OTHER_NAMES | features
     return set(names) <= known and not WORD_NAMES.isdisjoint(names) and not of_tags.isdisjoint(names)
 
 
@@ -68,12 +70,30 @@ def _is_of_another_kind(fields: Sequence[str], below: Sequence[Column]) -> bool:
     return found
 
 
+def _names_the_words(fields: Sequence[str], below: Sequence[Column]) -> bool:
+    """Return whether one field is a name for words, and no other one stands below it or could be a tag."""
+    if len(fields) < 3 or len(set(fields)) < len(fields):
+        return False
+    names = [normalized(field) for field in fields]
+    others = [(field.strip(), column) for field, column in zip(fields, below, strict=False) if not _is_word_name(field)]
+    return sum(map(_is_word_name, names)) == 1 and all(
+        value not in column.counts
+        and bool(_NAME.fullmatch(value))
+        and (normalized(value) in OTHER_NAMES or not (is_pos_tag(value) or _is_tag(value)))
+        for value, column in others
+    )
+
+
+def _is_word_name(field: str) -> bool:
+    return normalized(field) in WORD_NAMES
+
+
+def _is_tag(value: str) -> bool:
+    return is_outside(value) or bool(_TAG.match(value))
+
+
 def _is_type(value: str, column: Column) -> bool:
     """Return whether a value is an entity tag, or one of the entity types of a column without its prefix."""
     if column.kind == "pos":
         return False
-    return (
-        is_outside(value)
-        or bool(_TAG.match(value))
-        or any(re.search(rf"\b{re.escape(value)}\b", tag) for tag in column.counts)
-    )
+    return _is_tag(value) or any(re.search(rf"\b{re.escape(value)}\b", tag) for tag in column.counts)

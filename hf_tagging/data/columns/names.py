@@ -102,6 +102,8 @@ class ColumnFinder:
         """Columns as messages list them: `0 word, 1 pos, ...`."""
         if all(not names or names == WORD_NAMES for names in self.names):
             return f"{self.count} columns without names, 0 to {self.count - 1}"
+        if self.has_header:
+            return ", ".join(f"{index} {name}" for index, name in enumerate(self.written))
         return ", ".join(f"{index} {self._shown(names)}".rstrip() for index, names in enumerate(self.names))
 
     @staticmethod
