@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +11,7 @@ import datasets
 import pyarrow as pa
 from datasets.fingerprint import Hasher
 
+from hf_tagging.atomic import json_text, whole_file, whole_path
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.rows import arrow_batches
@@ -156,14 +155,15 @@ def _kept(
     if target.is_file() and remarks.is_file():
         notes.remarks = FileNotes.from_dict(json.loads(remarks.read_text(encoding="utf-8"))).remarks
     else:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            written = Path(scratch, "rows.arrow")
-            with pa.OSFile(str(written), "wb") as sink, pa.ipc.new_stream(sink, features.arrow_schema) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
-            Path(scratch, "notes.json").write_text(json.dumps(notes.as_dict()), encoding="utf-8")
-            os.replace(written, target)
-            os.replace(Path(scratch, "notes.json"), remarks)
+        with (
+            whole_path(target) as partial,
+            pa.OSFile(str(partial), "wb") as sink,
+            pa.ipc.new_stream(sink, features.arrow_schema) as writer,
+        ):
+            for batch in batches:
+                writer.write_batch(batch)
+        with whole_file(remarks) as stream:  # complete once all rows are read
+            stream.write(json_text(notes.as_dict()))
     table = datasets.table.MemoryMappedTable.from_file(str(target))
     return datasets.Dataset(table, fingerprint=fingerprint)
 
