@@ -76,8 +76,9 @@ def lists_in_cells(corpus: Corpus, draw: random.Random) -> Case:
 def joined_in_cells(corpus: Corpus, draw: random.Random) -> Case:
     """A sentence a row, its words and tags between blanks."""
     rows = [draw.choice([["text", "labels"], ["sentence", "tags"], ["text", "tags"]])]
-    rows += [[" ".join(s.words), " ".join(s.tags())] for s in corpus.sentences]
-    return Case({"train.csv": _csv(rows, draw)}, tagged=tagged(corpus))
+    kept = [s for s in corpus.sentences if len(s.words) > 1]  # rows of single words are a sentence of all, and said
+    rows += [[" ".join(s.words), " ".join(s.tags())] for s in kept]
+    return Case({"train.csv": _csv(rows, draw)}, tagged=[(s.words, s.tags()) for s in kept])
 
 
 def _count_rows(files: Files) -> int | None:
