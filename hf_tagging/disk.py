@@ -34,6 +34,15 @@ _CACHES = ("HF_DATASETS_CACHE", "HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HO
 _asked: dict[str, None] = {}  # folders that this process writes, for errors that name none
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path with its ``~`` expanded; one of a user that is not known stays, and is not there.
+
+    Args:
+        path: A path, as a user has written it.
+    """
+    return Path(os.path.expanduser(path))  # Path.expanduser() raises a RuntimeError for such a user
+
+
 def check_writable(folder: str | Path) -> None:
     """Make sure that a folder can be made and written into, before any work is done for it; leaves no trace.
 

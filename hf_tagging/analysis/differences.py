@@ -15,6 +15,7 @@ from hf_tagging.analysis.error_kinds import pair_entities
 from hf_tagging.analysis.examples import wrong_sentences
 from hf_tagging.analysis.shape import Error, Span
 from hf_tagging.data.in_memory import InMemory
+from hf_tagging.disk import expanded
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.evaluation.metrics import Array
 from hf_tagging.evaluation.predictions import spelled
@@ -137,7 +138,7 @@ def diff_taggers(
 
 def is_predictions(side: str | Path | Tagger) -> bool:
     """Return whether what is compared is a file of predictions and no tagger."""
-    return not isinstance(side, Tagger) and Path(side).expanduser().is_file()
+    return not isinstance(side, Tagger) and expanded(side).is_file()
 
 
 def differences(

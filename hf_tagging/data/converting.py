@@ -30,7 +30,7 @@ from hf_tagging.data.request import ReadArguments, ReadRequest
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.splitters import get_splitter
 from hf_tagging.data.spool import Spool
-from hf_tagging.disk import writing_to
+from hf_tagging.disk import expanded, writing_to
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.problems import argument, switch
 from hf_tagging.tasks import Task, get_task
@@ -117,7 +117,7 @@ def _check_target(source: Path, target: Path, form: Format, *, overwrite: bool) 
         return
     if not overwrite:
         raise OutputError(f"{target} is there already; give another name, or {switch('overwrite')} to replace it.")
-    real, written = Path(os.path.realpath(source.expanduser())), Path(os.path.realpath(target))
+    real, written = Path(os.path.realpath(expanded(source))), Path(os.path.realpath(target))
     if source.exists() and (real == written or written in real.parents):
         raise OutputError(f"{target}: what is to be converted is there; give another name.")
     names = {*SPLITS, *(f"{split}{form.suffix}" for split in SPLITS), "annotation.conf"}
@@ -132,7 +132,7 @@ def _splits(
     source: str | Path, spool: Spool, request: ReadRequest, reading: ReadArguments, notes: list[FileNotes]
 ) -> dict[str, _Split]:
     """Return the splits of a corpus: the records of its format, or the words with tags that are loaded."""
-    path = Path(source).expanduser()
+    path = expanded(source)
     files: dict[str, SplitFiles] = {}
     if path.exists() and not (path.is_dir() and is_saved_dataset(path)):
         files = find_split_files(path, spool)

@@ -15,6 +15,7 @@ from hf_tagging.data.other_data import refuse_other_data
 from hf_tagging.data.spool import DESCRIPTOR, Spool
 from hf_tagging.data.tables.sniff import delimiter_of
 from hf_tagging.data.text_lines import BOM
+from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
@@ -144,7 +145,7 @@ def files_by_flag(files: Mapping[str, str | Path | Sequence[str | Path] | None],
     for split, value in files.items():
         if not value:
             continue
-        paths = [Path(name).expanduser() for name in ([value] if isinstance(value, str | Path) else value)]
+        paths = [expanded(name) for name in ([value] if isinstance(value, str | Path) else value)]
         for path in paths:
             if not path.exists():
                 raise missing_path(path)
@@ -167,7 +168,7 @@ def split_files(paths: Sequence[Path], spool: Spool, *, split: str = "train", ki
     Raises:
         DataError: They are not.
     """
-    absolute = [path.expanduser().absolute() for path in paths]
+    absolute = [expanded(path).absolute() for path in paths]
     for index, path in enumerate(absolute):
         if path in absolute[:index]:
             raise DataError(f"{path} is given twice for the split {split}")

@@ -38,6 +38,7 @@ from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_columns import encoded, tag_counts
 from hf_tagging.data.tag_names import read_tags
 from hf_tagging.data.word_features import check_feature_names
+from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task
@@ -237,7 +238,7 @@ def _check_hub_only(name_or_path: str | Path | InMemory | None, options: dict[st
 
 def _is_on_hub(name: str) -> bool:
     """Return whether a name belongs to the Hub: an alias, or a name that is neither a local path nor in the package."""
-    path = PATH_ALIASES.get(name, Path(name).expanduser())
+    path = PATH_ALIASES.get(name, expanded(name))
     return name in HUB_ALIASES or not (path.exists() or looks_like_path(name))
 
 
@@ -255,7 +256,7 @@ def _read_named(
     name = PLACE if is_in_memory(data) else str(data)
     if (name in PATH_ALIASES or name in HUB_ALIASES) and Path(name).exists():
         logger.warning("%s is read as the alias; for the local %s write ./%s", name, name, name)
-    path = PATH_ALIASES.get(name, Path(name).expanduser())
+    path = PATH_ALIASES.get(name, expanded(name))
     if is_in_memory(data):
         loaded, form = read_in_memory(data), "data in memory"
     elif _is_on_hub(name):

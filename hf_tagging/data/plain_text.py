@@ -23,6 +23,7 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.sources import BuilderCache, reading_files
 from hf_tagging.data.splitting import HoldOut
 from hf_tagging.data.spool import Spool
+from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
@@ -62,7 +63,7 @@ def load_text(
     Raises:
         DataError: If a file cannot be read, or there is no word in any.
     """
-    names = [str(Path(file).expanduser()) for file in files]
+    names = [str(expanded(file)) for file in files]
     lines = _read_rows(Text, names, encoding="utf-8-sig", encoding_errors="replace")
     train = lines.map(
         _split_lines,
@@ -89,7 +90,7 @@ def read_table(files: Sequence[str | Path]) -> Dataset:
 
 def _read_rows(builder_class: type[DatasetBuilder], files: Sequence[str | Path], **options: Any) -> Dataset:
     """Read files or pipes with a builder of `datasets`, from the cache if the same content is there."""
-    paths = [Path(file).expanduser() for file in files]
+    paths = [expanded(file) for file in files]
     for path in paths:
         if not path.exists():
             raise missing_path(path)

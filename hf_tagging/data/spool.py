@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 
-from hf_tagging.disk import why_full
+from hf_tagging.disk import expanded, why_full
 from hf_tagging.errors import DataError, OutputError, TaggingError
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Spool:
                 share.
             OutputError: If the copy cannot be written.
         """
-        path = Path(path).expanduser()
+        path = expanded(path)
         if not is_pipe(path):
             return _behind_descriptor(path)
         status = path.stat()
@@ -154,7 +154,7 @@ def check_input(path: Path) -> None:
 
 def input_problem(name: str | Path) -> str | None:
     """Return why a file cannot be read as input, before anything is loaded for it; None where it can."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         check_input(path)
     except DataError as error:

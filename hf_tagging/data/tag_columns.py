@@ -1,7 +1,6 @@
 """Tags of a split as a ClassLabel, with the names that all splits have in common."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -14,6 +13,7 @@ from hf_tagging.data.rows import arrow_batches, row_starts
 from hf_tagging.data.source_columns import TEXT_COLUMNS, item_kind, text_columns
 from hf_tagging.data.tag_names import TagNames
 from hf_tagging.data.word_features import RESERVED
+from hf_tagging.disk import expanded
 from hf_tagging.foreign.datasets import fingerprint_of, is_reordered
 
 _ENCODING_VERSION = 2
@@ -48,7 +48,7 @@ def encoded(dataset: datasets.Dataset, *, tags: TagNames, split: str, cache_dir:
     fingerprint = Hasher.hash([_ENCODING_VERSION, fingerprint_of(dataset), tags.names, source, codes.tolist(), split])
     cache_file = None
     if dataset.cache_files:
-        folder = Path(cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser() / "hf_tagging"
+        folder = expanded(cache_dir or datasets.config.HF_DATASETS_CACHE) / "hf_tagging"
         folder.mkdir(parents=True, exist_ok=True)
         cache_file = str(folder / f"{fingerprint}.arrow")
     mapped = dataset.with_format("arrow").map(

@@ -29,6 +29,7 @@ from hf_tagging.data.request import ReadArguments
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_lists import detected, in_metric_letters, may_be_in, rewritten
+from hf_tagging.disk import expanded
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.evaluation.figures import Figures
 from hf_tagging.evaluation.metrics import Tags
@@ -170,7 +171,7 @@ def evaluate_predictions(path: str | Path, *, task: str | Task | None = None, sc
         DataError: The file cannot be read, or its tags are partly with and partly without prefixes.
         ConfigError: There is no such scheme, or the task has none.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     with Spool() as spool:
         words, gold, predicted = read_tagged_lines(spool.file(path))
     try:

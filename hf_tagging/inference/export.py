@@ -27,7 +27,7 @@ from transformers import PreTrainedModel
 
 from hf_tagging.atomic import remove_left_behind, whole_folder, write_json
 from hf_tagging.data.spool import Spool
-from hf_tagging.disk import check_writable, writing_to
+from hf_tagging.disk import check_writable, expanded, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.hub import first_line
 from hf_tagging.inference.onnx_model import (
@@ -153,8 +153,8 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 def _target(model: str, to: str, output: str | Path | None) -> Path:
     if output is not None:
-        return Path(output).expanduser()
-    folder = Path(model).expanduser()
+        return expanded(output)
+    folder = expanded(model)
     if not folder.exists():  # a name on the Hub
         return Path(f"{folder.name}-{to}")
     folder = folder if folder.name.strip(".") else folder.resolve()

@@ -22,7 +22,7 @@ from hf_tagging.data.formats.base import Format, Head
 from hf_tagging.data.formats.text_entities import TEXT_ENTITIES
 from hf_tagging.data.spool import STANDARD_INPUT, Spool, check_input
 from hf_tagging.data.text_lines import shortened
-from hf_tagging.disk import check_writable, writing_to, writing_to_stdout
+from hf_tagging.disk import check_writable, expanded, writing_to, writing_to_stdout
 from hf_tagging.errors import ConfigError, DataError, OutputError, printable
 from hf_tagging.inference.cutting import Splitter, TextCutter
 from hf_tagging.inference.exports import STDOUT, check_folder, tag_export, written_formats
@@ -213,7 +213,7 @@ def check_paths(
 
 
 def _source(source: str | Path) -> Path:
-    return Path(STANDARD_INPUT if str(source) == STDIN else source).expanduser()
+    return expanded(STANDARD_INPUT if str(source) == STDIN else source)
 
 
 def _refuse_other_kinds(path: Path) -> None:

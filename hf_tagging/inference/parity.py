@@ -16,6 +16,7 @@ from hf_tagging.data.prefixes import UNSCORED
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.spool import check_input
+from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.predictions import read_predictions
@@ -107,7 +108,7 @@ def examples_file(model: str | Path, data: str | Path | None) -> Path:
     Raises:
         DataError: If there is neither.
     """
-    path = Path(model).expanduser() / VALIDATION if data is None else Path(data).expanduser()
+    path = expanded(model) / VALIDATION if data is None else expanded(data)
     if data is None and not path.is_file():
         raise DataError(
             f"{model}: has no {VALIDATION}, so there is nothing to compare the export on. Give "

@@ -15,6 +15,7 @@ from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.spool import check_input
 from hf_tagging.data.text_lines import shortened
+from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.inference.exports import as_document, log_notes, read_export
 from hf_tagging.inference.files import detect_format
@@ -40,7 +41,7 @@ def read_documents(path: str | Path, *, text_column: str | None = None) -> Itera
     Raises:
         DataError: The file cannot be read, with file and line.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     check_input(path)
     if not path.exists():
         raise missing_path(path)
@@ -71,7 +72,7 @@ def annotated_texts(path: str | Path, *, task: Task, text_column: str | None = N
     Raises:
         DataError: It cannot be read, with file and line.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if path.exists() and format_of(path) is None and (path.is_dir() or is_parquet(path)):
         for split in load_tagging_dataset(path, task=task).values():
             yield from (" ".join(words) for words in split["tokens"])

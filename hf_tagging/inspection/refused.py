@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_tagging.data.text_lines import other_kind, shortened
+from hf_tagging.disk import expanded, reason
 
 _BYTES = 200_000
 _LINES, _VALUES, _COLUMNS, _FILES = 3, 4, 12, 8
@@ -21,7 +22,7 @@ class FileLook:
     Args:
         file: Its name.
         size: In bytes.
-        encoding: "UTF-8", or what is known instead.
+        encoding: "UTF-8", or what is known instead, such as why it cannot be read.
         lines: The first lines that are not blank, shortened.
         columns: The most frequent values of each column, where most lines have as many fields.
     """
@@ -43,7 +44,7 @@ def look_at(*paths: str | Path | None) -> list[FileLook]:
 
 
 def _files(paths: tuple[str | Path | None, ...]) -> Iterator[Path]:
-    for path in (Path(name).expanduser() for name in paths if name is not None):
+    for path in (expanded(name) for name in paths if name is not None):
         if path.is_file():
             yield path
         elif path.is_dir():
@@ -51,9 +52,12 @@ def _files(paths: tuple[str | Path | None, ...]) -> Iterator[Path]:
 
 
 def _look(file: Path) -> FileLook:
-    with open(file, "rb") as stream:
-        head = stream.read(_BYTES)
-    size = file.stat().st_size
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(_BYTES)
+        size = file.stat().st_size
+    except OSError as error:
+        return FileLook(str(file), 0, f"cannot be read ({reason(error)})")
     if hint := other_kind(head):
         return FileLook(str(file), size, hint)
     if b"\0" in head:

@@ -13,12 +13,12 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
+from hf_tagging.disk import expanded
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.problems import FLAGS, argument, spelled
 from hf_tagging.training.config.checks import did_you_mean
@@ -167,7 +167,7 @@ def asks_for_help(flags: Iterable[Setting]) -> bool:
 def _read_config(paths: list[str]) -> tuple[list[Setting], list[Problem]]:
     if len(paths) != 1:
         return [], [Problem("config", " ".join(paths), f"expected one file, got {len(paths)}")]
-    return read_yaml(Path(paths[0]).expanduser(), named_by="config")
+    return read_yaml(expanded(paths[0]), named_by="config")
 
 
 def _convert(

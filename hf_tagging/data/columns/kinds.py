@@ -144,7 +144,7 @@ def _are_word_numbers(counts: Counter[str]) -> bool:
 
 def _kind_of_numbers(values: list[str], table: Table) -> Kind:
     """Return whether numbers count the words of a sentence, the sentences, or something else."""
-    if not all(value.isdecimal() for value in values):
+    if not all(value.isdecimal() and len(value) < 16 for value in values):
         ranges = all(_WORD_NUMBER.fullmatch(value) for value in values)
         return "word numbers" if ranges and sum(map(str.isdecimal, values)) > len(values) / 2 else "numbers"
     numbers = [int(value) for value in values]

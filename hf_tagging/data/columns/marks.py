@@ -9,7 +9,7 @@ DOCUMENT_MARK = re.compile(r"[ \t]*-DOCSTART-(?!\w)")
 _DOCUMENT = re.compile(
     r"[ \t]*-DOCSTART-(?!\w)(?:.*\((?P<start>[^()]*)\))?"
     r"|\#\s*newdoc\b(?:\s*(?:id)?\s*=\s*(?P<new>\S.*?)\s*$)?"
-    r"|\#\s*begin document\b(?:\s*\((?P<begin>[^()]*)\))?(?:;\s*part\s+(?P<part>\d+))?"
+    r"|\#\s*begin document\b(?:\s*\((?P<begin>[^()]*)\))?(?:;\s*part\s+(?P<part>\d{1,15}))?"
     r"|\#\s*(?:\w+:)?doc(?:ument)?[_ -]?(?:id|name)?\s*[=:]\s*(?P<key>\S.*?)\s*$"
     r"|\#\#\#\s*[A-Z]\w*\s*:\s*(?P<hashes>\S.*?)\s*$",
     re.IGNORECASE,

@@ -21,7 +21,8 @@ from hf_tagging.data.text_lines import shortened, text_form
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
-_LINE = re.compile(r"(T\d\S*)\t(\S.*?) (\d+ \d+(?:;\d+ \d+)*)[ \t]*(?:\t(.*))?")
+_BORDERS = r"\d{1,15} \d{1,15}"  # Python refuses to make numbers of thousands of digits
+_LINE = re.compile(rf"(T\d\S*)\t(\S.*?) ({_BORDERS}(?:;{_BORDERS})*)[ \t]*(?:\t(.*))?")
 _OTHERS = {"R": "relations", "E": "events", "A": "attributes", "M": "attributes", "N": "normalizations", "#": "notes",
            "*": "equivalences"}  # fmt: skip
 _FIRST_LINE = re.compile(r"T\d+\t\S+ \d+ \d+|[REAMN]\d+\t\S|#\d*\t\S|\*\t\S")
@@ -166,7 +167,7 @@ def _type(name: str) -> str:
 def _lines(document: Document, notes: FileNotes) -> Iterator[str]:
     """Yield the lines of annotations: those that were there before keep their ids, and what refers to them."""
     known: dict[tuple[int, int, str], str] = dict(document.source.get("ids", {}))
-    fresh = max((int(id[1:]) for id in known.values() if id[1:].isdecimal()), default=0)
+    fresh = max((int(id[1:]) for id in known.values() if re.fullmatch(r"T\d{1,15}", id)), default=0)
     written = []
     for span in document.spans:
         name = known.get((span.start, span.end, span.type))
@@ -183,7 +184,7 @@ def _lines(document: Document, notes: FileNotes) -> Iterator[str]:
             )
         surface = re.sub(r"[\r\n]", " ", document.text[span.start : span.end])
         yield f"{name}\t{kind} {_borders(document.text, span)}\t{surface}"
-    numbers = [int(n) for n in re.findall(r"^#(\d+)\t", "\n".join(document.source.get("rest", ())), re.MULTILINE)]
+    numbers = [int(n) for n in re.findall(r"^#(\d{1,15})\t", "\n".join(document.source.get("rest", ())), re.MULTILINE)]
     scored = [(name, span.score) for name, span in zip(written, document.spans, strict=True) if span.score is not None]
     for number, (name, score) in enumerate(scored, start=max(numbers, default=0) + 1):
         yield f"#{number}\tAnnotatorNotes {name}\tscore {score:.4f}"

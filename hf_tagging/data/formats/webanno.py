@@ -23,7 +23,7 @@ from hf_tagging.data.text_lines import numbered_lines, shortened
 from hf_tagging.errors import DataError
 
 _MARK = "#FORMAT=WebAnno TSV 3"
-_WORD = re.compile(r"(\d+)-(\d+)(\.\d+)?\t(\d+)-(\d+)\t(.*)")
+_WORD = re.compile(r"(\d+)-(\d+)(\.\d+)?\t(\d{1,15})-(\d{1,15})\t(.*)")
 _VALUE = re.compile(r"(.*?)(?:\[(\d+)\])?", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "b": "\b"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
 import datasets
 import pyarrow as pa
@@ -18,6 +17,7 @@ from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.tables.describe import describe
 from hf_tagging.data.tables.names import Cell, Cells, TableColumns, find_columns, names_words
 from hf_tagging.data.tables.rows import TableSentence, TableSource, sentences
+from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import fingerprint_of
 
@@ -149,7 +149,7 @@ def _kept(
     if not dataset.cache_files:
         table = pa.Table.from_batches(batches, schema=features.arrow_schema)
         return datasets.Dataset(datasets.table.InMemoryTable(table), fingerprint=fingerprint)
-    folder = Path(cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser() / "hf_tagging"
+    folder = expanded(cache_dir or datasets.config.HF_DATASETS_CACHE) / "hf_tagging"
     folder.mkdir(parents=True, exist_ok=True)
     target, remarks = folder / f"{fingerprint}.arrow", folder / f"{fingerprint}.json"
     if target.is_file() and remarks.is_file():

@@ -339,7 +339,7 @@ def _numbers_sentences(values: Sequence[Cell]) -> bool:
     filled = [str(value).strip() for value in values if value not in (None, "")]
     if not filled or values[0] in (None, ""):
         return False
-    numbers = [re.search(r"(?<!\d)(\d+)$", value) for value in filled]
+    numbers = [re.search(r"(?<!\d)(\d{1,15})$", value) for value in filled]
     if not all(numbers):
         return False
     found = [int(number[1]) for number in numbers if number]
@@ -352,7 +352,7 @@ def _numbers_sentences(values: Sequence[Cell]) -> bool:
 def _counts_words(values: Sequence[Cell]) -> bool:
     """Return whether a column counts up by one, and starts again at least once."""
     written = [str(value).strip() for value in values]
-    if not all(map(str.isdecimal, written)):
+    if not all(value.isdecimal() and len(value) < 16 for value in written):
         return False
     numbers = [int(value) for value in written]
     again = [after == numbers[0] for before, after in pairwise(numbers) if after != before + 1]

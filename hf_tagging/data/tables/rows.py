@@ -213,7 +213,7 @@ class _Borders:
             begins |= self.ids.begins(str(value).strip(), row)
         if columns.number is not None and not _is_empty(value := cells[columns.number]):
             text = str(value).strip()
-            number = int(text) if text.isdecimal() else self._number + 1
+            number = int(text) if text.isdecimal() and len(text) < 16 else self._number + 1
             begins |= number <= self._number
             self._number = number
         return begins

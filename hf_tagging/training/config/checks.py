@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 from hf_tagging.data.files import looks_like_path, nearest_path
 from hf_tagging.data.spool import input_problem
+from hf_tagging.disk import expanded
 from hf_tagging.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def did_you_mean(name: str, known: Iterable[str], *, least: float = 0.6) -> str:
 
 def near_path(path: Path) -> str:
     """Return the end of a message about a path that is not there: what is there and has a name like it."""
-    near = None if path.expanduser().exists() else nearest_path(path.expanduser())
+    near = None if expanded(path).exists() else nearest_path(expanded(path))
     return f"; did you mean {near}?" if near else ""
 
 
@@ -117,7 +118,7 @@ def missing_paths(config: DataclassInstance, *names: str) -> Iterator[Problem]:
     """Yield names that can only be paths and are not there; what may be a name on the Hub is left to the Hub."""
     for name in names:
         path = getattr(config, name)
-        if path and looks_like_path(path) and not Path(path).expanduser().exists():
+        if path and looks_like_path(path) and not expanded(path).exists():
             yield Problem(name, path, f"{path} is not there{near_path(Path(path))}")
 
 

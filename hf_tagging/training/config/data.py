@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from hf_tagging.data.request import ReadOptions
 from hf_tagging.data.splitting import CUTS, HoldOut
 from hf_tagging.data.spool import input_problem
+from hf_tagging.disk import expanded
 from hf_tagging.errors import Problem
 from hf_tagging.training.config.checks import below, missing_files, missing_paths, refuse, wrong_kinds
 from hf_tagging.training.config.given import Config, Given, remembering
@@ -98,7 +98,7 @@ class DataConfig(ReadOptions, DataSource, Config):
         problems += hold_out.problems()
         problems += missing_files(self, "train_file", "validation_file", "test_file")
         problems += missing_paths(self, "dataset")
-        path = Path(self.dataset).expanduser()
+        path = expanded(self.dataset)
         if path.exists() and not path.is_dir() and (unreadable := input_problem(self.dataset)):
             problems.append(Problem("dataset", self.dataset, unreadable))
         refuse(problems)

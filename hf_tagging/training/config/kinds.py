@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_tagging.disk import expanded
 from hf_tagging.errors import ConfigError
 from hf_tagging.tasks import TASKS
 
@@ -45,7 +46,7 @@ def kind_of(settings: Iterable[tuple[str, str]]) -> str:
 
 def _is_scratch(folder: str) -> bool:
     try:
-        config = json.loads((Path(folder).expanduser() / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((expanded(folder) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(config, dict) and str(config.get("model_type", "")).startswith("tagging-")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
+from hf_tagging.disk import expanded
 from hf_tagging.errors import ModelError, Problem
 from hf_tagging.models.encoder import is_chain
 from hf_tagging.tasks import Task
@@ -118,5 +118,5 @@ def loss_problems(model: ModelFacts, values: Mapping[str, object], *, of: str = 
 def _saved_chain(name: str | None) -> bool:
     """Return whether a folder on this machine holds a tagger of whole sequences."""
     with suppress(ModelError):  # a damaged folder is reported when it is loaded
-        return bool(name) and (Path(str(name)).expanduser() / "config.json").is_file() and is_chain(name)
+        return bool(name) and (expanded(str(name)) / "config.json").is_file() and is_chain(name)
     return False

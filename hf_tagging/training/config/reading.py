@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from transformers import HfArgumentParser
 
+from hf_tagging.disk import expanded
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.problems import FLAGS, KEYS, Spelling, spelled
 from hf_tagging.tasks import TASKS, Task, get_task
@@ -83,7 +84,7 @@ def read_file(run: RunClass[DataConfig, ModelConfig, Run], path: str | Path, ove
         overrides: Arguments by name, which win over the file.
     """
     with spelled(KEYS):
-        settings, problems = read_yaml(Path(path).expanduser())
+        settings, problems = read_yaml(expanded(path))
         wins = [_setting(name, value) for name, value in overrides.items() if value is not None]
         reading = Reading(over([s for s in settings if s.name not in overrides], wins), problems)
         return _read_run(run, reading, None, None)

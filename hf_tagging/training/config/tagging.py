@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,6 +15,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_utils import SaveStrategy
 
 from hf_tagging.devices import computes_bfloat16
+from hf_tagging.disk import expanded
 from hf_tagging.errors import Problem
 from hf_tagging.secrets import is_secret
 from hf_tagging.tasks import Task
@@ -136,7 +136,7 @@ class TaggingConfig(Config, TrainingArguments):
         if isinstance(self.tokens_per_batch, str) and self.tokens_per_batch.isdecimal():
             self.tokens_per_batch = int(self.tokens_per_batch)
         if self.resume_from_checkpoint:
-            self.resume_from_checkpoint = str(Path(self.resume_from_checkpoint).expanduser())
+            self.resume_from_checkpoint = str(expanded(self.resume_from_checkpoint))
         self.hub_token = self.hub_token or None  # an empty one is that of the environment
         self._choose_precision()
         windows = self.per_device_train_batch_size
@@ -265,10 +265,10 @@ def _folder_problems(config: TaggingConfig) -> Iterator[Problem]:
     folder = config.output_dir
     if folder is not None and not folder.strip():
         yield Problem("output_dir", folder, "is empty", "give a folder, or leave it out")
-    elif folder and Path(folder).expanduser().is_file():
+    elif folder and expanded(folder).is_file():
         yield Problem("output_dir", folder, f"{folder} is a file", "give a folder")
     if config.resume_from_checkpoint:
-        checkpoint = Path(config.resume_from_checkpoint).expanduser()
+        checkpoint = expanded(config.resume_from_checkpoint)
         name, value = "resume_from_checkpoint", config.resume_from_checkpoint
         if not checkpoint.exists():
             yield Problem(name, value, f"{value} is not there{near_path(checkpoint)}")
