@@ -32,7 +32,7 @@ from hf_tagging.data.reading import ReadingReport
 from hf_tagging.data.request import READ_OPTIONS, ReadArguments, ReadRequest, given_options
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.source_columns import standard_columns
-from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved, refuse_sentence_start
+from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved, refuse_column_options
 from hf_tagging.data.splitting import HoldOut
 from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_columns import encoded, tag_counts
@@ -214,6 +214,9 @@ def read_request(task: Task, reading: ReadArguments, *, word_features: tuple[str
     for name in ("tag_names", "accept"):
         if name in given:
             given[name] = tuple(given[name])
+    if "tags_column" in given and "layer" in given:
+        both = f"{argument('tags_column', given['tags_column'])} and {argument('layer', given['layer'])}"
+        raise DataError(f"{both}: both say which tags are read; give one of them")
     return ReadRequest(task=task, word_features=word_features, **given)
 
 
@@ -269,7 +272,7 @@ def _read_named(
     else:
         found = {split: files for split, files in find_split_files(path, spool).items() if split not in left_out}
         return {split: read_files(files, split, request=request, builders=builders) for split, files in found.items()}
-    refuse_sentence_start(name, request)
+    refuse_column_options(name, request)
     return {
         split: RawSplit(
             dataset=part,

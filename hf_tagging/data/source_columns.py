@@ -58,7 +58,10 @@ def standard_columns(raw: RawSplit, *, cache_dir: str | None = None) -> datasets
     if grouped is not None:
         dataset, asked = grouped, replace(asked, tokens_column="tokens", tags_column="tags")
     tokens = _choose(dataset, asked.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
-    tags = _choose(dataset, asked.tags_column, asked.task.columns, what="tags", place=raw.place)
+    if asked.tags_column is None and asked.layer is not None:
+        tags = _named(dataset, asked.layer, option="layer", place=raw.place)
+    else:
+        tags = _choose(dataset, asked.tags_column, asked.task.columns, what="tags", place=raw.place)
     if tokens == tags:
         raise DataError(
             f"{raw.place}: the column {tokens!r} would be both words and tags; give another {argument('tags_column')}"

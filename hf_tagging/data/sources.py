@@ -5,7 +5,7 @@ import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -28,7 +28,7 @@ from hf_tagging.data.formats.base import Format
 from hf_tagging.data.formats.builder import FormatBuilder
 from hf_tagging.data.json_rows import check_rows
 from hf_tagging.data.notes import FileNotes
-from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.request import ReadRequest, given_options
 from hf_tagging.data.splitters import splitter_version
 from hf_tagging.data.tables.builder import TableBuilder
 from hf_tagging.disk import why_full
@@ -128,8 +128,10 @@ def read_files(files: SplitFiles, split: str, *, request: ReadRequest, builders:
     Raises:
         DataError: They cannot be read as what they are; the message has file and line.
     """
-    if files.kind != "columns":
-        refuse_sentence_start(files.place, request)
+    if files.kind == "table":
+        refuse_column_options(files.place, request, ["sentence_start"])
+    elif files.kind != "columns":
+        refuse_column_options(files.place, request)
     dataset, notes = _read(files, split, request, builders)
     is_read = files.kind not in ("json", "parquet")
     named = replace(request, tokens_column="tokens", tags_column="tags") if is_read else request
@@ -157,17 +159,29 @@ def _read(files: SplitFiles, split: str, request: ReadRequest, builders: Builder
         return builders.prepare(builder, files, split, columns=request)
 
 
-def refuse_sentence_start(place: str, request: ReadRequest) -> None:
-    """Refuse `sentence_start` for data that has one sentence per row.
+def refuse_column_options(
+    place: str, request: ReadRequest, options: Sequence[str] = ("sentence_start", "separator", "comment")
+) -> None:
+    """Refuse options of column files for data of another kind, where they would do nothing.
+
+    Args:
+        place: The data as a message names it.
+        request: What is asked for.
+        options: Those that do nothing there.
 
     Raises:
-        DataError: The option is set.
+        DataError: One of them is set.
     """
-    if request.sentence_start != "blank":
-        raise DataError(
-            f"{place}: {argument('sentence_start', request.sentence_start)} is for column files; this data has one "
-            "sentence per row, so leave it out"
-        )
+    given = given_options(request)
+    for option in options:
+        if option in given:
+            raise DataError(
+                f"{place}: {argument(option, str(given[option]))} is for column files; this data has one sentence per "
+                "row, so leave it out"
+                if option == "sentence_start"
+                else f"{place}: {argument(option, str(given[option]))} is for column files and tables; it does nothing "
+                "here, so leave it out"
+            )
 
 
 def read_saved(folder: Path) -> dict[str, datasets.Dataset]:

@@ -69,7 +69,7 @@ def _has_cells(dataset: datasets.Dataset, names: Sequence[str], request: ReadReq
     """Return whether the columns that are asked for, or known names of words and tags, hold one value per row."""
     scalar = [name for name in names if _is_scalar(dataset, name)]
     words = _asked(names, request.tokens_column) or next((n for n in names if names_words(n) and n in scalar), None)
-    tags = _asked(names, request.tags_column)
+    tags = _asked(names, request.tags_column if request.tags_column is not None else request.layer)
     known = [name for name in scalar if name.lower() in request.task.columns]
     if words is None or (tags is None and not known):
         return False
