@@ -546,3 +546,9 @@ def test_a_header_is_read_where_nothing_below_it_is_a_tag(tmp_path):
 def test_a_first_row_that_is_frequent_is_no_header(tmp_path):
     found = read(tmp_path, "the B\ncat E\nthen S\n\n" * 30)
     assert found.sizes()["train"] == (30, 90, 60)
+
+
+def test_one_part_of_speech_for_all_words_is_read(tmp_path):
+    found = read(tmp_path, "".join(f"word{number} NN\n\n" for number in range(300)), task="pos")
+    assert found.sizes()["train"][:2] == (300, 300)
+    assert found.tags == ["NN"]

@@ -162,7 +162,7 @@ def test_columns_are_found_by_the_names_of_a_header(read):
     assert read(text, tags_column="chunk", tokens_column="lemma") == [(["ada"], ["B-NP"], 1)]
     assert read(text, tags_column="NER", tokens_column="word") == [(["Ada"], ["B-PER"], 1)]
     assert read("word text label\na b X\n", tokens_column="text") == [(["b"], ["X"], 1)]
-    with pytest.raises(DataError, match=r"there are: 0 ner/ner_tags, 1 upos, 2 chunk, 3 lemma, 4 word\. Did you mean"):
+    with pytest.raises(DataError, match=r"there are: 0 ner_tags, 1 upos, 2 chunk, 3 lemma, 4 form\. Did you mean"):
         read(text, tags_column="chunks")
     with pytest.raises(DataError, match=r"names no column for the task ner; .*: 0 word, 1 pos"):
         read("word pos\na X\n", task="ner")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hf_tagging.data.columns.headers import OTHER_NAMES
-from hf_tagging.data.columns.kinds import Column
+from hf_tagging.data.columns.kinds import Column, is_pos_tag
 from hf_tagging.data.columns.names import WORD_NAMES, ColumnFinder, index_of
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
@@ -61,6 +61,8 @@ def choose_words(columns: Sequence[Column], finder: ColumnFinder, request: ReadR
         and (named := next((index for index, names in enumerate(finder.names) if names & WORD_NAMES), None)) is not None
     ):
         return named
+    if finder.conllu:  # which declares its columns, none of them as words
+        return finder.position("form", "tokens_column")
     texts = [index for index, column in enumerate(columns) if column.kind in ("words", "tags")]
     if len(columns) == 2 and columns[0].kind == "constant":
         texts = [0]  # there is nothing else that could be the words
@@ -175,11 +177,18 @@ def _is_text(column: Column, task: Task, rows: int, count: int) -> bool:
 
 def _is_refuted(column: Column, task: Task) -> bool:
     """Return whether a column holds what cannot be the tags of a task."""
+    if column.kind == "constant" and task.name == "pos" and all(map(_is_pos_name, column.counts)):
+        return False
     if column.kind in ("word numbers", "sentence numbers", "numbers", "names", "constant"):
         return True
     if task.has_entities:
         return column.kind == "pos" and column.distinct > 4
     return task.name == "pos" and column.kind in ("entities", "chunks") and column.fit >= 0.9
+
+
+def _is_pos_name(value: str) -> bool:
+    """Return whether a value is a part of speech by its letters: one sign or letter stands for anything."""
+    return len(value) > 1 and value.isalpha() and is_pos_tag(value)
 
 
 def _no_column(columns: Sequence[Column], finder: ColumnFinder, task: Task, tokens: int) -> DataError:

@@ -40,7 +40,7 @@ class Sample:
     declared: Sequence[str] = ()
 
     @classmethod
-    def of(cls, lines: Iterable[tuple[int, str]], *, file: str, comment: str | None) -> Sample:
+    def of(cls, lines: Iterable[tuple[int, str]], *, file: str, comment: str | None, tagged: bool = True) -> Sample:
         """Read the first lines.
 
         A line with `#` is taken only where no other follows: it may be a comment or the word `#`, and only the number
@@ -70,7 +70,8 @@ class Sample:
             sample.lines.append(uncertain)
             sample.starts.append(True)
         if not sample.lines:
-            raise DataError(f"{file}: no sentence in this file; expected one word and its tag per line")
+            expected = "no sentence in this file; expected one word and its tag per line"
+            raise DataError(f"{file}: {expected if tagged else 'there are no words in it.'}")
         return sample
 
 

@@ -53,7 +53,7 @@ def find_layout(
     Raises:
         DataError: No data line, a single column, or a column that is not there or cannot be found.
     """
-    sample = Sample.of(lines, file=file, comment=request.comment)
+    sample = Sample.of(lines, file=file, comment=request.comment, tagged=tagged)
     form = cut(sample, file=file, request=request, tagged=tagged)
     first = form.table.rows[0]
     below = _without(form.table, first)
