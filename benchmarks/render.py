@@ -29,7 +29,7 @@ from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
 
 ROOT = RESULTS.parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/benchmarks.md", ROOT / "docs/annotate.md")
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 # Each benchmark and the kinds of devices that it is about, in the order of the table.
 BENCHMARKS = {
