@@ -70,11 +70,23 @@ class TestData:
         first = {"IOB1": ["I-PER", "I-PER", "I-LOC"], "BIOES": ["B-PER", "E-PER", "S-LOC"]}.get(scheme)
         assert [schema.tags[i] for i in ids[0] if i >= 0] == (first or ["B-PER", "I-PER", "B-LOC"])
 
-    def test_an_entity_that_goes_on_behind_one_begins_anew(self, tmp_path):
-        found = dataset(tmp_path / "corpus", [(["a", "b", "c"], [1, -100, 2]), (["d"], [3])])
-        converted, schema, conversion = TagSchema.detect(found, task="ner").convert(found, to="IOB2")
-        assert [schema.tags[i] if i >= 0 else None for i in converted["train"]["tags"][0]] == ["B-PER", None, "B-PER"]
-        assert conversion.repaired == 3  # in each split
+    @pytest.mark.parametrize("last", [(["d"], [3]), (["d", "e", "f", "g"], [1, -100, 2, -100])])
+    def test_an_entity_goes_on_behind_one(self, tmp_path, last):
+        found = dataset(tmp_path / "corpus", [(["a", "b", "c"], [1, -100, 2]), last])
+        assert inventory(found, task="ner").splits["train"].entities == 2
+        schema = TagSchema.detect(found, task="ner")
+        assert schema.scheme == "IOB2"
+        converted, schema, conversion = schema.convert(found, to="BIOES")
+        assert [schema.tags[i] if i >= 0 else None for i in converted["train"]["tags"][0]] == ["B-PER", None, "E-PER"]
+        back, schema, again = schema.convert(converted, to="IOB2")
+        assert back["train"]["tags"][0] == [schema.label2id["B-PER"], -100, schema.label2id["I-PER"]]
+        assert (conversion.repaired, again.repaired) == (0, 0)
+
+    def test_two_entities_around_one_stay_two(self, tmp_path):
+        found = dataset(tmp_path / "corpus", [(["a", "b", "c"], [1, -100, 1]), (["d", "e"], [1, 2])])
+        converted, schema, _ = TagSchema.detect(found, task="ner").convert(found, to="IOB1")
+        assert [schema.tags[i] for i in converted["train"]["tags"][0] if i >= 0] == ["I-PER", "B-PER"]
+        assert schema.entity_edges(np.array(converted["train"]["tags"][0]), np.array([0, 3]))[0].sum() == 2
 
     def test_ids_of_another_schema(self, data):
         other = TagSchema(("O", *reversed(NAMES[1:])), "IOB2")
@@ -97,6 +109,20 @@ class TestData:
         weights = class_weights(aligned, schema, "balanced")
         assert torch.isfinite(weights).all()
 
+    @pytest.mark.parametrize("seed", range(5))
+    def test_annotated_words_are_read_as_if_no_other_were_there(self, seed):
+        random = np.random.default_rng(seed)
+        schema = TagSchema(tuple(NAMES), "IOB2")
+        ids = random.integers(0, len(NAMES), 200)
+        offsets = np.array([0, 60, 60, 130, 200])
+        mask = random.random(200) < 0.7
+        sparse, bounds = np.where(mask, ids, -100), np.concatenate([[0], np.cumsum(mask)])[offsets]
+        for whole, part in zip(
+            schema.entity_edges(sparse, offsets), schema.entity_edges(ids[mask], bounds), strict=True
+        ):
+            assert whole[mask].tolist() == part.tolist()
+            assert set(whole[~mask].tolist()) <= {False, -1}
+
 
 GOLD = [["B-PER", "-100", "O", "B-LOC"], ["-100", "O"]]
 
@@ -108,6 +134,25 @@ class TestScores:
         assert sorted(found["per_tag"]) == ["N", "V"]
         counts = count_sentences("pos", [["N", "-100", "V"], ["-100"]], [["N", "V", "N"], ["N"]])
         assert counts.values.tolist() == [[1, 2], [0, 0]]
+
+    @pytest.mark.parametrize(
+        ("predicted", "figures"),
+        [  # right, predicted, gold entities
+            ("B-PER I-PER I-PER O", (1, 1, 1)),
+            ("B-PER O I-PER O", (1, 1, 1)),  # what is predicted at a word inside does not matter
+            ("B-PER B-LOC I-PER O", (1, 1, 1)),
+            ("B-PER I-PER I-PER I-PER", (0, 1, 1)),
+            ("B-PER I-PER O O", (0, 1, 1)),
+            ("O B-PER O O", (0, 0, 1)),
+            ("B-PER I-PER B-PER O", (0, 2, 1)),
+        ],
+    )
+    def test_an_entity_over_a_gap(self, predicted, figures):
+        gold = [["B-PER", "-100", "I-PER", "O"]]
+        right, ours, theirs = figures
+        found = score("ner", [predicted.split()], gold, scheme="IOB2")
+        assert count_sentences("ner", gold, [predicted.split()]).values.sum(0).tolist() == [right, ours, theirs]
+        assert found["f1"] == found["strict_f1"] == pytest.approx(2 * right / (ours + theirs))
 
     @pytest.mark.parametrize(
         ("predicted", "figures"),

@@ -14,7 +14,7 @@ from hf_tagging.data.conventions import types_in_two_cases
 from hf_tagging.data.notes import Remark
 from hf_tagging.data.prefixes import PLAIN, STANDARD, B, E, I, S, has_bioes_prefix, is_bare, unprefixed
 from hf_tagging.data.rows import arrow_batches, first_of_rows, flat_lists
-from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.schema import TagSchema, annotated_words
 from hf_tagging.tasks import Task, get_task
 
 _MIXED = 0.05  # share of entities in another scheme that is more than mistakes
@@ -124,12 +124,14 @@ def _of_entities(split: Dataset) -> SplitInventory:
     words = unannotated = 0
     for batch in arrow_batches(split, "tags"):
         ids, offsets = flat_lists(batch.column("tags"))
-        starts, ends, types = schema.entity_edges(ids, offsets)
         words += len(ids)
-        unannotated += int(np.count_nonzero(ids < 0))
+        if (known := annotated_words(ids, offsets)) is not None:
+            mask, ids, offsets = known
+            unannotated += len(mask) - len(ids)
+        starts, ends, types = schema.entity_edges(ids, offsets)
         counts += np.bincount(types[starts], minlength=len(counts))
         first = first_of_rows(len(ids), offsets)
-        evidence += _evidence(schema.prefixes[np.maximum(ids, 0)], starts, ends, types, first)
+        evidence += _evidence(schema.prefixes[ids], starts, ends, types, first)
     found = dict(zip(_EVIDENCE, evidence.tolist(), strict=True))
     ranked = _ranked(schema.entity_types, counts)
     return SplitInventory(len(split), words, unannotated, int(counts.sum()), ranked, _scheme(found), found)

@@ -13,8 +13,8 @@ entity starts at a word that is tagged ``B-`` or ``S-``, or that follows ``O``, 
 it ends before the next start or ``O``. Valid sequences of every scheme read as they were meant; an invalid one (an
 ``I-`` without its ``B-``) is read by the same rule, so that repairing it is: write down again what was read.
 
-A word that is not annotated has the id -100. It belongs to no entity, so an entity ends before it, and it keeps its id
-in every scheme.
+A word that is not annotated has the id -100, which it keeps in every scheme. Entities are read from the annotated
+words of a sentence as if no other were there: ``B-X -100 I-X`` is one entity, and so is the ``B-X`` of ``B-X -100 O``.
 """
 
 from __future__ import annotations
@@ -235,6 +235,11 @@ class TagSchema:
         Returns:
             Label ids in `target`; -100 stays. (words,) int64
         """
+        if (known := annotated_words(ids, offsets)) is not None:
+            mask, annotated, bounds = known
+            spread: np.ndarray = np.array(ids, np.int64)
+            spread[mask] = self.rewrite(annotated, bounds, target)
+            return spread
         starts, ends, types = self.entity_edges(ids, offsets)
         prefix = np.full(len(ids), I, np.int8)
         if target.scheme == "IOB1":
@@ -247,7 +252,7 @@ class TagSchema:
             prefix[ends] = E
             prefix[starts & ends] = S
         prefix[types < 0] = O
-        rewritten: np.ndarray = np.where(ids < 0, ids, target._lookup(self.entity_types)[types, prefix])
+        rewritten: np.ndarray = target._lookup(self.entity_types)[types, prefix]
         return rewritten
 
     def entity_edges(self, ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -259,8 +264,15 @@ class TagSchema:
 
         Returns:
             Whether a word starts an entity, whether it ends one, and its entity type or -1. Each (words,)
+            Between the first and the last word of an entity there may be words that are not annotated.
         """
-        prefix, types = _of_words(self.prefixes, ids, O), _of_words(self.types, ids, -1)
+        if (known := annotated_words(ids, offsets)) is not None:
+            mask, annotated, bounds = known
+            spread = np.zeros(len(ids), bool), np.zeros(len(ids), bool), np.full(len(ids), -1, self.types.dtype)
+            for whole, part in zip(spread, self.entity_edges(annotated, bounds), strict=True):
+                whole[mask] = part
+            return spread
+        prefix, types = self.prefixes[ids], self.types[ids]
         first = first_of_rows(len(ids), offsets)
         starts = first | (prefix == B) | (prefix == S)
         starts[1:] |= (types[1:] != types[:-1]) | (prefix[:-1] == E) | (prefix[:-1] == S)
@@ -339,14 +351,32 @@ def _detect_scheme(names: Sequence[str], blocks: Iterable[Block]) -> str:
         return "BIOES"
     schema = TagSchema(tuple(names), "IOB2")
     started_by_i = isolated_b = 0
-    for ids, offsets in blocks:
+    for block in blocks:
+        known = annotated_words(*block)
+        ids, offsets = block if known is None else known[1:]
         starts, _, types = schema.entity_edges(ids, offsets)
-        prefix = _of_words(schema.prefixes, ids, O)
+        prefix = schema.prefixes[ids]
         started_by_i += int(np.count_nonzero(starts & (prefix == I)))
         follows = np.zeros(len(ids), bool)
         follows[1:] = (types[1:] == types[:-1]) & ~first_of_rows(len(ids), offsets)[1:]
         isolated_b += int(np.count_nonzero((prefix == B) & ~follows))
     return "IOB1" if started_by_i > isolated_b else "IOB2"
+
+
+def annotated_words(ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Return which words are annotated, their label ids, and the offsets of sentences among them.
+
+    Args:
+        ids: Label ids of all words, sentence after sentence, -100 of a word that is not annotated. (words,)
+        offsets: Where each sentence starts, and the end. (sentences + 1,)
+
+    Returns:
+        (words,) bool, (annotated words,), (sentences + 1,); None where all words are annotated.
+    """
+    if not len(ids) or ids.min() >= 0:
+        return None
+    mask = ids >= 0
+    return mask, ids[mask], np.concatenate([[0], np.cumsum(mask)])[offsets]
 
 
 def _of_words(table: np.ndarray, ids: np.ndarray, unannotated: int) -> np.ndarray:

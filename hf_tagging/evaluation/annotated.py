@@ -1,7 +1,8 @@
 """Words that are not annotated, whose gold tag is `-100`: no figure counts them.
 
-Words are compared where they are annotated. For entities, a gold entity ends before such a word, and a predicted entity
-that has one among its words is neither right nor wrong: it is left out. What is predicted elsewhere counts.
+Words are compared where they are annotated. A gold entity that goes on behind such words has them among its words, and
+what is predicted at them does not matter. Elsewhere a gold entity ends before such a word, and a predicted entity that
+has one among its words is neither right nor wrong: it is left out. All else that is predicted counts.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def entity_sides(predicted: list[str], gold: list[str]) -> tuple[list[str], list
     """
     if UNSCORED not in gold:
         return predicted, gold
+    predicted, gold = _over_gaps(predicted, gold)
     known = is_annotated(gold)
     kept = known.copy()
     for _, first, last in get_entities(predicted):
@@ -59,3 +61,32 @@ def entity_sides(predicted: list[str], gold: list[str]) -> tuple[list[str], list
     sides = ((predicted, kept), (gold, known))
     ours, theirs = ([tag if keep else "O" for tag, keep in zip(tags, keeps, strict=True)] for tags, keeps in sides)
     return ours, theirs
+
+
+def _over_gaps(predicted: list[str], gold: list[str]) -> tuple[list[str], list[str]]:
+    """Give words that are not annotated, but inside a gold entity, the tags that the annotated words around them have.
+
+    Args:
+        predicted: (words,)
+        gold: (words,)
+
+    Returns:
+        Predicted and gold tags. At such words an entity goes on that is on both sides of them; else they have ``O``.
+    """
+    places = [place for place, tag in enumerate(gold) if tag != UNSCORED]
+    gaps = {
+        left: range(places[left] + 1, places[left + 1])
+        for _, first, last in get_entities([gold[place] for place in places])
+        for left in range(first, last)
+    }
+    filled = predicted.copy(), gold.copy()
+    for side in filled:
+        types = {
+            left: kind
+            for kind, first, last in get_entities([side[place] for place in places])
+            for left in range(first, last)
+        }
+        for left, gap in gaps.items():
+            for place in gap:
+                side[place] = f"I-{types[left]}" if left in types else "O"
+    return filled
