@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_tagging.data.formats.base import Document, Span
+from hf_tagging.data.formats.spans import ends_row
 from hf_tagging.inference.cutting import Splitter, TextCutter
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
 
@@ -78,7 +79,7 @@ def word_rows(document: Document, cutter: TextCutter) -> Rows:
     """Return the words of a document, divided into rows that are tagged one by one.
 
     Args:
-        document: Its own words are used where it has any, with a row for each of its lines.
+        document: Its own words are used where it has any, with a row for each of its sentences or lines.
         cutter: Cuts a text that has none into sentences of words.
 
     Returns:
@@ -90,7 +91,7 @@ def word_rows(document: Document, cutter: TextCutter) -> Rows:
     rows: Rows = []
     behind = 0
     for start, end in document.words:
-        if not rows or "\n" in document.text[behind:start]:
+        if not rows or ends_row(document, behind, start):
             rows.append([])
         rows[-1].append((start, end))
         behind = end

@@ -44,7 +44,9 @@ def is_brat(path: Path) -> bool:
     """Return whether a path is a file with annotations, the text beside one, or a folder of such pairs."""
     if path.is_dir():
         return any(file.suffix == ".ann" for file in path.iterdir() if _may_belong(file))
-    return path.suffix in (".ann", ".txt") and path.with_suffix(".ann").is_file() and _begins_like_brat(path)
+    if path.suffix not in (".ann", ".txt") or not path.with_suffix(".ann").is_file():
+        return False
+    return path.with_suffix(".txt").is_file() or _begins_like_brat(path)  # of a pair, the reader says what is damaged
 
 
 def files_of(path: Path) -> list[Path]:

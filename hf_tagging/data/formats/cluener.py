@@ -36,7 +36,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             text=text,
             spans=checked_spans(text, found, file=file, place=place, request=request, notes=notes),
             id=name_of(row, "id"),
-            unused="" if "label" in row else "without an annotation",
+            unused="" if row.get("label") is not None else "without an annotation",
             place=place,
             source=row,
             extra={name: value for name, value in row.items() if name not in _OWN},

@@ -7,7 +7,7 @@ counted as JavaScript does (https://github.com/doccano/doccano/pull/99).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,7 +39,7 @@ def _recognizes(head: Head) -> bool:
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
     for place, row in objects(path, file):
-        key = next((key for key in _KEYS if key in row), None)
+        key = _key(row)
         if key is None:
             raise wrong(file, place, row, 'expected "text" and one of "label", "labels", "entities"')
         text = text_in(row, "text", file, place)
@@ -50,17 +50,27 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             text=text,
             spans=spans_of(values, text, file=file, place=place, request=request, notes=notes),
             id=name_of(row, "id"),
+            unused="" if row[key] is not None else "without an annotation",
             place=place,
             source=row,
             extra={name: value for name, value in row.items() if name not in _OWN},
         )
 
 
+def _key(row: Mapping[str, Any]) -> str | None:
+    """Return the key of the spans: the first that is not null, else the first that is there."""
+    there = [key for key in _KEYS if key in row]
+    return next((key for key in there if row[key] is not None), there[0] if there else None)
+
+
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     for document in documents:
         source = document.source or ({"id": document.id} if document.id is not None else {})
         row = {**document.extra, **source, "text": document.text}
-        key = next((key for key in _KEYS if key in row), "label")
+        key = _key(row) or "label"
+        if document.unused and document.model is None and document.source:
+            stream.write(json_text(row, indent=None) + "\n")
+            continue
         if key == "entities":
             row |= _with_relations(document, row, notes)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +27,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
     for place, row in objects(path, file):
         words = words_in(row, "tokenized_text", file, place)
         values = list_in(row, "ner", file, place)
-        yield document_of_words(
+        document = document_of_words(
             [words],
             [positions(value, inclusive=True, words=len(words), file=file, place=place) for value in values],
             id=name_of(row, "id"),
@@ -34,6 +35,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             source=row,
             extra={name: value for name, value in row.items() if name not in _OWN},
         )
+        yield document if row.get("ner") is not None else replace(document, unused="without an annotation")
 
 
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
@@ -44,6 +46,8 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
         ner = [[bisect_left(starts, s.start), bisect_left(ends, s.end), s.type] for s in document.spans]
         row = {**document.extra, **({} if document.id is None else {"id": document.id}), **document.source}
         row |= {"tokenized_text": [document.text[start:end] for start, end in words], "ner": ner}
+        if document.unused and document.model is None and "ner" in document.source:
+            row["ner"] = document.source["ner"]
         stream.write(begin + json_text(row, indent=None))
         begin = ",\n"
     stream.write("\n]\n" if begin != "[\n" else "[]\n")

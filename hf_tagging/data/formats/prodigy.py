@@ -41,7 +41,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
         values = list_in(row, "spans", file, place) if "spans" in row else []
         answer = row.get("answer")
         unused = _UNUSED.get(str(answer), "")
-        if answer is None and "spans" not in row:
+        if answer is None and row.get("spans") is None:
             unused = "without an annotation"
         if row.get("_view_id") == "ner" or row.get("_is_binary"):
             notes.count("binary", "answers to a single span: other entities of their texts are read as outside of any",
@@ -70,6 +70,9 @@ def _words(row: dict[str, Any], text: str, file: str, place: str) -> list[tuple[
 
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     for document in documents:
+        if document.unused and document.model is None and document.source:
+            stream.write(json_text(dict(document.source), indent=None) + "\n")
+            continue
         row = {**document.extra, **document.source, "text": document.text}
         if document.id is not None:
             row.setdefault("id", document.id)

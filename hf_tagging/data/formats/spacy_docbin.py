@@ -7,7 +7,7 @@ file is unpacked here first, piece by piece, and refused where it grows out of a
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +46,11 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             f"{file}: a binary file of spaCy (DocBin) needs spaCy: pip install 'hf-tagging[spacy]'; or {_INSTEAD}"
         ) from None
     try:
-        docs = DocBin().from_bytes(path.read_bytes()).get_docs(spacy.blank("xx").vocab)
-        for number, doc in enumerate(docs, start=1):
-            yield from _records(doc, f"document {number}", file, request, notes)
+        packed, vocab = DocBin().from_bytes(path.read_bytes()), spacy.blank("xx").vocab
+        if request.layer is not None:
+            _check_layer(packed.get_docs(vocab), request.layer, file)
+        for number, doc in enumerate(packed.get_docs(vocab), start=1):
+            yield from _records(doc, f"document {number}", request, notes)
     except (MemoryError, DataError):
         raise
     except Exception as error:  # whatever msgpack, NumPy and spaCy stumble over
@@ -70,7 +72,7 @@ def _check(path: Path, file: str) -> None:
                 if total > limit:
                     raise DataError(
                         f"{file}: unpacks to more than {limit >> 20:,} MiB, far more than a corpus of spaCy of "
-                        f"{path.stat().st_size:,} bytes; not read. {_INSTEAD.capitalize()} if it is one"
+                        f"{path.stat().st_size:,} bytes; not read. Is it one, {_INSTEAD}"
                     )
     except zlib.error as error:
         raise _damaged(file, str(error)) from error
@@ -82,19 +84,27 @@ def _damaged(file: str, reason: str) -> DataError:
     return DataError(f"{file}: a damaged binary file of spaCy (DocBin): {reason}; write it again, or {_INSTEAD}")
 
 
-def _records(doc: Doc, place: str, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Record]:
+def _check_layer(docs: Iterable[Doc], layer: str, file: str) -> None:
+    """Refuse a group of spans that no document has; where one has it, it is empty in those without."""
+    there: dict[str, None] = {}
+    for doc in docs:
+        there |= dict.fromkeys(doc.spans)
+    if layer not in there:
+        raise DataError(
+            f"{file}: {argument('layer', layer)}: no such group of spans; found {', '.join(there) or 'none'}"
+        )
+
+
+def _records(doc: Doc, place: str, request: ReadRequest, notes: FileNotes) -> Iterator[Record]:
     if not request.task.has_entities:
         yield from _tagged(doc, place)
         return
     groups = list(doc.spans)
-    if request.layer is not None and request.layer not in groups:
-        there = ", ".join(groups) or "none"
-        raise DataError(f"{file}, {place}: {argument('layer', request.layer)}: no such group of spans; found {there}")
     left = [name for name in groups if name != request.layer]
     notes.left_out += [name for name in left if name not in notes.left_out]
     words = [token for token in doc if token.text.strip()]
     unknown = [token for token in words if token.ent_iob == 0] if request.layer is None else []
-    spans: Any = doc.ents if request.layer is None else doc.spans[request.layer]
+    spans: Any = doc.ents if request.layer is None else doc.spans[request.layer] if request.layer in groups else []
     yield Document(
         text=doc.text,
         spans=[Span(span.start_char, span.end_char, span.label_) for span in spans if span.label_],

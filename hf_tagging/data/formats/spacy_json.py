@@ -5,6 +5,7 @@ Tags are BILUO; ``-`` is a token that is not annotated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from hf_tagging.data.formats.json_values import checked_text, list_in, name_of, 
 from hf_tagging.data.formats.word_documents import document_of_words, entities_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.text_lines import shortened
 
 _POS = "tag"
+_TAG = re.compile(r"O|-|[BILUES]-.+", re.DOTALL)
 
 
 def _recognizes(head: Head) -> bool:
@@ -51,6 +54,9 @@ def _tokens(sentence: Any, file: str, place: str) -> list[dict[str, Any]]:
         word = token.get("orth") if isinstance(token, dict) else None
         if not isinstance(word, str) or not isinstance(token.get("ner", ""), str | None):
             raise wrong(file, place, token, 'expected a token with "orth", and "ner" where it is annotated')
+        if token.get("ner") and not _TAG.fullmatch(token["ner"]):
+            where = f"{place}, {shortened(word)}"
+            raise wrong(file, where, token["ner"], 'expected as "ner" a tag such as B-PER, O, or - for no annotation')
         tag = token.get(_POS)
         checked_text(f"{word}{token.get('ner')}{tag if isinstance(tag, str) else ''}", file, place)
     return [token for token in tokens if token["orth"].strip()]

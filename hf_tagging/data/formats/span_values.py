@@ -11,11 +11,14 @@ from hf_tagging.data.formats.offsets import FoundSpan, checked_spans
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
-_STARTS = ("start", "start_offset", "begin", "startOffset", "start_char", "start_idx", "offset", "from")
-_ENDS = ("end", "end_offset", "endOffset", "end_char", "end_idx", "stop", "to")
+# Keys are compared in lower case.
+_STARTS = ("start", "start_offset", "begin", "startoffset", "beginoffset", "begin_offset", "start_char", "start_idx",
+           "offset", "from")  # fmt: skip
+_ENDS = ("end", "end_offset", "endoffset", "end_char", "end_idx", "stop", "to")
 _RANGES = ("span", "offsets", "offset", "range", "position", "indices")
-_TYPES = ("label", "type", "entity", "entity_type", "entity_group", "labels", "category", "tag", "class", "name")
-_SURFACES = ("text", "name", "surface", "mention", "word")
+_TYPES = ("label", "type", "entity_type", "entity_group", "labels", "category", "tag", "class", "entity", "name")
+_SURFACES = ("text", "name", "surface", "mention", "word", "entity")
+_EITHER = ("entity", "name")  # its type in some data, and its text in others
 EXPECTED = "expected a span as [start, end, type], or an object with start, end and label"
 
 
@@ -27,7 +30,7 @@ def spans_of(
     Raises:
         DataError: A value is no span, or does not lie in the text; see `checked_spans`.
     """
-    found = [span for value in values for span in found_spans(value, file=file, place=place)]
+    found = [span for value in values for span in found_spans(value, text, file=file, place=place)]
     return checked_spans(text, found, file=file, place=place, request=request, notes=notes)
 
 
@@ -36,8 +39,14 @@ def is_span(value: Any) -> bool:
     return _parts(value) is not None
 
 
-def found_spans(value: Any, *, file: str, place: str) -> list[FoundSpan]:
+def found_spans(value: Any, text: str, *, file: str, place: str) -> list[FoundSpan]:
     """Return a span as a file has it, once for each of its types.
+
+    Args:
+        value: The span.
+        text: The text that it is in: what stands there is not the type.
+        file: For messages.
+        place: For messages.
 
     Raises:
         DataError: The value is no span.
@@ -46,7 +55,11 @@ def found_spans(value: Any, *, file: str, place: str) -> list[FoundSpan]:
     if parts is None:
         raise wrong(file, place, value, EXPECTED)
     start, end, kinds, surface = parts
-    score = value.get("score") if isinstance(value, dict) else None
+    if isinstance(value, dict) and kinds == [text[start:end]]:
+        keys = [key for key in value if key.lower() in _EITHER and value[key] == kinds[0]]
+        if keys:
+            raise wrong(file, place, value, f'"{keys[0]}" is the text of the span, and nothing is its type; {EXPECTED}')
+    score = _lower(value).get("score") if isinstance(value, dict) else None
     known = float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
     return [FoundSpan(start, end, checked_text(kind, file, place), surface, known) for kind in kinds]
 
@@ -67,23 +80,38 @@ def _parts(value: Any) -> tuple[int, int, list[str], str | None] | None:
         return _of_object(value)
     if not isinstance(value, list) or len(value) < 3:
         return None
-    start, end, kinds = whole_number(value[0]), whole_number(value[1]), _types(value[2])
+    start, end, kinds = _offset(value[0]), _offset(value[1]), _types(value[2])
     return (start, end, kinds, None) if start is not None and end is not None and kinds else None
 
 
-def _of_object(value: Mapping[str, Any]) -> tuple[int, int, list[str], str | None] | None:
-    start = next((n for key in _STARTS if (n := whole_number(value.get(key))) is not None), None)
-    end = next((n for key in _ENDS if (n := whole_number(value.get(key))) is not None), None)
-    if start is not None and end is None and (length := whole_number(value.get("length"))) is not None:
+def _of_object(written: Mapping[str, Any]) -> tuple[int, int, list[str], str | None] | None:
+    value = _lower(written)
+    start = next((n for key in _STARTS if (n := _offset(value.get(key))) is not None), None)
+    end = next((n for key in _ENDS if (n := _offset(value.get(key))) is not None), None)
+    if start is not None and end is None and (length := _offset(value.get("length"))) is not None:
         end = start + length
     if start is None or end is None:
         pair = next((value[key] for key in _RANGES if isinstance(value.get(key), list) and len(value[key]) == 2), None)
-        start, end = map(whole_number, pair) if pair else (None, None)
+        start, end = map(_offset, pair) if pair else (None, None)
     key = next((key for key in _TYPES if _types(value.get(key))), None)
     if start is None or end is None or key is None:
         return None
+    if key == "entity" and "index" in value:  # what a pipeline of Transformers returns: its word is that of a tokenizer
+        return start, end, _types(value[key]), None
     surface = next((value[name] for name in _SURFACES if name != key and isinstance(value.get(name), str)), None)
     return start, end, _types(value[key]), surface
+
+
+def _lower(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object with its keys in lower case; of two that are then the same, the first."""
+    return {key.lower(): part for key, part in reversed(list(value.items()))}
+
+
+def _offset(value: Any) -> int | None:
+    """Return an offset, which some data write as a string of digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        return int(value)
+    return whole_number(value)
 
 
 def _types(value: Any) -> list[str]:

@@ -51,7 +51,7 @@ def tagged_rows(
     begin = 0
     for index in range(1, len(words) + 1):
         inside = index < len(words) and (tags[index] or "").startswith("I-")
-        if index == len(words) or (not inside and _ends_row(document, words[index - 1][1], words[index][0])):
+        if index == len(words) or (not inside and ends_row(document, words[index - 1][1], words[index][0])):
             yield words[begin:index], tags[begin:index]
             begin = index
 
@@ -63,7 +63,7 @@ def sentences_of(document: Document, *, split: Splitter, misfit: Misfit, notes: 
         yield TaggedSentence(words=text, tags=tags, id=document.id, place=document.place)
 
 
-def _ends_row(document: Document, end: int, start: int) -> bool:
+def ends_row(document: Document, end: int, start: int) -> bool:
     """Return whether a row ends between a word that ends, and the next one."""
     if document.sentences is None:
         return "\n" in document.text[end:start]
@@ -84,7 +84,7 @@ def word_spans(document: Document, words: Words, *, misfit: Misfit, notes: FileN
         shown = f"{document.text[span.start : span.end]!r}"
         example = f"{document.place}: {shown}" if document.place else shown
         first, last = _words_in(words, span.start, span.end)
-        if first > last:
+        if first > last or not document.text[span.start : span.end].strip():
             notes.count(
                 "empty_span", "annotated spans without a word in them: dropped", severity="suspicious", example=example
             )

@@ -17,6 +17,8 @@ from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_
 from hf_tagging.data.formats.span_values import as_they_were, is_span, places_of, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 
 _TEXTS = ("text", "sentence", "content", "raw_text", "data", "document")
 _SPANS = ("entities", "ents", "spans", "annotations", "labels", "label", "entity", "ner", "mentions")
@@ -42,19 +44,48 @@ def _text_key(row: dict[str, Any]) -> str | None:
     return next((key for key in _TEXTS if isinstance(row.get(key), str)), None)
 
 
-def _span_key(row: dict[str, Any]) -> str | None:
-    """Return the key of the spans: the first that has any, else the first that is there."""
-    there = [key for key in _SPANS if isinstance(row.get(key, ""), list | None)]
-    return next((key for key in there if row[key]), there[0] if there else None)
+def _layers(row: dict[str, Any]) -> list[str]:
+    """Return the keys that spans may be under."""
+    return [key for key in _SPANS if isinstance(row.get(key, ""), list | None)]
+
+
+def _chosen_layer(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> str | None:
+    """Return the key of the spans, one for the whole file: what is asked for, else the first that has any anywhere.
+
+    Raises:
+        DataError: There is none of the name that was asked for.
+    """
+    there: set[str] = set()
+    filled: set[str] = set()
+    for _, row in objects(path, file):
+        there.update(_layers(row))
+        filled.update(key for key in _layers(row) if _holds_spans(row[key]))
+    layers = [key for key in _SPANS if key in filled] or [key for key in _SPANS if key in there]
+    if not filled or request.layer is not None:
+        if request.layer is not None and request.layer not in there:
+            found = ", ".join(key for key in _SPANS if key in there) or "none"
+            raise DataError(f"{file}: {argument('layer', request.layer)}: no such list of spans; found {found}")
+        return request.layer or next(iter(layers), None)
+    if others := layers[1:]:
+        notes.left_out += others
+        text = f"several layers of spans: {layers[0]} is read and not {', '.join(others)}; choose with "
+        notes.remark("layer", text + argument("layer"), severity="suspicious")
+    return layers[0]
+
+
+def _holds_spans(values: list[Any] | None) -> bool:
+    """Return whether a list has something that may be a span: labels of a text are none."""
+    return any(isinstance(value, dict | list) for value in values or ())
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
+    key = _chosen_layer(path, file, request, notes)
     for place, row in objects(path, file):
-        text_key, key = _text_key(row), _span_key(row)
+        text_key = _text_key(row)
         if text_key is None:
             raise wrong(file, place, row, f"expected a text under one of {', '.join(_TEXTS)}")
         text = text_in(row, text_key, file, place)
-        values = list_in(row, key, file, place) if key else []
+        values = list_in(row, key, file, place) if key in row else []
         if row.get("relations"):
             notes.count("relations", "relations: not read", by=len(list_in(row, "relations", file, place)))
         places = {
@@ -68,7 +99,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             words=places.get("tokens"),
             sentences=places.get("sents"),
             id=name_of(row, *_IDS),
-            unused="" if key else "without an annotation",
+            unused="" if key and row.get(key) is not None else "without an annotation",
             place=place,
             source=row,
             extra={name: value for name, value in row.items() if name not in {*_OWN, text_key, key}},
@@ -91,14 +122,20 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
             continue
         if document.id is not None and not any(key in row for key in _IDS):
             row["id"] = document.id
-        row |= {_text_key(row) or "text": document.text, _span_key(row) or "entities": _entities(document)}
+        key = _written_key(document)
+        row |= {_text_key(row) or "text": document.text, key: _entities(document, key)}
         stream.write(json_text(row, indent=None) + "\n")
 
 
-def _entities(document: Document) -> list[Any]:
+def _written_key(document: Document) -> str:
+    """Return the key of the spans that were read, which is not one of what is left over."""
+    there = (key for key in _layers(dict(document.source)) if key not in document.extra)
+    return next(there, next((key for key in _PLAIN if key not in document.extra), "entities"))
+
+
+def _entities(document: Document, key: str) -> list[Any]:
     """Return entities as the source writes them, those that were there as they were."""
-    key = _span_key(dict(document.source))
-    before = document.source[key] if key else []
+    before = document.source.get(key) or []
     scored = any(span.score is not None for span in document.spans)
     if before and all(isinstance(value, list) for value in before) and not scored:
         return [[span.start, span.end, span.type] for span in document.spans]
