@@ -152,7 +152,7 @@ class TestTools:
             tag_file(tagger, tmp_path / "corpus", tmp_path / "out")
         tag_file(tagger, tmp_path / "corpus", tmp_path / "out", overwrite=True)
         (tmp_path / "out/mine.doc").write_text("mine")
-        with pytest.raises(OutputError, match=r"holds mine.doc, which is of no export"):
+        with pytest.raises(OutputError, match=r"holds mine.doc, which no conversion has written"):
             tag_file(tagger, tmp_path / "corpus", tmp_path / "out", overwrite=True)
 
     def test_rows_of_text_alone_are_no_export(self, tag):

@@ -6,7 +6,6 @@ are joined by blanks and sentences by line breaks; texts become sentences of wor
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from hf_tagging.atomic import whole_file, whole_folder
 from hf_tagging.data.conversion_losses import counting_losses
-from hf_tagging.data.files import SPLITS, SplitFiles, is_saved_dataset
+from hf_tagging.data.files import SplitFiles, is_saved_dataset
 from hf_tagging.data.folders import find_split_files
 from hf_tagging.data.formats import FORMATS, TARGETS
 from hf_tagging.data.formats.base import Document, Format, Record, Span, TaggedSentence
@@ -26,13 +25,14 @@ from hf_tagging.data.formats.word_documents import document_of_words, entities_o
 from hf_tagging.data.loading import load_tagging_dataset, read_request
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.reading import reading_report
+from hf_tagging.data.replacing import check_no_file, check_target
 from hf_tagging.data.request import ReadArguments, ReadRequest
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.splitters import get_splitter
 from hf_tagging.data.spool import Spool
 from hf_tagging.disk import expanded, writing_to
-from hf_tagging.errors import ConfigError, DataError, OutputError
-from hf_tagging.problems import argument, switch
+from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def convert(
     if not task.has_entities and form.write_sentences is None:
         there = ", ".join(name for name, known in TARGETS.items() if known.write_sentences)
         raise ConfigError(f"{argument('to', to)}: holds entities, and {task.title} has none; expected one of {there}")
-    _check_target(Path(source), target, form, overwrite=overwrite)
+    check_target(form, target, source=Path(source), overwrite=overwrite)
     converted = Converted(target, to)
     request = read_request(task, reading)
     with Spool() as spool, writing_to(target):
@@ -110,22 +110,6 @@ class _Split:
 
     records: Iterator[Record]
     format: Format | None = None
-
-
-def _check_target(source: Path, target: Path, form: Format, *, overwrite: bool) -> None:
-    if not os.path.lexists(target):
-        return
-    if not overwrite:
-        raise OutputError(f"{target} is there already; give another name, or {switch('overwrite')} to replace it.")
-    real, written = Path(os.path.realpath(expanded(source))), Path(os.path.realpath(target))
-    if source.exists() and (real == written or written in real.parents):
-        raise OutputError(f"{target}: what is to be converted is there; give another name.")
-    names = {*SPLITS, *(f"{split}{form.suffix}" for split in SPLITS), "annotation.conf"}
-    suffixes = {".txt", ".ann"} if form.write_folder else set()
-    if target.is_dir() and (
-        others := [f for f in target.iterdir() if f.name not in names and f.suffix not in suffixes]
-    ):
-        raise OutputError(f"{target}: holds {others[0].name}, which is no part of a conversion; give another name.")
 
 
 def _splits(
@@ -190,6 +174,8 @@ def _of_text(sentence: TaggedSentence, text: str, starts: list[int], ends: list[
 def _write(splits: dict[str, _Split], form: Format, target: Path, request: ReadRequest, converted: Converted) -> None:
     with ExitStack() as stack:
         several = len(splits) > 1
+        if several:
+            check_no_file(target)
         folder = stack.enter_context(whole_folder(target)) if several or form.write_folder else None
         for split, part in splits.items():
             notes = FileNotes(str(target / f"{split}{form.suffix}") if several else str(target), form.title)

@@ -12,12 +12,13 @@ from hf_tagging.atomic import whole_file, whole_folder
 from hf_tagging.data.formats import FORMATS
 from hf_tagging.data.formats.base import Document, Format, TaggedSentence
 from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.replacing import check_target
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.disk import writing_to, writing_to_stdout
-from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.inference.cutting import Splitter, TextCutter
 from hf_tagging.inference.documents import tag_documents, word_rows
-from hf_tagging.problems import argument, switch
+from hf_tagging.problems import argument
 from hf_tagging.tasks import NER
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STDOUT = "-"
-_FOLDER_SUFFIXES = (".txt", ".ann", ".conf")
 
 
 def written_formats() -> tuple[str, ...]:
@@ -61,15 +61,7 @@ def check_folder(form: Format, target: str | Path | None, *, overwrite: bool) ->
     if target is None or target == STDOUT:
         raise ConfigError(f"{form.title} is a folder of files. Give its name: {argument('output', 'FOLDER')}")
     folder = Path(target)
-    if not folder.exists():
-        return folder
-    if not folder.is_dir():
-        raise OutputError(f"{folder} is a file; expected the name of a folder to write.")
-    there = [path.name for path in folder.iterdir()]
-    if there and not overwrite:
-        raise OutputError(f"{folder} is there already; give another name, or {switch('overwrite')} to replace it.")
-    if others := sorted(name for name in there if not name.endswith(_FOLDER_SUFFIXES)):
-        raise OutputError(f"{folder} holds {others[0]}, which is of no export. Give another name.")
+    check_target(form, folder, overwrite=overwrite)
     return folder
 
 

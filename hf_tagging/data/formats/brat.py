@@ -26,6 +26,8 @@ _LINE = re.compile(rf"(T\d\S*)\t(\S.*?) ({_BORDERS}(?:;{_BORDERS})*)[ \t]*(?:\t(
 _OTHERS = {"R": "relations", "E": "events", "A": "attributes", "M": "attributes", "N": "normalizations", "#": "notes",
            "*": "equivalences"}  # fmt: skip
 _FIRST_LINE = re.compile(r"T\d+\t\S+ \d+ \d+|[REAMN]\d+\t\S|#\d*\t\S|\*\t\S")
+SETTINGS = "annotation.conf"
+"""File that is in every folder that is written."""
 _EXPECTED = "expected T1, a tab, a type with start and end, a tab, and the text"
 
 
@@ -146,7 +148,7 @@ def _write_folder(documents: Iterable[Document], folder: Path, notes: FileNotes)
         with staged_file(folder / f"{stem}.ann") as annotations:
             annotations.writelines(line + "\n" for line in _lines(document, notes))
         types.update(_type(span.type) for span in document.spans)
-    with staged_file(folder / "annotation.conf") as settings:
+    with staged_file(folder / SETTINGS) as settings:
         sections = ["[entities]", *sorted(types), "[relations]", "[events]", "[attributes]"]
         settings.write("\n".join(sections) + "\n")
 
