@@ -6,10 +6,13 @@ import pytest
 from tiny_models import tiny_bert
 
 from hf_tagging.cli import main
+from hf_tagging.data.formats import FORMATS
 from hf_tagging.data.formats.base import Document
+from hf_tagging.data.notes import FileNotes
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.inference import FileCounts, Tagger, tag_documents, tag_file
 from hf_tagging.inference.documents import word_rows
+from hf_tagging.inference.exports import read_export, tagging_request
 
 TEXT = "Jordan 😀 moved to Porto."
 
@@ -172,8 +175,36 @@ class TestTools:
 
     def test_a_broken_row_is_refused_and_nothing_is_written(self, tag, tmp_path):
         with pytest.raises(DataError, match=r"export.jsonl, line 2"):
-            tag('{"text": "Porto", "label": []}\n{"text": "Porto", "label": [[0, 9, "X"]]}\n')
+            tag('{"text": "Porto", "label": []}\n{"text": "Porto", "label": [[0,\n')
         assert not (tmp_path / "tagged").exists()
+
+    def test_annotated_spans_give_way_and_need_not_be_right(self, tag, tmp_path, caplog):
+        assert json.loads(tag('{"text": "Porto", "label": [[0, 9, "X"]]}\n'))["text"] == "Porto"
+        assert "dropped (line 1: a span from 0 to 9 in a text of 5 characters)" in caplog.text
+
+    def test_advice_can_be_followed(self, tag, tagger, tmp_path):
+        tasks = [{"id": 1, "data": {"head": "Porto", "body": TEXT}, "annotations": []}]
+        with pytest.raises(DataError, match="tokens_column"):
+            tag(json.dumps(tasks), name="export.json")
+        written = json.loads(tag(json.dumps(tasks), name="export.json", tokens_column="body"))
+        results = written[0]["predictions"][0]["result"]
+        assert {result["value"]["text"] for result in results} == {e.text for e in tagger.tag_text(TEXT).entities}
+        header = "#FORMAT=WebAnno TSV 3.3\n#T_SP=custom.Entity|value\n\n\n#Text=Porto\n1-1\t0-5\tPorto\tLOC\t\n"
+        (tmp_path / "a.tsv").write_text(header)
+        request = tagging_request(layer="other")
+        with pytest.raises(DataError, match="layer=other: no such layer"):
+            list(read_export(FORMATS["webanno"], tmp_path / "a.tsv", FileNotes("a.tsv"), request))
+
+    def test_encoding_of_texts(self, tagger, tmp_path):
+        (tmp_path / "corpus").mkdir()
+        (tmp_path / "corpus/one.txt").write_bytes("Jordan ging nach Köln".encode("latin-1"))
+        (tmp_path / "corpus/one.ann").write_text("")
+        tag_file(tagger, tmp_path / "corpus", tmp_path / "out", encoding="latin-1")
+        assert (tmp_path / "out/one.txt").read_text(encoding="utf-8").endswith("Köln")
+
+    def test_options_of_exports_are_refused_for_other_files(self, tag):
+        with pytest.raises(ConfigError, match=r"layer=ner: goes with exports of annotation tools, and .* is none"):
+            tag("Porto\n", name="a.txt", layer="ner")
 
     def test_an_unknown_format_is_refused_with_all_there_are(self, tag):
         with pytest.raises(ConfigError, match=r"format=xml: expected one of column, jsonl, text, csv, brat"):

@@ -5,7 +5,7 @@ import pytest
 from hf_tagging import load_tagging_dataset
 from hf_tagging.cli import main
 from hf_tagging.data.converting import convert
-from hf_tagging.errors import DataError
+from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.inference.texts import read_documents
 from hf_tagging.inspection.refused import look_at
 
@@ -46,6 +46,13 @@ def test_names_of_thousands_of_digits_are_kept(tmp_path):
     path = brat(tmp_path, f"T{DIGITS}\tPER 0 6\tJordan\n#{DIGITS}\tAnnotatorNotes T{DIGITS}\tsure\n")
     convert(path, tmp_path / "out", to="brat", task="ner")
     assert DIGITS in next((tmp_path / "out").rglob("*.ann")).read_text()
+
+
+def test_an_unknown_splitter_is_named_as_such(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"text": "Porto", "label": [[0, 5, "LOC"]]}\n')
+    with pytest.raises(ConfigError, match="splitter=nope: expected one of"):
+        load_tagging_dataset(path, task="ner", splitter="nope")
 
 
 def test_home_of_an_unknown_user_is_not_there(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tiny_models import tiny_bert, tiny_roberta
 from hf_tagging import ScratchConfig, TaggingConfig, TaggingTrainer, load_tagging_dataset
 from hf_tagging.cli import main
 from hf_tagging.data.formats.base import Document, Span
+from hf_tagging.data.tag_lists import rewritten
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.inference import Tagger, suggest_texts
 from hf_tagging.inference.doubt import entropies, margins, of_text, spread_out, vote_entropies, votes_of
@@ -151,11 +153,24 @@ class TestOthers:
         assert {suggestion.score for suggestion in alone.chosen} == {0.0}, "a model agrees with itself"
         assert numbers(alone) == numbers(suggest_texts(tagger, TEXTS, number=10)), "equal ones by entropy"
 
-    def test_models_of_other_schemes_may_agree(self, folder, tagger):
-        bioes = ("O", "S-PER", "B-PER", "I-PER", "E-PER")
+    def test_models_of_other_schemes_may_agree(self, folder, tagger, monkeypatch):
+        types = sorted(tagger.schema.entity_types)
+        bioes = ("O", *(f"{prefix}-{kind}" for kind in types for prefix in "SBIE"))
         tiny_roberta(folder / "bioes", tags=bioes)
         other = Tagger.from_pretrained(folder / "bioes/roberta", device="cpu")
-        assert suggest_texts(tagger, TEXTS, number=1, by="disagreement", models=[other]).chosen
+        apart = suggest_texts(tagger, TEXTS, number=5, by="disagreement", models=[other])
+        assert max(found.score for found in apart.chosen) > 0
+
+        def label(rows):
+            """Find the spans that the first model finds."""
+            found = [[tagger.schema.tags[i] for i in table.argmax(-1)] for table in tagger.probabilities(rows)]
+            same = rewritten(found, tagger.schema, "BIOES")[0]
+            assert any(tag[0] in "SE" for row in same for tag in row)
+            return [SimpleNamespace(ids=np.array([other.schema.tags.index(tag) for tag in row])) for row in same]
+
+        monkeypatch.setattr(other, "label", label)
+        agreed = suggest_texts(tagger, TEXTS, number=5, by="disagreement", models=[other])
+        assert [found.score for found in agreed.chosen] == [0.0] * 5
 
     def test_diversity_is_the_same_for_a_seed(self, tagger):
         first, again = (suggest_texts(tagger, TEXTS, number=3, by="diversity", seed=4) for _ in range(2))
@@ -263,6 +278,34 @@ class TestReading:
         (tmp_path / "done.jsonl").write_text('{"text": "Porto", "label": [[0, 5, "LOC"]]}\n')
         assert list(annotated_texts(tmp_path / "corpus", task=NER)) == ["Jordan waved"]
         assert list(annotated_texts(tmp_path / "done.jsonl", task=NER)) == ["Porto"]
+
+    def test_annotated_texts_of_a_folder_are_whole(self, tmp_path):
+        (tmp_path / "a.txt").write_text("Jordan waved\nPorto\n")
+        (tmp_path / "a.ann").write_text("T1\tPER 0 6\tJordan\n")
+        assert list(annotated_texts(tmp_path, task=NER)) == ["Jordan waved\nPorto\n"]
+        (tmp_path / "two").mkdir()
+        (tmp_path / "two/train.jsonl").write_text('{"text": "Jordan\\nwaved", "label": [[0, 6, "PER"]]}\n')
+        (tmp_path / "two/test.conll").write_text("Porto B-LOC\nburns O\n\n")
+        assert sorted(annotated_texts(tmp_path / "two", task=NER)) == ["Jordan\nwaved", "Porto burns"]
+
+    def test_texts_without_an_annotation_are_not_annotated(self, tmp_path):
+        tasks = [
+            {"id": 1, "data": {"text": "Porto"}, "annotations": [{"id": 5, "result": []}]},
+            {"id": 2, "data": {"text": "Jordan"}, "annotations": []},
+        ]
+        (tmp_path / "train.json").write_text(json.dumps(tasks))
+        assert list(annotated_texts(tmp_path / "train.json", task=NER)) == ["Porto"]
+        assert list(annotated_texts(tmp_path, task=NER)) == ["Porto"]
+
+    def test_options_of_exports(self, tmp_path):
+        tasks = [{"id": 1, "data": {"head": "Porto", "body": "Jordan waved"}, "annotations": []}]
+        (tmp_path / "a.json").write_text(json.dumps(tasks))
+        with pytest.raises(DataError, match="tokens_column"):
+            list(read_documents(tmp_path / "a.json"))
+        assert [d.text for d in read_documents(tmp_path / "a.json", tokens_column="body")] == ["Jordan waved"]
+        (tmp_path / "a.txt").write_text("Porto\n")
+        with pytest.raises(ConfigError, match="encoding=latin-1: goes with exports of annotation tools"):
+            list(read_documents(tmp_path / "a.txt", encoding="latin-1"))
 
 
 class TestCommand:

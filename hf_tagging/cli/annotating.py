@@ -12,7 +12,7 @@ from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
 from hf_tagging.errors import ConfigError
-from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing
+from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing, add_reading_exports
 
 if TYPE_CHECKING:
     from hf_tagging.data.formats.base import Document, Format
@@ -53,6 +53,8 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text_column", metavar="NAME", help="column of the texts in CSV, or their key in JSON Lines; default: text"
     )
+    parser.add_argument("--tokens_column", metavar="NAME", help="of an export whose tasks have several texts, the one")
+    add_reading_exports(parser)
     parser.add_argument("--seed", type=int, default=0, help="of what diversity draws; default: 0")
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="FILE", help="write the texts there, with predictions to be corrected")
@@ -85,7 +87,13 @@ def _suggest(args: argparse.Namespace) -> Answer | None:
         path = spool.file(args.texts)
         source = format_of(path)
         form = _output_format(args, source)
-        texts = read_documents(path, text_column=args.text_column)
+        texts = read_documents(
+            path,
+            text_column=args.text_column,
+            tokens_column=args.tokens_column,
+            layer=args.layer,
+            encoding=args.encoding,
+        )
         first = next(texts, None)  # a file that cannot be read is refused before a model is loaded
         quiet_libraries()
         with working("Loading the model"):

@@ -33,6 +33,7 @@ from hf_tagging.data.request import READ_OPTIONS, ReadArguments, ReadRequest, gi
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.source_columns import standard_columns
 from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_saved, refuse_column_options
+from hf_tagging.data.splitters import get_splitter
 from hf_tagging.data.splitting import HoldOut
 from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_columns import encoded, tag_counts
@@ -217,6 +218,7 @@ def read_request(task: Task, reading: ReadArguments, *, word_features: tuple[str
     if "tags_column" in given and "layer" in given:
         both = f"{argument('tags_column', given['tags_column'])} and {argument('layer', given['layer'])}"
         raise DataError(f"{both}: both say which tags are read; give one of them")
+    get_splitter(given.get("splitter"))  # one that is not there is refused as such, whatever is read
     return ReadRequest(task=task, word_features=word_features, **given)
 
 

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "predictions: label-studio, doccano, prodigy, brat ...; default: detected",
     )
     parser.add_argument(
-        "--tokens_column", metavar="N|NAME", help="column of the words (0 is the first), or their key in JSON Lines"
+        "--tokens_column",
+        metavar="N|NAME",
+        help="column of the words (0 is the first), their key in JSON Lines, or the name of the text in an export",
     )
     parser.add_argument(
         "--text_column",
@@ -45,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tag every text as one sentence; default: sentence by sentence",
     )
     parser.add_argument("--separator", help="separator of columns: tab, space or a literal; default: detected")
+    add_reading_exports(parser)
     parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
     parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     parser.add_argument(
@@ -52,6 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cpu, cuda, cuda:1 ...; default: the accelerator if there is one, for an exported model the CPU",
     )
     add_computing(parser)
+
+
+def add_reading_exports(parser: argparse._ActionsContainer) -> None:
+    """Add how exports of annotation tools are read: `layer` and `encoding` of `ReadOptions`."""
+    parser.add_argument(
+        "--layer", metavar="NAME", help="of an export, the annotation layer where it has several; default: the first"
+    )
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="of an export, the encoding of text files; default: UTF-8, or else detected"
+    )
 
 
 def add_computing(parser: argparse._ActionsContainer) -> None:
@@ -126,6 +139,8 @@ def run(args: argparse.Namespace) -> None:
                 tokens_column=args.tokens_column,
                 text_column=args.text_column,
                 separator=args.separator,
+                layer=args.layer,
+                encoding=args.encoding,
                 splitter=args.splitter,
                 split_sentences=args.split_sentences,
                 overwrite=args.overwrite,

@@ -65,18 +65,45 @@ def check_folder(form: Format, target: str | Path | None, *, overwrite: bool) ->
     return folder
 
 
-def read_export(form: Format, path: Path, notes: FileNotes) -> Iterator[Document]:
+def tagging_request(
+    *, tokens_column: str | int | None = None, layer: str | None = None, encoding: str | None = None
+) -> ReadRequest:
+    """Return how an export is read to be tagged: what is annotated need not be right, it gives way.
+
+    Args:
+        tokens_column: Name of the text where a task has several.
+        layer: Annotation layer where a file has several.
+        encoding: Of text files. Default: UTF-8, else detected.
+    """
+    return ReadRequest(task=NER, tokens_column=tokens_column, layer=layer, encoding=encoding, misfit="drop")
+
+
+def refuse_options_of_exports(path: Path, **options: str | int | None) -> None:
+    """Refuse options that apply to exports alone for any other file, instead of ignoring them.
+
+    Raises:
+        ConfigError: One is given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(
+                f"{argument(name, value)}: goes with exports of annotation tools, and {path} is none. Leave it out."
+            )
+
+
+def read_export(form: Format, path: Path, notes: FileNotes, request: ReadRequest | None = None) -> Iterator[Document]:
     """Read a file as documents; sentences of words become texts with blanks between the words.
 
     Args:
         form: Format of the file.
         path: The file, or the folder of a format with several files.
         notes: Filled in.
+        request: How it is read. Default: `tagging_request` without options.
 
     Raises:
         DataError: It is not in the format, with file and line.
     """
-    for record in form.read(path, str(path), ReadRequest(task=NER), notes):
+    for record in form.read(path, str(path), request or tagging_request(), notes):
         yield as_document(record) if isinstance(record, TaggedSentence) else record
 
 
@@ -126,6 +153,7 @@ def tag_export(
     path: Path,
     target: str | Path | None,
     *,
+    request: ReadRequest | None = None,
     splitter: str | Splitter | None = None,
     split_sentences: bool = True,
     overwrite: bool = False,
@@ -140,6 +168,7 @@ def tag_export(
         form: Format of the export.
         path: File or folder of the export.
         target: As of `write_export`.
+        request: As of `read_export`.
         splitter: How a text is cut into words, see `Tagger.tag_text`.
         split_sentences: Whether a text is tagged sentence by sentence, see `Tagger.tag_text`.
         overwrite: Replace an existing target.
@@ -154,7 +183,7 @@ def tag_export(
         )
     notes = FileNotes(str(path), form.title)
     counter = _Counter(tagger.cutter(splitter, split_sentences=split_sentences))
-    read = counter.counted(read_export(form, path, notes))
+    read = counter.counted(read_export(form, path, notes, request))
     documents = tag_documents(tagger, read, splitter=splitter, split_sentences=split_sentences)
     write_export(form, documents, target, notes, overwrite=overwrite)
     if counter.annotated and "predictions" not in form.holds:

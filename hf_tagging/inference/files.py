@@ -25,7 +25,14 @@ from hf_tagging.data.text_lines import shortened
 from hf_tagging.disk import check_writable, expanded, writing_to, writing_to_stdout
 from hf_tagging.errors import ConfigError, DataError, OutputError, printable
 from hf_tagging.inference.cutting import Splitter, TextCutter
-from hf_tagging.inference.exports import STDOUT, check_folder, tag_export, written_formats
+from hf_tagging.inference.exports import (
+    STDOUT,
+    check_folder,
+    refuse_options_of_exports,
+    tag_export,
+    tagging_request,
+    written_formats,
+)
 from hf_tagging.inference.records import Record, read_columns, read_lines
 from hf_tagging.inference.results import WordLabels, joined, text_table
 from hf_tagging.inference.tagger import Tagger
@@ -64,6 +71,8 @@ def tag_file(
     tokens_column: str | int | None = None,
     text_column: str | None = None,
     separator: str | None = None,
+    layer: str | None = None,
+    encoding: str | None = None,
     splitter: str | Splitter | None = None,
     split_sentences: bool = True,
     overwrite: bool = False,
@@ -88,9 +97,12 @@ def tag_file(
         target: Where to write; it appears whole, or not at all. None or ``-``: standard output.
         format: One of these. Default: that of an annotation tool if the file begins like its exports, else by the
             suffix of `source`, or by its lines where the suffix does not say.
-        tokens_column: Of columns, the one of the words, by name or position; of JSON Lines, their key.
+        tokens_column: Of columns, the one of the words, by name or position; of JSON Lines, their key; of an export
+            whose tasks have several texts, the name of the one to tag.
         text_column: Of CSV, the column of the text, by name or position; of JSON Lines, its key.
         separator: Of columns: ``tab``, ``space`` or a literal. Default: found in the first line of data.
+        layer: Of an export, the annotation layer that is read where it has several. Default: the first.
+        encoding: Of an export's text files. Default: UTF-8, else detected if certain.
         splitter: How a text is cut into words, see `Tagger.tag_text`.
         split_sentences: Whether a text is tagged sentence by sentence, see `Tagger.tag_text`.
         overwrite: Replace `target` if it is there.
@@ -110,9 +122,17 @@ def tag_file(
             _refuse_other_kinds(path)
         if form := _tool_format(path, format, text_column):
             counts = tag_export(
-                tagger, form, path, target, splitter=splitter, split_sentences=split_sentences, overwrite=overwrite
+                tagger,
+                form,
+                path,
+                target,
+                request=tagging_request(tokens_column=tokens_column, layer=layer, encoding=encoding),
+                splitter=splitter,
+                split_sentences=split_sentences,
+                overwrite=overwrite,
             )
             return FileCounts(*counts)
+        refuse_options_of_exports(path, layer=layer, encoding=encoding)
         format = format or detect_format(path, text_column)
         cutter = tagger.cutter(splitter, split_sentences=split_sentences)
         records = read_records(

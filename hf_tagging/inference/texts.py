@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from hf_tagging.data.files import is_parquet, missing_path
-from hf_tagging.data.formats import format_of
-from hf_tagging.data.formats.base import Document, TaggedSentence
+from datasets import DatasetDict
+
+from hf_tagging.data.files import is_parquet, is_saved_dataset, missing_path
+from hf_tagging.data.folders import find_split_files
+from hf_tagging.data.formats import FORMATS, format_of
+from hf_tagging.data.formats.base import Document, Format, TaggedSentence
 from hf_tagging.data.json_rows import json_rows
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.notes import FileNotes
-from hf_tagging.data.spool import check_input
+from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.spool import Spool, check_input
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
-from hf_tagging.inference.exports import as_document, log_notes, read_export
+from hf_tagging.inference.exports import as_document, log_notes, read_export, refuse_options_of_exports, tagging_request
 from hf_tagging.inference.files import detect_format
 from hf_tagging.inference.records import read_columns, read_lines
 from hf_tagging.problems import argument
@@ -28,18 +32,29 @@ _LONGEST_FIELD = 1 << 30
 _SEPARATORS = ",\t;|"
 
 
-def read_documents(path: str | Path, *, text_column: str | None = None) -> Iterator[Document]:
+def read_documents(
+    path: str | Path,
+    *,
+    text_column: str | None = None,
+    tokens_column: str | None = None,
+    layer: str | None = None,
+    encoding: str | None = None,
+) -> Iterator[Document]:
     """Read texts from an export of an annotation tool, a table, JSON Lines, columns or plain text.
 
     Args:
         path: The file. Of a plain text file, every line is a text; of columns, every sentence.
         text_column: Column of the texts in CSV, their key in JSON Lines. Default: "text".
+        tokens_column: Name of the text in an export whose tasks have several.
+        layer: Annotation layer of an export that has several. Default: the first.
+        encoding: Of an export's text files. Default: UTF-8, else detected if certain.
 
     Yields:
         The texts, with annotated spans where the file has them.
 
     Raises:
         DataError: The file cannot be read, with file and line.
+        ConfigError: An option of exports is given for a file that is none.
     """
     path = expanded(path)
     check_input(path)
@@ -51,10 +66,11 @@ def read_documents(path: str | Path, *, text_column: str | None = None) -> Itera
             f"{path}: expected a file of texts: plain text, CSV, JSON Lines, or an annotation tool's export."
         )
     if form:
-        notes = FileNotes(str(path), form.title)
-        yield from read_export(form, path, notes)
-        log_notes(notes)
-    elif path.suffix.lower() == ".csv" or (text_column is not None and path.suffix.lower() == ".tsv"):
+        request = tagging_request(tokens_column=tokens_column, layer=layer, encoding=encoding)
+        yield from _of_export(form, path, request)
+        return
+    refuse_options_of_exports(path, tokens_column=tokens_column, layer=layer, encoding=encoding)
+    if path.suffix.lower() == ".csv" or (text_column is not None and path.suffix.lower() == ".tsv"):
         yield from _of_table(path, text_column)
     else:
         kind = "jsonl" if text_column is not None else detect_format(path)
@@ -73,11 +89,41 @@ def annotated_texts(path: str | Path, *, task: Task, text_column: str | None = N
         DataError: It cannot be read, with file and line.
     """
     path = expanded(path)
-    if path.exists() and format_of(path) is None and (path.is_dir() or is_parquet(path)):
-        for split in load_tagging_dataset(path, task=task).values():
-            yield from (" ".join(words) for words in split["tokens"])
+    if not path.is_dir() and not is_parquet(path):
+        yield from _of_gold(read_documents(path, text_column=text_column))
         return
-    yield from (document.text for document in read_documents(path, text_column=text_column))
+    with Spool() as spool:
+        found = {} if path.is_dir() and is_saved_dataset(path) else find_split_files(path, spool)
+        if not any(files.kind in FORMATS for files in found.values()):
+            yield from _of_rows(load_tagging_dataset(path, task=task))
+            return
+        for files in found.values():
+            if files.kind not in FORMATS:
+                yield from _of_rows(load_tagging_dataset(task=task, train_file=[str(file) for file in files.paths]))
+                continue
+            for file in files.paths:
+                yield from _of_gold(_of_export(FORMATS[files.kind], file, tagging_request()))
+
+
+def _of_export(form: Format, path: Path, request: ReadRequest) -> Iterator[Document]:
+    notes = FileNotes(str(path), form.title)
+    yield from read_export(form, path, notes, request)
+    log_notes(notes)
+
+
+def _of_gold(documents: Iterable[Document]) -> Iterator[str]:
+    """Yield the texts that somebody has annotated, or has answered otherwise, as in Prodigy."""
+    for document in documents:
+        if not document.unused or document.source.get("answer") is not None:
+            yield document.text
+
+
+def _of_rows(dataset: DatasetDict) -> Iterator[str]:
+    """Yield the words of rows with an annotated one, joined by blanks."""
+    for split in dataset.values():
+        for words, tags in zip(split["tokens"], split["tags"], strict=True):
+            if any(tag is not None and tag >= 0 for tag in tags):
+                yield " ".join(words)
 
 
 def document_of(words: Sequence[str], **known: str) -> Document:
