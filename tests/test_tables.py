@@ -216,7 +216,7 @@ def test_rows_that_are_mixed_up_are_refused(tmp_path, ids):
 def test_rows_without_any_border_are_one_sentence_and_that_is_said(tmp_path):
     found = read(tmp_path, {"train.csv": "word,tag\nOlga,B-PER\nsaw,O\nQuito,B-LOC\n"})
     assert found.sizes() == {"train": (1, 3, 2)}
-    assert found.said("no row is empty and no column numbers the sentences: read as one sentence of 3 words")
+    assert found.said("no empty row and no column parts sentences: read as one sentence of 3 words")
 
 
 def test_numbers_tell_sentences_apart_whatever_their_name(tmp_path):

@@ -72,6 +72,7 @@ class SplitFiles:
         names: Names for the cache; for a pipe, the pipe itself, since its copy has another path each time.
         shapes: Of JSON files that were no rows, what they were, in words; empty strings for others.
         left_out: Of the same, keys that are not read.
+        other_splits: Of the same, splits in the file beside the one that is read, where nobody reads them.
     """
 
     kind: str
@@ -79,6 +80,7 @@ class SplitFiles:
     names: tuple[str, ...]
     shapes: tuple[str, ...] = ()
     left_out: tuple[tuple[str, ...], ...] = ()
+    other_splits: tuple[tuple[str, ...], ...] = ()
 
     @property
     def place(self) -> str:
@@ -185,13 +187,19 @@ def split_files(paths: Sequence[Path], spool: Spool, *, split: str = "train", ki
     return SplitFiles(kind=kinds.pop(), paths=tuple(files), names=tuple(str(spool.given(path)) for path in files))
 
 
-def json_files(files: Sequence[Path], spool: Spool, split: str) -> SplitFiles:
+def json_files(files: Sequence[Path], spool: Spool, split: str, *, every_split: bool = False) -> SplitFiles:
     """Return JSON files as files of an object per sentence.
+
+    Args:
+        files: The files.
+        spool: Where they are rewritten.
+        split: To read where they hold several.
+        every_split: The others are read as well.
 
     Raises:
         DataError: A file holds several splits, and this one is not among them.
     """
-    paths, shapes, left_out = [], [], []
+    paths, shapes, left_out, other_splits = [], [], [], []
     for path in files:
         shape = shape_of(path, splits_in_name)
         key = WHOLE
@@ -206,6 +214,7 @@ def json_files(files: Sequence[Path], spool: Spool, split: str) -> SplitFiles:
         paths.append(spool.rewritten(path, shape.lines(key, file=str(path)), part=key) if shape else path)
         shapes.append(shape.title if shape else "")
         left_out.append(shape.left_out if shape else ())
+        other_splits.append(tuple(name for name in shape.rows if name != key) if shape and not every_split else ())
     kinds = {kind_of(path) for path in paths}
     if len(kinds) > 1:
         raise two_kinds(files, split)
@@ -215,6 +224,7 @@ def json_files(files: Sequence[Path], spool: Spool, split: str) -> SplitFiles:
         names=tuple(str(spool.given(path)) for path in paths),
         shapes=tuple(shapes),
         left_out=tuple(left_out),
+        other_splits=tuple(other_splits),
     )
 
 

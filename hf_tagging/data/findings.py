@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_tagging.data.notes import Remark
-from hf_tagging.data.prefixes import STANDARD, is_bare
+from hf_tagging.data.prefixes import STANDARD, entity_likeness, is_bare
 from hf_tagging.data.rows import first_of_rows, row_starts
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument, either_way
-from hf_tagging.tasks import Task
+from hf_tagging.tasks import POS, Task
 
 FINDINGS: Mapping[str, str] = MappingProxyType({
     "many_types": "more than 200 types, and more than a tenth as many as there are entities",
@@ -28,6 +28,7 @@ FINDINGS: Mapping[str, str] = MappingProxyType({
     "counter_words": "words that count up",
     "no_outside": "no word outside of entities among 1,000",
     "pos_tags": "parts of speech where entities are expected",
+    "entity_tags": "entity tags where parts of speech are expected",
     "unknown_words": "words that the model reads as nothing but the unknown token",
 })  # fmt: skip
 """Names that `accept` takes, with what each means."""
@@ -88,7 +89,9 @@ _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*")
 _MANY_TYPES, _TYPES_PER_ENTITY = 200, 0.1
 _ENOUGH_WORDS = 1_000
 _ENOUGH_NUMBERS = 10
+_ENOUGH_TAGS = 20  # as for a column file, where fewer do not refute what a name or a position says
 _MOSTLY = 0.9
+_ENTITIES = 0.9  # of `entity_likeness`, which is higher for B-PER alone: `b-per` may be a tag of any set
 # Universal Dependencies, the Penn Treebank, STTS, and their punctuation.
 _POS_NAMES = """
     ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X CC CD DT EX FW IN JJ JJR JJS LS
@@ -125,6 +128,8 @@ def tag_findings(counts: Mapping[str, int], task: Task) -> Iterator[Finding]:
     """
     used = {tag: count for tag, count in counts.items() if count}
     if not task.has_entities:
+        if task.name == POS.name:
+            yield from _entities_for_pos(used)
         return
     inside = [tag for tag in used if tag != "O"]
     prefixed = any(map(STANDARD.parts, inside)) or is_bare(inside)
@@ -151,6 +156,20 @@ def tag_findings(counts: Mapping[str, int], task: Task) -> Iterator[Finding]:
             "many_types",
             f"there are {len(types):,} entity types among {entities:,} entities ({_most(used, inside)})",
             f"They look like words or ids. {column} If words and tags are swapped, give both columns.",
+        )
+
+
+def _entities_for_pos(counts: Mapping[str, int]) -> Iterator[Finding]:
+    """Find entity tags among the tags of a task of parts of speech."""
+    inside = [tag for tag in counts if tag != "O"]
+    speech = sum(counts[tag] for tag in inside if tag in _POS_TAGS)
+    enough = sum(counts.values()) >= _ENOUGH_TAGS
+    if enough and entity_likeness(counts) > _ENTITIES and 2 * speech < sum(counts[tag] for tag in inside):
+        yield Finding(
+            "entity_tags",
+            f"this column holds entity tags and no parts of speech ({_most(counts, inside)})",
+            f"Is this the right column ({argument('tags_column')})? Entities need the task ner, as in the recipes "
+            "ner_bert and ner_bilstm.",
         )
 
 

@@ -215,7 +215,7 @@ def splits_in_json(path: Path, spool: Spool) -> dict[str, SplitFiles] | None:
     if shape is None or WHOLE in shape.rows:
         return None
     named = {splits_in_name(key)[0] for key in shape.rows}
-    return {split: json_files([path], spool, split) for split in SPLITS if split in named}
+    return {split: json_files([path], spool, split, every_split=True) for split in SPLITS if split in named}
 
 
 def _may_be_data(file: Path) -> bool:

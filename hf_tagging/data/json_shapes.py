@@ -170,7 +170,10 @@ def _columns(value: Object, place: str) -> Rows | None:
             columns[name] = list(column.values())
         elif isinstance(column, list):
             columns[name] = column
-    by_index = any(isinstance(value[name], dict) for name in columns)
+    indexed = {name: part for name in columns if isinstance(part := value[name], dict)}
+    by_index = bool(indexed)
+    order = list(next(iter(indexed.values()), ()))
+    columns |= {n: [part[key] for key in order] for n, part in indexed.items() if part.keys() == set(order)}
     of_words = [column for name, column in columns.items() if names_words(name)]
     lists = [column for column in columns.values() if column and isinstance(column[0], list)]
     nested = (len(lists) > 1 and any(column in lists for column in of_words)) or _parallel(lists)
@@ -181,6 +184,12 @@ def _columns(value: Object, place: str) -> Rows | None:
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise DataError(f"{place}: columns of different lengths ({shown}); expected one value per sentence in each")
+    for name, part in indexed.items():
+        if odd := next((key for key in part if key not in indexed[next(iter(indexed))]), None):
+            raise DataError(
+                f"{place}: the column {name} has the index {odd} and {next(iter(indexed))} has not; expected the same "
+                "index of sentences in each column"
+            )
     return _numbered([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
 

@@ -231,7 +231,13 @@ def _check_types(dataset: datasets.Dataset, names: Mapping[str, str], *, place: 
             continue
         item, allowed = item_kind(dataset, column), _ITEMS.get(column, _FEATURE_ITEMS)
         if item == "null":
-            raise DataError(f"{place}: every list of the column {name!r} is empty; expected {_wanted(column)}")
+            if not len(pc.list_flatten(dataset.data.column(column))):
+                raise DataError(f"{place}: every list of the column {name!r} is empty; expected {_wanted(column)}")
+            if column == "tags":
+                raise DataError(f"{place}: no word is annotated: nothing but null in the lists of the column {name!r}")
+            raise DataError(
+                f"{place}: nothing but null in the lists of the column {name!r}; expected {_wanted(column)}"
+            )
         if item not in allowed:
             row, value = _first_odd_row(dataset, column)
             kind = {"tokens": "string", "tags": "tag"}.get(column, "value")

@@ -236,6 +236,10 @@ def _read_json(files: SplitFiles, split: str, builders: BuilderCache) -> _Noted:
         note.format = (files.shapes[i] if files.shapes else "") or "rows of JSON"
         if files.left_out and files.left_out[i]:
             note.remark("left_out", f"keys beside the data, not read: {', '.join(files.left_out[i])}")
+        if files.other_splits and files.other_splits[i]:
+            others = ", ".join(files.other_splits[i])
+            text = f"splits that the file holds beside {split}, not read from it: {others}"
+            note.remark("other_splits", text, severity="suspicious")
     return dataset, notes
 
 

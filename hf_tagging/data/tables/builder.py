@@ -85,6 +85,11 @@ def read_table(stream: BinaryIO, *, file: str, request: ReadRequest, notes: File
     table = open_table(stream, file=file, request=request, notes=notes)
     names = table.names
     columns = find_columns(names, table.sample, request=request, place=file, named=bool(table.header))
+    if table.header:
+        shown = ", ".join(name or "(no name)" for name in table.header)
+        notes.remark("header", f"line {table.first_line} is read as the names of the columns: {shown}")
+    else:
+        notes.remark("header", "no line names the columns: the first one is read as the others are")
     describe(notes, columns, names, table.sample, form=_FORMS.get(table.delimiter))
     found = False
     source = TableSource(file, names, notes, unit="line")

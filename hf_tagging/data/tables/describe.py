@@ -45,8 +45,7 @@ def describe(
     elif columns.number is not None:
         shown_number = shown[columns.number]
         notes.remark("grouping", f"each row is a word; where {shown_number} starts again, a sentence begins")
-    else:
-        notes.remark("grouping", "each row is a word; empty rows part the sentences")
+    # else the sentences tell, once all rows are read
 
 
 def examples(sample: Sequence[Cells], position: int, columns: TableColumns) -> list[str]:

@@ -36,6 +36,7 @@ class TableFile:
         count: Number of columns.
         first_line: Of the rows, the header among them.
         sample: The first rows below the header.
+        notes: About the file.
     """
 
     lines: Lines
@@ -47,6 +48,7 @@ class TableFile:
     count: int
     first_line: int
     sample: tuple[tuple[str, ...], ...]
+    notes: FileNotes
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,6 +57,8 @@ class TableFile:
 
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """Yield line and cells of each row below the header; an empty line is a row of empty cells.
+
+        So is the header where it comes again, as in files that were put one behind the other.
 
         Raises:
             DataError: A row has another number of cells, or its quotes are not closed.
@@ -65,6 +69,10 @@ class TableFile:
             if skip and cells:
                 skip = False
             elif len(cells) == self.count:
+                if self.header and self._is_header(cells):
+                    text = "further rows with the names of the columns, which hold no word"
+                    self.notes.count("headers", text, example=f"line {number}")
+                    cells = list(empty)
                 yield number, cells
             elif not any(map(str.strip, cells)):
                 yield number, empty
@@ -76,6 +84,9 @@ class TableFile:
                     f"expected {self.count}, with {_shown(self.delimiter)} between them, as in line {self.first_line}"
                     f"{self._hint(cells)}"
                 )
+
+    def _is_header(self, cells: Sequence[str]) -> bool:
+        return cells[0].strip() == self.header[0] and tuple(map(str.strip, cells)) == self.header
 
     def _hint(self, cells: Sequence[str]) -> str:
         if any("\n" in cell for cell in cells):
@@ -133,6 +144,7 @@ def open_table(stream: BinaryIO, *, file: str, request: ReadRequest, notes: File
         count=0,
         first_line=first,
         sample=(),
+        notes=notes,
     )
     return _with_header(table, request)
 
@@ -141,6 +153,8 @@ def _with_header(table: TableFile, request: ReadRequest) -> TableFile:
     """Return the table with its header, its number of columns and its first rows."""
     found = [cells for _, cells in islice(_csv_rows(table.lines(), table), _SAMPLE_ROWS + 1)]
     sample = [tuple(cells) for cells in found if any(cell.strip() for cell in cells)]
+    if not sample:
+        raise DataError(f"{table.file}: no rows but empty ones; expected words and tags in the columns of a table")
     first = sample[0]
     if len(first) < 2:
         raise DataError(
@@ -150,7 +164,9 @@ def _with_header(table: TableFile, request: ReadRequest) -> TableFile:
     rest = [cells for cells in sample[1:] if len(cells) == len(first)]
     header = tuple(cell.strip() for cell in first) if is_header(first, rest, request) else ()
     full = [cells if len(cells) == len(first) else ("",) * len(first) for cells in (tuple(row) for row in found)]
-    below = full[found.index(list(first)) + 1 :] if header else full
+    below = full
+    if header:
+        below = [cells for cells in full[found.index(list(first)) + 1 :] if tuple(map(str.strip, cells)) != header]
     return TableFile(
         **{**vars(table), "header": header, "count": len(first), "sample": tuple(below)},
     )

@@ -105,8 +105,8 @@ def is_header(cells: Sequence[str], rest: Sequence[Cells], request: ReadRequest)
     if not rest:
         return False
     column = _column_of_entities(rest, len(cells), taken=set())
-    if column is None or not lower[column]:
-        return False
+    if column is None or not lower[column] or _likeness(rest, column) < _CERTAIN:
+        return False  # types without prefixes: the first row may hold one that no other row has
     below = {tag for row in rest for tag in _tags_of(row[column])}
     return cells[column].strip() not in below and entity_likeness([cells[column].strip()]) < _CERTAIN
 

@@ -152,10 +152,14 @@ def sentences(rows: Rows, columns: TableColumns, source: TableSource) -> Iterato
             documents.add(sentence.document)
         words += len(sentence.words)
         yield sentence
-    if columns.sentence is None and columns.number is None and words > found and found in (1, len(documents)):
+    if columns.sentence is not None or columns.number is not None:
+        return
+    if words > found and found in (1, len(documents)):
         what = f"read as one sentence of {words:,} words" if found == 1 else "each document is read as one sentence"
-        text = f"no row is empty and no column numbers the sentences: {what}"
+        text = f"no empty row and no column parts sentences: {what}"
         source.notes.remark("one_sentence", text, severity="suspicious")
+    else:
+        source.notes.remark("grouping", "each row is a word; empty rows part the sentences")
 
 
 def _of_words(rows: Rows, columns: TableColumns, source: TableSource) -> Iterator[TableSentence]:

@@ -47,12 +47,14 @@ def split_line(line: str, delimiter: str) -> Line:
     fields: list[str] = []
     quoted = doubled = at = 0
     while True:
-        blanks = len(line[at:]) - len(line[at:].lstrip(" "))
-        if line[at + blanks : at + blanks + 1] == '"':
-            end = _closing(line, at + blanks, delimiter)
+        start = at
+        while line.startswith(" ", start):
+            start += 1
+        if line.startswith('"', start):
+            end = _closing(line, start, delimiter)
             if end < 0:
                 return Line(line.split(delimiter), is_open=True)
-            inner = line[at + blanks + 1 : end]
+            inner = line[start + 1 : end]
             quoted, doubled = quoted + 1, doubled + ('""' in inner)
             fields.append(inner.replace('""', '"'))
             at = end + 1
