@@ -281,7 +281,7 @@ def test_a_few_numbers_are_words(tmp_path):
 def test_numbers_and_names_of_sentences_stand_for_blank_lines(tmp_path, of, header):
     found = read(tmp_path, header + columns(*of, blank=False))
     assert found.sizes() == SIZES
-    assert header or found.remarks()["sentence-column"] == 1
+    assert header or found.remarks()["sentence_column"] == 1
 
 
 def test_without_any_border_it_is_said_that_there_is_one_sentence(tmp_path):
@@ -414,7 +414,7 @@ def test_byte_order_marks_within_a_file_are_left_out(tmp_path):
     found = read(tmp_path, f"\ufeff{part}\ufeff{part}\ufeff\n{part}\n\ufeff-DOCSTART- O\n\n{part}")
     assert found.sizes() == {"train": (16, 120, 24)}
     assert found.words[0] == "Carla"
-    assert found.remarks()["byte-order-marks"] == 3
+    assert found.remarks()["byte_order_marks"] == 3
 
 
 def test_a_language_before_every_word_is_left_out_and_said(tmp_path):

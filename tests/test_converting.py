@@ -136,7 +136,7 @@ def test_texts_without_an_annotation_are_not_written_as_gold(tmp_path):
     path = written(tmp_path, {"tasks.json": json.dumps(tasks)})
     converted = convert(path, tmp_path / "out.jsonl", to="doccano")
     assert [str(remark) for remark in converted.notes[-1].remarks] == [
-        "1 texts without an annotation: not written (row 2)"
+        "1 text without an annotation: not written (row 2)"
     ]
     convert(path, tmp_path / "again.json", to="label-studio")
     assert json.loads((tmp_path / "again.json").read_text()) == tasks
@@ -191,7 +191,7 @@ def test_words_that_are_not_annotated_stay_so(tmp_path, name):
     convert(path, target, to=name)
     assert read(tmp_path / "again", {target.name: target.read_bytes()}).tags == ["B-PER", None, "O"]
     said = convert(path, tmp_path / "out.json", to="gliner").notes[-1].remarks
-    assert [str(remark) for remark in said] == ["1 words that are not annotated: written as outside of any entity"]
+    assert [str(remark) for remark in said] == ["1 word that is not annotated: written as outside of any entity"]
 
 
 def test_a_word_that_is_a_mark_is_refused_in_columns(tmp_path):
@@ -206,7 +206,7 @@ def test_the_command_says_what_it_wrote(tmp_path, capsys):
     main(["convert", str(path), str(tmp_path / "out.jsonl"), "--to", "doccano"])
     shown = capsys.readouterr().out
     assert "train" in shown
-    assert "1 texts whose words are those of --splitter blanks" in shown
+    assert "1 text whose words are those of --splitter blanks" in shown
     main(["convert", str(path), str(tmp_path / "out.json"), "--to", "gliner", "--json"])
     assert json.loads(capsys.readouterr().out)["splits"] == {"train": {"records": 1, "entities": 1}}
 
@@ -218,4 +218,4 @@ def test_scores_of_a_model_are_read_and_written(tmp_path):
     (document,) = form.read(path, "x", ReadRequest(task=NER), FileNotes("x"))
     assert document.spans[0].score == 0.5
     said = convert(path, tmp_path / "out.jsonl", to="doccano").notes[-1].remarks
-    assert [str(remark) for remark in said] == ["1 scores of entities: not written (line 1)"]
+    assert [str(remark) for remark in said] == ["1 score of entities: not written (line 1)"]

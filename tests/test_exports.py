@@ -110,7 +110,7 @@ class TestTools:
         first, second = map(json.loads, tag(lines(rows)).splitlines())
         assert first == {"id": 3, "text": TEXT, "label": [list(e) for e in entities], "who": "me"}
         assert second["id"] == 4
-        assert "1 texts with annotated spans: the predicted ones are in their place" in caplog.text
+        assert "1 text with annotated spans: the predicted ones are in their place" in caplog.text
 
     def test_prodigy(self, tag, tagger):
         tokens = [{"text": "Jordan", "start": 0, "end": 6, "id": 0}, {"text": "waved", "start": 7, "end": 12, "id": 1}]

@@ -28,7 +28,7 @@ def test_a_border_inside_a_word_is_widened_or_dropped_and_counted(tmp_path):
     dropped = read(tmp_path / "drop", {"a.jsonl": json.dumps(row)}, misfit="drop")
     assert dropped.tags == ["O", "O", "O", "B-LOC"]
     assert widened.remarks()["misfit"] == dropped.remarks()["misfit"] == 1
-    assert widened.said("1 annotated spans with a border inside a word: widened to the word")
+    assert widened.said("1 annotated span with a border inside a word: widened to the word")
 
 
 def test_of_overlapping_spans_the_longest_is_kept(tmp_path):

@@ -170,8 +170,8 @@ def test_prodigy_words_are_its_tokens_and_rejected_rows_are_skipped(tmp_path):
     ]
     found = read(tmp_path, {"ner.jsonl": lines(*rows)})
     assert found.splits == {"train": [[("Zoe", "O"), ("drinks-in", "O"), ("Gouda.", "B-LOC")]]}
-    assert found.said("1 texts that were rejected: not read (line 2)")
-    assert found.said("1 texts that were ignored: not read (line 3)")
+    assert found.said("1 text that was rejected: not read (line 2)")
+    assert found.said("1 text that was ignored: not read (line 3)")
 
 
 def test_prodigy_refuses_tokens_that_are_not_in_the_text(tmp_path):

@@ -55,7 +55,7 @@ def _count(document: Document, target: Format, request: ReadRequest, notes: File
         notes.count("ids", "names of texts: not written", example=document.id)
     if "extra" not in target.holds:
         for key in document.extra:
-            notes.count("extra", f"values of {key}: not written", example=place)
+            notes.count("extra", "values of keys of your own: not written", example=key)
     _count_unknown(len(document.unknown), target, notes, place)
     if "texts" in target.holds and "words" not in target.holds and document.words is not None:
         _count_cuts(document.text, len(document.words), notes, place, words=document.words)

@@ -6,6 +6,7 @@ much as the first one. `hf_tagging.data.reading` collects the notes of all split
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +14,23 @@ Severity = Literal["wrong", "suspicious", "note"]
 """What stops a run, what is said before training and in the card's limits, and what is worth knowing."""
 
 _SHOWN, _KEPT = 3, 20  # examples of a remark: in its line, and in the report
+
+
+_NOUNS = {
+    "annotations": "annotation", "answers": "answer", "attributes": "attribute", "documents": "document",
+    "entities": "entity", "equivalences": "equivalence", "events": "event", "files": "file", "lines": "line",
+    "marks": "mark", "names": "name", "normalizations": "normalization", "notes": "note", "relations": "relation",
+    "results": "result", "rows": "row", "scores": "score", "sentences": "sentence", "spans": "span", "tags": "tag",
+    "texts": "text", "types": "type", "values": "value", "words": "word",
+}  # fmt: skip
+_VERBS = {
+    "are": "is", "were": "was", "have": "has", "do": "does", "look": "looks", "repeat": "repeats", "occur": "occurs",
+    "end": "ends", "begin": "begins", "hold": "holds",
+}  # fmt: skip
+_PRONOUNS = {"they are": "it is", "their": "its", "them": "it"}
+_NOUN = re.compile(rf"(?!of )(?:[^\W\d_][\w-]* ){{0,3}}?({'|'.join(_NOUNS)})\b")
+_VERB = re.compile(rf"\b({'|'.join(_VERBS)})\b")
+_OTHER_SUBJECT = re.compile(rf"\bwhose\b|\b({'|'.join(_NOUNS)}) that $")
 
 
 @dataclass
@@ -41,8 +59,24 @@ class Remark:
 
     def __str__(self) -> str:
         number = "" if self.count is None else f"{self.count:,} "
+        text = _of_one(self.text) if self.count == 1 else self.text
         examples = f" ({', '.join(self.examples[:_SHOWN])})" if self.examples else ""
-        return f"{number}{self.text}{examples}"
+        return f"{number}{text}{examples}"
+
+
+def _of_one(text: str) -> str:
+    """Return a text about several things as one about a single thing: its noun, and the verbs that belong to it."""
+    noun = _NOUN.match(text)
+    if noun is None:
+        return text
+    clause, colon, rest = text[noun.end() :].partition(":")
+    verb = _VERB.search(clause)
+    if verb and not _OTHER_SUBJECT.search(clause[: verb.start()]):
+        tail = re.sub(rf"\b(or|and) ({'|'.join(_VERBS)})\b", lambda m: f"{m[1]} {_VERBS[m[2]]}", clause[verb.end() :])
+        clause = f"{clause[: verb.start()]}{_VERBS[verb[1]]}{tail}"
+    clause = re.sub(rf"\b({'|'.join(_PRONOUNS)})\b", lambda m: _PRONOUNS[m[1]], clause)
+    rest = re.sub(r"^ they are\b", " it is", rest)
+    return f"{text[: noun.start(1)]}{_NOUNS[noun[1]]}{clause}{colon}{rest}"
 
 
 @dataclass
@@ -80,10 +114,28 @@ class FileNotes:
     left_out: list[str] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        # No fields, so that they are not kept: the remarks by kind and text, and the list that this is an index of.
+        self._known: dict[tuple[str, str], Remark] = {}
+        self._indexed: tuple[int, int] = (0, 0)
+
+    def _find(self, kind: str, text: str) -> Remark | None:
+        """Return a remark that was made before."""
+        if self._indexed != (id(self.remarks), len(self.remarks)):  # others may add to the list, or give another
+            self._known = {(remark.kind, remark.text): remark for remark in reversed(self.remarks)}
+            self._indexed = (id(self.remarks), len(self.remarks))
+        return self._known.get((kind, text))
+
+    def _add(self, remark: Remark) -> Remark:
+        self.remarks.append(remark)
+        self._known[(remark.kind, remark.text)] = remark
+        self._indexed = (id(self.remarks), len(self.remarks))
+        return remark
+
     def remark(self, kind: str, text: str, *, severity: Severity = "note") -> None:
         """Add a remark that is not counted; the same one is kept once."""
-        if not any((known.kind, known.text) == (kind, text) for known in self.remarks):
-            self.remarks.append(Remark(kind, text, severity))
+        if self._find(kind, text) is None:
+            self._add(Remark(kind, text, severity))
 
     def count(self, kind: str, text: str, *, severity: Severity = "note", example: str = "", by: int = 1) -> None:
         """Count an occurrence, with an example while there are few.
@@ -95,10 +147,7 @@ class FileNotes:
             example: A place or value, such as "line 3: 'Rome'".
             by: How many occurrences.
         """
-        found = next((known for known in self.remarks if (known.kind, known.text) == (kind, text)), None)
-        if found is None:
-            found = Remark(kind, text, severity, 0)
-            self.remarks.append(found)
+        found = self._find(kind, text) or self._add(Remark(kind, text, severity, 0))
         found.count = (found.count or 0) + by
         if example and len(found.examples) < _KEPT and example not in found.examples:
             found.examples.append(example)

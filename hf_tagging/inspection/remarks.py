@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from hf_tagging.data.notes import Remark, Severity
-
-_NOUNS = {
-    "words": "word", "sentences": "sentence", "documents": "document", "entities": "entity", "names": "name",
-    "types": "type", "tags": "tag",
-}  # fmt: skip
-_VERBS = {
-    "are": "is", "have": "has", "do": "does", "look": "looks", "repeat": "repeats", "occur": "occurs", "end": "ends",
-    "begin": "begins",
-}  # fmt: skip
 
 
 def counted(
@@ -35,16 +25,7 @@ def counted(
         examples: The first few.
     """
     if count:
-        yield Remark(kind, text if count > 1 else _of_one(text), severity, int(count), list(examples))
-
-
-def _of_one(text: str) -> str:
-    """Return a text about several things as one about a single thing: its first noun and its first verb change."""
-    for forms in (_NOUNS, _VERBS):
-        plural = re.search(rf"\b({'|'.join(forms)})\b", text)
-        if plural:
-            text = text[: plural.start()] + forms[plural[0]] + text[plural.end() :]
-    return text
+        yield Remark(kind, text, severity, int(count), list(examples))
 
 
 def graded(share: float, suspicious: float) -> Severity:

@@ -142,7 +142,7 @@ def read_sentences(
     reader.note(notes)
     if found == 1 and longest >= _LONG:
         notes.remark(
-            "one-sentence",
+            "one_sentence",
             f"no blank line or other border between sentences: the whole file is one sentence of {longest:,} words",
             severity="suspicious",
         )
@@ -153,7 +153,7 @@ def _note_form(notes: FileNotes, form: TextForm) -> None:
     if form.remark:
         notes.remark("encoding", form.remark)
     if form.line_end == "\r":
-        notes.remark("line-ends", "lines end with a carriage return alone")
+        notes.remark("line_ends", "lines end with a carriage return alone")
 
 
 def _beginning(stream: BinaryIO, form: TextForm) -> str:

@@ -236,18 +236,18 @@ def _note_form(notes: FileNotes, layout: ColumnLayout, columns: Sequence[Column]
     """Say how words and tags are written where that is not plain."""
     if layout.inside:
         form = layout.inside.join(("word", *["..."] * (layout.count - 2), "tag"))
-        notes.remark("sentence-a-line", f"every line is a sentence of words as {form}")
+        notes.remark("sentence_a_line", f"every line is a sentence of words as {form}")
     if layout.brackets:
         notes.remark("brackets", "entities are written in brackets: the outermost ones are read")
     if layout.tag_key:
         notes.remark("misc", f"entities are read from {layout.tag_key}= of MISC; a word without it is outside of them")
     if layout.sentences:
         notes.remark(
-            "sentence-column", "a sentence starts where its column changes, since no blank line separates them"
+            "sentence_column", "a sentence starts where its column changes, since no blank line separates them"
         )
     if layout.counter is not None:
         notes.remark(
-            "sentence-column", "a sentence starts where the word numbers start anew: no blank line separates them"
+            "sentence_column", "a sentence starts where the word numbers start anew: no blank line separates them"
         )
     if layout.prefix:
         notes.remark("prefix", f"every word begins with {layout.prefix}, which is left out")
@@ -264,7 +264,7 @@ def _note_form(notes: FileNotes, layout: ColumnLayout, columns: Sequence[Column]
     if words.total() >= _ENOUGH_WORDS and with_digit > 0.95 * words.total():
         examples = ", ".join(list(words)[:3])
         notes.remark(
-            "position-digits",
+            "position_digits",
             f"every word ends in a digit ({examples}), which is kept; if it is a position, take it off in the file",
             severity="suspicious",
         )

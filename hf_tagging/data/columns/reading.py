@@ -94,7 +94,7 @@ class RowReader:
     def _without_mark(self, line: str) -> str:
         rest = without_mark(line)
         if line.startswith("\ufeff") and (rest != line or is_blank(line)):
-            self._counts["byte-order-marks"] += 1
+            self._counts["byte_order_marks"] += 1
         return rest
 
     def _document(self, line: str) -> str | None:
@@ -127,7 +127,7 @@ class RowReader:
             )
         if layout.word_id is not None and not fields[layout.word_id].isdecimal():
             if _NO_WORD.fullmatch(fields[layout.word_id]):
-                self._counts["no-words"] += not layout.conllu
+                self._counts["no_words"] += not layout.conllu
                 return False
             raise DataError(
                 f"{self.file}, line {number}: {shortened(line)} starts with {shortened(fields[layout.word_id])}; "
@@ -162,8 +162,8 @@ class RowReader:
 _PASSED = {
     "comments": "comment lines, which hold no word",
     "headers": "further lines with the names of the columns, which hold no word",
-    "byte-order-marks": "byte order marks within the file: left out",
-    "no-words": "lines numbered as a range or an empty node, which are no words",
+    "byte_order_marks": "byte order marks within the file: left out",
+    "no_words": "lines numbered as a range or an empty node, which are no words",
 }
 
 

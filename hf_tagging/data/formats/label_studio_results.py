@@ -101,8 +101,11 @@ def text_key(
             asked = argument("tokens_column", request.tokens_column)
             raise DataError(f"{file}, {place}: {asked}: no text of this name; found {', '.join(texts) or 'none'}")
         return str(request.tokens_column)
-    surfaces = [span.surface for span in found if span.surface]
-    having = [key for key in texts if all("".join(s.split()) in "".join(data[key].split()) for s in surfaces)]
+    if len(texts) == 1:
+        return texts[0]
+    surfaces = {"".join(span.surface.split()) for span in found if span.surface}
+    bare = {key: "".join(data[key].split()) for key in texts}
+    having = [key for key in texts if all(surface in bare[key] for surface in surfaces)]
     candidates = (having or texts) if surfaces else texts
     if len(candidates) == 1:
         return candidates[0]
