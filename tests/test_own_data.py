@@ -162,9 +162,9 @@ def test_files_without_a_split_are_not_left_out_silently(mine):
 @pytest.mark.parametrize(
     ("name", "content", "refused"),
     [
-        ("labels.txt", "O\nB-LOC\nI-LOC\n", False),
+        ("tagset.txt", "O\nB-LOC\nI-LOC\n", False),
         ("notes.txt", "Collected in May.\nAnnotated by two people, twice.\nEnjoy!\n", False),
-        ("config.json", '{\n  "language": "en",\n  "labels": ["O", "B-LOC"]\n}\n', False),
+        ("settings.json", '{\n  "language": "en",\n  "labels": ["O", "B-LOC"]\n}\n', False),
         ("more.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n', True),
         ("more.json", '[{"tokens": ["a"], "tags": ["O"]}]\n', True),
         ("more.txt", SENTENCES, True),
