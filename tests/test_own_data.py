@@ -162,7 +162,7 @@ def test_files_without_a_split_are_not_left_out_silently(mine):
 @pytest.mark.parametrize(
     ("name", "content", "refused"),
     [
-        ("tagset.txt", "O\nB-LOC\nI-LOC\n", False),
+        ("inventory.txt", "O\nB-LOC\nI-LOC\n", False),
         ("notes.txt", "Collected in May.\nAnnotated by two people, twice.\nEnjoy!\n", False),
         ("settings.json", '{\n  "language": "en",\n  "labels": ["O", "B-LOC"]\n}\n', False),
         ("more.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n', True),
