@@ -145,3 +145,68 @@ def test_one_layer_for_a_whole_file(tmp_path):
     with pytest.raises(DataError, match=r"layer=people: no such list of spans; found entities, mentions"):
         read(tmp_path / "c", lines(*rows), layer="people")
     assert again(written(tmp_path, {"a.jsonl": lines(*rows)})) == rows
+
+
+def pipeline(*words: tuple[str, str]) -> list[dict]:
+    """Return what a pipeline of Transformers returns for words of `TEXT` and their tags."""
+    places = ((TEXT.index(word.removeprefix("##")), word, tag) for word, tag in words)
+    return [
+        {"entity": tag, "score": 0.9, "index": i, "word": word, "start": at, "end": at + len(word.removeprefix("##"))}
+        for i, (at, word, tag) in enumerate(places)
+    ]
+
+
+def test_spans_of_a_pipeline_are_joined(tmp_path):
+    spans = pipeline(("Zoe", "B-PER"), ("Qui", "I-PER"), ("##st", "I-PER"), ("moved", "O"), ("Gouda", "B-LOC"))
+    done = read(tmp_path, lines({"text": TEXT, "entities": spans}))
+    assert done.tags == ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]
+    assert done.said("the types of spans are tags (B-LOC, B-PER, I-PER): neighbours of a type are joined")
+    assert done.said("annotated spans of the type O: read as outside of entities")
+
+
+@pytest.mark.parametrize(
+    ("spans", "tags"),
+    [
+        ([[0, 3, "B-PER"], [4, 9, "I-PER"]], ["B-PER", "I-PER"]),
+        ([[0, 3, "B-PER"], [4, 9, "E-PER"], [10, 15, "S-PER"]], ["B-PER", "I-PER", "B-PER"]),
+        ([[0, 3, "B-PER"], [4, 9, "B-PER"]], ["B-PER", "B-PER"]),
+        ([[0, 3, "B_PER"], [4, 9, "I_PER"], [19, 24, "B_LOC"]], ["B-PER", "I-PER", "O", "O", "B-LOC"]),
+        ([[0, 3, "B-PER"], [10, 15, "I-PER"]], ["B-PER", "O", "B-PER"]),
+        ([[0, 9, "PER"], [10, 15, "O"]], ["B-PER", "I-PER", "O"]),
+        ([[0, 3, "B-cell"], [4, 9, "T-cell"]], ["B-B-cell", "B-T-cell"]),
+        ([[0, 3, "E-mail"], [4, 9, "name"]], ["B-E-mail", "B-name"]),
+    ],
+)
+def test_types_with_prefixes(tmp_path, spans, tags):
+    assert read(tmp_path, lines({"text": TEXT, "label": spans})).tags[: len(tags)] == tags
+
+
+@pytest.mark.parametrize("types", [("B-PER", "PER"), ("LOC", "B-PER"), ("B-per", "I-per", "loc")])
+def test_types_of_which_some_have_a_prefix(tmp_path, types):
+    rows = [{"text": TEXT, "label": [[0, 9, kind]]} for kind in types]
+    with pytest.raises(DataError, match=r"line \d: some types of spans have the prefix of a tag .* others have none"):
+        read(tmp_path, lines(*rows))
+
+
+def test_text_of_the_name_that_is_asked_for(tmp_path):
+    rows = [{"text": "A title.", "content": TEXT, "entities": [[0, 9, "PER"]]}]
+    assert read(tmp_path / "a", lines(*rows), tokens_column="content").tags[:2] == ["B-PER", "I-PER"]
+    with pytest.raises(DataError, match="tokens_column=body: no such text; found text, content"):
+        read(tmp_path / "b", lines(*rows), tokens_column="body")
+
+
+def test_encoding_of_json(tmp_path):
+    row = {"text": "Zoë moved.", "entities": [[0, 3, "PER"]]}
+    content = json.dumps(row, ensure_ascii=False).encode("latin-1")
+    assert read(tmp_path / "a", {"a.jsonl": content}, encoding="latin-1").first[0] == ("Zoë", "B-PER")
+    pairs = json.dumps([["Zoë moved.", {"entities": [[0, 3, "PER"]]}]], ensure_ascii=False).encode("latin-1")
+    assert read(tmp_path / "b", {"a.json": pairs}, encoding="latin-1").first[0] == ("Zoë", "B-PER")
+    with pytest.raises(DataError, match=r"is not utf-8.*; give another encoding"):
+        read(tmp_path / "c", {"a.jsonl": content}, encoding="utf-8")
+
+
+@pytest.mark.parametrize("options", [{"tokens_column": "body"}, {"layer": "x"}, {"tags_column": "x"}])
+def test_option_that_a_format_does_not_take(tmp_path, options):
+    content = lines({"text": TEXT, "label": [[0, 9, "PER"]]})
+    with pytest.raises(DataError, match="is not for doccano JSON Lines, which takes encoding; leave it out"):
+        read(tmp_path, content, **options)

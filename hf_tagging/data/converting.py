@@ -20,6 +20,7 @@ from hf_tagging.data.folders import find_split_files
 from hf_tagging.data.formats import FORMATS, TARGETS
 from hf_tagging.data.formats.base import Document, Format, Record, Span, TaggedSentence
 from hf_tagging.data.formats.builder import check_separated
+from hf_tagging.data.formats.records import read_records
 from hf_tagging.data.formats.spans import sentences_of
 from hf_tagging.data.formats.word_documents import document_of_words, entities_of
 from hf_tagging.data.loading import load_tagging_dataset, read_request
@@ -138,7 +139,7 @@ def _of_format(files: SplitFiles, request: ReadRequest, notes: list[FileNotes]) 
 
     def records() -> Iterator[Record]:
         for path, name, kept in zip(files.paths, files.names, own, strict=True):
-            for record in form.read(path, name, request, kept):
+            for record in read_records(form, path, name, request, kept):
                 if isinstance(record, Document) and record.words is None and request.splitter is None:
                     check_separated(record, kept)
                 yield record

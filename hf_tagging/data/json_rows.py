@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hf_tagging.atomic import Json
-from hf_tagging.data.text_lines import BOM, other_kind, shortened
+from hf_tagging.data.text_lines import BOM, known_encoding, other_kind, shortened
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _DEEPEST = 32  # lists in lists; rows of words and tags have two
@@ -20,28 +21,28 @@ _MOST_KEYS = 500  # in all rows together: each is a column, and a parser of thou
 _ROW = "expected a JSON object with tokens and tags"
 
 
-def json_rows(path: Path) -> Iterator[tuple[str, Json, str]]:
+def json_rows(path: Path, encoding: str | None = None) -> Iterator[tuple[str, Json, str]]:
     """Yield place, value and text of each row of a JSON file: of JSON Lines, of an array, or one after the other.
 
     Args:
         path: The file.
+        encoding: Its encoding. Default: UTF-8.
 
     Raises:
         DataError: The file is empty, is something else, or a row is no JSON.
     """
-    with open(path, "rb") as stream:
-        first = next((line for line in stream if line.removeprefix(BOM).strip()), b"").removeprefix(BOM)
+    first = next((line for line in utf8_lines(path, encoding) if line.removeprefix(BOM).strip()), b"").removeprefix(BOM)
     if not first:
         what = "no rows" if path.stat().st_size else "the file is empty"
         raise DataError(f"{path}: {what}; {_ROW} per line")
     if hint := other_kind(first):
         raise DataError(f"{path}: is not JSON; {hint}")
-    if first.lstrip().startswith(b"[") and not _is_array_per_line(path):
-        yield from _of_array(path)
+    if first.lstrip().startswith(b"[") and not _is_array_per_line(path, encoding):
+        yield from _of_array(path, encoding)
     elif _is_whole(first):
-        yield from _of_lines(path)
+        yield from _of_lines(path, encoding)
     else:
-        yield from _one_after_the_other(path)
+        yield from _one_after_the_other(path, encoding)
 
 
 def check_rows(path: Path) -> None:
@@ -73,11 +74,29 @@ def check_rows(path: Path) -> None:
             raise DataError(f"{path}, {place}: {shortened(text)} is not JSON: {error}") from error
 
 
-def _is_array_per_line(path: Path) -> bool:
+def utf8_lines(path: Path, encoding: str | None) -> Iterator[bytes]:
+    """Yield the lines of a file in UTF-8, whichever encoding it has.
+
+    Raises:
+        DataError: There is no such encoding, or a line is not in it.
+    """
+    if encoding is None:
+        with open(path, "rb") as stream:
+            yield from stream
+        return
+    name = known_encoding(encoding)
+    try:
+        with open(path, encoding=name, newline="\n") as text:
+            for line in text:
+                yield line.encode("utf-8", "surrogatepass")
+    except UnicodeError as error:
+        raise DataError(f"{path}: is not {name}: {error}; give another {argument('encoding')}") from error
+
+
+def _is_array_per_line(path: Path, encoding: str | None) -> bool:
     """Return whether a file has an array on each line, at least on two."""
-    with open(path, "rb") as stream:
-        lines = (line.removeprefix(BOM) for line in stream if line.removeprefix(BOM).strip())
-        first, second = next(lines, b""), next(lines, b"")
+    lines = (line.removeprefix(BOM) for line in utf8_lines(path, encoding) if line.removeprefix(BOM).strip())
+    first, second = next(lines, b""), next(lines, b"")
     if not second.lstrip().startswith(b"["):
         return False
     try:
@@ -97,21 +116,20 @@ def _is_whole(line: bytes) -> bool:
     return True
 
 
-def _of_lines(path: Path) -> Iterator[tuple[str, Json, str]]:
+def _of_lines(path: Path, encoding: str | None) -> Iterator[tuple[str, Json, str]]:
     """Yield place, row and text of each line."""
-    with open(path, "rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            place = f"line {number}"
-            try:
-                text = raw.removeprefix(BOM if number == 1 else b"").decode("utf-8").strip(" \t\r\n")
-                if text:
-                    yield place, json.loads(text), text
-            except (ValueError, RecursionError) as error:
-                raise _broken(path, place, raw, error) from error
+    for number, raw in enumerate(utf8_lines(path, encoding), start=1):
+        place = f"line {number}"
+        try:
+            text = raw.removeprefix(BOM if number == 1 else b"").decode("utf-8").strip(" \t\r\n")
+            if text:
+                yield place, json.loads(text), text
+        except (ValueError, RecursionError) as error:
+            raise _broken(path, place, raw, error) from error
 
 
-def _of_array(path: Path) -> Iterator[tuple[str, Json, str]]:
-    raw = path.read_bytes()
+def _of_array(path: Path, encoding: str | None) -> Iterator[tuple[str, Json, str]]:
+    raw = b"".join(utf8_lines(path, encoding))
     try:
         rows = json.loads(raw.removeprefix(BOM))
     except (ValueError, RecursionError) as error:
@@ -122,10 +140,10 @@ def _of_array(path: Path) -> Iterator[tuple[str, Json, str]]:
         yield f"row {number}", row, json.dumps(row)
 
 
-def _one_after_the_other(path: Path) -> Iterator[tuple[str, Json, str]]:
+def _one_after_the_other(path: Path, encoding: str | None) -> Iterator[tuple[str, Json, str]]:
     """Yield objects that are written over several lines."""
     decoder = json.JSONDecoder()
-    raw = path.read_bytes().removeprefix(BOM)
+    raw = b"".join(utf8_lines(path, encoding)).removeprefix(BOM)
     try:
         text = raw.decode("utf-8").strip()
         end, number = 0, 0

@@ -212,6 +212,7 @@ class Format:
             documents, "unknown" words that are not annotated, "extra" values of the user's own, and "predictions"
             beside gold.
         beside: All files that are read for a path, where they are others than the path.
+        takes: Options of reading that it takes, of those that are for some formats and for column files.
     """
 
     name: str
@@ -224,6 +225,7 @@ class Format:
     suffix: str = ""
     holds: frozenset[Holding] = frozenset()
     beside: Callable[[Path], list[Path]] = lambda path: []
+    takes: frozenset[str] = frozenset({"encoding"})
 
     @property
     def is_written(self) -> bool:

@@ -13,6 +13,7 @@ from datasets.builder import Key
 from hf_tagging.data.builders import FileBuilder
 from hf_tagging.data.formats import FORMATS
 from hf_tagging.data.formats.base import Document, Record
+from hf_tagging.data.formats.records import read_records
 from hf_tagging.data.formats.spans import tagged_rows
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
@@ -70,7 +71,7 @@ class FormatBuilder(FileBuilder):
         form, split = FORMATS[self.config.format], get_splitter(self.config.request.splitter)
         for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             notes = FileNotes(file, form.title)
-            records = form.read(Path(local_file), file, self.config.request, notes)
+            records = read_records(form, Path(local_file), file, self.config.request, notes)
             index = 0
             for number, record in enumerate(records):
                 for row in _rows(record, split=split, file=file, request=self.config.request, notes=notes):

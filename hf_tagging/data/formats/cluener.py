@@ -29,7 +29,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    for place, row in objects(path, file):
+    for place, row in objects(path, file, request.encoding):
         text = text_in(row, "text", file, place)
         found = _found(row.get("label") or {}, file, place)
         yield Document(

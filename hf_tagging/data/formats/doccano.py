@@ -38,7 +38,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    for place, row in objects(path, file):
+    for place, row in objects(path, file, request.encoding):
         key = _key(row)
         if key is None:
             raise wrong(file, place, row, 'expected "text" and one of "label", "labels", "entities"')

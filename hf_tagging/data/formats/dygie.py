@@ -30,7 +30,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    for place, row in objects(path, file):
+    for place, row in objects(path, file, request.encoding):
         sentences = [
             words_in({"sentences": sentence}, "sentences", file, f"{place}, sentence {number}")
             for number, sentence in enumerate(list_in(row, "sentences", file, place), start=1)

@@ -24,7 +24,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    for place, row in objects(path, file):
+    for place, row in objects(path, file, request.encoding):
         words = words_in(row, "tokenized_text", file, place)
         values = list_in(row, "ner", file, place)
         document = document_of_words(

@@ -12,17 +12,18 @@ from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 
 
-def objects(path: Path, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def objects(path: Path, file: str, encoding: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the place and value of each object of a JSON file: JSON Lines, an array, or one after the other.
 
     Args:
         path: The file.
         file: Its name for messages.
+        encoding: Its encoding. Default: UTF-8.
 
     Raises:
         DataError: A row is no JSON, or no object.
     """
-    for place, row, _ in json_rows(path):
+    for place, row, _ in json_rows(path, encoding):
         if not isinstance(row, dict):
             raise wrong(file, place, row, "expected a JSON object")
         yield place, row

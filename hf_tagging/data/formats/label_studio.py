@@ -34,7 +34,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    tasks = list(objects(path, file))
+    tasks = list(objects(path, file, request.encoding))
     layers = layers_of(
         result for place, task in tasks for result in _results(_annotation(task, file, place), file, place)
     )
@@ -165,4 +165,5 @@ LABEL_STUDIO = Format(
     write=_write,
     suffix=".json",
     holds=frozenset({"texts", "overlaps", "scores", "ids", "extra", "predictions"}),
+    takes=frozenset({"encoding", "layer", "tokens_column"}),
 )

@@ -36,7 +36,7 @@ def _is_region(value: object) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    rows = list(objects(path, file))
+    rows = list(objects(path, file, request.encoding))
     layers = list(dict.fromkeys(key for _, row in rows for key in _layers(row)))
     layer = chosen_layer(layers, file=file, request=request, notes=notes)
     latest: dict[object, int] = {}
@@ -64,5 +64,10 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
 
 
 LABEL_STUDIO_MIN = Format(
-    name="label-studio-min", title="Label Studio JSON-MIN", recognizes=_recognizes, read=_read, suffix=".json"
+    name="label-studio-min",
+    title="Label Studio JSON-MIN",
+    recognizes=_recognizes,
+    read=_read,
+    suffix=".json",
+    takes=frozenset({"encoding", "layer", "tokens_column"}),
 )

@@ -36,7 +36,7 @@ def _recognizes(head: Head) -> bool:
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
     seen: set[str] = set()
-    for place, row in objects(path, file):
+    for place, row in objects(path, file, request.encoding):
         text = text_in(row, "text", file, place)
         values = list_in(row, "spans", file, place) if "spans" in row else []
         answer = row.get("answer")

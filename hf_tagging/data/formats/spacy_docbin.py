@@ -131,4 +131,11 @@ def _tagged(doc: Doc, place: str) -> Iterator[TaggedSentence]:
         yield TaggedSentence(words=[token.text for token in words], tags=tags, place=place)
 
 
-SPACY_DOCBIN = Format(name="spacy-docbin", title="spaCy DocBin", recognizes=_recognizes, read=_read, suffix=".spacy")
+SPACY_DOCBIN = Format(
+    name="spacy-docbin",
+    title="spaCy DocBin",
+    recognizes=_recognizes,
+    read=_read,
+    suffix=".spacy",
+    takes=frozenset({"layer"}),
+)

@@ -30,7 +30,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Record]:
-    for place, row in objects(path, file):
+    for place, row in objects(path, file, request.encoding):
         for number, paragraph in enumerate(list_in(row, "paragraphs", file, place), start=1):
             where = f"{place}, paragraph {number}"
             if not isinstance(paragraph, dict):

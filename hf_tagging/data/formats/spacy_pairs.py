@@ -15,7 +15,7 @@ from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
 from hf_tagging.data.formats.json_values import checked_text, list_in, wrong
 from hf_tagging.data.formats.span_values import spans_of
-from hf_tagging.data.json_rows import json_rows
+from hf_tagging.data.json_rows import json_rows, utf8_lines
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.text_lines import BOM
@@ -44,7 +44,7 @@ def _first_line(text: str) -> Any:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    for place, pair in _pairs(path, file):
+    for place, pair in _pairs(path, file, request.encoding):
         if pair is None:
             yield Document(text="", spans=[], place=place, unused="that were skipped")
             continue
@@ -63,11 +63,11 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
         )
 
 
-def _pairs(path: Path, file: str) -> Iterator[tuple[str, Any]]:
+def _pairs(path: Path, file: str, encoding: str | None) -> Iterator[tuple[str, Any]]:
     """Yield the place and value of each pair."""
-    raw = path.read_bytes().removeprefix(BOM)
+    raw = b"".join(utf8_lines(path, encoding)).removeprefix(BOM)
     if raw.lstrip().startswith(b"{"):
-        for place, row, _ in json_rows(path):
+        for place, row, _ in json_rows(path, encoding):
             if not isinstance(row, dict):
                 raise wrong(file, place, row, _EXPECTED)
             for number, pair in enumerate(list_in(row, "annotations", file, place), start=1):

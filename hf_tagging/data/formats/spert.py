@@ -33,7 +33,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    rows = list(objects(path, file))
+    rows = list(objects(path, file, request.encoding))
     inclusive = _is_inclusive(rows, file)
     if inclusive:
         notes.remark("inclusive", _INCLUSIVE, severity="suspicious")

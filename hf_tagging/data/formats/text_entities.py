@@ -57,7 +57,7 @@ def _chosen_layer(path: Path, file: str, request: ReadRequest, notes: FileNotes)
     """
     there: set[str] = set()
     filled: set[str] = set()
-    for _, row in objects(path, file):
+    for _, row in objects(path, file, request.encoding):
         there.update(_layers(row))
         filled.update(key for key in _layers(row) if _holds_spans(row[key]))
     layers = [key for key in _SPANS if key in filled] or [key for key in _SPANS if key in there]
@@ -80,8 +80,12 @@ def _holds_spans(values: list[Any] | None) -> bool:
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
     key = _chosen_layer(path, file, request, notes)
-    for place, row in objects(path, file):
-        text_key = _text_key(row)
+    for place, row in objects(path, file, request.encoding):
+        asked = request.tokens_column
+        text_key = _text_key(row) if asked is None else str(asked)
+        if asked is not None and not isinstance(row.get(str(asked)), str):
+            there = ", ".join(name for name, value in row.items() if isinstance(value, str)) or "none"
+            raise DataError(f"{file}, {place}: {argument('tokens_column', asked)}: no such text; found {there}")
         if text_key is None:
             raise wrong(file, place, row, f"expected a text under one of {', '.join(_TEXTS)}")
         text = text_in(row, text_key, file, place)
@@ -123,8 +127,14 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
         if document.id is not None and not any(key in row for key in _IDS):
             row["id"] = document.id
         key = _written_key(document)
-        row |= {_text_key(row) or "text": document.text, key: _entities(document, key)}
+        row |= {_written_text_key(document): document.text, key: _entities(document, key)}
         stream.write(json_text(row, indent=None) + "\n")
+
+
+def _written_text_key(document: Document) -> str:
+    """Return the key of the text that was read, which is not one of what is left over."""
+    there = (key for key, value in document.source.items() if isinstance(value, str) and key not in _OWN)
+    return next((key for key in there if key not in document.extra), "text")
 
 
 def _written_key(document: Document) -> str:
@@ -155,4 +165,5 @@ TEXT_ENTITIES = Format(
     write=_write,
     suffix=".jsonl",
     holds=frozenset({"texts", "overlaps", "scores", "ids", "extra"}),
+    takes=frozenset({"encoding", "layer", "tokens_column"}),
 )

@@ -25,7 +25,7 @@ def _recognizes(head: Head) -> bool:
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
-    for place, row in objects(path, file):
+    for place, row in objects(path, file, request.encoding):
         words = words_in(row, "sentence", file, place)
         entities: list[Entity] = []
         for value in list_in(row, "ner", file, place):

@@ -19,7 +19,7 @@ from hf_tagging.data.formats.offsets import utf16_unit
 from hf_tagging.data.formats.webanno_layers import Column, chosen_column, columns_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
-from hf_tagging.data.text_lines import numbered_lines, shortened
+from hf_tagging.data.text_lines import TextForm, shortened, text_form, text_lines
 from hf_tagging.errors import DataError
 
 _MARK = "#FORMAT=WebAnno TSV 3"
@@ -51,7 +51,8 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
     lines: list[_Line] = []
     sentences: list[tuple[str, list[_Line]]] = []
     with open(path, "rb") as stream:
-        for number, line in numbered_lines(stream, file):
+        form = text_form(stream, file=file, encoding=request.encoding) if request.encoding else TextForm()
+        for number, line in text_lines(stream, file, form):
             if line.startswith("#T_"):
                 header.append(line)
             elif line.startswith("#Text="):
@@ -137,4 +138,11 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-WEBANNO = Format(name="webanno", title="WebAnno TSV 3", recognizes=_recognizes, read=_read, suffix=".tsv")
+WEBANNO = Format(
+    name="webanno",
+    title="WebAnno TSV 3",
+    recognizes=_recognizes,
+    read=_read,
+    suffix=".tsv",
+    takes=frozenset({"encoding", "layer"}),
+)
