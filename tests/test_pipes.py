@@ -83,7 +83,11 @@ def texts(count: int = SENTENCES) -> str:
     return "".join(f"Jordan booked table {i} in Lisbon{' again' * (i % 5)}.\n" for i in range(count))
 
 
-INPUTS = {"column": columns, "jsonl": rows, "text": texts}
+def table(count: int = SENTENCES) -> str:
+    return "id,text\n" + "".join(f"{i},Jordan booked table {i} in Lisbon\n" for i in range(count))
+
+
+INPUTS = {"column": columns, "jsonl": rows, "text": texts, "csv": table}
 
 
 @pytest.mark.failure_mode("pipe")
@@ -93,8 +97,10 @@ INPUTS = {"column": columns, "jsonl": rows, "text": texts}
 def test_predict_loses_no_word(tmp_path, tagger, pipe, kind, format, named):
     content = INPUTS[format](400)
     (tmp_path / "file.input").write_text(content)
-    tag_file(tagger, tmp_path / "file.input", tmp_path / "of_file", format=format)
-    counts = tag_file(tagger, pipe(kind, content), tmp_path / "of_pipe", format=format if named else None)
+    column = "text" if format == "csv" else None
+    tag_file(tagger, tmp_path / "file.input", tmp_path / "of_file", format=format, text_column=column)
+    read_as = format if named else None
+    counts = tag_file(tagger, pipe(kind, content), tmp_path / "of_pipe", format=read_as, text_column=column)
     assert (tmp_path / "of_pipe").read_text() == (tmp_path / "of_file").read_text()
     assert counts.sentences == 400
 
@@ -311,7 +317,8 @@ def test_a_terminal_is_read_to_its_end(tmp_path, tagger, standard_input, format)
     person, terminal = pty.openpty()
     standard_input(terminal)
     os.write(person, INPUTS[format or "column"](6).encode() + b"\x04")
-    assert tag_file(tagger, "-", tmp_path / "tagged", format=format).sentences == 6
+    column = "text" if format == "csv" else None
+    assert tag_file(tagger, "-", tmp_path / "tagged", format=format, text_column=column).sentences == 6
     os.close(person)
     os.close(terminal)
 
