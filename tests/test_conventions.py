@@ -338,7 +338,7 @@ class TestNulls:
         assert "unscored_words" not in found.remarks()
 
     def test_a_few_beside_plain_types_are_not_annotated(self, tmp_path):
-        assert read(tmp_path, self.rows("PER", None, "PER", "LOC")).tags == ["B-PER", None, "B-PER", "B-LOC"]
+        assert read(tmp_path, self.rows("PER", None, "PER", "LOC")).tags == ["B-PER", None, "I-PER", "B-LOC"]
 
     def test_parts_of_speech(self, tmp_path):
         rows = self.rows("DT", None, "NN", "NN")

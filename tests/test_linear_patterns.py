@@ -15,6 +15,7 @@ import pytest
 
 import hf_tagging.data
 from hf_tagging.data import splitters
+from hf_tagging.data.columns.marks import document_mark
 
 _LONG = 20_000  # characters: a quadratic pattern takes seconds
 _SECONDS = 0.2
@@ -129,6 +130,11 @@ def test_a_pattern_takes_linear_time(name):
 def test_a_splitter_takes_linear_time(name):
     for line in lines(_LONG // 4):
         assert not slow(lambda: splitters.SPLITTERS[name](line)), f"{line[:8]!r}..."  # noqa: B023
+
+
+@pytest.mark.parametrize("begin", ["# newdoc id = a", "# newdoc", "# doc: a", "### Doc: a", "# begin document"])
+def test_a_mark_of_a_document_takes_linear_time(begin):
+    assert not slow(lambda: document_mark(f"{begin}{' ' * _LONG}x"))
 
 
 def test_a_quadratic_pattern_is_seen():

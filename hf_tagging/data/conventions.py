@@ -35,6 +35,8 @@ from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
 _MOST_SHOWN = 3
+_BEGINNING = re.compile(r"(\W?)(BEGIN|BEG|B)(.{3,})", re.IGNORECASE)
+_INSIDE = {"B": ("I",), "BEG": ("IN", "I", "INS", "MID"), "BEGIN": ("IN", "I", "INSIDE", "MIDDLE")}
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ class _Reader:
                 self._read_strays(names)
             else:
                 self._refuse_partly_prefixed(names)
+                self._refuse_unknown_prefixes(names)
             return
         spelling, certain = found
         standard = {name: _standard(spelling.parts(name)) for name in names}
@@ -240,6 +243,18 @@ class _Reader:
                     f"({', '.join(rest[:_MOST_SHOWN])}). If {rest[0]!r} is the tag of words outside of entities, give "
                     f"{argument('outside', rest[0])}; else, is this the right column ({argument('tags_column')})?"
                 )
+
+    def _refuse_unknown_prefixes(self, names: list[str]) -> None:
+        """Refuse types of which two are the same but for a prefix that is spelled in another way: `BPER`, `IPER`."""
+        for name in names:
+            if found := _BEGINNING.fullmatch(name):
+                before, begin, kind = found.groups()
+                inside = {f"{before}{other}{kind}".upper() for other in _INSIDE[begin.upper()]}
+                if other := next((tag for tag in names if tag.upper() in inside), None):
+                    raise DataError(
+                        f"the tags {name!r} and {other!r} look like the beginning and the inside of entities of one "
+                        "type; expected prefixes as in 'B-PER' and 'I-PER': write them so in the data"
+                    )
 
 
 def _standard(parts: tuple[str, str] | None) -> str:

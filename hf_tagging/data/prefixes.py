@@ -153,13 +153,15 @@ class Spelling:
         return f"{kind}{self.separator}{prefix}" if self.behind else f"{prefix}{self.separator}{kind}"
 
 
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015"
+"""Hyphens and dashes that word processors write in the place of a hyphen."""
 SINGLES = ("W", "1")
 """Prefixes of an entity of one word beside ``E`` or ``M`` in some data, in the place of ``S``."""
 _LETTERS = frozenset({*_READ_AS, *SINGLES})
 STANDARD = Spelling()
 SPELLINGS = (
     STANDARD,
-    *(Spelling(s, behind, lower) for behind in (False, True) for s in "-_:/." for lower in (False, True)),
+    *(Spelling(s, behind, lower) for behind in (False, True) for s in f"-_:/.{DASHES}" for lower in (False, True)),
 )
 
 

@@ -16,6 +16,7 @@ from hf_tagging.data.prefixes import UNSCORED_ID, entity_order
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.source_columns import check_ids, item_kind
+from hf_tagging.data.text_lines import as_number
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
 from hf_tagging.problems import argument, either_way
@@ -176,9 +177,10 @@ def _ordered(
 def _numerals(found: Mapping[str, int], declared: Sequence[str] | None) -> dict[str, str]:
     """Return ids that are written as strings, with their names; nothing where the tags are something else."""
     tags = [tag for tag in found if tag not in (declared or ()) and tag != NULL]
-    if not declared or not tags or not all(tag.isdecimal() and int(tag) < len(declared) for tag in tags):
+    numbers = {tag: number for tag in tags if (number := as_number(tag)) is not None}
+    if not declared or not tags or len(numbers) < len(tags) or max(numbers.values()) >= len(declared):
         return {}
-    return {tag: declared[int(tag)] for tag in tags}
+    return {tag: declared[number] for tag, number in numbers.items()}
 
 
 def _tag_counts(

@@ -28,6 +28,7 @@ _OTHER_KINDS = {
     b"PK\x03\x04": "the file is a zip archive: unpack it first",
 }
 _CHUNK = 1 << 20
+_MOST_DIGITS = 18
 _SHOWN = {"gb18030": "GB18030", "big5": "Big5", "cp932": "Shift JIS (cp932)", "utf-16": "UTF-16", "utf-32": "UTF-32"}
 
 
@@ -113,6 +114,11 @@ def known_encoding(name: str) -> str:
         ) from None
     # A mark at the beginning is no word; and what is called Latin-1 was mostly written on Windows.
     return {"utf-8": "utf-8-sig"}.get(found, found)
+
+
+def as_number(text: str) -> int | None:
+    """Return the whole number that digits write; None for anything else, and for more digits than any number has."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def shortened(text: str, limit: int = 60) -> str:

@@ -146,7 +146,7 @@ def _fitting(columns: Sequence[Column], task: Task, taken: set[int]) -> list[int
     if not task.has_entities:
         return [index for index, column in there if column.kind == "pos"] if task.name == "pos" else []
     kind = "chunks" if "chunk" in task.columns and "ner" not in task.columns else "entities"
-    for least in (0.7, 0.45, 0.0):
+    for least in (0.85, 0.7, 0.45, 0.0):  # with types, bare prefixes, types alone
         if found := [index for index, column in there if column.kind == kind and column.fit >= least]:
             return found
     return []

@@ -13,7 +13,8 @@ from datasets.builder import Key
 
 from hf_tagging.data.builders import FileBuilder
 from hf_tagging.data.columns.finding import find_layout
-from hf_tagging.data.columns.marks import document_mark, may_mark_document
+from hf_tagging.data.columns.layout import ColumnLayout
+from hf_tagging.data.columns.marks import may_mark_document
 from hf_tagging.data.columns.reading import RowReader
 from hf_tagging.data.columns.refusals import refuse_other_files
 from hf_tagging.data.columns.shapes import tags_of_brackets
@@ -122,7 +123,7 @@ def read_sentences(
     refuse_other_files(_beginning(stream, form), file)
     layout = find_layout(text_lines(stream, file, form), file=file, request=request, notes=notes)
     stream.seek(0)
-    marked = _marks_documents(stream, file, form)
+    marked = _marks_documents(stream, file, form, layout)
     reader = RowReader(file, layout, at_mentions=request.sentence_start == "mention")
     number, name, found, longest = 0, "", 0, 0
     for rows in reader.sentences(text_lines(stream, file, form)):
@@ -163,7 +164,7 @@ def _beginning(stream: BinaryIO, form: TextForm) -> str:
     return text.split(form.line_end, 1)[0]
 
 
-def _marks_documents(stream: BinaryIO, file: str, form: TextForm) -> bool:
+def _marks_documents(stream: BinaryIO, file: str, form: TextForm, layout: ColumnLayout) -> bool:
     """Return whether a file marks documents; the stream is left at its beginning."""
     rest = b""
     possible = form.encoding.startswith(("utf-16", "utf-32"))
@@ -171,6 +172,6 @@ def _marks_documents(stream: BinaryIO, file: str, form: TextForm) -> bool:
         possible = may_mark_document(rest + chunk)
         rest = chunk[-32:]
     stream.seek(0)
-    marked = possible and any(document_mark(line) is not None for _, line in text_lines(stream, file, form))
+    marked = possible and any(layout.document_mark(line) is not None for _, line in text_lines(stream, file, form))
     stream.seek(0)
     return marked

@@ -17,8 +17,9 @@ from hf_tagging.data.columns.names import ColumnFinder, column_names, header_nam
 from hf_tagging.data.columns.refusals import refuse_sentences
 from hf_tagging.data.columns.shapes import misc_key, misc_values
 from hf_tagging.data.notes import ColumnNote, FileNotes
+from hf_tagging.data.prefixes import is_outside
 from hf_tagging.data.request import ReadRequest
-from hf_tagging.data.text_lines import shortened
+from hf_tagging.data.text_lines import as_number, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
@@ -106,6 +107,7 @@ def find_layout(
         brackets=tagged and columns[tags].brackets,
     )
     if notes is not None and tagged:
+        _note_first_line(notes, layout, columns, first)
         _note(notes, layout, columns, finder, choice, request)
     return layout
 
@@ -177,7 +179,7 @@ def _counter(columns: Sequence[Column], table: Table) -> int | None:
     numbers = [index for index, column in enumerate(columns) if column.kind == "word numbers"]
     if table.is_split or not numbers or any(column.kind == "sentence numbers" for column in columns):
         return None
-    values = [int(value) for value in table.values(numbers[0]) if value.isdecimal()]
+    values = [number for value in table.values(numbers[0]) if (number := as_number(value)) is not None]
     starts_anew = len(values) == len(table.rows) and any(b <= a for a, b in pairwise(values))
     return numbers[0] if starts_anew else None
 
@@ -230,6 +232,21 @@ def _note(
             f"{shown(layout.tags)}, is read; another one with {argument('layer', choice.others[0])}",
         )
     _note_form(notes, layout, columns)
+
+
+def _note_first_line(notes: FileNotes, layout: ColumnLayout, columns: Sequence[Column], first: Sequence[str]) -> None:
+    """Say that the first line may be names of columns: no other one has its word, nor its type without a prefix."""
+    words, tags = columns[layout.tokens], columns[layout.tags]
+    if layout.header or tags.kind != "entities" or tags.fit > 0.5 or words.counts.total() < _ENOUGH_WORDS:
+        return
+    word, tag = first[layout.tokens], first[layout.tags].strip(" ")
+    if words.counts[word] == tags.counts[tag] == 1 and not is_outside(tag):
+        notes.remark(
+            "first_line",
+            f"line {layout.first_line} alone has the tag {shortened(tag)}, of the word {shortened(word)}; if these are "
+            "the names of the columns, remove the line",
+            severity="suspicious",
+        )
 
 
 def _note_form(notes: FileNotes, layout: ColumnLayout, columns: Sequence[Column]) -> None:

@@ -58,13 +58,18 @@ def _is_of_another_kind(fields: Sequence[str], below: Sequence[Column]) -> bool:
     """Return whether names stand over columns of something else: numbers, entity tags, or parts of speech."""
     if len(set(fields)) < len(fields) or not all(_NAME.fullmatch(field.strip()) for field in fields if field):
         return False
+    if any(
+        column.kind in ("words", "tags") and field in column.counts
+        for field, column in zip(fields, below, strict=False)
+    ):
+        return False
     found = False
     for field, column in zip(fields, below, strict=False):
         value = field.strip()
         if column.kind in ("entities", "chunks", "pos"):
-            if value in column.counts or is_pos_tag(value) or _is_type(value, column):
+            if value in column.counts or (column.kind == "pos" and is_pos_tag(value)) or _is_type(value, column):
                 return False
-            found = found or column.fit > 0.5
+            found = found or column.fit > 0.5 or (column.kind == "entities" and _is_no_type(value, column))
         elif column.kind in ("word numbers", "sentence numbers", "numbers"):
             found = True
     return found
@@ -90,6 +95,11 @@ def _is_word_name(field: str) -> bool:
 
 def _is_tag(value: str) -> bool:
     return is_outside(value) or bool(_TAG.match(value))
+
+
+def _is_no_type(value: str, column: Column) -> bool:
+    """Return whether a value is no type of a column without prefixes: it is in small letters, and none of them is."""
+    return value.islower() and not any(tag.islower() for tag in column.counts if not is_outside(tag))
 
 
 def _is_type(value: str, column: Column) -> bool:

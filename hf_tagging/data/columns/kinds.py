@@ -10,13 +10,14 @@ from itertools import pairwise
 from typing import Literal
 
 from hf_tagging.data.prefixes import entity_likeness, is_outside
+from hf_tagging.data.text_lines import as_number
 
 Kind = Literal[
     "words", "entities", "chunks", "pos", "tags", "word numbers", "sentence numbers", "numbers", "names", "constant"
 ]
 
-_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
-_WORD_NUMBER = re.compile(r"\d+(?:[-.]\d+)?")
+_NUMBER = re.compile(r"[+-]?\d{1,18}(?:[.,]\d{1,18})?")
+_WORD_NUMBER = re.compile(r"\d{1,18}(?:[-.]\d{1,18})?")
 _CHUNK_TYPES = frozenset(
     (
         "NP",
@@ -144,10 +145,10 @@ def _are_word_numbers(counts: Counter[str]) -> bool:
 
 def _kind_of_numbers(values: list[str], table: Table) -> Kind:
     """Return whether numbers count the words of a sentence, the sentences, or something else."""
-    if not all(value.isdecimal() and len(value) < 16 for value in values):
+    numbers = [number for value in values if (number := as_number(value)) is not None]
+    if len(numbers) < len(values):
         ranges = all(_WORD_NUMBER.fullmatch(value) for value in values)
         return "word numbers" if ranges and sum(map(str.isdecimal, values)) > len(values) / 2 else "numbers"
-    numbers = [int(value) for value in values]
     steps = [(b - a, b) for (a, b), starts in zip(pairwise(numbers), table.starts[1:], strict=True) if not starts]
     if not steps:
         return "numbers"

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hf_tagging.data.columns.marks import (
+    document_mark,
     is_annotation,
     is_key_and_value,
+    is_key_mark,
     is_no_tag,
     looks_like_comment,
 )
+from hf_tagging.data.text_lines import as_number
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
@@ -111,6 +114,8 @@ class ColumnLayout:
             return False
         if self.conllu:
             return True
+        if self.inside is not None and all(self.inside in item for item in line.split()):
+            return False
         fields = self.fields(line)
         if not self.fits(fields) or (self.numbers is not None and not fields[self.numbers].isdecimal()):
             return looks_like_comment(line) if starts_sentence else is_key_and_value(line)
@@ -121,6 +126,20 @@ class ColumnLayout:
         tag = fields[self.tags].strip(" ")
         unknown = bool(self.known_tags) and tag not in self.known_tags
         return unknown and line.startswith(("# ", "#\t", "##")) and is_no_tag(tag)
+
+    def document_mark(self, line: str) -> str | None:
+        """Return the name of the document that starts at a line; None at any other line, and at a word with its tag."""
+        if self.comment is not None and line.startswith("#") and not line.startswith(self.comment):
+            return None
+        name = document_mark(line)
+        return None if name is not None and not self.conllu and is_key_mark(line) and self._holds_tag(line) else name
+
+    def _holds_tag(self, line: str) -> bool:
+        """Return whether a line has the columns of a word and one of the tags of the first lines."""
+        if self.inside is not None:
+            return all(self.inside in item for item in line.split())
+        fields = self.fields(line)
+        return self.fits(fields) and fields[self.tags].strip(" ") in self.known_tags
 
     @property
     def separator_words(self) -> str:
@@ -144,7 +163,7 @@ class SentenceBorders:
         layout, before = self._layout, self._before
         if layout.counter is not None:
             self._before = (fields[layout.counter],)
-            return bool(before) and not int(before[0]) < int(fields[layout.counter])
+            return bool(before) and not (as_number(before[0]) or 0) < (as_number(fields[layout.counter]) or 0)
         values = (fields[position] for position in layout.sentences)
         self._before = tuple(value or (before[index] if before else "") for index, value in enumerate(values))
         return bool(before) and self._before != before

@@ -8,10 +8,10 @@ DOCUMENT_MARK = re.compile(r"[ \t]*-DOCSTART-(?!\w)")
 """A line that starts a document; what follows the mark differs between corpora."""
 _DOCUMENT = re.compile(
     r"[ \t]*-DOCSTART-(?!\w)(?:.*\((?P<start>[^()]*)\))?"
-    r"|\#\s*newdoc\b(?:\s*(?:id)?\s*=\s*(?P<new>\S.*?)\s*$)?"
+    r"|\#\s*newdoc\b(?:(?:\s*id)?\s*=\s*(?P<new>\S.*)$)?"
     r"|\#\s*begin document\b(?:\s*\((?P<begin>[^()]*)\))?(?:;\s*part\s+(?P<part>\d{1,15}))?"
-    r"|\#\s*(?:\w+:)?doc(?:ument)?[_ -]?(?:id|name)?\s*[=:]\s*(?P<key>\S.*?)\s*$"
-    r"|\#\#\#\s*[A-Z]\w*\s*:\s*(?P<hashes>\S.*?)\s*$",
+    r"|\#\s*(?:\w+:)?doc(?:ument)?[_ -]?(?:id|name)?\s*[=:]\s*(?P<key>\S.*)$"
+    r"|\#\#\#\s*[A-Z]\w*\s*:\s*(?P<hashes>\S.*)$",
     re.IGNORECASE,
 )
 _DOCUMENT_BYTES = re.compile(
@@ -29,12 +29,18 @@ def document_mark(line: str) -> str | None:
     """Return the name of the document that starts at a line, empty where it has none; None at any other line."""
     if not line.startswith(("#", "-D", "-d", " ", "\t")):
         return None
-    found = _DOCUMENT.match(line)
+    found = _DOCUMENT.match(line.rstrip())
     if found is None:
         return None
     name = next((value for key, value in found.groupdict().items() if value and key != "part"), "")
     part = int(found["part"] or 0)
     return f"{name}:{part}" if part else name
+
+
+def is_key_mark(line: str) -> bool:
+    """Return whether the mark of a document is a key and its name, `# doc: a`, which a word and its tag may be too."""
+    found = _DOCUMENT.match(line.rstrip())
+    return found is not None and bool(found["key"] or found["hashes"])
 
 
 def may_mark_document(chunk: bytes) -> bool:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from hf_tagging.data.columns.layout import ColumnLayout, SentenceBorders, is_blank, without_mark
-from hf_tagging.data.columns.marks import document_mark
 from hf_tagging.data.columns.shapes import inner_fields, misc_values
 from hf_tagging.data.notes import FileNotes
-from hf_tagging.data.text_lines import shortened
+from hf_tagging.data.text_lines import as_number, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
@@ -43,7 +42,7 @@ class RowReader:
         for number, line in lines:
             if not line or line[0] in _NOT_PLAIN or layout.comment is not None:
                 line = self._without_mark(line)
-                name = self._document(line) if fresh or layout.conllu or not line.startswith("#") else None
+                name = layout.document_mark(line) if fresh or layout.conllu or not line.startswith("#") else None
                 if name is not None or is_blank(line):
                     fresh = True
                     if rows and (name is not None or not at_mentions):
@@ -97,13 +96,6 @@ class RowReader:
             self._counts["byte_order_marks"] += 1
         return rest
 
-    def _document(self, line: str) -> str | None:
-        """Return the name of the document that a line starts; None for any other line."""
-        comment = self.layout.comment
-        if comment is not None and line.startswith("#") and not line.startswith(comment):
-            return None
-        return document_mark(line)
-
     def _holds_word(self, fields: Sequence[str], line: str, number: int) -> bool:
         """Return whether a line holds a word: it is no header, contraction or empty node.
 
@@ -120,7 +112,7 @@ class RowReader:
                 f"{self.file}, line {number}: {shortened(line)} has {_columns(len(fields))}; expected {layout.count}, "
                 f"with {layout.separator_words} between them, as in line {layout.first_line}{_comment_hint(line)}"
             )
-        if layout.counter is not None and not fields[layout.counter].isdecimal():
+        if layout.counter is not None and as_number(fields[layout.counter]) is None:
             raise DataError(
                 f"{self.file}, line {number}: {shortened(fields[layout.counter])} in column {layout.counter}; expected "
                 "the number of a word, as in the first lines: a sentence starts where these start anew"
