@@ -217,8 +217,10 @@ def test_unusual_characters_are_data(read, character, separator):
     assert read(f"{word}{separator}X\n{character}{separator}Y\n") == [([word, character], ["X", "Y"], 1)]
 
 
-def test_tab_files_keep_spaces_and_empty_words(read):
-    assert read("New York\tLOC\n\tO\n \tO\n") == [(["New York", "", " "], ["LOC", "O", "O"], 1)]
+def test_tab_files_keep_spaces_and_refuse_empty_words(read):
+    assert read("New York\tLOC\n \tO\n") == [(["New York", " "], ["LOC", "O"], 1)]
+    with pytest.raises(DataError, match=r"line 2: .* has nothing in column 0; expected a word there"):
+        read("New York\tLOC\n\tO\n")
 
 
 def test_bom_before_a_document_mark(read):

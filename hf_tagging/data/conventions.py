@@ -41,7 +41,7 @@ _INSIDE = {"B": ("I",), "BEG": ("IN", "I", "INS", "MID"), "BEGIN": ("IN", "I", "
 
 @dataclass(frozen=True)
 class TagReading:
-    """How the tags of a dataset are read.
+    """Tags of a dataset with what they are read as.
 
     Args:
         read: Tag as it is written to the tag that it is read as; None for that of words that are not annotated.

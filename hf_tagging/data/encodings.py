@@ -53,7 +53,7 @@ _PUNCTUATION = frozenset("“”„‘’‚«»‹›–—…•·°§€£¥�
 
 @dataclass(frozen=True)
 class Utf8Damage:
-    """What keeps a file from being UTF-8.
+    """First line of a file that is not UTF-8, and how many there are.
 
     Args:
         line: Number of the first line that is not.
@@ -71,7 +71,7 @@ class Utf8Damage:
 
     @property
     def is_utf8(self) -> bool:
-        """The file is damaged UTF-8: by chance, lines of another encoding are UTF-8 now and then, not mostly."""
+        """True for damaged UTF-8: by chance, lines of another encoding are UTF-8 now and then, not mostly."""
         return 2 * self.good >= self.bad
 
 

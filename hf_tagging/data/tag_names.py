@@ -48,7 +48,7 @@ class TagNames:
 
     @property
     def as_they_are(self) -> bool:
-        """Whether every tag is read as it is written, and every word has one."""
+        """True where every tag is read as it is written, and every word has one."""
         return not self.unannotated and all(tag == name for tag, name in self.read.items())
 
     def codes(self, tags: Sequence[str]) -> np.ndarray:

@@ -34,7 +34,7 @@ _SHOWN = {"gb18030": "GB18030", "big5": "Big5", "cp932": "Shift JIS (cp932)", "u
 
 @dataclass(frozen=True)
 class TextForm:
-    """How the bytes of a file are text.
+    """Encoding and line ends of a file.
 
     Args:
         encoding: Python's name of the encoding.

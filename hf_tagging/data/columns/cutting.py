@@ -77,7 +77,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """How lines are cut into fields, and the fields of the first lines.
+    """Fields of a file: the cut of its lines, and the fields of the first lines.
 
     Args:
         separator: Separator of fields; None is any run of spaces and tabs.

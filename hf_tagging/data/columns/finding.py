@@ -1,4 +1,4 @@
-"""The layout of a column file, found by what stands in its first lines."""
+"""Layout of a column file, found by what stands in its first lines."""
 
 from __future__ import annotations
 

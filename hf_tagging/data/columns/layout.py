@@ -83,7 +83,7 @@ class ColumnLayout:
 
     @property
     def has_header(self) -> bool:
-        """The first line names the columns."""
+        """True where the first line names the columns."""
         return bool(self.header)
 
     def fields(self, line: str) -> list[str]:

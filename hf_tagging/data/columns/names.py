@@ -94,7 +94,7 @@ class ColumnFinder:
 
     @property
     def is_named(self) -> bool:
-        """The file or its format names the columns."""
+        """True where the file or its format names the columns."""
         return bool(self.written)
 
     @property
