@@ -21,7 +21,7 @@ PROGRAMS = (
     "accelerate", "torchrun", "python", ".venv/bin/python", "hf-tagging", "make", "pip", "hf", "trackio", "source"
 )  # fmt: skip
 _OURS = re.compile(r"(recipes|accelerate_configs|benchmarks|tests)/")
-_FILE = re.compile(r"(PATH/)?[\w-]+\.(conllu?|tsv|txt|jsonl)$")
+_FILE = re.compile(r"(PATH/)?[\w-]+\.(conllu?|tsv|txt|jsonl?)$")
 _FOLDER = re.compile(r"(PATH|\w*corpus|runs/[\w-]+)/?$")
 
 
