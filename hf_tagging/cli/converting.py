@@ -55,6 +55,9 @@ def _convert(args: argparse.Namespace) -> Answer:
     def show() -> None:
         rows = [(split, f"{n['records']:,}", f"{n['entities']:,}") for split, n in converted.splits.items()]
         show_table(("split", "texts", "entities"), rows, right=[1, 2])
+        for note in converted.notes:
+            if note.left_out:
+                print(printable(f"{note.file}: not read: {', '.join(note.left_out)}"))
         for file, remark in notes:
             print(printable(f"{file}: {remark}"))
         print(f"\nWritten to {converted.path}")

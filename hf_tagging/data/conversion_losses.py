@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from hf_tagging.data.formats.base import Document, Format, Record, TaggedSentence
+from hf_tagging.data.formats.json_values import without
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.splitters import at_blanks, get_splitter
@@ -24,8 +25,12 @@ def counting_losses(
         request: How they were read.
         notes: Of the file that is written.
     """
+    before: str | None = None
     for record in records:
         if isinstance(record, TaggedSentence):
+            if record.id not in (None, before) and "ids" not in target.holds:
+                notes.count("ids", "names of documents: not written", example=str(record.id))
+            before = record.id
             _count_unknown(sum(tag is None for tag in record.tags), target, notes, record.place)
             if "texts" in target.holds and "words" not in target.holds:
                 _count_cuts(" ".join(record.words), len(record.words), notes, record.place)
@@ -43,7 +48,7 @@ def counting_losses(
             source={},
             layer=None,
             id=record.id if "ids" in target.holds else None,
-            extra=record.extra if "extra" in target.holds else {},
+            extra=without(record.extra, target.own) if "extra" in target.holds else {},
         )
 
 
@@ -53,9 +58,12 @@ def _count(document: Document, target: Format, request: ReadRequest, notes: File
         notes.count("scores", "scores of entities: not written", by=scores, example=place)
     if "ids" not in target.holds and document.id is not None:
         notes.count("ids", "names of texts: not written", example=document.id)
-    if "extra" not in target.holds:
-        for key in document.extra:
+    for key in document.extra:
+        if "extra" not in target.holds:
             notes.count("extra", "values of keys of your own: not written", example=key)
+        elif key in target.own:
+            notes.count("extra", f"values of keys of your own that {target.title} has for itself: not written",
+                        severity="suspicious", example=key)  # fmt: skip
     _count_unknown(len(document.unknown), target, notes, place)
     if "texts" in target.holds and "words" not in target.holds and document.words is not None:
         _count_cuts(document.text, len(document.words), notes, place, words=document.words)

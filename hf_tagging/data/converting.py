@@ -193,8 +193,8 @@ def _write(splits: dict[str, _Split], form: Format, target: Path, request: ReadR
                 if form.write_sentences is not None:
                     form.write_sentences(_counted_tags(_sentences(records, request, notes), counts), stream, notes)
                 elif form.write is not None:
-                    texts = "texts" in form.holds
-                    documents = _documents(records) if texts else _of_sentences(_sentences(records, request, notes))
+                    whole = "texts" in form.holds or part.format is form
+                    documents = _documents(records) if whole else _of_sentences(_sentences(records, request, notes))
                     form.write(_counted(documents, counts), stream, notes)
         if not all(counts["records"] for counts in converted.splits.values()):
             raise DataError(f"{converted.notes[0].file}: nothing to write: no text or sentence is annotated")

@@ -211,6 +211,7 @@ class Format:
         holds: What it can hold besides entities: "texts" as they were, "words", "overlaps" of spans, "scores", "ids" of
             documents, "unknown" words that are not annotated, "extra" values of the user's own, and "predictions"
             beside gold.
+        own: Keys of its own in each object that it writes: values of the user's own cannot have these names.
         beside: All files that are read for a path, where they are others than the path.
         takes: Options of reading that it takes, of those that are for some formats and for column files.
     """
@@ -224,6 +225,7 @@ class Format:
     write_folder: FolderWriter | None = None
     suffix: str = ""
     holds: frozenset[Holding] = frozenset()
+    own: frozenset[str] = frozenset()
     beside: Callable[[Path], list[Path]] = lambda path: []
     takes: frozenset[str] = frozenset({"encoding"})
 

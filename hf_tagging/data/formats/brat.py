@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _OTHERS = {"R": "relations", "E": "events", "A": "attributes", "M": "attributes"
 _FIRST_LINE = re.compile(r"T\d+\t\S+ \d+ \d+|[REAMN]\d+\t\S|#\d*\t\S|\*\t\S")
 SETTINGS = "annotation.conf"
 """File that is in every folder that is written."""
+_SCORE = re.compile(r"#\d+\tAnnotatorNotes (T\d\S*)\tscore (\d(?:\.\d{1,15})?)")  # as they are written
 _EXPECTED = "expected T1, a tab, a type with start and end, a tab, and the text"
 
 
@@ -93,13 +95,17 @@ def _decoded(path: Path, request: ReadRequest, notes: FileNotes) -> str:
 
 def _document(text: str, path: Path, request: ReadRequest, notes: FileNotes) -> Document:
     found: list[FoundSpan] = []
-    ids: dict[tuple[int, int, str], str] = {}
+    names: list[str] = []
+    scores: dict[str, tuple[float, str]] = {}
     rest: list[str] = []
     for number, line in enumerate(_decoded(path, request, notes).split("\n"), start=1):
         line = line.removesuffix("\r")
         if not line.strip():
             continue
         if not line.startswith("T"):
+            if score := _SCORE.fullmatch(line):
+                scores[score[1]] = float(score[2]), line
+                continue
             rest.append(line)
             kind = _OTHERS.get(line[0])
             if kind is None:
@@ -112,12 +118,17 @@ def _document(text: str, path: Path, request: ReadRequest, notes: FileNotes) -> 
         span = _span(text, match, request, notes, f"{path.name}, line {number}")
         if span is not None:
             found.append(span)
-            ids[(span.start, span.end, span.type)] = match[1]
+            names.append(match[1])
     if not found:
         notes.count("no_entities", "texts without an entity", example=path.name)
+    ids: dict[tuple[int, int, str], list[str]] = {}
+    for name, span in zip(names, found, strict=True):
+        ids.setdefault((span.start, span.end, span.type), []).append(name)
+    found = [replace(s, score=scores[name][0]) if name in scores else s for name, s in zip(names, found, strict=True)]
     file, place = str(path), path.name
     spans = checked_spans(text, found, file=file, place=place, request=request, notes=notes)
-    source = {"ids": {key: ids[key] for key in ids}, "rest": rest}
+    rest += [line for name, (_, line) in scores.items() if name not in names]
+    source = {"ids": ids, "rest": rest}
     return Document(text=text, spans=spans, id=path.stem, place=place, source=source)
 
 
@@ -170,14 +181,15 @@ def _type(name: str) -> str:
 
 def _lines(document: Document, notes: FileNotes) -> Iterator[str]:
     """Yield the lines of annotations: those that were there before keep their ids, and what refers to them."""
-    known: dict[tuple[int, int, str], str] = dict(document.source.get("ids", {}))
-    fresh = max((int(id[1:]) for id in known.values() if re.fullmatch(r"T\d{1,15}", id)), default=0)
+    before: dict[tuple[int, int, str], list[str]] = document.source.get("ids", {})
+    known = {place: list(ids) for place, ids in before.items()}  # what is left of them
+    gone = {id for ids in before.values() for id in ids}
+    fresh = max((int(id[1:]) for id in gone if re.fullmatch(r"T\d{1,15}", id)), default=0)
     written = []
     for span in document.spans:
-        name = known.get((span.start, span.end, span.type))
-        if name is None:
-            fresh += 1
-            name = f"T{fresh}"
+        waiting = known.get((span.start, span.end, span.type))
+        fresh += not waiting
+        name = waiting.pop(0) if waiting else f"T{fresh}"
         written.append(name)
         if document.text[span.start : span.end].strip("\r\n") != document.text[span.start : span.end]:
             notes.count("line_ends", "entities that begin or end with a line end: written without it")
@@ -192,7 +204,7 @@ def _lines(document: Document, notes: FileNotes) -> Iterator[str]:
     scored = [(name, span.score) for name, span in zip(written, document.spans, strict=True) if span.score is not None]
     for number, (name, score) in enumerate(scored, start=max(numbers, default=0) + 1):
         yield f"#{number}\tAnnotatorNotes {name}\tscore {score:.4f}"
-    gone = set(known.values()) - set(written)
+    gone -= set(written)
     for line in document.source.get("rest", ()):
         if gone.isdisjoint(re.findall(r"\bT\d+\b", line.split("\t", 2)[1] if "\t" in line else "")):
             yield line

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
-from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, whole_number, wrong
+from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, whole_number, without, wrong
 from hf_tagging.data.formats.span_values import as_they_were, is_span, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
@@ -53,7 +53,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             unused="" if row[key] is not None else "without an annotation",
             place=place,
             source=row,
-            extra={name: value for name, value in row.items() if name not in _OWN},
+            extra=without(row, {"id", "text", "relations", key}),
         )
 
 
@@ -66,8 +66,8 @@ def _key(row: Mapping[str, Any]) -> str | None:
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     for document in documents:
         source = document.source or ({"id": document.id} if document.id is not None else {})
-        row = {**document.extra, **source, "text": document.text}
-        key = _key(row) or "label"
+        row = {**without(document.extra, _OWN), **source, "text": document.text}
+        key = _key(source) or "label"
         if document.unused and document.model is None and document.source:
             stream.write(json_text(row, indent=None) + "\n")
             continue
@@ -105,4 +105,5 @@ DOCCANO = Format(
     write=_write,
     suffix=".jsonl",
     holds=frozenset({"texts", "overlaps", "ids", "extra"}),
+    own=_OWN,
 )

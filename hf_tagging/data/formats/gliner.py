@@ -60,5 +60,5 @@ GLINER = Format(
     read=_read,
     write=_write,
     suffix=".json",
-    holds=frozenset({"words", "ids", "extra"}),
+    holds=frozenset({"words", "ids"}),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,5 +95,15 @@ def whole_number(value: object) -> int | None:
 
 def name_of(row: Mapping[str, Any], *keys: str) -> str | None:
     """Return the name of an object under the first of some keys that has one."""
-    found = next((row[key] for key in keys if isinstance(row.get(key), str | int)), None)
-    return None if found is None or found == "" else str(found)
+    key = name_key(row, *keys)
+    return None if key is None or row[key] == "" else str(row[key])
+
+
+def name_key(row: Mapping[str, Any], *keys: str) -> str | None:
+    """Return the key that `name_of` takes the name from; None where no key has one."""
+    return next((key for key in keys if isinstance(row.get(key), str | int)), None)
+
+
+def without(values: Mapping[str, Any], names: Collection[str | None]) -> dict[str, Any]:
+    """Return the values of an object under all other names."""
+    return {name: value for name, value in values.items() if name not in names}

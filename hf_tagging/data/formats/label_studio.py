@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from hf_tagging.atomic import json_text
-from hf_tagging.data.formats.base import Document, Format, Head, Span
-from hf_tagging.data.formats.json_values import checked_text, list_in, name_of, objects, wrong
-from hf_tagging.data.formats.label_studio_results import chosen_layer, found_in, layers_of, text_key
+from hf_tagging.data.formats.base import Document, Format, Head
+from hf_tagging.data.formats.json_values import checked_text, list_in, name_of, objects, without, wrong
+from hf_tagging.data.formats.label_studio_results import chosen_layer, found_in, layers_of, text_key, whole_labels
 from hf_tagging.data.formats.offsets import checked_spans
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
 _ANNOTATIONS = ("annotations", "completions")
+_OWN = frozenset({"text", "document_id"})
 
 
 def _recognizes(head: Head) -> bool:
@@ -99,18 +100,18 @@ def _results(annotation: dict[str, Any] | None, file: str, place: str) -> list[d
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     begin = "[\n"
     for document in documents:
-        stream.write(begin + json_text(_task(document), indent=None))
+        stream.write(begin + json_text(_task(document, notes), indent=None))
         begin = ",\n"
     stream.write("\n]\n" if begin != "[\n" else "[]\n")
 
 
-def _task(document: Document) -> dict[str, Any]:
+def _task(document: Document, notes: FileNotes) -> dict[str, Any]:
     """Return a task: gold spans as its annotation, those of a model as a prediction beside the annotations it has."""
     task = dict(document.source)
     if task and document.unused and document.model is None:
         return task
     if not task:
-        data = {**document.extra, "text": document.text}
+        data = {**without(document.extra, _OWN), "text": document.text}
         number = document.id if document.id is not None and re.fullmatch(r"\d{1,15}", document.id, re.ASCII) else None
         if document.id is not None and number is None:
             data["document_id"] = document.id
@@ -127,7 +128,7 @@ def _task(document: Document) -> dict[str, Any]:
     if annotation is None:
         return task | {key: [*(task.get(key) or ()), {"result": spans}]}
     rest = [result for result in annotation.get("result") or () if not _is_of(result, document.layer)]
-    written = annotation | {"result": spans + rest}
+    written = annotation | {"result": spans + _still_there(rest, annotation, spans, document, notes)}
     return task | {key: [written if one is annotation else one for one in task[key]]}
 
 
@@ -141,20 +142,41 @@ def _regions(document: Document, there: list[dict[str, Any]]) -> list[dict[str, 
     names = {"from_name": document.layer or "label", "to_name": document.annotates or "text"}
     if of_layer:
         names = {key: of_layer[0].get(key, names[key]) for key in names}
-    known = {_identity(result["value"]): result for result in of_layer if isinstance(result.get("value"), dict)}
-    return [_region(document.text, span, number, names, known) for number, span in enumerate(document.spans)]
+    waiting = {index: (span.start, span.end, span.type) for index, span in enumerate(document.spans)}
+    known: dict[int, dict[str, Any]] = {}
+    for result in of_layer:  # one of several labels is several spans
+        found = [next((i for i, at in waiting.items() if at == label), None) for label in whole_labels(result)]
+        if found and None not in found:
+            places = [index for index in found if index is not None]
+            known[min(places)] = result
+            waiting = {i: at for i, at in waiting.items() if i not in places}
+    taken = {str(result.get("id")) for result in there}
+    regions = []
+    for number, span in enumerate(document.spans):
+        if number not in known and number not in waiting:
+            continue
+        name = f"span-{number}" if f"span-{number}" not in taken else f"span-{number}-{len(taken)}"
+        value = {"start": span.start, "end": span.end, "text": document.text[span.start : span.end]}
+        fresh = {"id": name, **names, "type": "labels", "value": value | {"labels": [span.type]}}
+        region = known.get(number, fresh)
+        regions.append(region if span.score is None else region | {"score": span.score})
+    return regions
 
 
-def _region(
-    text: str, span: Span, number: int, names: dict[str, Any], known: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
-    value = {"start": span.start, "end": span.end, "text": text[span.start : span.end], "labels": [span.type]}
-    region = known.get(_identity(value)) or {"id": f"span-{number}", **names, "type": "labels", "value": value}
-    return region if span.score is None else region | {"score": span.score}
-
-
-def _identity(value: dict[str, Any]) -> str:
-    return repr((value.get("start"), value.get("end"), value.get("labels")))
+def _still_there(
+    rest: list[dict[str, Any]],
+    before: dict[str, Any],
+    spans: list[dict[str, Any]],
+    document: Document,
+    notes: FileNotes,
+) -> list[dict[str, Any]]:
+    """Return other results of an annotation without those of regions that are gone."""
+    regions = [one for one in before.get("result") or () if _is_of(one, document.layer)]
+    gone = {str(one["id"]) for one in regions if "id" in one} - {str(one.get("id")) for one in spans}
+    kept = [one for one in rest if gone.isdisjoint(str(one.get(key)) for key in ("id", "from_id", "to_id"))]
+    if lost := len(rest) - len(kept):
+        notes.count("relations", "results of entities that are gone: left out", by=lost, example=document.place)
+    return kept
 
 
 LABEL_STUDIO = Format(
@@ -166,4 +188,5 @@ LABEL_STUDIO = Format(
     suffix=".json",
     holds=frozenset({"texts", "overlaps", "scores", "ids", "extra", "predictions"}),
     takes=frozenset({"encoding", "layer", "tokens_column"}),
+    own=_OWN,
 )

@@ -55,11 +55,20 @@ def found_in(
         if kind != "labels":
             notes.count("results", "results that are no spans of text: not read", example=str(kind))
         elif str(result.get("from_name", "")) == layer:
-            found += region_spans(result.get("value"), file=file, place=place, notes=notes)
+            found += region_spans(
+                result.get("value"), file=file, place=place, notes=notes, score=score_of(result.get("score"))
+            )
     return found
 
 
-def region_spans(value: object, *, file: str, place: str, notes: FileNotes) -> list[FoundSpan]:
+def score_of(value: object) -> float | None:
+    """Return a score; None for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def region_spans(
+    value: object, *, file: str, place: str, notes: FileNotes, score: float | None = None
+) -> list[FoundSpan]:
     """Return the spans of a region, one for each of its labels.
 
     Raises:
@@ -75,7 +84,16 @@ def region_spans(value: object, *, file: str, place: str, notes: FileNotes) -> l
         notes.count("unlabelled", "spans without a label: not read", severity="suspicious", example=place)
     surface = value.get("text")
     said = surface if isinstance(surface, str) else None
-    return [FoundSpan(start, end, checked_text(label.strip(), file, place), said) for label in labels]
+    return [FoundSpan(start, end, checked_text(label.strip(), file, place), said, score) for label in labels]
+
+
+def whole_labels(result: Mapping[str, Any]) -> list[tuple[object, object, str]]:
+    """Return start, end and type of each label of a result, as its spans have them."""
+    value = result.get("value")
+    if not isinstance(value, dict):
+        return []
+    start, end = whole_number(value.get("start")), whole_number(value.get("end"))
+    return [(start, end, str(label).strip()) for label in value.get("labels") or ()]
 
 
 def text_key(

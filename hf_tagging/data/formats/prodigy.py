@@ -12,13 +12,15 @@ from typing import IO, Any
 
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
-from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in
+from hf_tagging.data.formats.json_values import list_in, name_key, name_of, objects, text_in, without
 from hf_tagging.data.formats.span_values import as_they_were, places_of, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
 _MARKS = frozenset({"answer", "_input_hash", "_task_hash", "_view_id", "_session_id"})
-_OWN = _MARKS | {"text", "tokens", "spans", "_is_binary", "_annotator_id", "_timestamp"}
+_IDS = ("id", "doc_id")
+_TOOL = _MARKS | {"text", "tokens", "spans", "_is_binary", "_annotator_id", "_timestamp"}
+_OWN = _TOOL | {*_IDS, "label"}
 _UNUSED = {"reject": "that were rejected", "ignore": "that were ignored"}
 _AGAIN = "that stand further up with other answers"
 
@@ -53,11 +55,11 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             text=text,
             spans=spans_of(values, text, file=file, place=place, request=request, notes=notes),
             words=_words(row, text, file, place),
-            id=name_of(row, "id", "doc_id"),
+            id=name_of(row, *_IDS),
             unused=unused,
             place=place,
             source=row,
-            extra={name: value for name, value in row.items() if name not in _OWN},
+            extra=without(row, {*_TOOL, name_key(row, *_IDS)}),
         )
 
 
@@ -73,9 +75,9 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
         if document.unused and document.model is None and document.source:
             stream.write(json_text(dict(document.source), indent=None) + "\n")
             continue
-        row = {**document.extra, **document.source, "text": document.text}
-        if document.id is not None:
-            row.setdefault("id", document.id)
+        row = {**without(document.extra, _OWN), **document.source, "text": document.text}
+        if document.id is not None and name_key(row, *_IDS) is None:
+            row["id"] = document.id
         if document.words is not None and "tokens" not in document.source:
             row["tokens"] = _tokens(document.text, document.words)
         row["spans"] = _spans(document, row.get("tokens") or [])
@@ -136,4 +138,5 @@ PRODIGY = Format(
     write=_write,
     suffix=".jsonl",
     holds=frozenset({"texts", "words", "overlaps", "scores", "ids", "extra"}),
+    own=_OWN,
 )

@@ -12,14 +12,24 @@ from typing import IO, Any
 
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
-from hf_tagging.data.formats.json_values import list_in, name_of, objects, words_in, wrong
+from hf_tagging.data.formats.json_values import (
+    list_in,
+    name_key,
+    name_of,
+    objects,
+    whole_number,
+    without,
+    words_in,
+    wrong,
+)
 from hf_tagging.data.formats.word_documents import document_of_words, positions
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
 
 _INCLUSIVE = "entities end where they start: ends are read as the last word, and not as the one behind it"
-_OWN = frozenset({"tokens", "entities", "orig_id"})
+_IDS = ("orig_id", "id")
+_OWN = frozenset({"tokens", "entities", "relations"})
 
 
 def _recognizes(head: Head) -> bool:
@@ -45,10 +55,10 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
         yield document_of_words(
             [words],
             [positions(value, inclusive=inclusive, words=len(words), file=file, place=place) for value in values],
-            id=name_of(row, "orig_id", "id"),
+            id=name_of(row, *_IDS),
             place=place,
-            source=row,
-            extra={name: value for name, value in row.items() if name not in _OWN},
+            source=row | {"entities": [_behind(one, int(inclusive)) for one in row["entities"] or ()]},
+            extra=without(row, {*_OWN, name_key(row, *_IDS)}),
         )
 
 
@@ -80,20 +90,47 @@ def _triple(entity: Any, file: str, place: str) -> list[Any]:
     return [entity.get("start"), entity.get("end"), entity.get("type")]
 
 
+def _behind(entity: dict[str, Any], more: int) -> dict[str, Any]:
+    """Return an entity whose end is behind its last word."""
+    return entity | {"end": entity["end"] + more}
+
+
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     begin = "[\n"
     for document in documents:
-        words = document.words or []
-        starts, ends = [start for start, _ in words], [end for _, end in words]
-        entities = [
-            {"type": s.type, "start": bisect_left(starts, s.start), "end": bisect_left(ends, s.end) + 1}
-            for s in document.spans
-        ]
-        row = {**document.extra, **({} if document.id is None else {"orig_id": document.id})}
-        row |= {"tokens": [document.text[start:end] for start, end in words], "entities": entities, "relations": []}
+        row = {**document.extra, **document.source}
+        if document.id is not None and name_key(row, *_IDS) is None:
+            row["orig_id"] = document.id
+        row["tokens"] = [document.text[start:end] for start, end in document.words or ()]
+        row |= _with_relations(document, notes)
         stream.write(begin + json_text(row, indent=None))
         begin = ",\n"
     stream.write("\n]\n" if begin != "[\n" else "[]\n")
+
+
+def _with_relations(document: Document, notes: FileNotes) -> dict[str, Any]:
+    """Return entities and relations: an entity that was there stays as it was, and its relations with it."""
+    starts, ends = zip(*document.words or (), strict=True) if document.words else ((), ())
+    before = list(document.source.get("entities") or ())
+    places = {index: (one["start"], one["end"], one["type"].strip()) for index, one in enumerate(before)}
+    entities: list[dict[str, Any]] = []
+    moved: dict[int | None, int] = {}  # position of each entity before, and now
+    for span in document.spans:
+        first, end = bisect_left(starts, span.start), bisect_left(ends, span.end) + 1
+        index = next((i for i, place in places.items() if place == (first, end, span.type)), None)
+        if index is not None:
+            moved[index] = len(entities)
+            del places[index]
+        entities.append({"type": span.type, "start": first, "end": end} if index is None else before[index])
+    there = list(document.source.get("relations") or ())
+    relations = []
+    for relation in there:
+        names = [whole_number(relation.get(key)) for key in ("head", "tail")] if isinstance(relation, dict) else [None]
+        if all(name in moved for name in names):
+            relations.append(relation | {"head": moved[names[0]], "tail": moved[names[1]]})
+    if lost := len(there) - len(relations):
+        notes.count("relations", "relations of entities that are gone: left out", by=lost, example=document.place)
+    return {"entities": entities, "relations": relations}
 
 
 SPERT = Format(
@@ -103,5 +140,5 @@ SPERT = Format(
     read=_read,
     write=_write,
     suffix=".json",
-    holds=frozenset({"words", "ids", "extra"}),
+    holds=frozenset({"words", "ids"}),
 )

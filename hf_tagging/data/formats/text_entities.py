@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
-from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, wrong
+from hf_tagging.data.formats.json_values import list_in, name_key, name_of, objects, text_in, without, wrong
 from hf_tagging.data.formats.span_values import as_they_were, is_span, places_of, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
@@ -24,7 +24,8 @@ _TEXTS = ("text", "sentence", "content", "raw_text", "data", "document")
 _SPANS = ("entities", "ents", "spans", "annotations", "labels", "label", "entity", "ner", "mentions")
 _PLAIN = ("entities", "ents", "spans")
 _IDS = ("id", "curid", "doc_id", "document_id")
-_OWN = frozenset({*_IDS, "tokens", "sents", "relations"})
+_ASIDE = frozenset({*_IDS, "relations"})
+_OWN = frozenset({*_IDS, *_SPANS, "text", "tokens", "sents", "relations"})
 
 
 def _recognizes(head: Head) -> bool:
@@ -106,7 +107,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             unused="" if key and row.get(key) is not None else "without an annotation",
             place=place,
             source=row,
-            extra={name: value for name, value in row.items() if name not in {*_OWN, text_key, key}},
+            extra=without(row, {name_key(row, *_IDS), "relations", text_key, key, *places}),
         )
 
 
@@ -120,8 +121,9 @@ def _has_places(value: Any) -> bool:
 
 def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> None:
     for document in documents:
-        row = {**document.extra, **document.source}
-        if document.unused and document.source and document.model is None:
+        source = dict(document.source)
+        row = {**without(document.extra, _OWN), **source}
+        if document.unused and source and document.model is None:
             stream.write(json_text(row, indent=None) + "\n")
             continue
         if document.id is not None and not any(key in row for key in _IDS):
@@ -133,12 +135,14 @@ def _write(documents: Iterable[Document], stream: IO[str], notes: FileNotes) -> 
 
 def _written_text_key(document: Document) -> str:
     """Return the key of the text that was read, which is not one of what is left over."""
-    there = (key for key, value in document.source.items() if isinstance(value, str) and key not in _OWN)
+    there = (key for key, value in document.source.items() if isinstance(value, str) and key not in _ASIDE)
     return next((key for key in there if key not in document.extra), "text")
 
 
 def _written_key(document: Document) -> str:
     """Return the key of the spans that were read, which is not one of what is left over."""
+    if not document.source:
+        return "entities"
     there = (key for key in _layers(dict(document.source)) if key not in document.extra)
     return next(there, next((key for key in _PLAIN if key not in document.extra), "entities"))
 
@@ -166,4 +170,5 @@ TEXT_ENTITIES = Format(
     suffix=".jsonl",
     holds=frozenset({"texts", "overlaps", "scores", "ids", "extra"}),
     takes=frozenset({"encoding", "layer", "tokens_column"}),
+    own=_OWN,
 )
