@@ -79,3 +79,29 @@ def test_long_lines_are_split_in_linear_time():
     assert len(split_line(line, ",").fields) == 200_001
     assert split_line('  "x, y" ,z', ",").is_open
     assert split_line(' "x, y",z', ",").fields == ["x, y", "z"]
+
+
+@pytest.mark.parametrize("task", ["ner", "pos"])
+def test_lists_of_two_words_are_no_pairs(tmp_path, task):
+    tags = ["B-PER", "O"] if task == "ner" else ["NNP", "VBZ"]
+    lists = [[["Mina", "waits"], tags], [["Ruiz", "sings"], tags]]
+    pairs = [[["Mina", tags[0]], ["waits", tags[1]]], [["Ruiz", tags[0]], ["sings", tags[1]]]]
+    expected = [[("Mina", tags[0]), ("waits", tags[1])], [("Ruiz", tags[0]), ("sings", tags[1])]]
+    for name, rows in {"lists": lists, "pairs": pairs}.items():
+        assert read(tmp_path / name, {"train.json": json.dumps(rows)}, task=task).splits["train"] == expected
+
+
+def test_parts_of_speech_without_a_header(tmp_path):
+    found = read(tmp_path, {"train.csv": "Mina,NNP\nwaits,VBZ\n\nRain,NN\nfell,VBD\n"}, task="pos")
+    assert found.splits["train"] == [[("Mina", "NNP"), ("waits", "VBZ")], [("Rain", "NN"), ("fell", "VBD")]]
+
+
+def test_placeholders_name_no_tags(tmp_path):
+    rows = json.dumps({"tokens": ["Mina", "waits"], "ner_tags": [1, 0]}) + "\n"
+    config = json.dumps({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}})
+    with pytest.raises(DataError, match="integers without names"):
+        read(tmp_path / "a", {"train.jsonl": rows, "config.json": config})
+    with pytest.raises(DataError, match="integers without names"):
+        read(tmp_path / "b", {"data/train.jsonl": rows, "config.json": config.replace("LABEL_0", "O")})
+    named = config.replace("LABEL_0", "O").replace("LABEL_1", "B-PER")
+    assert read(tmp_path / "c", {"train.jsonl": rows, "config.json": named}).tags == ["B-PER", "O"]

@@ -46,7 +46,8 @@ def tag_names_beside(raw: Mapping[str, RawSplit], splits: Mapping[str, datasets.
     found: dict[Path, tuple[str, ...]] = {}
     for split in needed:
         for folder in _folders(raw[split].paths):
-            for path, names in names_in(folder, _tags_column(raw[split])):
+            own = any(path.parent == folder for path in raw[split].paths)
+            for path, names in names_in(folder, _tags_column(raw[split]), config=own):
                 found[path] = names
     if not found:
         return None

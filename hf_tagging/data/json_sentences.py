@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hf_tagging.atomic import Json
+from hf_tagging.data.columns.kinds import is_pos_tag
 from hf_tagging.data.prefixes import entity_likeness
 from hf_tagging.data.tables.names import names_words
 from hf_tagging.data.text_lines import shortened
@@ -24,7 +25,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class SentenceShape:
-    """How each row of a JSON file holds a sentence.
+    """Layout of a sentence in each row of a JSON file.
 
     Args:
         kind: "pairs": a list of `[word, tag]`; "objects": of `{"word": ..., "tag": ...}`; "lists": `[words, tags]`.
@@ -97,7 +98,10 @@ class SentenceShape:
 
 
 def _found(sentences: Sequence[Json]) -> tuple[Kind, tuple[str, ...]] | None:
-    """Return the kind of most of some sentences, and the names of their columns; None if they are of none."""
+    """Return the kind of most of some sentences, and the names of their columns; None if they are of none.
+
+    Sentences of two words may be of both kinds: the one whose tags look most like tags is taken.
+    """
     lists = [value for value in sentences if isinstance(value, list)]
     first = lists[0][0]
     if isinstance(first, dict):
@@ -105,6 +109,7 @@ def _found(sentences: Sequence[Json]) -> tuple[Kind, tuple[str, ...]] | None:
         return _of_objects(words)
     size = len(first) if isinstance(first, list) else 0
     kinds: tuple[tuple[Kind, int], ...] = (("pairs", size), ("lists", 2))
+    found: list[tuple[float, Kind, tuple[str, ...]]] = []
     for kind, count in kinds:
         fitting = [value for value in lists if count > 1 and _is_of_kind(value, kind, count)]
         if 2 * len(fitting) <= len(sentences):
@@ -115,8 +120,18 @@ def _found(sentences: Sequence[Json]) -> tuple[Kind, tuple[str, ...]] | None:
             columns = [[_items(word)[i] for value in fitting for word in value] for i in range(count)]
         names = _names(columns)
         if all(isinstance(word, str) for word in columns[names.index("tokens")]) and _numbers(columns) < 2:
-            return kind, names
-    return None
+            tags = [column for name, column in zip(names, columns, strict=True) if name != "tokens"]
+            found.append((max(map(_evidence, tags)), kind, names))
+    best = max(found, key=lambda one: one[0], default=None)
+    return best[1:] if best else None
+
+
+def _evidence(column: Sequence[Json]) -> float:
+    """Return how much a column looks like one of tags, entities or parts of speech."""
+    values = [value for value in column if isinstance(value, str)]
+    if not values:
+        return 0.0
+    return max(entity_likeness(values), sum(map(is_pos_tag, values)) / len(values))
 
 
 def _numbers(columns: Sequence[Sequence[Json]]) -> int:

@@ -27,6 +27,7 @@ _NAMES_FILE = re.compile(
 )
 _CARDS = ("README.md", "dataset_infos.json", "dataset_info.json")
 _CONFIG = "config.json"
+_PLACEHOLDER = re.compile(r"LABEL_\d+")  # as a configuration has them where nobody has named the labels
 _LARGEST = 1 << 20  # bytes of a file of names
 NUMBER = re.compile(r"-?\d{1,9}")
 """Matches an integer tag that is written as text."""
@@ -37,9 +38,17 @@ def is_names_file(path: Path) -> bool:
     return bool(_NAMES_FILE.fullmatch(path.name)) or path.name in (*_CARDS, _CONFIG)
 
 
-def names_in(folder: Path, column: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Yield the files of a folder that name integer tags, with the names."""
+def names_in(folder: Path, column: str, *, config: bool = True) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield the files of a folder that name integer tags, with the names.
+
+    Args:
+        folder: To look into.
+        column: Of the tags, as a card names it.
+        config: A model's `config.json` counts too.
+    """
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name == _CONFIG and not config:
+            continue
         if not is_names_file(path) or not path.is_file() or path.stat().st_size > _LARGEST:
             continue
         try:
@@ -52,7 +61,7 @@ def names_in(folder: Path, column: str) -> Iterator[tuple[Path, tuple[str, ...]]
             names = _of_json(text, only_config=path.name == _CONFIG)
         else:
             names = _of_lines(text)
-        if names:
+        if names and not all(map(_PLACEHOLDER.fullmatch, names.values())):
             yield path, _in_order(names, path)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Severity = Literal["wrong", "suspicious", "note"]
-"""What stops a run, what is said before training and in the card's limits, and what is worth knowing."""
+"""Weight of a remark: it stops a run, is said before training and in the card's limits, or is worth knowing."""
 
 _SHOWN, _KEPT = 3, 20  # examples of a remark: in its line, and in the report
 
@@ -96,7 +96,7 @@ class ColumnNote:
 
 @dataclass
 class FileNotes:
-    """How one file was read.
+    """Notes on the reading of one file.
 
     Args:
         file: The file as messages name it.

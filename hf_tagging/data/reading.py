@@ -28,7 +28,7 @@ _MOST_FILES, _MOST_TYPES = 4, 10
 
 @dataclass
 class ReadingReport:
-    """How a dataset was read.
+    """Report of how a dataset was read.
 
     Args:
         splits: Split to the notes of its files, in order.

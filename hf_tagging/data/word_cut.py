@@ -1,4 +1,4 @@
-"""How the words of a corpus were cut from running text, so that text can be cut alike when it is tagged.
+"""Detection of how the words of a corpus were cut from running text, so that text can be cut alike when it is tagged.
 
 Words alone do not say it. They are joined as a person would write them, without blanks before closing punctuation,
 behind opening brackets, before clitics and between characters of scripts without blanks, and split again: the splitter
@@ -37,7 +37,7 @@ _OPENING = re.compile(r"[(\[{«“‘$€£#]+")
 
 @dataclass(frozen=True)
 class WordCut:
-    """How words were cut.
+    """Way in which words were cut.
 
     Args:
         splitter: Name of the splitter that gives most of them back; None where there are no words.

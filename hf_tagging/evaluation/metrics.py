@@ -205,7 +205,7 @@ def _checked_strings(name: str, tags: Tags | None, first: int) -> Tags:
             raise DataError(f"{name}, sentence {number}: expected a list of tags, found {sentence!r}.")
         if not all(issubclass(kind, str) for kind in set(map(type, sentence))):  # types are few, so it is fast
             wrong = next(tag for tag in sentence if not isinstance(tag, str))
-            hint = "Turn label ids into tags with id2label first, and leave out -100."
+            hint = "Turn label ids into tags with id2label first; a reference that is not annotated is '-100', as text."
             raise DataError(f"{name}, sentence {number}: expected tags as strings, found {wrong!r}. {hint}")
     return tags
 

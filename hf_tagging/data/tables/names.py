@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from hf_tagging.data.columns.kinds import Table, column_kinds
 from hf_tagging.data.columns.names import WORD_NAMES, feature_is_taken
 from hf_tagging.data.prefixes import entity_likeness
 from hf_tagging.data.request import ReadRequest
@@ -15,7 +16,7 @@ from hf_tagging.data.tables.cells import looks_like_list
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
-from hf_tagging.tasks import TASKS, Task
+from hf_tagging.tasks import POS, TASKS, Task
 
 Cell = str | int | None
 Cells = Sequence[Cell]
@@ -222,7 +223,16 @@ class _Finder:
             fitting = [position for position in named if _likeness(self.rows, position) >= _LIKELY]
             by_content = _column_of_entities(self.rows, len(self.names), taken={words})
             return next(iter([*fitting, *([] if by_content is None else [by_content]), *named]), None)
-        return named[0] if named else None
+        return named[0] if named else self._parts_of_speech(words)
+
+    def _parts_of_speech(self, words: int | None) -> int | None:
+        """Return the only column of parts of speech of a known set, where these are the task."""
+        rows = [[str(cell) for cell in row] for row in self.rows if all(cell not in (None, "") for cell in row)]
+        if self.request.task.name != POS.name or not rows:
+            return None
+        kinds = column_kinds(Table(rows, [False] * len(rows)))
+        found = [i for i, column in enumerate(kinds) if column.kind == "pos" and i != words]
+        return found[0] if len(found) == 1 else None
 
     def _other(self, known: int | None, what: str, option: str) -> int:
         """Return the only column that may be the other one of words and tags."""

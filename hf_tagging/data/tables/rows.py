@@ -194,7 +194,7 @@ def _of_words(rows: Rows, columns: TableColumns, source: TableSource) -> Iterato
 
 
 class _Borders:
-    """Where sentences begin, by the columns that tell."""
+    """Search for the rows that begin sentences, by the columns that tell."""
 
     def __init__(self, columns: TableColumns, ids: SentenceIds) -> None:
         self.columns, self.ids = columns, ids
