@@ -161,7 +161,7 @@ def test_spans_of_a_pipeline_are_joined(tmp_path):
     done = read(tmp_path, lines({"text": TEXT, "entities": spans}))
     assert done.tags == ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]
     assert done.said("the types of spans are tags (B-LOC, B-PER, I-PER): neighbours of a type are joined")
-    assert done.said("annotated spans of the type O: read as outside of entities")
+    assert done.said("1 annotated span of the type O: read as outside of entities")
 
 
 @pytest.mark.parametrize(
@@ -210,3 +210,18 @@ def test_option_that_a_format_does_not_take(tmp_path, options):
     content = lines({"text": TEXT, "label": [[0, 9, "PER"]]})
     with pytest.raises(DataError, match="is not for doccano JSON Lines, which takes encoding; leave it out"):
         read(tmp_path, content, **options)
+
+
+@pytest.mark.parametrize(
+    "entities", [[["PER", 0, 9]], [["0", "9"]], {"PER": ["Zoe Quist"]}, [{"label": "PER"}], [{"start": 0, "end": 9}]]
+)
+def test_entities_of_another_shape(tmp_path, entities):
+    content = lines({"text": TEXT, "entities": []}, {"text": TEXT, "entities": entities})
+    with pytest.raises(DataError, match=r"line 2: .*expected a span as \[start, end, type\], or an object with start"):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize("labels", [["news", "sports"], [0, 1], [["news", "x"]], [{"word": "Zoe", "x": 1}]])
+def test_labels_of_a_text_are_no_entities(tmp_path, labels):
+    with pytest.raises(DataError, match="no column of tokens"):
+        read(tmp_path, {"a.jsonl": lines({"text": TEXT, "labels": labels})})

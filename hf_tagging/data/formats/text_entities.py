@@ -14,7 +14,7 @@ from typing import IO, Any
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
 from hf_tagging.data.formats.json_values import list_in, name_key, name_of, objects, text_in, without, wrong
-from hf_tagging.data.formats.span_values import as_they_were, is_span, places_of, spans_of
+from hf_tagging.data.formats.span_values import EXPECTED, as_they_were, is_span, places_of, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
@@ -22,6 +22,7 @@ from hf_tagging.problems import argument
 
 _TEXTS = ("text", "sentence", "content", "raw_text", "data", "document")
 _SPANS = ("entities", "ents", "spans", "annotations", "labels", "label", "entity", "ner", "mentions")
+_WORDS = ("tokens", "words")  # a format of its own
 _PLAIN = ("entities", "ents", "spans")
 _IDS = ("id", "curid", "doc_id", "document_id")
 _ASIDE = frozenset({*_IDS, "relations"})
@@ -32,6 +33,8 @@ def _recognizes(head: Head) -> bool:
     rows = head.objects
     if not rows or not all(_text_key(row) for row in rows):
         return False
+    if any(_is_of_another_shape(row) for row in rows):
+        return True
     lists = {key: [row[key] for row in rows if key in row] for key in _SPANS}
     lists = {key: values for key, values in lists.items() if all(isinstance(value, list | None) for value in values)}
     first = {key: next(filter(None, values), None) for key, values in lists.items() if values}
@@ -41,13 +44,30 @@ def _recognizes(head: Head) -> bool:
     return any(key in _PLAIN and len(lists[key]) == len(rows) for key in first)
 
 
+def _is_of_another_shape(row: dict[str, Any]) -> bool:
+    """Return whether a text has entities in a shape that is not read, which the reader says with its place."""
+    words = any(isinstance(row.get(key), list) and row[key] for key in _WORDS)
+    values = [row[key] for key in _SPANS if key in row and isinstance(row[key], list | dict) and row[key]]
+    return not words and any(
+        isinstance(value, dict) or all(isinstance(item, list | dict) and _may_be_span(item) for item in value)
+        for value in values
+    )
+
+
+def _may_be_span(item: list[Any] | dict[str, Any]) -> bool:
+    """Return whether a part of a list may be meant as a span; a word with its tag is none."""
+    if isinstance(item, dict):
+        return not {"word", "token", "form", "tokens", "words"} & {key.lower() for key in item}
+    return any(str(part).isdigit() for part in item)
+
+
 def _text_key(row: dict[str, Any]) -> str | None:
     return next((key for key in _TEXTS if isinstance(row.get(key), str)), None)
 
 
 def _layers(row: dict[str, Any]) -> list[str]:
     """Return the keys that spans may be under."""
-    return [key for key in _SPANS if isinstance(row.get(key, ""), list | None)]
+    return [key for key in _SPANS if isinstance(row.get(key, ""), list | dict | None)]
 
 
 def _chosen_layer(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> str | None:
@@ -74,9 +94,9 @@ def _chosen_layer(path: Path, file: str, request: ReadRequest, notes: FileNotes)
     return layers[0]
 
 
-def _holds_spans(values: list[Any] | None) -> bool:
-    """Return whether a list has something that may be a span: labels of a text are none."""
-    return any(isinstance(value, dict | list) for value in values or ())
+def _holds_spans(values: list[Any] | dict[str, Any] | None) -> bool:
+    """Return whether a value has something that may be a span: labels of a text are none."""
+    return (isinstance(values, dict) and bool(values)) or any(isinstance(value, dict | list) for value in values or ())
 
 
 def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iterator[Document]:
@@ -90,6 +110,8 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
         if text_key is None:
             raise wrong(file, place, row, f"expected a text under one of {', '.join(_TEXTS)}")
         text = text_in(row, text_key, file, place)
+        if isinstance(row.get(key or ""), dict):
+            raise wrong(file, place, row, f'of "{key}": {EXPECTED}')
         values = list_in(row, key, file, place) if key in row else []
         if row.get("relations"):
             notes.count("relations", "relations: not read", by=len(list_in(row, "relations", file, place)))
