@@ -14,6 +14,7 @@ from hf_tagging.data.converting import convert
 from hf_tagging.data.formats import FORMATS, TARGETS, format_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.targets import TARGET_NAMES
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.tasks import NER
 
@@ -219,3 +220,7 @@ def test_scores_of_a_model_are_read_and_written(tmp_path):
     assert document.spans[0].score == 0.5
     said = convert(path, tmp_path / "out.jsonl", to="doccano").notes[-1].remarks
     assert [str(remark) for remark in said] == ["1 score of entities: not written (line 1)"]
+
+
+def test_the_command_line_knows_every_target():
+    assert tuple(TARGETS) == TARGET_NAMES

@@ -26,12 +26,13 @@ from transformers import (
     pipeline,
 )
 
+from hf_tagging.data import split_words
 from hf_tagging.data.alignment import align_split
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import Aligner
 from hf_tagging.errors import ConfigError, ModelError, TaggingError
 from hf_tagging.evaluation.fast_tagging import keep_margin, measure_margin
-from hf_tagging.inference import Entity, Tagger, split_words
+from hf_tagging.inference import Entity, Tagger
 from hf_tagging.inference.reading import are_clear, batches_of, runs_side_by_side
 from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text, text_table
 from hf_tagging.inference.spans import TaggedWord

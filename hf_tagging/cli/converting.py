@@ -12,8 +12,8 @@ from hf_tagging.cli.answers import Answer, show_table
 from hf_tagging.cli.command import Command, add_json, add_reading
 from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
-from hf_tagging.data.formats import TARGETS
 from hf_tagging.data.request import READ_OPTIONS
+from hf_tagging.data.targets import TARGET_NAMES
 from hf_tagging.errors import printable
 from hf_tagging.inference.command import NOTHING_WRITTEN
 from hf_tagging.tasks import TASKS
@@ -24,7 +24,7 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", metavar="OUT", type=Path, help="file to write; a folder for several splits, and for brat"
     )
-    parser.add_argument("--to", required=True, choices=tuple(TARGETS), help="format to write")
+    parser.add_argument("--to", required=True, choices=TARGET_NAMES, help="format to write")
     parser.add_argument("--task", choices=tuple(TASKS), default="ner", help="whose tags are read; default: ner")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT")
     add_reading(parser)
