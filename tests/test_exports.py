@@ -206,6 +206,11 @@ class TestTools:
         with pytest.raises(ConfigError, match=r"layer=ner: goes with exports of annotation tools, and .* is none"):
             tag("Porto\n", name="a.txt", layer="ner")
 
+    def test_an_empty_table_is_said_to_be_empty(self, tag):
+        for options in ({}, {"text_column": "body"}):
+            with pytest.raises(DataError, match=r"a.csv: is empty; expected names of columns"):
+                tag("\ufeff\n", name="a.csv", **options)
+
     def test_an_unknown_format_is_refused_with_all_there_are(self, tag):
         with pytest.raises(ConfigError, match=r"format=xml: expected one of column, jsonl, text, csv, brat"):
             tag("", format="xml")

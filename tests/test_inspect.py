@@ -606,3 +606,19 @@ def test_random_corpora_are_inspected_without_an_error(task):
         remarks = run_checks(corpus, (*QUICK, *FURTHER))
         assert all(remark.count is None or remark.count > 0 for remark in remarks), number
         assert all(len(str(remark)) < 1_000 for remark in remarks)
+
+
+def test_spans_to_mend_are_listed_one_by_one_and_other_places_are_not(tmp_path, capsys):
+    rows = [{"text": f"\U0001f600 Porto{n} fell", "label": [[3, 7, "LOC"]], "said": n} for n in range(6)]
+    (tmp_path / "misfits.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main(["inspect", str(tmp_path / "misfits.jsonl"), "--task", "ner"])
+    shown = capsys.readouterr().out
+    assert "6 annotated spans with a border inside a word" in shown
+    assert sum(line.strip().startswith("line ") for line in shown.splitlines()) == 3
+    rows = [{"text": f"\U0001f600 Porto{n} fell", "entities": [
+        {"start": 3, "end": 9, "label": "LOC", "text": f"Porto{n}"}]} for n in range(6)]  # fmt: skip
+    (tmp_path / "offsets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main(["inspect", str(tmp_path / "offsets.jsonl"), "--task", "ner"])
+    shown = capsys.readouterr().out
+    assert "6 texts whose offsets count UTF-16" in shown
+    assert not any(line.strip().startswith("line ") for line in shown.splitlines())

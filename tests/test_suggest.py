@@ -257,13 +257,15 @@ class TestReading:
         path.write_text('id;body\n1;"Jordan; ""waved"""\n2;"a\nb"\n')
         found = list(read_documents(path, text_column="body"))
         assert [(d.text, dict(d.extra)) for d in found] == [('Jordan; "waved"', {"id": "1"}), ("a\nb", {"id": "2"})]
-        with pytest.raises(DataError, match=r"a.csv: no column 'text'; it has 'id', 'body'"):
+        with pytest.raises(DataError, match=r"a.csv: text_column=text: the first line names no .*it has 'id, body'"):
             list(read_documents(path))
 
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
-            ("a.csv", "text,id\nPorto,1,2\n", "a.csv, line 2: expected 2 fields"),
+            ("a.csv", "text,id\nPorto,1,2\n", "a.csv, line 2: has 3 columns; expected 2"),
+            ("a.csv", "", "a.csv: is empty; expected names of columns"),
+            ("a.csv", 'text\n"Porto', "a.csv, line 2: is not CSV"),
             ("a.jsonl", '{"words": []}\n', "a.jsonl, line 1: .* expected an object with 'text'"),
             ("a.jsonl", "[1]\n", "a.jsonl, row 1"),
         ],

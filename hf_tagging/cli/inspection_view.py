@@ -22,6 +22,7 @@ from hf_tagging.inspection.refused import FileLook
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green", "bright_magenta")
 _MOST_WORDS = 60
 _MOST_CLASSES = 6
+_TO_MEND = ("misfit", "overlap", "empty_span", "bad_span", "discontinuous")  # listed one by one
 _TITLES: dict[Severity, tuple[str, str]] = {
     "wrong": ("Wrong: stops a run", "bold red"),
     "suspicious": ("Suspicious: said before training, and in the card", "bold yellow"),
@@ -138,7 +139,7 @@ def _remarks(found: Inspection) -> Iterator[RenderableType]:
         for remark in remarks:
             kind = (f"{remark.kind}  ", style if severity != "note" else "dim")
             yield _item(Text.assemble(kind, printable(str(remark))))
-            for example in remark.further:
+            for example in remark.further if remark.kind in _TO_MEND else ():
                 yield Padding(Text(printable(example), style="dim"), (0, 0, 0, 4))
         yield Text()
     if not found.of_severity("wrong") and not found.of_severity("suspicious"):

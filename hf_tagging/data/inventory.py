@@ -17,7 +17,8 @@ from hf_tagging.data.rows import arrow_batches, first_of_rows, flat_lists
 from hf_tagging.data.schema import TagSchema, annotated_words
 from hf_tagging.tasks import Task, get_task
 
-_MIXED = 0.05  # share of entities in another scheme that is more than mistakes
+MIXED = 0.05
+"""Share of entities in another scheme that is more than mistakes."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _of_schemes(splits: dict[str, SplitInventory]) -> Iterable[Remark]:
     for name, (scheme, found) in known.items():
         closed, unclosed = found[_SINGLE] + found[_CLOSED], found[_OPEN_SINGLE] + found[_OPEN]
         one, other = (closed, unclosed) if scheme == "BIOES" else (found[_BY_I], found[_ALONE])
-        if min(one, other) > _MIXED * (one + other):
+        if min(one, other) > MIXED * (one + other):
             text = f"{name} looks as if it were partly in another scheme than {scheme}: {_said(found, scheme)}"
             yield Remark("mixed_schemes", text, "suspicious")
 

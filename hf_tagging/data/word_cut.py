@@ -51,7 +51,7 @@ class WordCut:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether no splitter gives the words back."""
+        """True where no splitter gives the words back."""
         return not self.given and bool(self.shares) and max(self.shares.values()) < MIXED_BELOW
 
     def describe(self) -> str:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from hf_tagging.atomic import Json, json_text
+from hf_tagging.data.tables.files import allow_long_fields
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.inference.cutting import CutText, TextCutter
@@ -22,7 +23,6 @@ from hf_tagging.problems import argument
 
 _SCORE_DIGITS = 6
 _SEPARATORS = (",", ";", "\t", "|")
-_LONGEST_FIELD = 16 * 2**20  # characters; where a quotation mark never closes, the rest of the file is a field
 
 
 def read_texts(path: Path, cutter: TextCutter) -> Iterator[Record]:
@@ -137,27 +137,58 @@ def read_csv(path: Path, cutter: TextCutter, *, text_column: str, separator: str
     Raises:
         DataError: If there is no such column, or a row has another number of columns; with its line.
     """
-    separator, names = _head(path, text_column, separator)
-    place = _position(names, text_column)
-    assert place is not None
+    separator, names = csv_head(path, text_column, separator)
+    place = names.index(text_column) if text_column in names else int(text_column)
     yield Record([[]], partial(_write_names, names, separator))
+    for _, row in csv_rows(path, names, separator):
+        cut = cutter(row[place])
+        yield Record(cut.sentences or [[]], partial(_write_row, names, row, separator, cut))
+
+
+def csv_rows(path: Path, names: Sequence[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV file below the one of names, each with the number of its last line.
+
+    Raises:
+        DataError: A row has another number of columns, or is not CSV; with its line.
+    """
     for number, row in islice(_rows(path, separator), 1, None):
         if len(row) != len(names):
             raise DataError(
                 f"{path}, line {number}: has {len(row)} columns; expected {len(names)}, as line 1 names "
                 f"({shortened(', '.join(names))})."
             )
-        cut = cutter(row[place])
-        yield Record(cut.sentences or [[]], partial(_write_row, names, row, separator, cut))
+        yield number, row
 
 
 def csv_names(path: Path) -> list[str]:
-    """Return the names of the columns of a CSV file, with the separator that makes the most of them."""
-    return max((_first_row(path, separator) for separator in _SEPARATORS), key=len)
+    """Return the names of the columns of a CSV file, with the separator that makes the most of them.
+
+    Raises:
+        DataError: The file is empty.
+    """
+    names = max((_first_row(path, separator) for separator in _SEPARATORS), key=len)
+    if not any(name.strip() for name in names):
+        _refuse_empty(path)
+    return names
 
 
-def _head(path: Path, column: str, separator: str | None) -> tuple[str, list[str]]:
-    """Return the separator and the names of the columns."""
+def _refuse_empty(path: Path) -> None:
+    with open(path, "rb") as stream:
+        if not stream.read(1 << 16).removeprefix(b"\xef\xbb\xbf").strip():
+            raise DataError(f"{path}: is empty; expected names of columns in the first line, and rows below.")
+
+
+def csv_head(path: Path, column: str, separator: str | None = None) -> tuple[str, list[str]]:
+    """Return the separator and the names of the columns of a CSV file.
+
+    Args:
+        path: The file.
+        column: Name or position of a column that it has.
+        separator: ``tab`` or the character between columns. Default: the one with which there is such a column.
+
+    Raises:
+        DataError: It is empty, or has no such column.
+    """
     asked = {"tab": "\t", "space": " "}.get(separator or "", separator)
     if asked is not None and len(asked) != 1:
         raise DataError(f"{argument('separator', separator)}: expected tab or one character between columns of CSV.")
@@ -166,6 +197,7 @@ def _head(path: Path, column: str, separator: str | None) -> tuple[str, list[str
     for candidate, names in sorted(found.items(), key=lambda item: len(item[1]) < 2):  # stable: a single column is last
         if _position(names, column) is not None:
             return candidate, names
+    _refuse_empty(path)
     named = shortened(", ".join(sorted(found.values(), key=len)[-1]) or "none", 200)
     raise DataError(f"{path}: {argument('text_column', column)}: the first line names no such column; it has {named}.")
 
@@ -187,7 +219,7 @@ def _position(names: Sequence[str], column: str) -> int | None:
 
 def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file that are not blank, each with the number of its last line."""
-    csv.field_size_limit(max(_LONGEST_FIELD, csv.field_size_limit()))
+    allow_long_fields()
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, delimiter=separator, strict=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 from datasets import DatasetDict
@@ -24,12 +22,11 @@ from hf_tagging.errors import DataError
 from hf_tagging.inference.exports import as_document, log_notes, read_export, refuse_options_of_exports, tagging_request
 from hf_tagging.inference.files import detect_format
 from hf_tagging.inference.records import read_columns, read_lines
+from hf_tagging.inference.text_records import csv_head, csv_rows
 from hf_tagging.problems import argument
 from hf_tagging.tasks import Task
 
 _TEXT = "text"
-_LONGEST_FIELD = 1 << 30
-_SEPARATORS = ",\t;|"
 
 
 def read_documents(
@@ -164,26 +161,12 @@ def _of_columns(path: Path, _: str | None) -> Iterator[Document]:
 
 def _of_table(path: Path, text_column: str | None) -> Iterator[Document]:
     """Yield the rows of a CSV file, whose first line names the columns."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            head = "".join(islice(stream, 1))
-            stream.seek(0)
-            rows = csv.DictReader(stream, delimiter=max(_SEPARATORS, key=head.count), strict=True)
-            column = text_column or _TEXT
-            if column not in (rows.fieldnames or ()):
-                there = ", ".join(map(repr, rows.fieldnames or ()))
-                raise DataError(f"{path}: no column {column!r}; it has {there}. Name one: {_naming('NAME')}.")
-            for row in rows:
-                place = f"line {rows.line_num}"
-                if None in row or row[column] is None:
-                    raise DataError(
-                        f"{path}, {place}: expected {len(rows.fieldnames or ())} fields, as in its first line."
-                    )
-                rest = {name: value for name, value in row.items() if name != column}
-                yield Document(text=row[column], spans=[], place=place, extra=rest)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is no CSV in UTF-8 ({error}).") from error
+    column = text_column or _TEXT
+    separator, names = csv_head(path, column)
+    place = names.index(column) if column in names else int(column)
+    for number, row in csv_rows(path, names, separator):
+        rest = {name: value for index, (name, value) in enumerate(zip(names, row, strict=True)) if index != place}
+        yield Document(text=row[place], spans=[], place=f"line {number}", extra=rest)
 
 
 def _naming(example: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hf_tagging.data.inventory import MIXED
 from hf_tagging.data.notes import Remark
 from hf_tagging.data.prefixes import B, I, O, S
 from hf_tagging.inspection.corpus import Corpus, SplitWords
@@ -20,7 +21,6 @@ _RARE = 10  # entities or words of a class, below which it is hardly learned
 _ENOUGH = 100  # entities or words, to speak of shares
 _MOST_OF_ONE = 0.95
 _MOST_OUTSIDE = 0.995
-_MOST_INVALID = 0.02  # share of the entities
 
 
 def too_many_classes(corpus: Corpus) -> Iterator[Remark]:
@@ -161,7 +161,7 @@ def schemes(corpus: Corpus) -> Iterator[Remark]:
             "mixed_schemes",
             f"entities of {split.name} {text} ({percent(odd.sum(), len(found))})",
             odd.sum(),
-            severity=graded(odd.mean(), _MOST_INVALID) if len(found) >= _RARE else "note",
+            severity=graded(odd.mean(), MIXED) if len(found) >= _RARE else "note",
             examples=corpus.entity_examples(split, np.flatnonzero(odd)),
         )
 

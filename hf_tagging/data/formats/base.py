@@ -115,7 +115,7 @@ class Head:
 
     @cached_property
     def text(self) -> str:
-        """The same as text, damaged bytes replaced."""
+        """Start as text, damaged bytes replaced."""
         return self.start.decode("utf-8", "replace")
 
     @cached_property
@@ -153,7 +153,7 @@ class Head:
 
     @cached_property
     def objects(self) -> list[dict[str, Any]]:
-        """The rows where all are JSON objects and none is a row of words and tags; else none."""
+        """Rows where all are JSON objects and none is a row of words and tags; else none."""
         rows = self.rows if all(isinstance(row, dict) for row in self.rows) else []
         return [] if any(map(_is_tagged, rows)) else rows
 
@@ -231,5 +231,5 @@ class Format:
 
     @property
     def is_written(self) -> bool:
-        """Whether this format is written."""
+        """True where this format is written."""
         return any(write is not None for write in (self.write, self.write_sentences, self.write_folder))

@@ -19,7 +19,7 @@ from hf_tagging.problems import argument
 
 _SAMPLE_ROWS = 4_000
 _SNIFFED = 2_000  # lines
-_LONGEST_FIELD = 1 << 24
+_LONGEST_FIELD = 1 << 24  # characters; where a quotation mark never closes, the rest of the file is a field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +172,14 @@ def _with_header(table: TableFile, request: ReadRequest) -> TableFile:
     )
 
 
+def allow_long_fields() -> None:
+    """Let the csv module read fields of up to 16 MiB: its limit is one for the whole process."""
+    csv.field_size_limit(max(_LONGEST_FIELD, csv.field_size_limit()))
+
+
 def _csv_rows(lines: Iterator[tuple[int, str]], table: TableFile) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the first line and the cells of each row; an empty line has no cells."""
-    if csv.field_size_limit() < _LONGEST_FIELD:
-        csv.field_size_limit(_LONGEST_FIELD)
+    allow_long_fields()
     numbers: list[int] = []  # of the lines of the row that is being read
 
     def fed() -> Iterator[str]:
