@@ -500,6 +500,7 @@ def workshop(tmp_path_factory):
     tiny_bert(folder, tags=("NN", "DT", "VB", ".")).rename(folder / "runs/pos")
     (folder / "my.conll").write_text("Jordan B-PER\nwaved O\n. O\n\nPorto B-LOC\n")
     (folder / "texts.txt").write_text("Jordan waved.\nThe ships sailed past Porto.\n")
+    (folder / "texts.csv").write_text("id,body\n1,Jordan waved.\n2,The ships sailed past Porto.\n")
     (folder / "export.jsonl").write_text('{"id": 1, "text": "Jordan waved.", "label": []}\n')
     (folder / "posts.jsonl").write_text('{"text": "Jordan waved."}\n')
     return folder

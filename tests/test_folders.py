@@ -152,7 +152,7 @@ def zipped(*names: str) -> bytes:
         ("train.pkl", pickle.dumps([1]), r"train.pkl: this is a pickle, which may run code"),
         ("train.txt", pickle.dumps([1]), r"train.txt: this is a pickle"),
         ("train.zip", zipped("train.txt"), r"zip archive: unpack it first"),
-        ("train.csv.gz", gzip.compress(ADA.encode()), r"compressed by gzip: unpack it first"),
+        ("train.csv.gz", gzip.compress(ADA.encode(), mtime=0), r"compressed by gzip: unpack it first"),
         ("train.db", b"SQLite format 3\0" + bytes(20), r"an SQLite database, which is not read; export"),
     ],
 )
