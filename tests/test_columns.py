@@ -254,7 +254,8 @@ def test_a_file_without_tags_of_the_task_is_refused(tmp_path, of, task, message)
 
 
 def test_what_is_asked_for_is_read_whatever_stands_there(tmp_path):
-    assert read(tmp_path, columns(lemma, ner), task="pos", tags_column=1, tokens_column=0).tags[0] == "B-PER"
+    asked = {"tags_column": 1, "tokens_column": 0, "accept": ["entity_tags"]}
+    assert read(tmp_path, columns(lemma, ner), task="pos", **asked).tags[0] == "B-PER"
 
 
 def test_a_few_numbers_are_words(tmp_path):

@@ -136,7 +136,7 @@ def tag_findings(counts: Mapping[str, int], task: Task) -> Iterator[Finding]:
     total = sum(used.values())
     is_pos = sum(used[tag] for tag in inside if tag in _POS_TAGS) >= 0.6 * total and len(inside) > 2
     column = f"Is this the right column ({argument('tags_column')})?"
-    without = "Parts of speech need a task without entities: pos, as in the recipes pos_bert and pos_bilstm."
+    without = "Parts of speech need a task without entities: pos, as in the recipes pos_bert and pos_baseline."
     if not prefixed and is_pos and "O" not in used:
         yield Finding(
             "pos_tags",
@@ -169,7 +169,7 @@ def _entities_for_pos(counts: Mapping[str, int]) -> Iterator[Finding]:
             "entity_tags",
             f"this column holds entity tags and no parts of speech ({_most(counts, inside)})",
             f"Is this the right column ({argument('tags_column')})? Entities need the task ner, as in the recipes "
-            "ner_bert and ner_bilstm.",
+            "ner_bert and ner_baseline.",
         )
 
 
