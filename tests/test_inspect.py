@@ -561,10 +561,10 @@ def test_misfits_are_listed_beyond_the_first_three(capsys, tmp_path):
     assert (misfit["count"], len(misfit["examples"])) == (8, 8)
 
 
-def test_words_that_are_not_annotated_are_in_no_entity():
+def test_an_entity_goes_on_behind_a_word_that_is_not_annotated():
     rows = [[("Ada", "B-PER"), ("May", "I-PER"), ("?", None), ("Moss", "I-PER"), ("left", "O")]] * 3
     inspection = inspect_dataset(dataset(rows))
-    assert inspection.splits["train"].entities == 6
+    assert inspection.splits["train"].entities == 3
     assert [remark.count for remark in inspection.remarks if remark.kind == "unscored_words"] == [3]
     assert inspection.sentences[0].tags[2] is None
 
