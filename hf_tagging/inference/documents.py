@@ -105,4 +105,4 @@ def words_of(document: Document, row: list[tuple[int, int]]) -> list[str]:
 
 def model_name(tagger: Tagger) -> str:
     """Return the last part of a model's name or folder, without any path; "hf_tagging" for one that has no name."""
-    return Path(str(getattr(tagger.model.config, "_name_or_path", "") or "")).name or "hf_tagging"
+    return Path(str(getattr(tagger.model.config, "name_or_path", "") or "")).name or "hf_tagging"

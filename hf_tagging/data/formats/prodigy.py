@@ -22,6 +22,7 @@ _IDS = ("id", "doc_id")
 _TOOL = _MARKS | {"text", "tokens", "spans", "_is_binary", "_annotator_id", "_timestamp"}
 _OWN = _TOOL | {*_IDS, "label"}
 _UNUSED = {"reject": "that were rejected", "ignore": "that were ignored"}
+_VIEW, _BINARY = "_view_id", "_is_binary"  # how a text was shown: `ner` asks for a single span
 _AGAIN = "that stand further up with other answers"
 
 
@@ -45,7 +46,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
         unused = _UNUSED.get(str(answer), "")
         if answer is None and row.get("spans") is None:
             unused = "without an annotation"
-        if row.get("_view_id") == "ner" or row.get("_is_binary"):
+        if row.get(_VIEW) == "ner" or row.get(_BINARY):
             notes.count("binary", "answers to a single span: other entities of their texts are read as outside of any",
                         severity="suspicious", example=place)  # fmt: skip
         elif not unused and "_input_hash" in row:
