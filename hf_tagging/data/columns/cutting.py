@@ -24,6 +24,8 @@ _GLOBAL_COLUMNS = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
 CONLL2012_COLUMNS = ("document", "part", "id", "word", "pos", "parse", "lemma", "frame", "sense", "speaker", "ner")
 """Columns of CoNLL-2012 that every line has; arguments of its predicates and coreference follow."""
 
+_MOST_COLUMNS = 1_000
+
 
 @dataclass
 class Sample:
@@ -122,6 +124,11 @@ def cut(sample: Sample, *, file: str, request: ReadRequest, tagged: bool) -> Cut
     count = len(CONLL2012_COLUMNS) if open_ended else _count(rows)
     if count == 1 and tagged:
         raise _single_column(sample.lines, file, rows)
+    if count > _MOST_COLUMNS:
+        raise DataError(
+            f"{file}, line {sample.lines[0][0]}: {shortened(texts[0])} has {count:,} columns; expected a word, "
+            f"with its tag, in {_MOST_COLUMNS:,} columns at most"
+        )
     fitting = [index for index, row in enumerate(rows) if len(row) >= count and (open_ended or not any(row[count:]))]
     number, line = sample.lines[fitting[0]]
     conllu = separator == "\t" and _is_conllu(rows[fitting[0]][:count], sample.declared)

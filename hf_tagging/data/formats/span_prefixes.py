@@ -15,6 +15,7 @@ from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.prefixes import SINGLES, SPELLINGS, STANDARD, Spelling, find_spelling
 from hf_tagging.errors import DataError
 
+_MOST_TYPES = 1_000
 _ENOUGH = 10_000  # texts that tell how all types of a file are written
 _OUTSIDE = "O"
 
@@ -46,10 +47,14 @@ def without_prefixes(records: Iterable[Record], notes: FileNotes) -> Iterator[Re
             severity="suspicious",
         )
     seen: set[str] = set()
+    prefixed = spelling is not None
     for record in _both(held, rest):
         if isinstance(record, Document):
-            seen.update(_types(record))
-            _check(seen, spelling, notes.file, record.place)
+            new = _types(record) - seen
+            seen |= new
+            prefixed = prefixed or any(STANDARD.parts(kind) for kind in new)
+            if new and prefixed and len(seen) <= _MOST_TYPES:  # more are refused as types, whatever their prefixes
+                _check(seen, spelling, notes.file, record.place)
             yield _mended(record, spelling, notes)
         else:
             yield record
