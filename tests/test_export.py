@@ -286,7 +286,7 @@ class TestParity:
         with pytest.raises(DataError, match="does not exist"):
             export_tagger(str(bare), to="onnx", data=tmp_path / "nowhere.conll")
         (tmp_path / "empty.conll").write_text("\n")
-        with pytest.raises(DataError, match="no sentence in this file"):
+        with pytest.raises(DataError, match="there are no words in it"):
             export_tagger(str(bare), to="onnx", data=tmp_path / "empty.conll")
         assert [path.name for path in tmp_path.glob("bare*")] == ["bare"]
 
