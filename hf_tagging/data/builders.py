@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,8 +14,10 @@ import datasets
 
 from hf_tagging.atomic import json_text
 from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import KeepingBuilder
+from hf_tagging.tasks import NER
 
 
 class FileBuilder(KeepingBuilder):
@@ -46,6 +49,30 @@ class FileBuilder(KeepingBuilder):
     def keep_notes(self, notes: FileNotes) -> None:
         """Keep the notes of a file beside its rows."""
         self.keep(_notes_file(notes.file), json_text(notes.as_dict(), indent=None))
+
+
+@dataclass
+class WordsConfig(datasets.BuilderConfig):
+    """Configuration of a `WordsBuilder`.
+
+    Args:
+        columns: Which columns are read, and how.
+    """
+
+    columns: ReadRequest = field(default_factory=lambda: ReadRequest(task=NER))
+
+
+class WordsBuilder(FileBuilder):
+    """A builder of `tokens`, `tags`, `document_id` and the requested further columns, all of them strings."""
+
+    BUILDER_CONFIG_CLASS = WordsConfig
+    config: WordsConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        strings = datasets.List(datasets.Value("string"))
+        columns = {"tokens": strings, "tags": strings, "document_id": datasets.Value("string")}
+        features = datasets.Features(columns | dict.fromkeys(self.config.columns.word_features, strings))
+        return datasets.DatasetInfo(features=features)
 
 
 def kept_notes(builder: datasets.DatasetBuilder, files: Sequence[str]) -> list[FileNotes]:

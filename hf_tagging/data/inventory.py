@@ -14,7 +14,8 @@ from hf_tagging.data.conventions import types_in_two_cases
 from hf_tagging.data.notes import Remark
 from hf_tagging.data.prefixes import PLAIN, STANDARD, B, E, I, S, has_bioes_prefix, is_bare, unprefixed
 from hf_tagging.data.rows import arrow_batches, first_of_rows, flat_lists
-from hf_tagging.data.schema import TagSchema, annotated_words
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.tag_ids import annotated_words
 from hf_tagging.tasks import Task, get_task
 
 MIXED = 0.05

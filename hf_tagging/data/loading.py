@@ -2,7 +2,7 @@
 
 import difflib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -37,7 +37,7 @@ from hf_tagging.data.splitters import get_splitter
 from hf_tagging.data.splitting import HoldOut
 from hf_tagging.data.spool import Spool
 from hf_tagging.data.tag_columns import encoded, tag_counts
-from hf_tagging.data.tag_names import read_tags
+from hf_tagging.data.tag_names import TagNames, read_tags
 from hf_tagging.data.word_features import check_feature_names
 from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
@@ -131,11 +131,11 @@ def load_tagging_dataset(
     check_accept(request.accept)
     _check_arguments(request.sentence_start, hold_out)
     _check_hub_only(name_or_path, {"dataset_config": config_name, "dataset_revision": revision})
-    in_memory = is_in_memory(name_or_path)
     cache = str(cache_dir) if cache_dir is not None else None
+    files = {"train": train_file, "validation": validation_file, "test": test_file}
     with Spool() as spool, BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
-        given = files_by_flag({"train": train_file, "validation": validation_file, "test": test_file}, spool)
-        raw = {split: read_files(files, split, request=request, builders=builders) for split, files in given.items()}
+        given = files_by_flag(files, spool)
+        raw = {split: read_files(found, split, request=request, builders=builders) for split, found in given.items()}
         if name_or_path is not None and len(raw) < len(SPLITS):
             raw |= _read_named(
                 name_or_path,
@@ -146,19 +146,8 @@ def load_tagging_dataset(
                 left_out=set(given),
                 spool=spool,
             )
-        if not raw:
-            raise DataError(
-                f"no data was named; give {argument('dataset', 'NAME')} or {argument('train_file', 'FILE')}"
-            )
-        place = PLACE if in_memory else str(next(iter(raw.values())).place if name_or_path is None else name_or_path)
-        splits = {split: standard_columns(raw[split], cache_dir=cache) for split in SPLITS if split in raw}
-        splits = hold_out.split(splits, place)
-        names = request.tag_names or tag_names_beside(raw, splits)
-        splits = with_integer_tags(splits, names=names)
-        splits, tags = read_tags(splits, request=replace(request, tag_names=names), place=place)
-        dataset = DatasetDict(
-            {split: encoded(splits[split], tags=tags, split=split, cache_dir=cache) for split in splits}
-        )
+        place = _place(name_or_path, raw)
+        dataset, tags = _as_dataset(raw, request, hold_out=hold_out, place=place, cache_dir=cache)
     found = inventory(dataset, task=task)
     notes = {split: list(raw[split].notes) for split in SPLITS if split in raw}
     report = ReadingReport(notes, tags.remarks + found.remarks, found)
@@ -169,15 +158,9 @@ def load_tagging_dataset(
         dataset=name_or_path if isinstance(name_or_path, str | Path) else None,
         dataset_config=config_name,
         dataset_revision=revision,
-        train_file=train_file,
-        validation_file=validation_file,
-        test_file=test_file,
-        validation_share=validation_share,
-        test_share=test_share,
-        folds=folds,
-        fold=fold,
-        split_seed=seed if any(cut is not None for cut in (validation_share, test_share, folds)) else None,
         num_proc=num_proc,
+        **{f"{split}_file": paths for split, paths in files.items()},
+        **hold_out.arguments(),
         **given_options(request),
     )
     return with_origin(dataset, replace(origin, reading=report.as_dict()))
@@ -220,6 +203,32 @@ def read_request(task: Task, reading: ReadArguments, *, word_features: tuple[str
         raise DataError(f"{both}: both say which tags are read; give one of them")
     get_splitter(given.get("splitter"))  # one that is not there is refused as such, whatever is read
     return ReadRequest(task=task, word_features=word_features, **given)
+
+
+def _place(name_or_path: str | Path | InMemory | None, raw: Mapping[str, RawSplit]) -> str:
+    """Return a dataset as messages name it.
+
+    Raises:
+        DataError: Nothing was given to read.
+    """
+    if not raw:
+        raise DataError(f"no data was named; give {argument('dataset', 'NAME')} or {argument('train_file', 'FILE')}")
+    if is_in_memory(name_or_path):
+        return PLACE
+    return str(next(iter(raw.values())).place if name_or_path is None else name_or_path)
+
+
+def _as_dataset(
+    raw: Mapping[str, RawSplit], request: ReadRequest, *, hold_out: HoldOut, place: str, cache_dir: str | None
+) -> tuple[DatasetDict, TagNames]:
+    """Return the splits with the columns that every dataset has, and how their tags were read."""
+    splits = {split: standard_columns(raw[split], cache_dir=cache_dir) for split in SPLITS if split in raw}
+    splits = hold_out.split(splits, place)
+    names = request.tag_names or tag_names_beside(raw, splits)
+    splits = with_integer_tags(splits, names=names)
+    splits, tags = read_tags(splits, request=replace(request, tag_names=names), place=place)
+    found = {split: encoded(splits[split], tags=tags, split=split, cache_dir=cache_dir) for split in splits}
+    return DatasetDict(found), tags
 
 
 def _check_arguments(sentence_start: str, hold_out: HoldOut) -> None:

@@ -19,13 +19,13 @@ words of a sentence as if no other were there: ``B-X -100 I-X`` is one entity, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from hf_tagging.data.bars import bars_on_terminals
 from hf_tagging.data.prefixes import (
@@ -44,18 +44,16 @@ from hf_tagging.data.prefixes import (
     unprefixed,
     warn_of_prefixes,
 )
-from hf_tagging.data.rows import arrow_batches, first_of_rows, flat_lists, reopened
+from hf_tagging.data.rows import first_of_rows
+from hf_tagging.data.tag_ids import Block, annotated_words, blocks, of_words, with_tags
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import DatasetDict
 
 __all__ = ["PLAIN", "PREFIXES_OF", "SCHEMES", "Conversion", "TagSchema", "convert_tags"]
-
-Block = tuple[np.ndarray, np.ndarray]
-"""Label ids of all words of some sentences (words,), and the offset of each sentence with the end (sentences + 1,)."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class TagSchema:
         names = tuple(next(iter(dataset.values())).features["tags"].feature.names)
         if not get_task(task).has_entities:
             return cls(names)
-        return cls.of_entities(names, chain.from_iterable(map(_blocks, dataset.values())))
+        return cls.of_entities(names, chain.from_iterable(map(blocks, dataset.values())))
 
     @classmethod
     def of_entities(cls, names: Sequence[str], blocks: Iterable[Block]) -> TagSchema:
@@ -194,13 +192,14 @@ class TagSchema:
         words = repaired = 0
         own = self.in_scheme(self.scheme)
         for split in dataset.values():
-            for ids, offsets in _blocks(split):
+            for ids, offsets in blocks(split):
                 words += len(ids)
                 repaired += int(np.count_nonzero(~self._same_tags(ids, self.rewrite(ids, offsets, own), own)))
         conversion = Conversion(self.scheme, target.scheme, words, repaired)
         if not repaired and target == self:  # a second copy on disk would be mapped beside the first
             return dataset, target, conversion
-        converted = {n: _with_tags(s, target, _rewrite_batch, source=self, target=target) for n, s in dataset.items()}
+        change, desc = partial(self.rewrite, target=target), f"Tags as {target.scheme}"
+        converted = {n: with_tags(split, target.tags, change, desc=desc) for n, split in dataset.items()}
         return type(dataset)(converted), target, conversion
 
     @bars_on_terminals()
@@ -221,7 +220,8 @@ class TagSchema:
             return dataset, self
         adopted = TagSchema(other.tags, self.scheme)
         table = np.array([adopted.label2id[tag] for tag in self.tags])
-        moved = {n: _with_tags(s, adopted, _look_up_batch, table=table) for n, s in dataset.items()}
+        change, desc = partial(_looked_up, table), f"Tags as {adopted.scheme}"
+        moved = {n: with_tags(split, adopted.tags, change, desc=desc) for n, split in dataset.items()}
         return type(dataset)(moved), adopted
 
     def rewrite(self, ids: np.ndarray, offsets: np.ndarray, target: TagSchema) -> np.ndarray:
@@ -320,7 +320,7 @@ class TagSchema:
         return table
 
     def _same_tags(self, ids: np.ndarray, other_ids: np.ndarray, other: TagSchema) -> np.ndarray:
-        return _of_words(self.prefixes, ids, O) == _of_words(other.prefixes, other_ids, O)
+        return of_words(self.prefixes, ids, O) == of_words(other.prefixes, other_ids, O)
 
 
 def convert_tags(tags: Sequence[str], *, source: str, target: str) -> list[str]:
@@ -363,59 +363,7 @@ def _detect_scheme(names: Sequence[str], blocks: Iterable[Block]) -> str:
     return "IOB1" if started_by_i > isolated_b else "IOB2"
 
 
-def annotated_words(ids: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return which words are annotated, their label ids, and the offsets of sentences among them.
-
-    Args:
-        ids: Label ids of all words, sentence after sentence, -100 of a word that is not annotated. (words,)
-        offsets: Where each sentence starts, and the end. (sentences + 1,)
-
-    Returns:
-        (words,) bool, (annotated words,), (sentences + 1,); None where all words are annotated.
-    """
-    if not len(ids) or ids.min() >= 0:
-        return None
-    mask = ids >= 0
-    return mask, ids[mask], np.concatenate([[0], np.cumsum(mask)])[offsets]
-
-
-def _of_words(table: np.ndarray, ids: np.ndarray, unannotated: int) -> np.ndarray:
-    """Return what a table says of the label ids of words, and a value for words that are not annotated. (words,)"""
-    if not len(ids) or ids.min() >= 0:
-        of_words: np.ndarray = table[ids]
-        return of_words
-    return np.where(ids < 0, np.array(unannotated, table.dtype), table[np.maximum(ids, 0)])
-
-
-def _blocks(split: Dataset) -> Iterator[Block]:
-    for batch in arrow_batches(split, "tags"):
-        yield flat_lists(batch.column("tags"))
-
-
-def _with_tags(split: Dataset, schema: TagSchema, change: Callable[..., pa.Table], **options: Any) -> Dataset:
-    """Return a split with a new column `tags`, computed in batches of Arrow, with the names of `schema`."""
-    from datasets import ClassLabel, List  # here: a tagger needs schemas without datasets
-
-    features = split.features.copy()
-    features["tags"] = List(ClassLabel(names=list(schema.tags)))
-    changed = (
-        reopened(split)
-        .with_format("arrow")
-        .map(change, batched=True, fn_kwargs=options, features=features, desc=f"Tags as {schema.scheme}")
-    )
-    return changed.with_format(None)
-
-
-def _rewrite_batch(table: pa.Table, source: TagSchema, target: TagSchema) -> pa.Table:
-    ids, offsets = flat_lists(table.column("tags"))
-    return _set_tags(table, source.rewrite(ids, offsets, target), offsets)
-
-
-def _look_up_batch(batch: pa.Table, table: np.ndarray) -> pa.Table:
-    ids, offsets = flat_lists(batch.column("tags"))
-    return _set_tags(batch, np.where(ids < 0, ids, table[np.maximum(ids, 0)]), offsets)
-
-
-def _set_tags(table: pa.Table, ids: np.ndarray, offsets: np.ndarray) -> pa.Table:
-    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ids, pa.int64()))
-    return table.set_column(table.column_names.index("tags"), "tags", lists)
+def _looked_up(table: np.ndarray, ids: np.ndarray, _: np.ndarray) -> np.ndarray:
+    """Return the ids that a table has for label ids; -100 stays. (words,)"""
+    found: np.ndarray = np.where(ids < 0, ids, table[np.maximum(ids, 0)])
+    return found

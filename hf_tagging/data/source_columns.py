@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_tagging.data.columns.names import feature_is_taken
 from hf_tagging.data.notes import ColumnNote
 from hf_tagging.data.sources import RawSplit
 from hf_tagging.data.tables.datasets import dataset_of_sentences
 from hf_tagging.data.text_lines import shortened
+from hf_tagging.data.word_features import feature_spellings, features_by_column
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
 from hf_tagging.problems import argument
@@ -209,18 +209,13 @@ def _feature_columns(
     dataset: datasets.Dataset, asked: Sequence[str], *, taken: Mapping[str, str], place: str
 ) -> dict[str, str]:
     """Return further columns with their requested names; `pos` and `pos_tags` are the same name, as in files."""
-    found: dict[str, str] = {}
-    for name in asked:
-        spellings = (name, f"{name}_tags", name.removesuffix("_tags"))
-        spelled = next((spelling for spelling in spellings if spelling in dataset.column_names), name)
-        column = _named(dataset, spelled, option="word_features", place=place)
-        if taken.get(column) in ("tokens", "tags"):
-            raise DataError(f"{place}: {feature_is_taken(name, 'tags' if taken[column] == 'tags' else 'words')}")
-        if column in found:
-            both = argument("word_features", [found[column], name])
-            raise DataError(f"{place}: {both}: both are the column {column!r}")
-        found[column] = name
-    return found
+
+    def column(name: str) -> str:
+        spelled = next((known for known in feature_spellings(name) if known in dataset.column_names), name)
+        return _named(dataset, spelled, option="word_features", place=place)
+
+    nouns = {old: {"tokens": "words", "tags": "tags"}[new] for old, new in taken.items() if new in ("tokens", "tags")}
+    return features_by_column(asked, column, taken=nouns, place=place, shown=lambda name: f"the column {name!r}")
 
 
 def _check_types(dataset: datasets.Dataset, names: Mapping[str, str], *, place: str) -> None:

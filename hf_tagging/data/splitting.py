@@ -40,6 +40,12 @@ class HoldOut:
     fold: int | None = None
     seed: int = 42
 
+    def arguments(self) -> dict[str, float | int | None]:
+        """Return these options under the names of `DataConfig`; without a cut, the seed decides nothing."""
+        cuts = {name: getattr(self, name) for name in CUTS}
+        is_cut = any(cut is not None for cut in cuts.values())
+        return cuts | {"fold": self.fold, "split_seed": self.seed if is_cut else None}
+
     def problems(self) -> list[Problem]:
         """Return problems with shares and folds."""
         shares = {"validation_share": self.validation_share, "test_share": self.test_share}

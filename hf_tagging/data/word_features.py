@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,8 @@ from hf_tagging.problems import argument
 if TYPE_CHECKING:
     import datasets
 
+Column = TypeVar("Column", bound=Hashable)
+_WHY_NOT = {"words": "the model sees the words already", "tags": "a feature would give away the answer"}
 MAX_VALUES = 10_000
 RESERVED = ("tokens", "tags", "document_id")
 
@@ -38,6 +40,44 @@ def check_feature_names(asked: Sequence[str]) -> None:
             )
         if name in asked[:index]:
             raise DataError(f"{argument('word_features', list(asked))}: {name!r} occurs twice")
+
+
+def feature_spellings(name: str) -> tuple[str, ...]:
+    """Return the names that a column of this feature may have: `pos` and `pos_tags` are the same one."""
+    return name, f"{name}_tags", name.removesuffix("_tags")
+
+
+def features_by_column(
+    asked: Sequence[str],
+    find: Callable[[str], Column],
+    *,
+    taken: Mapping[Column, str],
+    place: str,
+    shown: Callable[[Column], str],
+) -> dict[Column, str]:
+    """Return the requested features by the columns that hold them.
+
+    Args:
+        asked: Their names.
+        find: A name to its column.
+        taken: Columns that hold something else: "words" or "tags".
+        place: The source, for messages.
+        shown: A column as messages name it: "column 1".
+
+    Raises:
+        DataError: A column holds the words or the tags, or two features are the same column.
+    """
+    found: dict[Column, str] = {}
+    for name in asked:
+        column = find(name)
+        if column in taken:
+            is_taken = f"this is the column of the {taken[column]}, and {_WHY_NOT[taken[column]]}"
+            raise DataError(f"{place}: {argument('word_features', name)}: {is_taken}; ask for another one, or for none")
+        if column in found:
+            both = argument("word_features", [found[column], name])
+            raise DataError(f"{place}: {both}: both are {shown(column)}")
+        found[column] = name
+    return found
 
 
 def feature_values(train: datasets.Dataset, columns: Sequence[str]) -> dict[str, list[str]]:

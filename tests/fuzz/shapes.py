@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -86,11 +87,9 @@ def json_rows(content: bytes) -> list[Any]:
         text = content.removeprefix(b"\xef\xbb\xbf").decode(json.detect_encoding(content))
     except UnicodeDecodeError as error:
         raise Unreadable(error) from error
-    try:
+    with contextlib.suppress(ValueError, RecursionError):  # JSON Lines are not one value
         whole = json.loads(text)
         return whole if isinstance(whole, list) else [whole]
-    except (ValueError, RecursionError):
-        pass
     decoder, rows, at = json.JSONDecoder(), [], 0
     while (at := at + len(text[at:]) - len(text[at:].lstrip(" \t\r\n"))) < len(text):
         try:

@@ -5,13 +5,12 @@ processes and streamed, as any dataset is.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import datasets
 from datasets.builder import Key
 
-from hf_tagging.data.builders import FileBuilder
+from hf_tagging.data.builders import WordsBuilder
 from hf_tagging.data.columns.finding import find_layout
 from hf_tagging.data.columns.layout import ColumnLayout
 from hf_tagging.data.columns.marks import may_mark_document
@@ -22,22 +21,10 @@ from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.text_lines import BOM, TextForm, text_form, text_lines
 from hf_tagging.errors import DataError
-from hf_tagging.tasks import NER
 
 _CHUNK = 1 << 20
 _START = 1 << 13  # bytes that tell what is no column file
 _LONG = 150  # words from which a file of a single sentence is odd
-
-
-@dataclass
-class ConllConfig(datasets.BuilderConfig):
-    """Configuration of `ConllBuilder`.
-
-    Args:
-        columns: Which columns are read, and how.
-    """
-
-    columns: ReadRequest = field(default_factory=lambda: ReadRequest(task=NER))
 
 
 @dataclass(frozen=True)
@@ -58,22 +45,13 @@ class Sentence:
     document: str | int
 
 
-class ConllBuilder(FileBuilder):
+class ConllBuilder(WordsBuilder):
     """Builder that reads column files into `tokens`, `tags`, further columns (all strings) and `document_id`.
 
     Raises:
         DataError: When the data is generated, for anything that cannot be read as words and tags, with file
             and line.
     """
-
-    BUILDER_CONFIG_CLASS = ConllConfig
-    config: ConllConfig
-
-    def _info(self) -> datasets.DatasetInfo:
-        strings = datasets.List(datasets.Value("string"))
-        columns = {"tokens": strings, "tags": strings, "document_id": datasets.Value("string")}
-        features = datasets.Features(columns | dict.fromkeys(self.config.columns.word_features, strings))
-        return datasets.DatasetInfo(features=features)
 
     def _generate_examples(
         self, local_files: list[str], files: list[str], stems: list[str]

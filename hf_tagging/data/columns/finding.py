@@ -57,12 +57,7 @@ def find_layout(
     sample = Sample.of(lines, file=file, comment=request.comment, tagged=tagged)
     form = cut(sample, file=file, request=request, tagged=tagged)
     first = form.table.rows[0]
-    below = _without(form.table, first)
-    columns = [] if form.declared else column_kinds(below)
-    header = first if not form.declared and is_header(first, columns, len(below.rows), request) else ()
-    table = below if header and below.rows else form.table
-    if not columns or len(below.rows) < max(_MANY, len(form.table.rows) - 1):  # one more row changes nothing in many
-        columns = column_kinds(table)
+    header, table, columns = _header(form, request)
     key = _read_misc(form, table, columns)
     finder = _finder(form, file, header)
     if form.count == 1 and str(request.tokens_column or 0) not in ("0", "-1"):
@@ -83,8 +78,47 @@ def find_layout(
                 f"{file}: column {tokens} would be both the word and the tag; there are: {finder.listing}; "
                 f"give another {argument('tags_column')} or {argument('tokens_column')}"
             )
-    tags = choice.position
-    layout = ColumnLayout(
+    layout = _layout(form, table, columns, header, finder, request, tokens=tokens, tags=choice.position)
+    if tagged:
+        tags = columns[choice.position]
+        layout = replace(
+            layout,
+            features=finder.feature_positions(request, tokens=tokens, tags=choice.position),
+            known_tags=frozenset(tags.counts),
+            tag_key=key if finder.names[choice.position] == {"misc"} else None,
+            brackets=tags.brackets,
+        )
+    if notes is not None and tagged:
+        _note_first_line(notes, layout, columns, first)
+        _note(notes, layout, columns, finder, choice, request)
+    return layout
+
+
+def _header(form: Cut, request: ReadRequest) -> tuple[Sequence[str], Table, list[Column]]:
+    """Return the first line where it names the columns, the rows below it, and the kinds of their columns."""
+    first = form.table.rows[0]
+    below = _without(form.table, first)
+    columns = [] if form.declared else column_kinds(below)
+    header = first if not form.declared and is_header(first, columns, len(below.rows), request) else ()
+    table = below if header and below.rows else form.table
+    if not columns or len(below.rows) < max(_MANY, len(form.table.rows) - 1):  # one more row changes nothing in many
+        columns = column_kinds(table)
+    return header, table, columns
+
+
+def _layout(
+    form: Cut,
+    table: Table,
+    columns: Sequence[Column],
+    header: Sequence[str],
+    finder: ColumnFinder,
+    request: ReadRequest,
+    *,
+    tokens: int,
+    tags: int,
+) -> ColumnLayout:
+    """Return the layout of the words, and of where sentences start and end."""
+    return ColumnLayout(
         separator=form.separator,
         count=form.count,
         tokens=tokens,
@@ -93,23 +127,15 @@ def find_layout(
         conllu=form.conllu,
         first_line=form.first_line,
         header=tuple(header),
-        features=finder.feature_positions(request, tokens=tokens, tags=tags) if tagged else (),
         comment=request.comment,
         numbers=next((index for index, column in enumerate(columns) if column.kind == "word numbers"), None),
-        known_tags=frozenset(columns[tags].counts if tagged else ()),
         sentences=() if form.inside else tuple(_sentence_columns(columns, table, header, {tokens, tags})),
         counter=_counter(columns, table),
         sentence_end=_sentence_end(columns),
         open_ended=form.open_ended,
         inside=form.inside,
         prefix=_prefix(columns[tokens]),
-        tag_key=key if tagged and finder.names[tags] == {"misc"} else None,
-        brackets=tagged and columns[tags].brackets,
     )
-    if notes is not None and tagged:
-        _note_first_line(notes, layout, columns, first)
-        _note(notes, layout, columns, finder, choice, request)
-    return layout
 
 
 def _without(table: Table, first: Sequence[str]) -> Table:

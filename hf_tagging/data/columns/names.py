@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hf_tagging.data.columns.kinds import Column
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.word_features import features_by_column
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 from hf_tagging.tasks import ANY_TAGS, TASKS, Task
@@ -17,13 +18,6 @@ _TAG_NAMES = frozenset(ANY_TAGS)
 _NAMES_OF_KIND = {"entities": frozenset({"ner"}), "chunks": frozenset({"chunk"}), "pos": frozenset({"pos"})}
 _NO_TAGS = ("word numbers", "sentence numbers", "numbers")
 SENTENCE_STARTS = ("blank", "mention")
-
-
-def feature_is_taken(asked: str, what: str) -> str:
-    """Return the message about a further column that is the column of the words or of the tags."""
-    why = "a feature would give away the answer" if what == "tags" else "the model sees the words already"
-    given = argument("word_features", asked)
-    return f"{given}: this is the column of the {what}, and {why}; ask for another one, or for none"
 
 
 def header_tag_names(task: Task) -> frozenset[str]:
@@ -118,16 +112,15 @@ class ColumnFinder:
 
     def feature_positions(self, request: ReadRequest, *, tokens: int, tags: int) -> tuple[int, ...]:
         """Return the positions of further columns, each once and none with words or tags, in the order requested."""
-        found: dict[int, str] = {}
-        for asked in request.word_features:
-            position = self.position(asked, "word_features")
-            if position in (tokens, tags):
-                raise DataError(f"{self.file}: {feature_is_taken(asked, 'tags' if position == tags else 'words')}")
-            if position in found:
-                both = argument("word_features", [found[position], asked])
-                raise DataError(f"{self.file}: {both}: both are column {position}")
-            found[position] = asked
-        return tuple(found)
+        return tuple(
+            features_by_column(
+                request.word_features,
+                lambda asked: self.position(asked, "word_features"),
+                taken={tokens: "words", tags: "tags"},
+                place=self.file,
+                shown=lambda position: f"column {position}",
+            )
+        )
 
     def position(self, asked: str | int, name: str) -> int:
         """Return the position of a column given by name or by position."""

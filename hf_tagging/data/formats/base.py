@@ -7,6 +7,7 @@ begins, never by its name alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -129,12 +130,10 @@ class Head:
         if not text.startswith(("[", "{")) or (is_array and text[1:].lstrip()[:1] not in ("{", "[")):
             return []
         decoder, found, end = json.JSONDecoder(), [], int(is_array)
-        try:
+        with contextlib.suppress(ValueError, RecursionError):  # cut at the end of the start; else the reader says it
             while (end := _BLANKS.match(text, end).end()) < len(text) and text[end] in "[{":  # type: ignore[union-attr]
                 row, end = decoder.raw_decode(text, end)
                 found.append(row)
-        except (ValueError, RecursionError):
-            pass  # what is cut at the end of the start, or damaged: the reader says so
         return found if found or len(self.start) < _START else self._first_of_all(is_array)
 
     def _first_of_all(self, is_array: bool) -> list[Any]:

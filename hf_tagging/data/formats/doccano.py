@@ -14,7 +14,7 @@ from typing import IO, Any
 from hf_tagging.atomic import json_text
 from hf_tagging.data.formats.base import Document, Format, Head
 from hf_tagging.data.formats.json_values import list_in, name_of, objects, text_in, whole_number, without, wrong
-from hf_tagging.data.formats.span_values import as_they_were, is_span, spans_of
+from hf_tagging.data.formats.span_values import as_they_were, count_gone_relations, is_span, spans_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 
@@ -92,8 +92,7 @@ def _with_relations(document: Document, row: dict[str, Any], notes: FileNotes) -
     there = [entity.get("id") for entity in entities]
     before = row.get("relations") or []
     relations = [r for r in before if isinstance(r, dict) and r.get("from_id") in there and r.get("to_id") in there]
-    if lost := len(before) - len(relations):
-        notes.count("relations", "relations of entities that are gone: left out", by=lost, example=document.place)
+    count_gone_relations(notes, len(before) - len(relations), document.place)
     return {"entities": entities, "relations": relations}
 
 

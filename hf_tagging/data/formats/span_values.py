@@ -136,3 +136,9 @@ def places_of(tokens: Sequence[Any], text: str, *, file: str, place: str) -> lis
         if text[start:end].strip():
             places.append((start, end))
     return places
+
+
+def count_gone_relations(notes: FileNotes, count: int, place: str) -> None:
+    """Say how many relations of a document are left out, since one of their entities is gone."""
+    if count:
+        notes.count("relations", "relations of entities that are gone: left out", by=count, example=place)

@@ -22,6 +22,7 @@ from hf_tagging.data.formats.json_values import (
     words_in,
     wrong,
 )
+from hf_tagging.data.formats.span_values import count_gone_relations
 from hf_tagging.data.formats.word_documents import document_of_words, positions
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
@@ -128,8 +129,7 @@ def _with_relations(document: Document, notes: FileNotes) -> dict[str, Any]:
         names = [whole_number(relation.get(key)) for key in ("head", "tail")] if isinstance(relation, dict) else [None]
         if all(name in moved for name in names):
             relations.append(relation | {"head": moved[names[0]], "tail": moved[names[1]]})
-    if lost := len(there) - len(relations):
-        notes.count("relations", "relations of entities that are gone: left out", by=lost, example=document.place)
+    count_gone_relations(notes, len(there) - len(relations), document.place)
     return {"entities": entities, "relations": relations}
 
 

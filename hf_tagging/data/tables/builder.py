@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
-import datasets
 from datasets.builder import Key
 
 from hf_tagging.atomic import Json
-from hf_tagging.data.builders import FileBuilder
+from hf_tagging.data.builders import WordsBuilder
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.tables.describe import describe
@@ -19,37 +17,16 @@ from hf_tagging.data.tables.names import find_columns
 from hf_tagging.data.tables.rows import TableSentence, TableSource, sentences
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
-from hf_tagging.tasks import NER
 
 _FORMS = {",": "CSV table", ";": "CSV table with semicolons", "\t": "TSV table"}
 
 
-@dataclass
-class TableConfig(datasets.BuilderConfig):
-    """Configuration of `TableBuilder`.
-
-    Args:
-        columns: Which columns are read, and how.
-    """
-
-    columns: ReadRequest = field(default_factory=lambda: ReadRequest(task=NER))
-
-
-class TableBuilder(FileBuilder):
+class TableBuilder(WordsBuilder):
     """Builder that reads tables into `tokens`, `tags`, further columns (all strings) and `document_id`.
 
     Raises:
         DataError: When the data is generated, for a row that is not words and tags, with file and line.
     """
-
-    BUILDER_CONFIG_CLASS = TableConfig
-    config: TableConfig
-
-    def _info(self) -> datasets.DatasetInfo:
-        strings = datasets.List(datasets.Value("string"))
-        columns = {"tokens": strings, "tags": strings, "document_id": datasets.Value("string")}
-        features = datasets.Features(columns | dict.fromkeys(self.config.columns.word_features, strings))
-        return datasets.DatasetInfo(features=features)
 
     def _generate_examples(
         self, local_files: list[str], files: list[str], stems: list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -70,10 +71,8 @@ def _value(item: re.Match[str]) -> Item:
         return int(float(item["number"])) if "." in item["number"] else int(item["number"])
     written = item["string"]
     if written.startswith('"') and "\\" in written:  # surrogate pairs and \/ are spelled as in JSON
-        try:
+        with contextlib.suppress(ValueError):  # what JSON has not may be Python's: \x41
             return str(json.loads(written))
-        except ValueError:
-            pass
     try:
         return str(ast.literal_eval(written.replace("\n", "\\n").replace("\r", "\\r").replace("\0", "\\0")))
     except (ValueError, SyntaxError) as error:

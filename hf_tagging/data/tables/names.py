@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hf_tagging.data.columns.kinds import Table, column_kinds
-from hf_tagging.data.columns.names import WORD_NAMES, feature_is_taken
+from hf_tagging.data.columns.names import WORD_NAMES
 from hf_tagging.data.prefixes import entity_likeness
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.tables.cells import looks_like_list
 from hf_tagging.data.text_lines import shortened
+from hf_tagging.data.word_features import feature_spellings, features_by_column
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 from hf_tagging.tasks import POS, TASKS, Task
@@ -181,17 +182,19 @@ class _Finder:
 
     def features(self, words: int, tags: int) -> tuple[int, ...]:
         """Return the positions of the requested further columns."""
-        found: dict[int, str] = {}
-        for name in self.request.word_features:
-            spelled = next((s for s in (name, f"{name}_tags", name.removesuffix("_tags")) if s in self.lower), name)
-            position = self._position(spelled, "word_features")
-            if position in (words, tags):
-                raise DataError(f"{self.place}: {feature_is_taken(name, 'tags' if position == tags else 'words')}")
-            if position in found:
-                both = argument("word_features", [found[position], name])
-                raise DataError(f"{self.place}: {both}: both are the column {self.shown(position)}")
-            found[position] = name
-        return tuple(found)
+        return tuple(
+            features_by_column(
+                self.request.word_features,
+                self._feature,
+                taken={words: "words", tags: "tags"},
+                place=self.place,
+                shown=lambda position: f"the column {self.shown(position)}",
+            )
+        )
+
+    def _feature(self, name: str) -> int:
+        spelled = next((known for known in feature_spellings(name) if known in self.lower), name)
+        return self._position(spelled, "word_features")
 
     def sentence(self, free: Sequence[int], words: int) -> int | None:
         """Return the column that tells sentences apart: by its name, or, without blank rows, by its numbers."""

@@ -168,7 +168,7 @@ def _has_quoted_quote(path: Path) -> bool:
                     return True
                 rest = text[-8:]
     except OSError:
-        pass  # who reads the file says why it cannot be read
+        return False  # who reads the file says why it cannot be read
     return False
 
 
