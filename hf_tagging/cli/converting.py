@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 from hf_tagging.cli.answers import Answer, show_table
 from hf_tagging.cli.command import Command, add_json, add_reading
-from hf_tagging.cli.quiet import quiet_libraries
+from hf_tagging.cli.quiet import errors_only, quiet_libraries
 from hf_tagging.console import working
 from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.data.targets import TARGET_NAMES
@@ -35,7 +32,7 @@ def _convert(args: argparse.Namespace) -> Answer:
     from hf_tagging.data.converting import convert
 
     quiet_libraries()
-    with working("Converting"), _notes_alone():
+    with working("Converting"), errors_only("hf_tagging.data"):
         converted = convert(
             args.source,
             args.target,
@@ -63,18 +60,6 @@ def _convert(args: argparse.Namespace) -> Answer:
         print(f"\nWritten to {converted.path}")
 
     return Answer(data, show)
-
-
-@contextlib.contextmanager
-def _notes_alone() -> Iterator[None]:
-    """Log errors alone: what a load warns of is among the notes."""
-    logger = logging.getLogger("hf_tagging.data")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 COMMANDS = (

@@ -8,13 +8,12 @@ from dataclasses import replace
 from hf_tagging.data.formats.base import Document, Format, Record, TaggedSentence
 from hf_tagging.data.formats.json_values import without
 from hf_tagging.data.notes import FileNotes
-from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.splitters import at_blanks, get_splitter
 from hf_tagging.problems import argument
 
 
 def counting_losses(
-    records: Iterable[Record], source: Format | None, target: Format, request: ReadRequest, notes: FileNotes
+    records: Iterable[Record], source: Format | None, target: Format, notes: FileNotes
 ) -> Iterator[Record]:
     """Yield what is written of records, and count what is not.
 
@@ -22,7 +21,6 @@ def counting_losses(
         records: From the source.
         source: Their format, None for words with tags.
         target: The format that is written.
-        request: How they were read.
         notes: Of the file that is written.
     """
     before: str | None = None
@@ -42,7 +40,7 @@ def counting_losses(
         if record.unused:
             notes.count("unused", f"texts {record.unused}: not written", example=record.place)
             continue
-        _count(record, target, request, notes)
+        _count(record, target, notes)
         yield replace(
             record,
             source={},
@@ -52,7 +50,7 @@ def counting_losses(
         )
 
 
-def _count(document: Document, target: Format, request: ReadRequest, notes: FileNotes) -> None:
+def _count(document: Document, target: Format, notes: FileNotes) -> None:
     place = document.place
     if "scores" not in target.holds and (scores := sum(span.score is not None for span in document.spans)):
         notes.count("scores", "scores of entities: not written", by=scores, example=place)

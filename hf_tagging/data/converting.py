@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -182,7 +182,7 @@ def _write(splits: dict[str, _Split], form: Format, target: Path, request: ReadR
             notes = FileNotes(str(target / f"{split}{form.suffix}") if several else str(target), form.title)
             converted.notes.append(notes)
             counts = converted.splits[split] = {"records": 0, "entities": 0}
-            records = counting_losses(part.records, part.format, form, request, notes)
+            records = counting_losses(part.records, part.format, form, notes)
             if form.write_folder is not None and folder is not None:
                 inner = folder / split if several else folder
                 inner.mkdir(exist_ok=True)
@@ -245,4 +245,4 @@ def _counted_tags(sentences: Iterable[TaggedSentence], counts: dict[str, int]) -
     for sentence in sentences:
         counts["records"] += 1
         counts["entities"] += len(entities_of(sentence.tags))
-        yield replace(sentence)
+        yield sentence

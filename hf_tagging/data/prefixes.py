@@ -147,11 +147,6 @@ class Spelling:
             return None
         return (prefix.upper(), kind) if prefix.upper() in _LETTERS else None
 
-    def example(self, prefix: str = "B", kind: str = "PER") -> str:
-        """Return a tag in this spelling."""
-        prefix, kind = (prefix.lower(), kind.lower()) if self.lower else (prefix, kind)
-        return f"{kind}{self.separator}{prefix}" if self.behind else f"{prefix}{self.separator}{kind}"
-
 
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015"
 """Hyphens and dashes that word processors write in the place of a hyphen."""

@@ -96,8 +96,8 @@ class EntityMetric(_TaggingMetric):
     - `strict_precision, strict_recall, strict_f1, strict_per_type`: the same in strict mode. Gold that breaks
       the scheme loses entities there: compare the supports.
     - `accuracy`: share of words with the correct tag; `words`; `sentences`: those with at least one word.
-      A reference `-100` is a word that is not annotated: it is none of the words, ends an entity, and predicted
-      entities that it is in are left out.
+      A reference `-100` is a word that is not annotated: it is none of the words. A gold entity goes on behind it
+      where the next annotated word continues it; elsewhere, predicted entities that it is in are left out.
     - `mode, strict_mode, scheme`: how the above was read.
 
     Args:

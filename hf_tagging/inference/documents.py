@@ -48,9 +48,22 @@ def tag_documents(
         TaggingError: `splitter` returns spans that are not in the text.
     """
     cutter = tagger.cutter(splitter, split_sentences=split_sentences)
+    yield from tag_rows(tagger, ((document, word_rows(document, cutter)) for document in documents), model=model)
+
+
+def tag_rows(
+    tagger: Tagger, documents: Iterable[tuple[Document, Rows]], *, model: str | None = None
+) -> Iterator[Document]:
+    """Tag documents that are cut into rows of words; see `tag_documents`.
+
+    Args:
+        tagger: The tagger.
+        documents: Each with what `word_rows` gives for it.
+        model: Name of the model. Default: the last part of the model's name or folder.
+    """
     model = model or model_name(tagger)
     # What has been read and is not yet yielded waits in the tee: as much as the tagger reads ahead.
-    here, ahead = tee((document, word_rows(document, cutter)) for document in documents)
+    here, ahead = tee(documents)
     labelled = tagger.label_stream(words_of(document, row) for document, rows in ahead for row in rows)
     for document, rows in here:
         tagged = zip(rows, islice(labelled, len(rows)), strict=True)

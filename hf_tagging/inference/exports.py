@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_tagging.atomic import whole_file, whole_folder
 from hf_tagging.data.formats import FORMATS
 from hf_tagging.data.formats.base import Document, Format, TaggedSentence
+from hf_tagging.data.formats.records import check_options
+from hf_tagging.data.formats.word_documents import document_of_words
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.replacing import check_target
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.disk import writing_to, writing_to_stdout
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.inference.cutting import Splitter, TextCutter
-from hf_tagging.inference.documents import tag_documents, word_rows
+from hf_tagging.inference.documents import Rows, tag_rows, word_rows
 from hf_tagging.problems import argument
 from hf_tagging.tasks import NER
 
@@ -39,15 +41,19 @@ def takes_documents(form: Format) -> bool:
     return form.write is not None or form.write_folder is not None
 
 
-def written_format(name: str) -> Format:
+def written_format(name: str, *, beside: Sequence[str] = ()) -> Format:
     """Return a format that documents are written in by its name, with hyphens or underscores.
+
+    Args:
+        name: The name.
+        beside: Formats that are taken in its place, for the message.
 
     Raises:
         ConfigError: There is none of this name, or it is only read.
     """
-    form = FORMATS.get(name.replace("_", "-")) or FORMATS.get(name)
+    form = FORMATS.get(name.replace("_", "-"))
     if form is None or not takes_documents(form):
-        raise ConfigError(f"{argument('format', name)}: expected one of {', '.join(written_formats())}")
+        raise ConfigError(f"{argument('format', name)}: expected one of {', '.join((*beside, *written_formats()))}.")
     return form
 
 
@@ -103,18 +109,12 @@ def read_export(form: Format, path: Path, notes: FileNotes, request: ReadRequest
     Raises:
         DataError: It is not in the format, with file and line.
     """
-    for record in form.read(path, str(path), request or tagging_request(), notes):
-        yield as_document(record) if isinstance(record, TaggedSentence) else record
-
-
-def as_document(sentence: TaggedSentence) -> Document:
-    """Return a sentence of words as a document without spans."""
-    places, at = [], 0
-    for word in sentence.words:
-        places.append((at, at + len(word)))
-        at += len(word) + 1
-    text = " ".join(sentence.words)
-    return Document(text=text, spans=[], words=places, has_text=False, id=sentence.id, place=sentence.place)
+    request = request or tagging_request()
+    check_options(form, str(path), request)
+    for record in form.read(path, str(path), request, notes):
+        if isinstance(record, TaggedSentence):
+            record = document_of_words([record.words], [], id=record.id, place=record.place)
+        yield record
 
 
 def write_export(
@@ -182,19 +182,18 @@ def tag_export(
             f"{', '.join(written_formats())}, or give {argument('format', 'jsonl')} to get JSON Lines."
         )
     notes = FileNotes(str(path), form.title)
-    counter = _Counter(tagger.cutter(splitter, split_sentences=split_sentences))
-    read = counter.counted(read_export(form, path, notes, request))
-    documents = tag_documents(tagger, read, splitter=splitter, split_sentences=split_sentences)
+    cutter, counts = tagger.cutter(splitter, split_sentences=split_sentences), TagCounts()
+    documents = tag_rows(tagger, counts.counted(read_export(form, path, notes, request), cutter))
     write_export(form, documents, target, notes, overwrite=overwrite)
-    if counter.annotated and "predictions" not in form.holds:
+    if counts.annotated and "predictions" not in form.holds:
         notes.count(
             "replaced",
             "texts with annotated spans: the predicted ones are in their place",
             severity="suspicious",
-            by=counter.annotated,
+            by=counts.annotated,
         )
     log_notes(notes)
-    return counter.rows, counter.words
+    return counts.rows, counts.words
 
 
 def is_annotated(document: Document) -> bool:
@@ -210,18 +209,17 @@ def log_notes(notes: FileNotes) -> None:
         logger.log(logging.INFO if remark.severity == "note" else logging.WARNING, "%s: %s", notes.file, remark)
 
 
-class _Counter:
-    """Counts of what passes on its way to a tagger."""
+class TagCounts:
+    """Counts of what passes on its way to a tagger: documents that had spans, rows of words, and words."""
 
-    def __init__(self, cutter: TextCutter):
-        self._cutter = cutter
+    def __init__(self) -> None:
         self.rows = self.words = self.annotated = 0
 
-    def counted(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """Yield documents with their words, which are counted."""
+    def counted(self, documents: Iterable[Document], cutter: TextCutter) -> Iterator[tuple[Document, Rows]]:
+        """Yield documents with their rows of words, which are counted."""
         for document in documents:
-            rows = word_rows(document, self._cutter)
+            rows = word_rows(document, cutter)
             self.rows += len(rows)
             self.words += sum(map(len, rows))
             self.annotated += bool(document.spans)
-            yield document
+            yield document, rows

@@ -16,7 +16,6 @@ from hf_tagging.atomic import destination, whole_file
 from hf_tagging.data.columns.layout import is_blank
 from hf_tagging.data.columns.marks import DOCUMENT_MARK
 from hf_tagging.data.files import begins_like_json, is_parquet, missing_path
-from hf_tagging.data.formats import FORMATS as TOOL_FORMATS
 from hf_tagging.data.formats import format_of
 from hf_tagging.data.formats.base import Format, Head
 from hf_tagging.data.formats.text_entities import TEXT_ENTITIES
@@ -31,7 +30,7 @@ from hf_tagging.inference.exports import (
     refuse_options_of_exports,
     tag_export,
     tagging_request,
-    written_formats,
+    written_format,
 )
 from hf_tagging.inference.records import Record, read_columns, read_lines
 from hf_tagging.inference.results import WordLabels, joined, text_table
@@ -187,9 +186,7 @@ def _tool_format(path: Path | None, format: str | None, text_column: str | None 
         found = format_of(path)
         was_tagged = found is TEXT_ENTITIES and Head(path).has_keys("words", "tags")  # by `tag_file`
         return None if was_tagged else found
-    form = TOOL_FORMATS.get(format.replace("_", "-"))
-    if form is None:
-        raise ConfigError(f"{argument('format', format)}: expected one of {', '.join((*FORMATS, *written_formats()))}.")
+    form = written_format(format, beside=FORMATS)
     if text_column is not None:
         raise _idle(text_column, argument("format", format))
     return form

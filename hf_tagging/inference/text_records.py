@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hf_tagging.atomic import Json, json_text
 from hf_tagging.data.tables.files import allow_long_fields
-from hf_tagging.data.text_lines import shortened
+from hf_tagging.data.text_lines import BOM, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.inference.cutting import CutText, TextCutter
 from hf_tagging.inference.records import Record, read_lines
@@ -137,8 +137,7 @@ def read_csv(path: Path, cutter: TextCutter, *, text_column: str, separator: str
     Raises:
         DataError: If there is no such column, or a row has another number of columns; with its line.
     """
-    separator, names = csv_head(path, text_column, separator)
-    place = names.index(text_column) if text_column in names else int(text_column)
+    separator, names, place = csv_head(path, text_column, separator)
     yield Record([[]], partial(_write_names, names, separator))
     for _, row in csv_rows(path, names, separator):
         cut = cutter(row[place])
@@ -174,12 +173,12 @@ def csv_names(path: Path) -> list[str]:
 
 def _refuse_empty(path: Path) -> None:
     with open(path, "rb") as stream:
-        if not stream.read(1 << 16).removeprefix(b"\xef\xbb\xbf").strip():
+        if not stream.read(1 << 16).removeprefix(BOM).strip():
             raise DataError(f"{path}: is empty; expected names of columns in the first line, and rows below.")
 
 
-def csv_head(path: Path, column: str, separator: str | None = None) -> tuple[str, list[str]]:
-    """Return the separator and the names of the columns of a CSV file.
+def csv_head(path: Path, column: str, separator: str | None = None) -> tuple[str, list[str], int]:
+    """Return the separator of a CSV file, the names of its columns, and the position of one.
 
     Args:
         path: The file.
@@ -195,8 +194,8 @@ def csv_head(path: Path, column: str, separator: str | None = None) -> tuple[str
     candidates = _SEPARATORS if asked is None else (asked,)
     found: dict[str, list[str]] = {candidate: _first_row(path, candidate) for candidate in candidates}
     for candidate, names in sorted(found.items(), key=lambda item: len(item[1]) < 2):  # stable: a single column is last
-        if _position(names, column) is not None:
-            return candidate, names
+        if (position := _position(names, column)) is not None:
+            return candidate, names, position
     _refuse_empty(path)
     named = shortened(", ".join(sorted(found.values(), key=len)[-1]) or "none", 200)
     raise DataError(f"{path}: {argument('text_column', column)}: the first line names no such column; it has {named}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from datasets import DatasetDict
@@ -10,7 +10,8 @@ from datasets import DatasetDict
 from hf_tagging.data.files import is_parquet, is_saved_dataset, missing_path
 from hf_tagging.data.folders import find_split_files
 from hf_tagging.data.formats import FORMATS, format_of
-from hf_tagging.data.formats.base import Document, Format, TaggedSentence
+from hf_tagging.data.formats.base import Document, Format
+from hf_tagging.data.formats.word_documents import document_of_words
 from hf_tagging.data.json_rows import json_rows
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.notes import FileNotes
@@ -19,7 +20,7 @@ from hf_tagging.data.spool import Spool, check_input
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
-from hf_tagging.inference.exports import as_document, log_notes, read_export, refuse_options_of_exports, tagging_request
+from hf_tagging.inference.exports import log_notes, read_export, refuse_options_of_exports, tagging_request
 from hf_tagging.inference.files import detect_format
 from hf_tagging.inference.records import read_columns, read_lines
 from hf_tagging.inference.text_records import csv_head, csv_rows
@@ -123,16 +124,6 @@ def _of_rows(dataset: DatasetDict) -> Iterator[str]:
                 yield " ".join(words)
 
 
-def document_of(words: Sequence[str], **known: str) -> Document:
-    """Return words as a document whose text has a blank between them.
-
-    Args:
-        words: The words.
-        **known: `id` and `place` of the document.
-    """
-    return as_document(TaggedSentence(words=list(words), tags=[None] * len(words), **known))
-
-
 def _of_json(path: Path, text_column: str | None) -> Iterator[Document]:
     for place, row, text in json_rows(path):
         key = text_column or _TEXT
@@ -141,7 +132,7 @@ def _of_json(path: Path, text_column: str | None) -> Iterator[Document]:
             rest = {name: part for name, part in row.items() if name != key}
             yield Document(text=value, spans=[], place=place, extra=rest)
         elif isinstance(words, list) and text_column is None and all(isinstance(word, str) for word in words):
-            yield document_of([str(word) for word in words], place=place)
+            yield document_of_words([[str(word) for word in words]], [], place=place)
         else:
             wanted = f"an object with {key!r}, a string" + ("" if text_column else ", or 'tokens', a list of strings")
             raise DataError(f"{path}, {place}: {shortened(text)}; expected {wanted}. Another key: {_naming('KEY')}.")
@@ -156,14 +147,13 @@ def _of_columns(path: Path, _: str | None) -> Iterator[Document]:
     for record in read_columns(path, otherwise=""):
         (words,) = record.sentences
         if words:
-            yield document_of(words)
+            yield document_of_words([words], [])
 
 
 def _of_table(path: Path, text_column: str | None) -> Iterator[Document]:
     """Yield the rows of a CSV file, whose first line names the columns."""
     column = text_column or _TEXT
-    separator, names = csv_head(path, column)
-    place = names.index(column) if column in names else int(column)
+    separator, names, place = csv_head(path, column)
     for number, row in csv_rows(path, names, separator):
         rest = {name: value for index, (name, value) in enumerate(zip(names, row, strict=True)) if index != place}
         yield Document(text=row[place], spans=[], place=f"line {number}", extra=rest)

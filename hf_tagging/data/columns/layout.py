@@ -81,11 +81,6 @@ class ColumnLayout:
         """Columns tell where a sentence starts."""
         return bool(self.sentences) or self.counter is not None
 
-    @property
-    def has_header(self) -> bool:
-        """True where the first line names the columns."""
-        return bool(self.header)
-
     def fields(self, line: str) -> list[str]:
         """Split a line into its fields; blanks after the last column are not another column."""
         fields = split_fields(line, self.separator)

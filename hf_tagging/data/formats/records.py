@@ -28,6 +28,21 @@ def read_records(form: Format, path: Path, file: str, request: ReadRequest, note
     Raises:
         DataError: For anything that the format cannot have, with file and place.
     """
+    check_options(form, file, request)
+    yield from without_prefixes(form.read(path, file, request, notes), notes)
+
+
+def check_options(form: Format, file: str, request: ReadRequest) -> None:
+    """Refuse options that a format does not take, instead of ignoring them.
+
+    Args:
+        form: Format of the file.
+        file: Its name for messages.
+        request: What is read, and how.
+
+    Raises:
+        DataError: One is given.
+    """
     given = given_options(request)
     for name in _OF_FILES:
         if name in given and name not in form.takes:
@@ -36,4 +51,3 @@ def read_records(form: Format, path: Path, file: str, request: ReadRequest, note
                 f"{file}: {argument(name, given[name])} is not for {form.title}"
                 f"{f', which takes {taken}' if taken else ''}; leave it out"
             )
-    yield from without_prefixes(form.read(path, file, request, notes), notes)
