@@ -31,7 +31,7 @@ _HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA = r"\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f\U0001aff0-\U0001b16f"
 # Thai, Lao, Myanmar with its extensions, Khmer, Tai Le, New Tai Lue, Tai Tham
 _NO_BLANKS = r"\u0e00-\u0eff\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf"
-_OF_HAN = re.compile(f"[{_HAN}]")
+OF_HAN = re.compile(f"[{_HAN}]")
 
 
 def at_blanks(text: str) -> list[tuple[int, int]]:
@@ -41,7 +41,7 @@ def at_blanks(text: str) -> list[tuple[int, int]]:
 
 def by_script(text: str) -> list[tuple[int, int]]:
     """Split the Han characters of a text into words of one character, as BERT does, and all else as in English."""
-    return _cut_out(text, _OF_HAN)
+    return _cut_out(text, OF_HAN)
 
 
 def into_characters(text: str) -> list[tuple[int, int]]:
@@ -107,7 +107,7 @@ def splitter_version(name: str | None) -> str:
     if registered is not None:
         return f"{registered.value} {registered.dist.version if registered.dist else ''}"
     try:
-        return f"{name} {version(name.replace('sudachi', 'sudachipy'))}"
+        return f"{name} {version(PACKAGES[name].module)}" if name in PACKAGES else ""
     except PackageNotFoundError:
         return ""
 
@@ -200,7 +200,7 @@ def unseparated_script(text: str) -> tuple[str, str] | None:
         if not own:
             continue
         runs = [letters, _HAN] if name == "Japanese" else [letters]
-        beside = len(_OF_HAN.findall(text)) if name == "Japanese" else 0
+        beside = len(OF_HAN.findall(text)) if name == "Japanese" else 0
         others = sum(character.isalpha() for character in text) - _letters(text, "".join(runs))
         if own < _KANA_SHARE * (own + beside) or own + beside < others:
             continue

@@ -15,9 +15,9 @@ from importlib.util import find_spec
 import numpy as np
 from datasets import Dataset
 
-from hf_tagging.data.splitters import SPLITTERS, get_splitter, needed_splitter
+from hf_tagging.data.splitters import OF_HAN, SPLITTERS, get_splitter, needed_splitter
 from hf_tagging.data.text_pattern import CLITICS
-from hf_tagging.data.word_packages import Splitter
+from hf_tagging.data.word_packages import PACKAGES, Splitter
 from hf_tagging.errors import ConfigError
 
 MIXED_BELOW = 0.9
@@ -25,8 +25,6 @@ MIXED_BELOW = 0.9
 
 _SENTENCES = 1_000
 _CANDIDATES = ("english", "blanks", "characters")
-_MODULES = {"pythainlp": "pythainlp", "sudachi": "sudachipy", "jieba": "jieba"}
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _TIGHT = re.compile(  # a letter, or the punctuation, of a script without blanks
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
     r"\U00020000-\U0003ffff]"
@@ -104,9 +102,12 @@ def word_cut(sentences: Sequence[Sequence[str]]) -> WordCut:
 def _packages(texts: Sequence[tuple[str, object]]) -> list[str]:
     """Return the splitters of installed packages that some of the texts ask for."""
     needed = {needed_splitter(text) for text, _ in texts}
-    if any(_HAN.search(text) for text, _ in texts):
-        needed.add("jieba")
-    return [name for name, module in _MODULES.items() if name in needed and find_spec(module) is not None]
+    has_han = any(OF_HAN.search(text) for text, _ in texts)
+    return [
+        name
+        for name, package in PACKAGES.items()
+        if (name in needed or (package.is_chinese and has_han)) and find_spec(package.module) is not None
+    ]
 
 
 def _share(split: Splitter, texts: Sequence[tuple[str, list[tuple[int, int]]]], total: int) -> float:

@@ -20,14 +20,18 @@ class WordPackage:
     """A package that finds words.
 
     Args:
-        name: Its name on the package index.
+        name: Its name on the package index, and what else it needs.
+        module: Its module, which has the name of the distribution.
         extra: Extra of hf-tagging that installs it.
         load: Import it, and return the splitter.
+        is_chinese: It cuts Chinese, which can be read by characters too, so that no text needs it.
     """
 
     name: str
+    module: str
     extra: str
     load: Callable[[], Splitter]
+    is_chinese: bool = False
 
 
 def _pythainlp() -> Splitter:
@@ -64,9 +68,9 @@ def _jieba() -> Splitter:
 
 
 PACKAGES = {
-    "pythainlp": WordPackage("pythainlp", "thai", _pythainlp),
-    "sudachi": WordPackage("sudachipy with a dictionary", "japanese", _sudachi),
-    "jieba": WordPackage("jieba", "chinese", _jieba),
+    "pythainlp": WordPackage("pythainlp", "pythainlp", "thai", _pythainlp),
+    "sudachi": WordPackage("sudachipy with a dictionary", "sudachipy", "japanese", _sudachi),
+    "jieba": WordPackage("jieba", "jieba", "chinese", _jieba, is_chinese=True),
 }
 """Splitters that need a package, by name."""
 
