@@ -201,7 +201,7 @@ class _Reader:
                 self._refuse_unknown_prefixes(names)
             return
         spelling, certain = found
-        standard = {name: _standard(spelling.parts(name)) for name in names}
+        standard = {name: spelling.standard(name) for name in names}
         if spelling != STANDARD:
             how = " in lower case" if spelling.lower else " behind the type" if spelling.behind else ""
             severity: Severity = "note" if certain else "suspicious"
@@ -220,10 +220,11 @@ class _Reader:
         known = {parts[1] for name in names if (parts := STANDARD.parts(name))}
         change = {}
         for name in names:
-            read = (spelling.parts(name) for spelling in SPELLINGS)
-            parts = next((found for found in read if found and found[1] in known), None)
-            if parts and not STANDARD.parts(name):
-                change[name] = _standard(parts)
+            if STANDARD.parts(name):
+                continue
+            read = ((spelling, spelling.parts(name)) for spelling in SPELLINGS)
+            if found := next((spelling for spelling, parts in read if parts and parts[1] in known), None):
+                change[name] = found.standard(name)
         if change:
             counts = self.counts
             number = sum(counts[name] for name in change)
@@ -255,12 +256,6 @@ class _Reader:
                         f"the tags {name!r} and {other!r} look like the beginning and the inside of entities of one "
                         "type; expected prefixes as in 'B-PER' and 'I-PER': write them so in the data"
                     )
-
-
-def _standard(parts: tuple[str, str] | None) -> str:
-    """Return the tag of a prefix and a type."""
-    prefix, kind = parts or ("", "")
-    return f"{'S' if prefix in SINGLES else prefix}-{kind}"
 
 
 def _pairs(change: Mapping[str, str]) -> str:

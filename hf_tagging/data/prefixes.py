@@ -147,6 +147,11 @@ class Spelling:
             return None
         return (prefix.upper(), kind) if prefix.upper() in _LETTERS else None
 
+    def standard(self, tag: str) -> str:
+        """Return a tag that is spelled so as the standard writes it, with ``S`` for an entity of one word."""
+        prefix, kind = self.parts(tag) or ("", "")
+        return f"{'S' if prefix in SINGLES else prefix}-{kind}"
+
 
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015"
 """Hyphens and dashes that word processors write in the place of a hyphen."""

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import re
 
-from hf_tagging.data.columns.marks import DOCUMENT_MARK
+from hf_tagging.data.columns.marks import DOCUMENT_MARK, is_annotation
 
 HEADER = "predicted"
 """Name of the column of predicted tags, in a file whose first row names the columns."""
-ANNOTATION = re.compile(r"# (id|sent_id|text|newdoc)\b")
-"""Matches an annotation line of CoNLL-U or MultiCoNER."""
 
 _UNSAFE = re.compile(r"\s|[\ufeff\ud800-\udfff]|\\(?=u\{)")
 _ESCAPE = re.compile(r"\\u\{([0-9a-f]{0,6})\}")
@@ -31,7 +29,7 @@ def escaped(text: str) -> str:
 def escaped_line(word: str, gold: str, predicted: str) -> str:
     """Return a word with its tags as a line, without a line end."""
     fields = [escaped(word), escaped(gold), escaped(predicted)]
-    if DOCUMENT_MARK.match(word) or ANNOTATION.match(" ".join(fields)):
+    if DOCUMENT_MARK.match(word) or is_annotation(" ".join(fields)):
         fields[0] = _escape(word[0]) + escaped(word[1:]) * (len(word) > 1)
     if predicted == HEADER:
         fields[2] = _escape(predicted[0]) + predicted[1:]

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from hf_tagging.data.formats.base import Document, Span
 from hf_tagging.data.formats.spans import ends_row
 from hf_tagging.inference.cutting import Splitter, TextCutter
-from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
+from hf_tagging.inference.results import SCORE_DIGITS, TaggedText, WordLabels, tagged_text
 
 if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger
 
 Rows = list[list[tuple[int, int]]]
-_SCORE_DIGITS = 6
 
 
 def tag_documents(
@@ -83,9 +82,9 @@ def predicted_spans(tagger: Tagger, text: str, row: list[tuple[int, int]], label
     """
     tagged: TaggedText = tagged_text(text, row, labels, tagger.schema)
     if tagger.schema.entity_types:
-        return [Span(e.start, e.end, e.type, round(e.score, _SCORE_DIGITS)) for e in tagged.entities]
+        return [Span(e.start, e.end, e.type, round(e.score, SCORE_DIGITS)) for e in tagged.entities]
     marked = (word for word in tagged.words if word.tag != "O")
-    return [Span(word.start, word.end, word.tag, round(word.score, _SCORE_DIGITS)) for word in marked]
+    return [Span(word.start, word.end, word.tag, round(word.score, SCORE_DIGITS)) for word in marked]
 
 
 def word_rows(document: Document, cutter: TextCutter) -> Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,17 +9,16 @@ from pathlib import Path
 
 from hf_tagging.data.columns.finding import find_layout
 from hf_tagging.data.columns.layout import ColumnLayout, SentenceBorders, is_blank, without_mark
-from hf_tagging.data.columns.marks import DOCUMENT_MARK
+from hf_tagging.data.columns.marks import DOCUMENT_MARK, numbers_no_word
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.text_lines import numbered_lines, shortened
 from hf_tagging.errors import DataError
+from hf_tagging.evaluation.escapes import HEADER
 from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.tasks import NER
 
-_NO_WORD_ID = re.compile(r"\d+[-.]\d+")  # CoNLL-U: 1-2 is a contraction, 1.1 an empty node; neither is a word
 _NO_TAG = "_"
-_TAG_HEADER = "predicted"  # what a header row calls the column of predicted tags
 
 
 @dataclass(frozen=True)
@@ -101,14 +99,14 @@ def _column_line(
         return line, None
     fields = layout.fields(line)
     if layout.is_header(fields):
-        return f"{line}{layout.separator or ' '}{_TAG_HEADER}", None
+        return f"{line}{layout.separator or ' '}{HEADER}", None
     if not layout.fits(fields):
         raise DataError(
             f"{place}: {shortened(line)} has {len(fields)} column{'s' * (len(fields) > 1)}; expected {layout.count}, "
             f"with {layout.separator_words} between them, as in line {layout.first_line}.{otherwise}"
         )
     written = line.rstrip(" \t") if layout.separator is None else layout.separator.join(fields)
-    if layout.word_id is not None and _NO_WORD_ID.fullmatch(fields[layout.word_id]):
+    if layout.word_id is not None and numbers_no_word(fields[layout.word_id]):
         return f"{written}{layout.separator}{_NO_TAG}", None
     if layout.counter is not None and not fields[layout.counter].isdecimal():
         raise DataError(f"{place}: {shortened(fields[layout.counter])}; expected the number of a word, as before.")

@@ -13,6 +13,9 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.inference.html import STYLE, entities_html, hues, words_html
 from hf_tagging.inference.spans import Entity, TaggedWord
 
+SCORE_DIGITS = 6
+"""Digits of a score in a file."""
+
 
 @dataclass(frozen=True)
 class TaggedText:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from hf_tagging.data.columns.layout import ColumnLayout, is_blank, separator_of, split_fields
-from hf_tagging.data.columns.marks import DOCUMENT_MARK
+from hf_tagging.data.columns.marks import DOCUMENT_MARK, is_annotation
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
-from hf_tagging.evaluation.escapes import ANNOTATION, HEADER, unescaped
+from hf_tagging.evaluation.escapes import HEADER, unescaped
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.inference.records import read_lines
 
@@ -50,7 +50,7 @@ def read_tagged_lines(path: Path) -> tuple[Tags, Tags, Tags]:
 
 def _is_comment(line: str, fields: list[str], layout: ColumnLayout) -> bool:
     """Return whether the first line of a sentence is a comment; ``#`` may also be a word."""
-    return line.startswith(("# ", "#\t")) and bool(ANNOTATION.match(line) or len(fields) != layout.count)
+    return line.startswith(("# ", "#\t")) and (is_annotation(line) or len(fields) != layout.count)
 
 
 def _first_line(path: Path) -> tuple[int, str] | None:
@@ -60,7 +60,7 @@ def _first_line(path: Path) -> tuple[int, str] | None:
         if not is_blank(line) and not DOCUMENT_MARK.match(line):
             if not line.startswith("#"):
                 return number, line
-            uncertain = uncertain or (None if ANNOTATION.match(line) else (number, line))
+            uncertain = uncertain or (None if is_annotation(line) else (number, line))
     return uncertain
 
 

@@ -17,11 +17,10 @@ from hf_tagging.data.text_lines import BOM, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.inference.cutting import CutText, TextCutter
 from hf_tagging.inference.records import Record, read_lines
-from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text
+from hf_tagging.inference.results import SCORE_DIGITS, TaggedText, WordLabels, tagged_text
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.problems import argument
 
-_SCORE_DIGITS = 6
 _SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -107,7 +106,7 @@ def _found(cut: CutText, tagger: Tagger, labels: WordLabels) -> dict[str, object
 def _rounded(tagged: TaggedText) -> dict[str, list[dict[str, object]]]:
     found = asdict(tagged)
     for item in (*found["words"], *found["entities"]):
-        item["score"] = round(item["score"], _SCORE_DIGITS)
+        item["score"] = round(item["score"], SCORE_DIGITS)
     return found
 
 

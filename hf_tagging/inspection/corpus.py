@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
+from hf_tagging.data.prefixes import UNSCORED_ID
 from hf_tagging.data.rows import arrow_batches, row_ranges, row_starts
 from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.data.text_lines import shortened
@@ -229,7 +230,7 @@ def _columns(split: Dataset) -> tuple[list[pa.Array], np.ndarray, np.ndarray, np
         lists = batch.column("tokens").combine_chunks()
         tokens.append(pc.list_flatten(lists).cast(pa.large_string()))
         ids = pc.list_flatten(batch.column("tags").combine_chunks())
-        tags.append(pc.fill_null(ids, -100).to_numpy(zero_copy_only=False))
+        tags.append(pc.fill_null(ids, UNSCORED_ID).to_numpy(zero_copy_only=False))
         lengths.append(pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64))
         if has_documents:
             documents.append(batch.column("document_id").combine_chunks().cast(pa.large_string()))

@@ -19,6 +19,7 @@ _DOCUMENT_BYTES = re.compile(
 )
 _KEY_AND_VALUE = re.compile(r"#+\s*[\w.:-]*\w\s*[=:](\s|$)|#+\s*[\w.:-]*\w=")
 _ANNOTATION = re.compile(r"# (id|sent_id|text|newdoc)\b")
+_NO_WORD = re.compile(r"\d+[-.]\d+")
 _COMMENT = re.compile(
     r"#+[ \t]|##|#(begin|end|format|newdoc|newpar|doc|document|sent_id|id|text|title)\b", re.IGNORECASE
 )
@@ -51,6 +52,11 @@ def may_mark_document(chunk: bytes) -> bool:
 def is_annotation(line: str) -> bool:
     """Return whether a line that starts with `#` is one that corpora write before a sentence, whatever follows."""
     return bool(_ANNOTATION.match(line))
+
+
+def numbers_no_word(number: str) -> bool:
+    """Return whether a number in CoNLL-U is that of no word: `1-2` of a contraction, or `1.1` of an empty node."""
+    return bool(_NO_WORD.fullmatch(number))
 
 
 def is_key_and_value(line: str) -> bool:

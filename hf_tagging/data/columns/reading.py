@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from hf_tagging.data.columns.layout import ColumnLayout, SentenceBorders, is_blank, without_mark
+from hf_tagging.data.columns.marks import numbers_no_word
 from hf_tagging.data.columns.shapes import inner_fields, misc_values
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.text_lines import as_number, shortened
@@ -16,7 +17,6 @@ Row = tuple[str, ...]
 """A word, its tag and its features."""
 
 _NOT_PLAIN = frozenset("#-\ufeff \t")  # first characters of lines that may hold no word
-_NO_WORD = re.compile(r"\d+[-.]\d+")  # 1-2 is a contraction, 1.1 an empty node; neither is a word
 
 
 class RowReader:
@@ -118,7 +118,7 @@ class RowReader:
                 "the number of a word, as in the first lines: a sentence starts where these start anew"
             )
         if layout.word_id is not None and not fields[layout.word_id].isdecimal():
-            if _NO_WORD.fullmatch(fields[layout.word_id]):
+            if numbers_no_word(fields[layout.word_id]):
                 self._counts["no_words"] += not layout.conllu
                 return False
             raise DataError(

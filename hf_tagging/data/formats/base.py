@@ -18,6 +18,7 @@ from typing import IO, Any, Literal
 
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.text_lines import BOM
 from hf_tagging.errors import DataError
 
 _START = 1 << 16  # bytes that tell a format
@@ -110,7 +111,7 @@ class Head:
         """First 64 KiB; empty where the file cannot be read, which its reader says."""
         try:
             with open(self.path, "rb") as stream:
-                return stream.read(_START).removeprefix(b"\xef\xbb\xbf")
+                return stream.read(_START).removeprefix(BOM)
         except OSError:
             return b""
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from hf_tagging.data.formats.base import Document, Record, Span
 from hf_tagging.data.formats.word_documents import entities_of
 from hf_tagging.data.notes import FileNotes
-from hf_tagging.data.prefixes import SINGLES, SPELLINGS, STANDARD, Spelling, find_spelling
+from hf_tagging.data.prefixes import SPELLINGS, STANDARD, Spelling, find_spelling
 from hf_tagging.errors import DataError
 
 _MOST_TYPES = 1_000
@@ -112,16 +112,11 @@ def _mended(document: Document, spelling: Spelling | None, notes: FileNotes) -> 
         return document if not outside else replace(document, spans=spans)
     joined: list[Span] = []
     for group in _neighbours(sorted(spans, key=lambda span: (span.start, span.end)), document.text):
-        for first, last, kind in entities_of([_tag(span.type, spelling) for span in group]):
+        for first, last, kind in entities_of([spelling.standard(span.type) for span in group]):
             parts = group[first : last + 1]
             scores = [span.score for span in parts if span.score is not None]
             joined.append(Span(parts[0].start, parts[-1].end, kind, min(scores, default=None)))
     return replace(document, spans=joined)
-
-
-def _tag(kind: str, spelling: Spelling) -> str:
-    prefix, name = spelling.parts(kind) or ("", "")
-    return f"{'S' if prefix in SINGLES else prefix}-{name}"
 
 
 def _neighbours(spans: list[Span], text: str) -> Iterator[list[Span]]:
