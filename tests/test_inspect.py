@@ -9,6 +9,7 @@ import time
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from tiny_models import tiny_modernbert, tiny_roberta
 
 from hf_tagging import (
     DataConfig,
@@ -27,6 +28,7 @@ from hf_tagging.data.notes import ColumnNote, FileNotes, Remark
 from hf_tagging.data.reading import reading_report
 from hf_tagging.inspection.checks import FURTHER, QUICK, check_before_training, run_checks
 from hf_tagging.inspection.corpus import Corpus
+from hf_tagging.models.encoder import load_encoder
 from hf_tagging.publishing.card import model_card
 from hf_tagging.tasks import NER, POS
 
@@ -301,6 +303,12 @@ class TestModel:
         rows = [*sentences(5), [("\u200b", "O"), *(("Porto", "B-LOC") for _ in range(600))]]
         assert one("vanished_words", dataset(rows), "minilm").count == 1
         assert "512 subwords" in one("long_sentences", dataset(rows), "minilm").text
+
+    @pytest.mark.parametrize("build", [tiny_roberta, tiny_modernbert])
+    def test_the_window_is_that_of_a_run(self, build, sound, tmp_path):
+        folder = str(build(tmp_path, max_length=30))
+        _, tokenizer = load_encoder(folder, TagSchema.detect(sound, task="ner"))
+        assert inspect_dataset(sound, folder).window == tokenizer.model_max_length == 30
 
     def test_without_a_model_nothing_is_said_of_one(self, sound):
         assert not {"unknown_words", "long_sentences"} & {remark.kind for remark in inspect_dataset(sound).remarks}

@@ -25,7 +25,7 @@ _MOST_CLASSES = 6
 _TO_MEND = ("misfit", "overlap", "empty_span", "bad_span", "discontinuous")  # listed one by one
 _TITLES: dict[Severity, tuple[str, str]] = {
     "wrong": ("Wrong: stops a run", "bold red"),
-    "suspicious": ("Suspicious: said before training, and in the card", "bold yellow"),
+    "suspicious": ("Suspicious: look at it before training", "bold yellow"),
     "note": ("Worth knowing", "bold"),
 }
 

@@ -38,7 +38,8 @@ class Remark:
     """One thing to know about how data was read.
 
     Args:
-        kind: Short stable name, such as "misfit"; what `accept` takes, and what tests and tools look for.
+        kind: Short stable name, such as "misfit", which tools and tests look for; those of
+            `hf_tagging.data.findings.FINDINGS` are also what `accept` takes.
         text: What was found and what was done, a clause in plain English. With a count it follows the number:
             "annotated spans with a border inside a word: widened to the word".
         severity: "wrong" stops a run, "suspicious" is a warning, "note" is information.

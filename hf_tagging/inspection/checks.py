@@ -46,7 +46,6 @@ QUICK: tuple[Check, ...] = (
 
 FURTHER: tuple[Check, ...] = (
     overlap.unseen_tags,  # a load says it itself
-    tags.unannotated,
     tags.few_sentences,
     tags.sentences_without,
     sentences.empty_sentences,
@@ -82,7 +81,7 @@ def run_checks(corpus: Corpus, checks: Iterable[Check]) -> list[Remark]:
 
 def without_told(remarks: Iterable[Remark], told: Iterable[Remark]) -> list[Remark]:
     """Return the remarks of checks without those of a kind that was told while reading."""
-    kinds = {remark.kind.replace("-", "_") for remark in told}
+    kinds = {remark.kind for remark in told}
     return [remark for remark in remarks if remark.kind not in kinds]
 
 

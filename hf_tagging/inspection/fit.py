@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from transformers import AutoConfig, PreTrainedTokenizerBase
+import torch
+from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedTokenizerBase
 
 from hf_tagging.data.alignment import Aligner
 from hf_tagging.data.notes import Remark
-from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.hub import model_errors
 from hf_tagging.inspection.corpus import Corpus
 from hf_tagging.inspection.remarks import counted, percent
-from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model
+from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model, window_length
 
 _SUSPICIOUS, _WRONG = 0.05, 0.5  # shares of words that a model cannot tell from each other
 
@@ -33,7 +33,7 @@ class Reader:
 
     @classmethod
     def of(cls, name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Reader:
-        """Load the tokenizer of a model, and the number of its positions; the weights are left alone.
+        """Load the tokenizer of a model, and find the length of its window; the weights are left alone.
 
         Args:
             name: A folder, a name on the Hub, or `minilm`.
@@ -48,11 +48,9 @@ class Reader:
         with model_errors(name), quiet():
             config = AutoConfig.from_pretrained(source, **hub)
             tokenizer = load_tokenizer(source, hub)
-        positions = getattr(config, "max_position_embeddings", None) or DEFAULT_MAX_LENGTH
-        if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert"):
-            positions -= 2  # the first rows of their table are for padding
-        length = min(positions, tokenizer.model_max_length, DEFAULT_MAX_LENGTH)
-        return cls(name, Aligner(tokenizer, max_length=length))
+            with torch.device("meta"):  # the layers and the sizes of their tables, with no memory for weights
+                model = AutoModelForTokenClassification.from_config(config, trust_remote_code=trust_remote_code)
+        return cls(name, Aligner(tokenizer, max_length=window_length(model, tokenizer, None)))
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

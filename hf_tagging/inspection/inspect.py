@@ -15,7 +15,7 @@ from hf_tagging.data.origin import origin_of
 from hf_tagging.data.prefixes import are_entities
 from hf_tagging.data.reading import ReadingReport, reading_report
 from hf_tagging.errors import ConfigError
-from hf_tagging.inspection.checks import FURTHER, QUICK, SEVERITIES, accepted, ranked, run_checks, without_told
+from hf_tagging.inspection.checks import FURTHER, QUICK, accepted, ranked, run_checks, without_told
 from hf_tagging.inspection.contents import ShownSentence, SplitContents, contents, first_sentences
 from hf_tagging.inspection.corpus import Corpus
 from hf_tagging.inspection.fit import Reader, model_fit
@@ -139,6 +139,3 @@ def _cut_off(corpus: Corpus) -> list[Remark]:
         for split in corpus.splits.values()
         if not split.is_whole
     ]
-
-
-__all__ = ["SEVERITIES", "Inspection", "inspect_dataset"]

@@ -166,16 +166,6 @@ def schemes(corpus: Corpus) -> Iterator[Remark]:
         )
 
 
-def unannotated(corpus: Corpus) -> Iterator[Remark]:
-    """Yield how many words have no tag, and so are neither learned nor scored."""
-    for split in corpus.splits.values():
-        yield from counted(
-            "unscored_words",
-            f"words of {split.name} are not annotated: they are neither learned nor scored",
-            (split.tags < 0).sum(),
-        )
-
-
 def _follows(first: np.ndarray, last: np.ndarray, types: np.ndarray, split: SplitWords) -> np.ndarray:
     """Return which entities directly follow another of their type in their sentence. (entities,) bool"""
     follows = np.zeros(len(first), bool)
