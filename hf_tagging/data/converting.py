@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from hf_tagging.atomic import whole_file, whole_folder
 from hf_tagging.data.conversion_losses import counting_losses
+from hf_tagging.data.documents import count_documents
 from hf_tagging.data.files import SplitFiles, is_saved_dataset
 from hf_tagging.data.folders import find_split_files
 from hf_tagging.data.formats import FORMATS, TARGETS
@@ -152,7 +153,7 @@ def _loaded(part: Dataset, tags: tuple[str, ...], task: Task) -> Iterator[Record
 
     A row that has kept its text is a text of its own.
     """
-    marked = len(part.unique("document_id")) < len(part)
+    marked = count_documents(part) < len(part)
     for row in part:
         names = [None if tag is None or tag < 0 else tags[tag] for tag in row["tags"]]
         sentence = TaggedSentence(words=row["tokens"], tags=names, id=row["document_id"] if marked else None)

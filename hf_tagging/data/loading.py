@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-import pyarrow.compute as pc
 from datasets import DatasetDict
 
 from hf_tagging.data.bars import bars_on_terminals
 from hf_tagging.data.columns.names import SENTENCE_STARTS
+from hf_tagging.data.documents import count_documents
 from hf_tagging.data.files import (
     SPLITS,
     files_by_flag,
@@ -299,7 +299,7 @@ def _read_named(
 def _log_sizes(dataset: DatasetDict, place: str, task: Task) -> None:
     """Log the size of each split, and tags that cannot be learned."""
     for split, part in dataset.items():
-        documents = len(pc.unique(part.data.column("document_id")))
+        documents = count_documents(part)
         if documents == len(part):
             logger.info("%s: no document marks, each sentence counts as a document of its own", split)
         else:

@@ -13,9 +13,18 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def arrow_batches(split: Dataset, *columns: str, size: int = 10_000) -> Iterator[pa.Table]:
-    """Yield columns of a split as tables of at most `size` rows, from first to last."""
-    yield from reopened(split).select_columns(list(columns)).with_format("arrow").iter(batch_size=size)
+def arrow_batches(split: Dataset, *columns: str, size: int = 10_000, reopen: bool = True) -> Iterator[pa.Table]:
+    """Yield columns of a split as tables of at most `size` rows, from first to last.
+
+    Args:
+        split: The split.
+        columns: Names of the columns.
+        size: Rows of a table.
+        reopen: Read through a mapping that goes with it, as `reopened` does. False for a split that goes soon itself:
+            every mapping of a file takes some memory for each of its record batches.
+    """
+    source = reopened(split) if reopen else split
+    yield from source.select_columns(list(columns)).with_format("arrow").iter(batch_size=size)
 
 
 def reopened(split: Dataset) -> Dataset:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_tagging.data.notes import ColumnNote
+from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.sources import RawSplit
 from hf_tagging.data.tables.datasets import dataset_of_sentences
 from hf_tagging.data.text_lines import shortened
@@ -92,12 +93,14 @@ def text_columns(dataset: datasets.Dataset, *, words: str = "tokens") -> dict[st
     features = dict(zip(TEXT_COLUMNS, (datasets.Value("string"), numbers, numbers), strict=True))
     if any(dataset.features.get(name) != feature for name, feature in features.items()):
         return {}
-    text, *offsets = (dataset.data.column(name) for name in TEXT_COLUMNS)
-    if text.null_count == len(text) or item_kind(dataset, words) is None:
+    text, *offsets = TEXT_COLUMNS
+    if dataset.data.column(text).null_count == len(dataset) or item_kind(dataset, words) is None:
         return {}
-    sizes = pc.list_value_length(dataset.data.column(words))
-    fit = all(pc.all(pc.equal(pc.list_value_length(column), sizes)).as_py() is not False for column in offsets)
-    return features if fit else {}
+    for batch in arrow_batches(dataset, words, *offsets, reopen=False):
+        sizes = pc.list_value_length(batch.column(words))
+        if any(pc.all(pc.equal(pc.list_value_length(batch.column(name)), sizes)).as_py() is False for name in offsets):
+            return {}
+    return features
 
 
 def item_kind(dataset: datasets.Dataset, column: str) -> str | None:
@@ -136,16 +139,18 @@ def check_ids(
     Raises:
         DataError: One is not from 0 up to below `count`.
     """
-    values = pc.list_flatten(dataset.data.column(column))
-    outside = pc.or_(pc.less(values, 0), pc.greater_equal(values, count))
-    if unset:
-        outside = pc.and_not(outside, pc.is_in(values, value_set=pa.array(unset, values.type)))
-    index = pc.index(outside, True).as_py()
-    if index >= 0:
-        row = row_of_item(dataset.data.column(column), index)
-        raise DataError(
-            f"{place}, row {row + 1}: the {what} id {values[index]} has no name; there are names for 0 to {count - 1}"
-        )
+    start = 0
+    for batch in arrow_batches(dataset, column, reopen=False):
+        values = pc.list_flatten(batch.column(column))
+        outside = pc.or_(pc.less(values, 0), pc.greater_equal(values, count))
+        if unset:
+            outside = pc.and_not(outside, pc.is_in(values, value_set=pa.array(unset, values.type)))
+        index = pc.index(outside, True).as_py()
+        if index >= 0:
+            row = start + row_of_item(batch.column(column), index)
+            known = f"there are names for 0 to {count - 1}"
+            raise DataError(f"{place}, row {row + 1}: the {what} id {values[index]} has no name; {known}")
+        start += len(batch)
 
 
 def _note_columns(raw: RawSplit, dataset: datasets.Dataset, columns: Mapping[str, str], texts: Sequence[str]) -> None:
@@ -266,34 +271,44 @@ def _first_odd_row(dataset: datasets.Dataset, column: str) -> tuple[int, Any]:
 
 
 def _check_rows(dataset: datasets.Dataset, names: Mapping[str, str], *, place: str) -> None:
-    """Check whole columns with Arrow: one tag and one value per feature for each word, and no null but in tags."""
-    columns = {column: dataset.data.column(column) for column in names}
+    """Check rows with Arrow: one tag and one value per feature for each word, and no null but in tags.
+
+    A batch at a time, as the memory that the results take grows with the rows.
+    """
+    start = 0
+    for batch in arrow_batches(dataset, *names, reopen=False):
+        if found := _odd_row(batch, names):
+            row, problem = found
+            raise DataError(f"{place}, row {start + row + 1}: {problem}")
+        start += len(batch)
+    for column, name in names.items():
+        item = getattr(dataset.features[column], "feature", None)
+        if isinstance(item, datasets.ClassLabel) and column != "tags":  # tags may get their names from elsewhere
+            check_ids(dataset, column, len(item.names), what=name, place=place)
+
+
+def _odd_row(batch: pa.Table, names: Mapping[str, str]) -> tuple[int, str] | None:
+    """Return the first row of a batch that is not one value per word, and what is wrong with it; None if all are."""
+    columns = {column: batch.column(column) for column in names}
     for column, values in columns.items():
         if values.null_count:
-            row = pc.index(pc.is_null(values), True).as_py()
-            raise DataError(f"{place}, row {row + 1}: the column {names[column]!r} is null")
+            return pc.index(pc.is_null(values), True).as_py(), f"the column {names[column]!r} is null"
     lists = {column: values for column, values in columns.items() if column != "document_id"}
     for column, values in lists.items():
         items = pc.list_flatten(values)
         if items.null_count and column != "tags":  # there it is a word that is not annotated
             row = row_of_item(values, pc.index(pc.is_null(items), True).as_py())
-            raise DataError(
-                f"{place}, row {row + 1}: a null in the list {names[column]!r}; expected one value per word"
-            )
+            return row, f"a null in the list {names[column]!r}; expected one value per word"
     words = pc.list_value_length(lists["tokens"])
     for column, values in lists.items():
         lengths = pc.list_value_length(values)
         row = pc.index(pc.not_equal(words, lengths), True).as_py()
         if row >= 0:
-            raise DataError(
-                f"{place}, row {row + 1}: {words[row]} in {names['tokens']!r} but {lengths[row]} in "
-                f"{names[column]!r}; expected one {'tag' if column == 'tags' else 'value'} per word"
+            return row, (
+                f"{words[row]} in {names['tokens']!r} but {lengths[row]} in {names[column]!r}; expected one "
+                f"{'tag' if column == 'tags' else 'value'} per word"
             )
-        item = dataset.features[column].feature
-        if isinstance(item, datasets.ClassLabel) and column != "tags":  # tags may get their names from elsewhere
-            check_ids(dataset, column, len(item.names), what=names[column], place=place)
-    if item_kind(dataset, "tags") == "string":
-        index = pc.index(pc.list_flatten(lists["tags"]).cast(pa.string()), "").as_py()
-        if index >= 0:
-            row = row_of_item(lists["tags"], index)
-            raise DataError(f"{place}, row {row + 1}: an empty tag in {names['tags']!r}")
+    tags = pc.list_flatten(lists["tags"])
+    if not pa.types.is_integer(tags.type) and (index := pc.index(tags.cast(pa.string()), "").as_py()) >= 0:
+        return row_of_item(lists["tags"], index), f"an empty tag in {names['tags']!r}"
+    return None

@@ -62,6 +62,7 @@ def encoded(dataset: datasets.Dataset, *, tags: TagNames, split: str, cache_dir:
         ),
         batched=True,
         batch_size=_ENCODING_BATCH,
+        writer_batch_size=_ENCODING_BATCH,  # the fewer record batches, the less memory a mapping takes
         with_indices=True,
         remove_columns=dataset.column_names,
         features=features,
