@@ -92,7 +92,7 @@ def test_sound_data_has_nothing_suspicious(sound):
     assert not inspection.of_severity("wrong")
     assert not inspection.of_severity("suspicious")
     assert inspection.splits["train"].entities == 80
-    assert inspection.splits["train"].classes == {"LOC": 40, "PER": 40}
+    assert inspection.splits["train"].types == {"LOC": 40, "PER": 40}
     assert (inspection.task, inspection.scheme, inspection.window) == ("ner", "IOB2", 512)
 
 
@@ -163,8 +163,8 @@ class TestTags:
 
     def test_one_type_is_nearly_everything(self):
         rows = [[("Porto", "B-LOC"), ("fell", "O")]] * 120 + [[("Ada", "B-PER"), ("fell", "O")]]
-        assert "99 % of the entities of train are LOC" in one("one_class", dataset(rows)).text
-        rare = one("rare_classes", dataset(rows))
+        assert "99 % of the entities of train are LOC" in one("one_type", dataset(rows)).text
+        rare = one("rare_types", dataset(rows))
         assert (rare.count, rare.examples, rare.severity) == (1, ["PER (1)"], "note")
 
     def test_hardly_an_entity(self):
@@ -361,7 +361,7 @@ def test_what_is_said_of_conll2003_is_true(real_data):
         long = [row for row in part if len(row) >= 5]
         assert said["repeated_sentences", split] == len(long) - len(set(long))
     assert said["unclosed_pair", "train"] == 1  # Videoton(*
-    assert inspection.splits["test"].classes == {"LOC": 1668, "ORG": 1661, "PER": 1617, "MISC": 702}
+    assert inspection.splits["test"].types == {"LOC": 1668, "ORG": 1661, "PER": 1617, "MISC": 702}
 
 
 @pytest.mark.real

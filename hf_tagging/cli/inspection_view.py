@@ -21,7 +21,7 @@ from hf_tagging.inspection.refused import FileLook
 
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green", "bright_magenta")
 _MOST_WORDS = 60
-_MOST_CLASSES = 6
+_MOST_TYPES = 6
 _TO_MEND = ("misfit", "overlap", "empty_span", "bad_span", "discontinuous")  # listed one by one
 _TITLES: dict[Severity, tuple[str, str]] = {
     "wrong": ("Wrong: stops a run", "bold red"),
@@ -66,23 +66,23 @@ def _splits(found: Inspection) -> Table:
         numbers = [split.sentences, split.words, split.longest, split.documents]
         numbers += [split.entities] if has_entities else []
         cells = ["" if number is None else f"{number:,}" for number in numbers]
-        table.add_row(name, *cells, _classes(split, found))
+        table.add_row(name, *cells, _types(split, found))
     return table
 
 
-def _classes(split: SplitContents, found: Inspection) -> Text:
+def _types(split: SplitContents, found: Inspection) -> Text:
     colours, text = _colours(found), Text()
-    for name, count in islice(split.classes.items(), _MOST_CLASSES):
+    for name, count in islice(split.types.items(), _MOST_TYPES):
         text.append(printable(name), style=colours.get(name, ""))
         text.append(f" {count:,}  ")
-    rest = len(split.classes) - _MOST_CLASSES
+    rest = len(split.types) - _MOST_TYPES
     text.append(f"and {rest:,} more" if rest > 0 else "")
     return text
 
 
 def _colours(found: Inspection) -> dict[str, str]:
     """Return the colour of each entity type, the most frequent first; tags have none."""
-    types = dict.fromkeys(kind for split in found.splits.values() for kind in split.classes if split.entities)
+    types = dict.fromkeys(kind for split in found.splits.values() for kind in split.types if split.entities)
     return {kind: _COLOURS[i % len(_COLOURS)] for i, kind in enumerate(types)}
 
 

@@ -26,7 +26,7 @@ Check = Callable[[Corpus], Iterator[Remark]]
 QUICK: tuple[Check, ...] = (
     sentences.counters,
     tags.numbers_as_tags,
-    tags.too_many_classes,
+    tags.too_many_types,
     tags.outside_words,
     tags.schemes,
     tags.imbalance,

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 
+from hf_tagging.data.inventory import SplitInventory
 from hf_tagging.inspection.corpus import Corpus, SplitWords
 
 
 @dataclass(frozen=True)
-class SplitContents:
-    """Contents of a split.
+class SplitContents(SplitInventory):
+    """Contents of a split, with what depends on its rows.
 
     Args:
-        sentences: How many.
-        words: How many.
         documents: How many; None where the data marks none.
-        entities: How many; None for a task without entities.
-        classes: Entity types with the number of entities (tags with the number of words), the most frequent first.
         longest: Words of the longest sentence.
     """
 
-    sentences: int
-    words: int
-    documents: int | None
-    entities: int | None
-    classes: dict[str, int]
-    longest: int
+    documents: int | None = None
+    longest: int = 0
 
     def frequent(self, most: int) -> str:
-        """Return the most frequent classes with their numbers, separated by commas."""
-        shown = ", ".join(f"{name} {count:,}" for name, count in islice(self.classes.items(), most))
-        rest = len(self.classes) - most
+        """Return the most frequent types with their numbers, separated by commas."""
+        shown = ", ".join(f"{name} {count:,}" for name, count in islice(self.types.items(), most))
+        rest = len(self.types) - most
         return shown + (f" and {rest:,} more" if rest > 0 else "")
 
 
@@ -55,19 +47,17 @@ class ShownSentence:
     entities: list[tuple[int, int, str]] = field(default_factory=list)
 
 
-def contents(corpus: Corpus, split: SplitWords) -> SplitContents:
-    """Count what a split holds."""
-    has_entities, found = corpus.task.has_entities, corpus.entities[split.name]
-    names: Sequence[str] = corpus.schema.entity_types if has_entities else corpus.schema.tags
-    items = found.types if has_entities else split.tags[split.tags >= 0]
-    counts = np.bincount(items, minlength=len(names))
+def contents(split: SplitWords, counted: SplitInventory) -> SplitContents:
+    """Return what a split holds.
+
+    Args:
+        split: Its words.
+        counted: What was counted in it.
+    """
     documents = len(np.unique(split.documents))
     return SplitContents(
-        sentences=len(split),
-        words=len(split.words),
+        **vars(counted),
         documents=documents if documents < len(split) else None,
-        entities=len(found) if has_entities else None,
-        classes={names[i]: int(counts[i]) for i in np.argsort(-counts, kind="stable") if counts[i]},
         longest=int(split.lengths.max(initial=0)),
     )
 

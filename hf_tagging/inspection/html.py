@@ -10,7 +10,7 @@ from hf_tagging.data.reading import ReadingReport
 from hf_tagging.inspection.contents import ShownSentence, SplitContents
 
 _MOST_WORDS = 60
-_MOST_CLASSES = 8
+_MOST_TYPES = 8
 _GOLDEN_ANGLE = 137.508  # successive turns by it never coincide
 _COLOURS = {"wrong": "#b91c1c", "suspicious": "#b45309", "note": "#6b7280"}
 
@@ -22,11 +22,11 @@ def inspection_html(
     reading: ReadingReport | None,
 ) -> str:
     """Return an inspection as a fragment of HTML: splits, files, sentences, remarks."""
-    types = dict.fromkeys(kind for split in splits.values() for kind in split.classes)
+    types = dict.fromkeys(kind for split in splits.values() for kind in split.types)
     hues = {kind: round(210 + i * _GOLDEN_ANGLE) % 360 for i, kind in enumerate(types)}
     rows = [
         [name, f"{split.sentences:,}", f"{split.words:,}", "" if split.entities is None else f"{split.entities:,}",
-         split.frequent(_MOST_CLASSES)]
+         split.frequent(_MOST_TYPES)]
         for name, split in splits.items()
     ]  # fmt: skip
     parts = [_table(["split", "sentences", "words", "entities", "types"], rows)]

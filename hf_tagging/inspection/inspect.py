@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 
 from hf_tagging.data.in_memory import InMemory
+from hf_tagging.data.inventory import inventory
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.notes import Remark, Severity
 from hf_tagging.data.origin import origin_of
@@ -99,6 +100,7 @@ def inspect_dataset(
     assert isinstance(dataset, DatasetDict)
     known = known or _task_of(dataset) or POS
     corpus, report = Corpus.of(dataset, known), reading_report(dataset)
+    counted = inventory(dataset, task=known).splits  # anew: rows may have been chosen since it was loaded
     found = [remark for _, remark in report] if report else []
     found += without_told(run_checks(corpus, (*QUICK, *FURTHER)), found)
     reader = Reader.of(model, revision=model_revision, trust_remote_code=trust_remote_code) if model else None
@@ -108,7 +110,7 @@ def inspect_dataset(
     return Inspection(
         known.name,
         corpus.schema.scheme,
-        {name: contents(corpus, split) for name, split in corpus.splits.items()},
+        {name: contents(split, counted[name]) for name, split in corpus.splits.items()},
         ranked(found, accepted(dataset)),
         [shown for split in corpus.splits.values() for shown in first_sentences(corpus, split, sentences)],
         report,

@@ -1,4 +1,4 @@
-"""Checks of tags: a column that holds no tags, schemes that are mixed, classes that are rare or everywhere."""
+"""Checks of tags: a column that holds no tags, schemes that are mixed, types that are rare or everywhere."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from hf_tagging.problems import argument
 _MOST_TYPES = 200
 _WITHOUT_OUTSIDE = 1_000  # words
 _NUMBER = re.compile(r"[-+]?\d+([.,:]\d+)?")
-_RARE = 10  # entities or words of a class, below which it is hardly learned
+_RARE = 10  # entities or words of a type, below which it is hardly learned
 _ENOUGH = 100  # entities or words, to speak of shares
 _MOST_OF_ONE = 0.95
 _MOST_OUTSIDE = 0.995
 
 
-def too_many_classes(corpus: Corpus) -> Iterator[Remark]:
+def too_many_types(corpus: Corpus) -> Iterator[Remark]:
     """Yield entity types (or tags) so many that they are another column: words, lemmas, numbers."""
-    counts, names = _class_counts(corpus)
+    counts, names = _type_counts(corpus)
     used, items = int(np.count_nonzero(counts)), int(counts.sum())
     task = corpus.task
     examples = [repr(names[i]) for i in np.flatnonzero(counts)[:3]]
@@ -49,7 +49,7 @@ def too_many_classes(corpus: Corpus) -> Iterator[Remark]:
 
 def numbers_as_tags(corpus: Corpus) -> Iterator[Remark]:
     """Yield tags that are mostly numbers: ids without names, offsets, or another column."""
-    counts, names = _class_counts(corpus)
+    counts, names = _type_counts(corpus)
     used = np.flatnonzero(counts)
     numbers = [i for i in used if _NUMBER.fullmatch(names[i])]
     if len(used) >= 3 and 2 * len(numbers) > len(used):
@@ -91,25 +91,25 @@ def outside_words(corpus: Corpus) -> Iterator[Remark]:
 
 
 def imbalance(corpus: Corpus) -> Iterator[Remark]:
-    """Yield classes of train that are nearly all, or hardly there."""
+    """Yield entity types (or tags) of train that are nearly all, or hardly there."""
     train = corpus.splits.get("train")
     if train is None:
         return
-    counts, names = _class_counts(corpus, train)
+    counts, names = _type_counts(corpus, train)
     total, task = int(counts.sum()), corpus.task
     if total < _ENOUGH:
         return
     most = int(counts.argmax())
     if counts[most] > _MOST_OF_ONE * total and np.count_nonzero(counts) > 1:
         yield Remark(
-            "one_class",
+            "one_type",
             f"{percent(counts[most], total)} of the {task.items} of train are {names[most]}: figures over all "
             f"{task.items} say little of the others; see the macro F1",
             "suspicious",
         )
     rare = [i for i in np.argsort(counts, kind="stable") if 0 < counts[i] < _RARE]
     yield from counted(
-        "rare_classes",
+        "rare_types",
         f"{task.classes} have fewer than {_RARE} {task.items} in train, too few to be learned",
         len(rare),
         examples=[f"{names[i]} ({counts[i]})" for i in rare[:3]],
@@ -173,7 +173,7 @@ def _follows(first: np.ndarray, last: np.ndarray, types: np.ndarray, split: Spli
     return follows & ~np.isin(first, split.offsets[:-1])
 
 
-def _class_counts(corpus: Corpus, *splits: SplitWords) -> tuple[np.ndarray, tuple[str, ...]]:
+def _type_counts(corpus: Corpus, *splits: SplitWords) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return how many entities each type has (words each tag, for a task without entities), and the names."""
     schema = corpus.schema
     of_entities = corpus.task.has_entities
