@@ -195,6 +195,23 @@ def test_words_that_are_not_annotated_stay_so(tmp_path, name):
     assert [str(remark) for remark in said] == ["1 word that is not annotated: written as outside of any entity"]
 
 
+@pytest.mark.parametrize("text", ["", "Mary von Ems ran ."])
+def test_an_entity_goes_on_behind_a_word_that_is_not_annotated(tmp_path, text):
+    row = {"tokens": ["Mary", "von", "Ems", "ran", "."], "ner_tags": ["B-PER", None, "I-PER", None, "O"]}
+    if text:
+        row |= {"text": text, "starts": [0, 5, 9, 13, 17], "ends": [4, 8, 12, 16, 18]}
+    path = written(tmp_path, {"train.jsonl": json.dumps(row)})
+    done = convert(path, tmp_path / "out.json", to="gliner")
+    assert done.splits["train"]["entities"] == 1
+    assert json.loads((tmp_path / "out.json").read_text())[0]["ner"] == [[0, 2, "PER"]]
+    assert [str(remark) for remark in done.notes[-1].remarks if remark.kind.startswith("unknown")] == [
+        "1 word that is not annotated: written as outside of any entity",
+        "1 word that is not annotated: written as part of the entity around them",
+    ]
+    convert(path, tmp_path / "out.jsonl", to="jsonl")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["tags"] == row["ner_tags"]
+
+
 def test_a_word_that_is_a_mark_is_refused_in_columns(tmp_path):
     path = written(tmp_path, {"train.jsonl": json.dumps({"tokens": ["#", "x"], "ner_tags": ["O", "B-X"]})})
     with pytest.raises(DataError, match=r"the word '#' .* such as to=conllup"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import accumulate
 
 from hf_tagging.data.formats.base import Document, Format, Record, TaggedSentence
 from hf_tagging.data.formats.json_values import without
+from hf_tagging.data.formats.word_documents import entities_of
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.splitters import at_blanks, get_splitter
 from hf_tagging.problems import argument
@@ -29,7 +32,9 @@ def counting_losses(
             if record.id not in (None, before) and "ids" not in target.holds:
                 notes.count("ids", "names of documents: not written", example=str(record.id))
             before = record.id
-            _count_unknown(sum(tag is None for tag in record.tags), target, notes, record.place)
+            unknown = sum(tag is None for tag in record.tags)
+            inside = sum(record.tags[first:last].count(None) for first, last, _ in entities_of(record.tags))
+            _count_unknown(unknown - inside, inside, target, notes, record.place)
             if "texts" in target.holds and "words" not in target.holds:
                 _count_cuts(" ".join(record.words), len(record.words), notes, record.place)
             yield record
@@ -62,17 +67,34 @@ def _count(document: Document, target: Format, notes: FileNotes) -> None:
         elif key in target.own:
             notes.count("extra", f"values of keys of your own that {target.title} has for itself: not written",
                         severity="suspicious", example=key)  # fmt: skip
-    _count_unknown(len(document.unknown), target, notes, place)
+    inside = _unknown_inside(document)
+    _count_unknown(len(document.unknown) - inside, inside, target, notes, place)
     if "texts" in target.holds and "words" not in target.holds and document.words is not None:
         _count_cuts(document.text, len(document.words), notes, place, words=document.words)
     if "texts" not in target.holds and document.has_text:
         notes.remark("texts", "words are written, and not what is between them")
 
 
-def _count_unknown(unknown: int, target: Format, notes: FileNotes, place: str) -> None:
-    if unknown and "unknown" not in target.holds:
-        notes.count("unknown", "words that are not annotated: written as outside of any entity", by=unknown,
-                    severity="suspicious", example=place)  # fmt: skip
+def _unknown_inside(document: Document) -> int:
+    """Return how many words that are not annotated lie in an entity."""
+    if not document.unknown or not document.spans:
+        return 0
+    spans = sorted((span.start, span.end) for span in document.spans)
+    ends = list(accumulate((end for _, end in spans), max, initial=0))  # the last end of the spans up to each one
+    return sum(end <= ends[bisect_right(spans, start, key=lambda span: span[0])] for start, end in document.unknown)
+
+
+def _count_unknown(outside: int, inside: int, target: Format, notes: FileNotes, place: str) -> None:
+    """Count words that are not annotated, outside of entities and between the words of one."""
+    if "unknown" in target.holds:
+        return
+    for kind, count, become in (
+        ("unknown", outside, "as outside of any entity"),
+        ("unknown_inside", inside, "as part of the entity around them"),
+    ):
+        if count:
+            text = f"words that are not annotated: written {become}"
+            notes.count(kind, text, by=count, severity="suspicious", example=place)
 
 
 def _count_cuts(

@@ -45,13 +45,15 @@ def tagged_rows(
     tags: list[str | None] = ["O"] * len(words)
     for first, last in (_words_in(words, *stretch) for stretch in document.unknown):
         tags[first : last + 1] = [None] * (last + 1 - first)
+    inside: set[int] = set()  # words that go on with an entity
     for entity in word_spans(document, words, misfit=misfit, notes=notes):
-        tags[entity.first] = f"B-{entity.type}"
-        tags[entity.first + 1 : entity.last + 1] = [f"I-{entity.type}"] * (entity.last - entity.first)
+        inside.update(range(entity.first + 1, entity.last + 1))
+        for index in range(entity.first, entity.last + 1):
+            if tags[index] is not None or index in (entity.first, entity.last):
+                tags[index] = f"{'B' if index == entity.first else 'I'}-{entity.type}"
     begin = 0
     for index in range(1, len(words) + 1):
-        inside = index < len(words) and (tags[index] or "").startswith("I-")
-        if index == len(words) or (not inside and ends_row(document, words[index - 1][1], words[index][0])):
+        if index == len(words) or (index not in inside and ends_row(document, words[index - 1][1], words[index][0])):
             yield words[begin:index], tags[begin:index]
             begin = index
 

@@ -58,17 +58,20 @@ def entities_of(tags: Sequence[str | None]) -> list[Entity]:
     """Return the entities that tags of one sentence write, in IOB2, BIOES or BILUO.
 
     One begins at a prefix that begins one, at another type, and behind a prefix that ends one: the rule of `conlleval`.
+    As in `TagSchema.entity_edges`, it goes on behind words that are not annotated: `B-PER`, None, `I-PER` is one.
     """
     found: list[Entity] = []
-    first, before, open_ = 0, "", False
-    for index, tag in enumerate([*tags, None]):
-        prefix, _, kind = (tag or "O").partition("-")
+    first, last, before, open_ = 0, 0, "", False
+    for index, tag in enumerate([*tags, "O"]):
+        if tag is None:
+            continue
+        prefix, _, kind = tag.partition("-")
         begins = not open_ or prefix in ("B", "S", "U") or kind != before
         if open_ and (not kind or begins):
-            found.append((first, index - 1, before))
+            found.append((first, last, before))
         if kind and begins:
             first = index
-        open_, before = bool(kind), kind
+        last, open_, before = index, bool(kind), kind
         if kind and prefix in ("E", "L", "S", "U"):
             found.append((first, index, kind))
             open_ = False
