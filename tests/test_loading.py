@@ -284,6 +284,14 @@ def test_jsonl_documents_and_unusual_characters(folder):
     assert train[0] == {"tokens": ["a\u2028", "\x85"], "tags": [0, 0], "document_id": "7"}
 
 
+def test_rows_whose_document_is_null_are_documents_of_their_own(folder):
+    read = [{"document_id": name, "tokens": ["a"], "tags": ["O"]} for name in ("x", None, None)]
+    for text in (jsonl(*read), jsonl(*({**row, "document_id": None} for row in read))):
+        train = load_tagging_dataset(folder({"train.jsonl": text}), task="ner")["train"]
+        assert train["document_id"][1:] == ["train:2", "train:3"]
+    assert train["document_id"][0] == "train:1"
+
+
 def test_integer_tags_with_names(folder):
     path = folder({"train.jsonl": rows(["a", "b"], [1, 0])})
     assert named(load_tagging_dataset(path, task="ner", tag_names=["O", "B-X"])) == [["B-X", "O"]]

@@ -273,7 +273,8 @@ def _first_odd_row(dataset: datasets.Dataset, column: str) -> tuple[int, Any]:
 def _check_rows(dataset: datasets.Dataset, names: Mapping[str, str], *, place: str) -> None:
     """Check rows with Arrow: one tag and one value per feature for each word, and no null but in tags.
 
-    A batch at a time, as the memory that the results take grows with the rows.
+    A batch at a time, as the memory that the results take grows with the rows. A document may be null: its row is a
+    document of its own.
     """
     start = 0
     for batch in arrow_batches(dataset, *names, reopen=False):
@@ -289,11 +290,10 @@ def _check_rows(dataset: datasets.Dataset, names: Mapping[str, str], *, place: s
 
 def _odd_row(batch: pa.Table, names: Mapping[str, str]) -> tuple[int, str] | None:
     """Return the first row of a batch that is not one value per word, and what is wrong with it; None if all are."""
-    columns = {column: batch.column(column) for column in names}
-    for column, values in columns.items():
+    lists = {column: batch.column(column) for column in names if column != "document_id"}
+    for column, values in lists.items():
         if values.null_count:
             return pc.index(pc.is_null(values), True).as_py(), f"the column {names[column]!r} is null"
-    lists = {column: values for column, values in columns.items() if column != "document_id"}
     for column, values in lists.items():
         items = pc.list_flatten(values)
         if items.null_count and column != "tags":  # there it is a word that is not annotated

@@ -26,7 +26,7 @@ def encoded(dataset: datasets.Dataset, *, tags: TagNames, split: str, cache_dir:
     Args:
         dataset: The split after `standard_columns`.
         tags: What its tags are read as.
-        split: Its name; rows without a document get `{split}:{running number}`.
+        split: Its name; rows without a document, and those where it is null, get `{split}:{running number}`.
         cache_dir: Folder of the cache, None for that of `datasets`.
 
     Returns:
@@ -40,7 +40,8 @@ def encoded(dataset: datasets.Dataset, *, tags: TagNames, split: str, cache_dir:
     further = {name: dataset.features[name].feature for name in dataset.column_names if name not in known}
     columns = {"tokens": strings, "tags": ids, "document_id": datasets.Value("string")}
     features = datasets.Features(columns | dict.fromkeys(further, strings) | texts)
-    if dataset.features == features and not is_reordered(dataset) and tags.as_they_are:
+    is_named = "document_id" in dataset.column_names and not dataset.data.column("document_id").null_count
+    if dataset.features == features and not is_reordered(dataset) and tags.as_they_are and is_named:
         return dataset.select_columns(list(features))
     # Given by hand: hashing the function would tie the cache to how this module happens to be written.
     source = list(tags.read) if item_kind(dataset, "tags") == "string" else list(tags.ids or ())
@@ -102,11 +103,10 @@ def _encode_batch(
     lengths = pc.list_value_length(tags).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     ids = pa.ListArray.from_arrays(pa.array(offsets), pa.array(numbers, pa.int64()))
+    rows = pc.add(pa.array(indices, pa.int64()), 1).cast(pa.string())
+    documents = pc.binary_join_element_wise(split, rows, ":")
     if "document_id" in table.column_names:
-        documents = table.column("document_id").cast(pa.string())
-    else:
-        numbers = pc.add(pa.array(indices, pa.int64()), 1).cast(pa.string())
-        documents = pc.binary_join_element_wise(split, numbers, ":")
+        documents = pc.coalesce(table.column("document_id").cast(pa.string()), documents)
     tokens = table.column("tokens").cast(schema.field("tokens").type)
     features = [_as_strings(table.column(name).combine_chunks(), item) for name, item in further.items()]
     texts = [table.column(name).cast(schema.field(name).type) for name in TEXT_COLUMNS if name in schema.names]
