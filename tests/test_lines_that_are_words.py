@@ -81,6 +81,19 @@ class TestHeaders:
         assert found.said("line 1 alone has the tag 'TYP', of the word 'Mot'")
         assert found.types == ["LOC", "PER", "TYP"]
 
+    @pytest.mark.parametrize("header", ["wort,klasse", "mot,etiquette"])
+    def test_of_a_table_over_types_without_prefixes(self, tmp_path, header):
+        found = read(tmp_path, {"train.csv": f"{header}\n{FILLER.replace(' ', ',')}"})
+        assert found.types == ["LOC", "PER"]
+        assert found.words[0] == "Anna"
+
+    def test_a_type_of_the_first_row_of_a_table_alone_is_said(self, tmp_path):
+        found = read(tmp_path, {"train.csv": f"Mot,TYP\n{FILLER.replace(' ', ',')}"})
+        assert found.remarks()["first_line"] == 1
+        assert found.said("line 1 alone has the tag 'TYP', of the word 'Mot'")
+        found = read(tmp_path / "again", {"train.csv": f"Riga,city\n{FILLER.replace(' ', ',')}"})
+        assert found.words[0] == "Riga"
+
     def test_a_word_that_comes_again_is_no_header(self, tmp_path):
         found = read(tmp_path, {"train.txt": f"Riga city\n{FILLER}"})
         assert found.words[0] == "Riga"

@@ -10,14 +10,13 @@ from itertools import pairwise
 
 from hf_tagging.data.columns.choosing import Choice, choose_tags, choose_words, described, first_text
 from hf_tagging.data.columns.cutting import Cut, Sample, cut
-from hf_tagging.data.columns.headers import SENTENCE_NAMES, is_header, normalized
+from hf_tagging.data.columns.headers import SENTENCE_NAMES, is_header, normalized, note_first_line
 from hf_tagging.data.columns.kinds import Column, Table, column_kinds
 from hf_tagging.data.columns.layout import ColumnLayout
 from hf_tagging.data.columns.names import ColumnFinder, column_names, header_names, index_of, names_by_kind
 from hf_tagging.data.columns.refusals import refuse_sentences
 from hf_tagging.data.columns.shapes import misc_key, misc_values
 from hf_tagging.data.notes import ColumnNote, FileNotes
-from hf_tagging.data.prefixes import is_outside
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.text_lines import as_number, shortened
 from hf_tagging.errors import DataError
@@ -89,7 +88,8 @@ def find_layout(
             brackets=tags.brackets,
         )
     if notes is not None and tagged:
-        _note_first_line(notes, layout, columns, first)
+        if not header:
+            note_first_line(notes, first, columns, words=tokens, tags=choice.position, line=layout.first_line)
         _note(notes, layout, columns, finder, choice, request)
     return layout
 
@@ -258,21 +258,6 @@ def _note(
             f"{shown(layout.tags)}, is read; another one with {argument('layer', choice.others[0])}",
         )
     _note_form(notes, layout, columns)
-
-
-def _note_first_line(notes: FileNotes, layout: ColumnLayout, columns: Sequence[Column], first: Sequence[str]) -> None:
-    """Say that the first line may be names of columns: no other one has its word, nor its type without a prefix."""
-    words, tags = columns[layout.tokens], columns[layout.tags]
-    if layout.header or tags.kind != "entities" or tags.fit > 0.5 or words.counts.total() < _ENOUGH_WORDS:
-        return
-    word, tag = first[layout.tokens], first[layout.tags].strip(" ")
-    if words.counts[word] == tags.counts[tag] == 1 and not is_outside(tag):
-        notes.remark(
-            "first_line",
-            f"line {layout.first_line} alone has the tag {shortened(tag)}, of the word {shortened(word)}; if these are "
-            "the names of the columns, remove the line",
-            severity="suspicious",
-        )
 
 
 def _note_form(notes: FileNotes, layout: ColumnLayout, columns: Sequence[Column]) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from hf_tagging.data.columns.kinds import Column, is_pos_tag
 from hf_tagging.data.columns.names import WORD_NAMES, header_tag_names
+from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.prefixes import is_outside
 from hf_tagging.data.request import ReadRequest
+from hf_tagging.data.text_lines import shortened
 
 SENTENCE_NAMES = frozenset({"sentence", "sentence_id", "sentenceid", "sent", "sent_id", "sentid", "sentence #", "sid"})
 OTHER_NAMES = frozenset(
@@ -16,6 +18,7 @@ OTHER_NAMES = frozenset(
     | {"deprel", "deps", "misc", "document", "document_id", "doc", "doc_id", "annotator", "predicted"}
 )
 _FEWEST_ROWS = 5
+_ENOUGH_WORDS = 20  # from which a type of one word alone is odd
 _TAG = re.compile(r"[BIESLUMW][-_:/.].|.+[-_:/.][BIESLUMW]$", re.IGNORECASE)
 _NAME = re.compile(r"[^\W\d][\w .:#/()-]*")
 
@@ -41,6 +44,32 @@ def is_header(fields: Sequence[str], below: Sequence[Column], rows: int, request
     if _are_known(names, request):
         return True
     return rows >= _FEWEST_ROWS and (_is_of_another_kind(fields, below) or _names_the_words(fields, below))
+
+
+def note_first_line(
+    notes: FileNotes, first: Sequence[str], columns: Sequence[Column], *, words: int, tags: int, line: int
+) -> None:
+    """Say that a first line may be names of columns: no other has its word, nor its type, where types have no prefix.
+
+    Args:
+        notes: Of the file.
+        first: Fields of the first line, which is read as a word.
+        columns: Kinds of the columns, the first line among them.
+        words: Position of the words.
+        tags: Position of the tags.
+        line: Number of the first line.
+    """
+    counts, types = columns[words].counts, columns[tags]
+    if types.kind != "entities" or types.fit > 0.5 or counts.total() < _ENOUGH_WORDS:
+        return
+    word, tag = first[words].strip(" "), first[tags].strip(" ")
+    if counts[word] == types.counts[tag] == 1 and not is_outside(tag):
+        notes.remark(
+            "first_line",
+            f"line {line} alone has the tag {shortened(tag)}, of the word {shortened(word)}; if these are "
+            "the names of the columns, remove the line",
+            severity="suspicious",
+        )
 
 
 def _asked_names(request: ReadRequest) -> set[str]:

@@ -9,11 +9,12 @@ from datasets.builder import Key
 
 from hf_tagging.atomic import Json
 from hf_tagging.data.builders import WordsBuilder
+from hf_tagging.data.columns.headers import note_first_line
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.tables.describe import describe
 from hf_tagging.data.tables.files import open_table
-from hf_tagging.data.tables.names import find_columns
+from hf_tagging.data.tables.names import find_columns, kinds_of
 from hf_tagging.data.tables.rows import TableSentence, TableSource, sentences
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
@@ -67,6 +68,9 @@ def read_table(stream: BinaryIO, *, file: str, request: ReadRequest, notes: File
         notes.remark("header", f"line {table.first_line} is read as the names of the columns: {shown}")
     else:
         notes.remark("header", "no line names the columns: the first one is read as the others are")
+        if kinds := [] if columns.a_sentence_a_row else kinds_of(table.sample):
+            first = next(row for row in table.sample if any(row))
+            note_first_line(notes, first, kinds, words=columns.words, tags=columns.tags, line=table.first_line)
     describe(notes, columns, names, table.sample, form=_FORMS.get(table.delimiter))
     found = False
     source = TableSource(file, names, notes, unit="line")

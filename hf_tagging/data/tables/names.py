@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hf_tagging.data.columns.kinds import Table, column_kinds
+from hf_tagging.data.columns.headers import is_header as names_columns
+from hf_tagging.data.columns.kinds import Column, Table, column_kinds
 from hf_tagging.data.columns.names import WORD_NAMES
 from hf_tagging.data.prefixes import entity_likeness
 from hf_tagging.data.request import ReadRequest
@@ -91,7 +92,7 @@ def is_header(cells: Sequence[str], rest: Sequence[Cells], request: ReadRequest)
     """Return whether a first row names the columns.
 
     It does where it has names that are asked for, or known ones of words and of tags, or where it is the only row
-    without an entity tag in a column of them.
+    without an entity tag in a column of them; else it is told as that of a column file.
 
     Args:
         cells: The first row.
@@ -107,10 +108,19 @@ def is_header(cells: Sequence[str], rest: Sequence[Cells], request: ReadRequest)
     if not rest:
         return False
     column = _column_of_entities(rest, len(cells), taken=set())
-    if column is None or not lower[column] or _likeness(rest, column) < _CERTAIN:
-        return False  # types without prefixes: the first row may hold one that no other row has
+    if column is None or _likeness(rest, column) < _CERTAIN:
+        kinds = kinds_of(rest)
+        return names_columns(cells, kinds, kinds[0].counts.total() if kinds else 0, request)
+    if not lower[column]:
+        return False
     below = {tag for row in rest for tag in _tags_of(row[column])}
     return cells[column].strip() not in below and entity_likeness([cells[column].strip()]) < _CERTAIN
+
+
+def kinds_of(rows: Sequence[Cells]) -> list[Column]:
+    """Return what stands in each column, told by the rows without an empty cell."""
+    full = [[str(cell) for cell in row] for row in rows if all(cell not in (None, "") for cell in row)]
+    return column_kinds(Table(full, [False] * len(full)))
 
 
 def find_columns(
@@ -230,11 +240,9 @@ class _Finder:
 
     def _parts_of_speech(self, words: int | None) -> int | None:
         """Return the only column of parts of speech of a known set, where these are the task."""
-        rows = [[str(cell) for cell in row] for row in self.rows if all(cell not in (None, "") for cell in row)]
-        if self.request.task.name != POS.name or not rows:
+        if self.request.task.name != POS.name:
             return None
-        kinds = column_kinds(Table(rows, [False] * len(rows)))
-        found = [i for i, column in enumerate(kinds) if column.kind == "pos" and i != words]
+        found = [i for i, column in enumerate(kinds_of(self.rows)) if column.kind == "pos" and i != words]
         return found[0] if len(found) == 1 else None
 
     def _other(self, known: int | None, what: str, option: str) -> int:
