@@ -441,6 +441,22 @@ def test_entities_in_brackets(tmp_path):
     assert (found.sizes(), found.tags[:4]) == (SIZES, ["B-PER", "I-PER", "O", "B-LOC"])
 
 
+@pytest.mark.parametrize(
+    ("values", "tags"),
+    [
+        (["*", "*", "*"], ["O", "O", "O"]),
+        (["(ORG)", "(ORG)", "(ORG)"], ["B-ORG", "B-ORG", "B-ORG"]),
+        (["(ORG*", "(LOC)", "*)"], ["B-ORG", "I-ORG", "I-ORG"]),
+    ],
+)
+def test_conll_2012_with_one_kind_of_brackets(tmp_path, values, tags):
+    lines = [f"bn/a 0 {i} word{i} NN (NP*) - - - - {value} -" for i, value in enumerate(values)]
+    text = "\n".join(["#begin document (bn/a); part 000", *lines, "", "#end document"])
+    found = read(tmp_path, {"train.conll": text})
+    assert found.tags == tags
+    assert found.remarks()["brackets"] == 1
+
+
 @pytest.mark.parametrize("task", ["ner", "pos"])
 def test_conll_2012_with_as_many_columns_as_a_sentence_has_predicates(tmp_path, task):
     text = columns(

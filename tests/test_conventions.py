@@ -156,6 +156,19 @@ def test_types_that_look_like_something_else_survive(tmp_path, tags, types):
     assert not found.remarks().keys() & {"spelling", "outside", "mixed_spelling"}
 
 
+@pytest.mark.parametrize("tags", [("LOC-B",), ("B_LOC",), ("b-loc",), ("LOC-B", "I_ORG")])
+def test_types_that_may_have_a_prefix_are_warned_of(tmp_path, tags):
+    found = read(tmp_path, "".join(f"Lund {tag}\nis O\nold O\n\n" for tag in tags) * 3)
+    assert found.types == sorted(tags)
+    assert [(r.kind, r.severity) for _, r in found.report] == [("doubtful_types", "suspicious")]
+
+
+@pytest.mark.parametrize("tag", ["HEPATITIS-E", "GROUP_A", "E_MAIL"])
+def test_types_that_are_no_beginnings_are_not_doubted(tmp_path, tag):
+    found = read(tmp_path, f"Lund {tag}\nis O\nold O\n\n" * 3)
+    assert "doubtful_types" not in found.remarks()
+
+
 def test_a_few_tags_in_another_spelling_are_read_with_a_warning(tmp_path):
     found = read(tmp_path, column("Ada Byron met Bob Lee", "B-PER I-PER 0 b-PER I_PER"))
     assert found.tags == ["B-PER", "I-PER", "O", "B-PER", "I-PER"]

@@ -55,6 +55,36 @@ def test_names_of_documents(line, name):
     assert document_mark(line) == name
 
 
+SENTENCE = "Olga B-PER\nran O\nhome O\n\n"
+
+
+@pytest.mark.parametrize("line", ["## 1", "# 1", "## note", "### a"])
+def test_a_mark_before_a_sentence_is_a_comment(tmp_path, line):
+    found = read(tmp_path, {"train.txt": f"{line}\n{SENTENCE}{SENTENCE}"})
+    assert found.types == ["PER"]
+    assert found.sizes()["train"] == (2, 6, 2)
+    assert found.remarks()["comments"] == 1
+
+
+def test_marks_that_come_again_are_comments_beside_the_same_word(tmp_path):
+    inner = "a O\n## O\n# O\n\n"
+    found = read(tmp_path, {"train.txt": f"## one\n{SENTENCE}{inner}## two\n{SENTENCE}"})
+    assert found.sizes()["train"] == (3, 9, 2)
+    assert found.remarks()["comments"] == 2
+
+
+@pytest.mark.parametrize("line", ["## O", "## B-MISC", "## I_PER", "# O", "# MISC", "##rome MISC"])
+def test_a_mark_with_a_tag_is_a_word(tmp_path, line):
+    tag = "B-PER" if "MISC" not in line or "-" in line else "PER"
+    found = read(tmp_path, {"train.txt": f"{line}\n{SENTENCE}{SENTENCE}".replace("B-PER", tag)})
+    assert found.first[0][0] == line.split()[0]
+
+
+def test_numbers_are_words_tags_where_others_are(tmp_path):
+    found = read(tmp_path, {"train.txt": "## 2\nOlga 1\nran 0\n\nhome 0\n"}, tag_names=["O", "B-PER", "I-PER"])
+    assert found.words[0] == "##"
+
+
 def test_numbers_of_thousands_of_digits_are_text(tmp_path):
     rows = "".join(f"{n}\tword{n}\t{'O' if n % 2 else 'B-PER'}\n" for n in range(1, 100))
     found = read(tmp_path, {"train.tsv": f"{rows}\n{'7' * 5000}\tx\tO\n"})

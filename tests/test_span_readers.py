@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from reading import read, written
 
+from hf_tagging.data.converting import convert
 from hf_tagging.data.formats import format_of
 from hf_tagging.data.formats.base import Document, Span
 from hf_tagging.data.formats.spans import word_spans
@@ -50,6 +51,19 @@ def test_keys_in_capitals_and_offsets_as_strings(tmp_path):
     row = {"text": TEXT, "entities": [{"BeginOffset": "0", "EndOffset": "9", "Type": "PERSON"}]}
     assert read(tmp_path, lines(row)).tags[:3] == ["B-PERSON", "I-PERSON", "O"]
     assert read(tmp_path / "b", lines({"text": TEXT, "entities": [["19", "24", "LOC"]]})).tags[4] == "B-LOC"
+
+
+def test_output_of_comprehend(tmp_path):
+    entity = {"BeginOffset": 0, "EndOffset": 4, "Score": 0.99, "Text": "Anna", "Type": "PERSON"}
+    rows = [
+        {"Text": "Anna ran", "Entities": [entity], "File": "a.txt", "Line": 0},
+        {"Text": "No one came", "Entities": [], "File": "a.txt", "Line": 1},
+    ]
+    found = read(tmp_path, {"train.jsonl": lines(*rows)})
+    assert found.first == [("Anna", "B-PERSON"), ("ran", "O")]
+    assert found.sizes()["train"] == (2, 5, 1)
+    convert(tmp_path / "corpus" / "train.jsonl", tmp_path / "out.jsonl", to="text-entities")
+    assert again(tmp_path / "out.jsonl") == rows
 
 
 def spacy_json(*tags: str) -> str:

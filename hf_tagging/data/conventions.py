@@ -30,6 +30,7 @@ from hf_tagging.data.prefixes import (
     find_spelling,
     is_bare,
     is_outside,
+    spelling_of,
 )
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
@@ -199,6 +200,7 @@ class _Reader:
             else:
                 self._refuse_partly_prefixed(names)
                 self._refuse_unknown_prefixes(names)
+                self._doubt_types(names)
             return
         spelling, certain = found
         standard = {name: spelling.standard(name) for name in names}
@@ -208,6 +210,17 @@ class _Reader:
             self._respell(names, standard.__getitem__, f"with a prefix{how}", severity)
         elif single := [name for name in names if name[0] in SINGLES]:
             self._respell(single, standard.__getitem__, f"with {single[0][0]} for an entity of one word")
+
+    def _doubt_types(self, names: list[str]) -> None:
+        """Say that types may be tags with a prefix that nothing makes certain: `LOC-B` has one, `HEPATITIS-B` none."""
+        read = {name: spelling for name in names if (spelling := spelling_of(name)) is not None}
+        meant = {name: spelling.standard(name) for name, spelling in read.items()}
+        if len(meant) == len(names) and any(tag[0] in "BI" for tag in meant.values()):
+            self.say(
+                "doubtful_types",
+                f"tags that may have a prefix are read as types: if it is one, write {_pairs(meant)} in the data",
+                "suspicious",
+            )
 
     def _respell(self, names: list[str], new: Callable[[str], str], how: str, severity: Severity = "note") -> None:
         change = {name: new(name) for name in names}

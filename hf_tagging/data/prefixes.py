@@ -194,6 +194,11 @@ def find_spelling(tags: Iterable[str]) -> tuple[Spelling, bool] | None:
     return None
 
 
+def spelling_of(tag: str) -> Spelling | None:
+    """Return the first spelling in which a tag has a prefix, which its type alone need not have meant."""
+    return next((spelling for spelling in SPELLINGS if spelling.parts(tag)), None)
+
+
 def entity_likeness(tags: Iterable[str] | Mapping[str, int]) -> float:
     """Return how much the values of a column look like entity tags, in whichever way these are written.
 

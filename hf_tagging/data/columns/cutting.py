@@ -19,6 +19,7 @@ from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
 _LINES = 4000
+_MARK = re.compile(r"#+(?=[ \t])")
 _CONLLU_ID = re.compile(r"\d+([-.]\d+)?$")
 _GLOBAL_COLUMNS = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
 CONLL2012_COLUMNS = ("document", "part", "id", "word", "pos", "parse", "lemma", "frame", "sense", "speaker", "ner")
@@ -35,11 +36,19 @@ class Sample:
         lines: Lines that certainly hold words, or names of columns, with their numbers.
         starts: Whether a line is the first one behind a blank line or a mark. (lines,)
         declared: Columns that CoNLL-U Plus declares.
+        marks: Frequency of `##` and longer marks, alone in their field, where a sentence starts.
+        inner_marks: Such marks, and `#`, within sentences.
     """
 
     lines: list[tuple[int, str]] = field(default_factory=list)
     starts: list[bool] = field(default_factory=list)
     declared: Sequence[str] = ()
+    marks: Counter[str] = field(default_factory=Counter)
+    inner_marks: set[str] = field(default_factory=set)
+
+    def comment_marks(self) -> frozenset[str]:
+        """Return the marks that comments may begin with: they come again, or no sentence has one as its word."""
+        return frozenset(mark for mark, count in self.marks.items() if count > 1 or not self.inner_marks)
 
     @classmethod
     def of(cls, lines: Iterable[tuple[int, str]], *, file: str, comment: str | None, tagged: bool = True) -> Sample:
@@ -62,6 +71,11 @@ class Sample:
                 sample.declared = declared[1].split()
             elif line.startswith(comment or "#"):
                 uncertain = uncertain or (None if comment or is_annotation(line) else (number, line))
+                if not comment and (mark := _MARK.match(line)):
+                    if not fresh:
+                        sample.inner_marks.add(mark[0])
+                    elif len(mark[0]) > 1:
+                        sample.marks[mark[0]] += 1
             else:
                 sample.lines.append((number, line))
                 sample.starts.append(fresh)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from hf_tagging.data.columns.choosing import Choice, choose_tags, choose_words, described, first_text
-from hf_tagging.data.columns.cutting import Cut, Sample, cut
+from hf_tagging.data.columns.cutting import CONLL2012_COLUMNS, Cut, Sample, cut
 from hf_tagging.data.columns.headers import SENTENCE_NAMES, is_header, normalized, note_first_line
 from hf_tagging.data.columns.kinds import Column, Table, column_kinds
 from hf_tagging.data.columns.layout import ColumnLayout
@@ -84,6 +84,7 @@ def find_layout(
             layout,
             features=finder.feature_positions(request, tokens=tokens, tags=choice.position),
             known_tags=frozenset(tags.counts),
+            comment_marks=sample.comment_marks(),
             tag_key=key if finder.names[choice.position] == {"misc"} else None,
             brackets=tags.brackets,
         )
@@ -103,6 +104,9 @@ def _header(form: Cut, request: ReadRequest) -> tuple[Sequence[str], Table, list
     table = below if header and below.rows else form.table
     if not columns or len(below.rows) < max(_MANY, len(form.table.rows) - 1):  # one more row changes nothing in many
         columns = column_kinds(table)
+    if form.open_ended:  # CoNLL-2012 has brackets there, be it nothing but `*` in a file
+        ner = CONLL2012_COLUMNS.index("ner")
+        columns[ner] = replace(columns[ner], kind="entities", fit=0.7, brackets=True)
     return header, table, columns
 
 

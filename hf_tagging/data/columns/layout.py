@@ -20,6 +20,7 @@ from hf_tagging.data.columns.marks import (
     is_no_tag,
     looks_like_comment,
 )
+from hf_tagging.data.prefixes import STANDARD, is_outside, spelling_of
 from hf_tagging.data.text_lines import as_number
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
@@ -45,6 +46,7 @@ class ColumnLayout:
         comment: Beginning of comment lines that was asked for.
         numbers: Position of a column of numbers, None where there is none: no comment has a number there.
         known_tags: Tags of the first lines, by which comments with as many columns are told from words.
+        comment_marks: Marks of the first lines, `##` and longer, that comments may begin with.
         sentences: Positions of columns that change where a sentence starts, in a file without blank lines.
         counter: Position of word numbers, in a file without blank lines: a sentence starts where they start anew.
         sentence_end: Position of a column and what it says behind the last word of a sentence.
@@ -67,6 +69,7 @@ class ColumnLayout:
     comment: str | None = None
     numbers: int | None = None
     known_tags: frozenset[str] = frozenset()
+    comment_marks: frozenset[str] = frozenset()
     sentences: tuple[int, ...] = ()
     counter: int | None = None
     sentence_end: tuple[int, str] | None = None
@@ -120,7 +123,21 @@ class ColumnLayout:
             return True
         tag = fields[self.tags].strip(" ")
         unknown = bool(self.known_tags) and tag not in self.known_tags
-        return unknown and line.startswith(("# ", "#\t", "##")) and is_no_tag(tag)
+        return unknown and line.startswith(("# ", "#\t", "##")) and self._is_no_tag(tag, line)
+
+    def _is_no_tag(self, tag: str, line: str) -> bool:
+        """Return whether a tag that no other word has belongs to a comment.
+
+        It does where it is a number and no tag is one, or stands behind a mark of comments and has no prefix as the
+        others have.
+        """
+        if is_no_tag(tag):
+            return True
+        if tag.isdecimal():
+            return not any(map(str.isdecimal, self.known_tags))
+        if line.split(maxsplit=1)[0] not in self.comment_marks or not any(map(STANDARD.parts, self.known_tags)):
+            return False
+        return not is_outside(tag) and spelling_of(tag) is None
 
     def document_mark(self, line: str) -> str | None:
         """Return the name of the document that starts at a line; None at any other line, and at a word with its tag."""

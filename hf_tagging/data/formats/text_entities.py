@@ -1,8 +1,9 @@
 """A text with its entities in a list, under the names that scripts and services use for both.
 
 Entities are ``[start, end, type]`` or objects with start, end and label. So write spaCy (``doc.to_json()``, displaCy,
-https://spacy.io/api/doc#to_json), Stockmark's Japanese corpus (https://github.com/stockmarkteam/ner-wikipedia-dataset)
-and many others. Tokens with start and end are read as its words, and ``sents`` as its sentences.
+https://spacy.io/api/doc#to_json), Stockmark's Japanese corpus (https://github.com/stockmarkteam/ner-wikipedia-dataset),
+Amazon Comprehend (``Text`` and ``Entities``) and many others. Tokens with start and end are read as its words,
+and ``sents`` as its sentences.
 """
 
 from __future__ import annotations
@@ -20,13 +21,20 @@ from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
 
-_TEXTS = ("text", "sentence", "content", "raw_text", "data", "document")
-_SPANS = ("entities", "ents", "spans", "annotations", "labels", "label", "entity", "ner", "mentions")
+
+def _or_capitalized(*names: str) -> tuple[str, ...]:
+    """Return names as they are, then with a capital: Amazon Comprehend writes Text and Entities."""
+    return (*names, *map(str.capitalize, names))
+
+
+_TEXT_NAMES = ("text", "sentence", "content", "raw_text", "data", "document")
+_TEXTS = _or_capitalized(*_TEXT_NAMES)
+_SPANS = _or_capitalized("entities", "ents", "spans", "annotations", "labels", "label", "entity", "ner", "mentions")
 _WORDS = ("tokens", "words")  # a format of its own
-_PLAIN = ("entities", "ents", "spans")
+_PLAIN = _or_capitalized("entities", "ents", "spans")
 _IDS = ("id", "curid", "doc_id", "document_id")
 _ASIDE = frozenset({*_IDS, "relations"})
-_OWN = frozenset({*_IDS, *_SPANS, "text", "tokens", "sents", "relations"})
+_OWN = frozenset({*_IDS, *_SPANS, "text", "Text", "tokens", "sents", "relations"})
 
 
 def _recognizes(head: Head) -> bool:
@@ -108,7 +116,7 @@ def _read(path: Path, file: str, request: ReadRequest, notes: FileNotes) -> Iter
             there = ", ".join(name for name, value in row.items() if isinstance(value, str)) or "none"
             raise DataError(f"{file}, {place}: {argument('tokens_column', asked)}: no such text; found {there}")
         if text_key is None:
-            raise wrong(file, place, row, f"expected a text under one of {', '.join(_TEXTS)}")
+            raise wrong(file, place, row, f"expected a text under one of {', '.join(_TEXT_NAMES)}")
         text = text_in(row, text_key, file, place)
         if isinstance(row.get(key or ""), dict):
             raise wrong(file, place, row, f'of "{key}": {EXPECTED}')
@@ -179,7 +187,8 @@ def _entities(document: Document, key: str) -> list[Any]:
     for span in document.spans:
         entity = dict(known.get((span.start, span.end, span.type), ()))
         entity = entity or {"start": span.start, "end": span.end, "label": span.type}
-        found.append(entity if span.score is None else entity | {"score": span.score})
+        score = next((name for name in entity if name.lower() == "score"), "score")
+        found.append(entity if span.score is None else entity | {score: span.score})
     return found
 
 
