@@ -457,6 +457,43 @@ def test_conll_2012_with_one_kind_of_brackets(tmp_path, values, tags):
     assert found.remarks()["brackets"] == 1
 
 
+@pytest.mark.parametrize("separator", [" ", "\t"])
+@pytest.mark.parametrize(("values", "tags"), [(["(GPE)", "*"], ["B-GPE", "O"]), (["*", "*"], ["O", "O"])])
+def test_a_short_sentence_of_conll_2012_is_one(tmp_path, separator, values, tags):
+    lines = [f"wb/c 0 {i} word{i} NN (NP*) - - - - {value} -" for i, value in enumerate(values)]
+    lines[0] += " (ARG0*)"  # lines may have further columns
+    found = read(tmp_path, {"train.conll": "\n".join(lines).replace(" ", separator)})
+    assert (found.words, found.tags) == (["word0", "word1"], tags)
+    assert found.sizes()["train"][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "tags"),
+    [
+        ("* * *", ["O", "O", "O"]),
+        ("(ORG) (LOC) (ORG)", ["B-ORG", "B-LOC", "B-ORG"]),
+        ("(ORG* *) (LOC)", ["B-ORG", "I-ORG", "B-LOC"]),
+        ("((ORG) O (LOC)", None),
+        ("(ORG) O O", None),
+        ("O O ORG", None),
+    ],
+)
+def test_tags_that_are_all_brackets(tmp_path, values, tags):
+    values = values.split()
+    found = read(tmp_path, {"train.txt": "".join(f"word{i} NN {value}\n" for i, value in enumerate(values))})
+    assert found.remarks()["brackets"] == (tags is not None)
+    if tags is None:
+        assert found.types == sorted({value for value in values if value != "O"})
+    else:
+        assert found.tags == tags
+
+
+def test_splits_of_brackets_are_read_alike(tmp_path):
+    files = {"train.txt": "Mona NN (PER*\nFalk NN *)\nran VB *\n", "test.txt": "he PR *\nran VB *\n"}
+    found = read(tmp_path, files)
+    assert (found.types, found.sizes()["test"]) == (["PER"], (1, 2, 0))
+
+
 @pytest.mark.parametrize("task", ["ner", "pos"])
 def test_conll_2012_with_as_many_columns_as_a_sentence_has_predicates(tmp_path, task):
     text = columns(

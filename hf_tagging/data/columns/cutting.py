@@ -134,7 +134,7 @@ def cut(sample: Sample, *, file: str, request: ReadRequest, tagged: bool) -> Cut
     with_tabs = sum("\t" in line for line in texts)
     separator = separator_of("\t" if 2 * with_tabs >= len(texts) else "", request.separator)
     rows = [split_fields(line, separator) for line in texts]
-    open_ended = separator is None and _are_conll2012(rows)
+    open_ended = separator in (None, "\t") and not sample.declared and _are_conll2012(rows)
     count = len(CONLL2012_COLUMNS) if open_ended else _count(rows)
     if count == 1 and tagged:
         raise _single_column(sample.lines, file, rows)

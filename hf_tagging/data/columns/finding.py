@@ -11,7 +11,7 @@ from itertools import pairwise
 from hf_tagging.data.columns.choosing import Choice, choose_tags, choose_words, described, first_text
 from hf_tagging.data.columns.cutting import CONLL2012_COLUMNS, Cut, Sample, cut
 from hf_tagging.data.columns.headers import SENTENCE_NAMES, is_header, normalized, note_first_line
-from hf_tagging.data.columns.kinds import Column, Table, column_kinds
+from hf_tagging.data.columns.kinds import Column, Table, are_brackets, column_kinds
 from hf_tagging.data.columns.layout import ColumnLayout
 from hf_tagging.data.columns.names import ColumnFinder, column_names, header_names, index_of, names_by_kind
 from hf_tagging.data.columns.refusals import refuse_sentences
@@ -86,7 +86,7 @@ def find_layout(
             known_tags=frozenset(tags.counts),
             comment_marks=sample.comment_marks(),
             tag_key=key if finder.names[choice.position] == {"misc"} else None,
-            brackets=tags.brackets,
+            brackets=tags.brackets or (request.task.has_entities and are_brackets(tags.counts)),
         )
     if notes is not None and tagged:
         if not header:
@@ -104,9 +104,10 @@ def _header(form: Cut, request: ReadRequest) -> tuple[Sequence[str], Table, list
     table = below if header and below.rows else form.table
     if not columns or len(below.rows) < max(_MANY, len(form.table.rows) - 1):  # one more row changes nothing in many
         columns = column_kinds(table)
-    if form.open_ended:  # CoNLL-2012 has brackets there, be it nothing but `*` in a file
-        ner = CONLL2012_COLUMNS.index("ner")
-        columns[ner] = replace(columns[ner], kind="entities", fit=0.7, brackets=True)
+    if form.open_ended:
+        part, ner = map(CONLL2012_COLUMNS.index, ("part", "ner"))
+        columns[part] = replace(columns[part], kind="numbers")  # of a document, in however short a file
+        columns[ner] = replace(columns[ner], kind="entities", fit=0.7, brackets=True)  # be it nothing but `*`
     return header, table, columns
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -41,6 +41,7 @@ _CHUNK_TYPES = frozenset(
 )
 BRACKETS = re.compile(r"(?:\([^\s()*]+)*\*?\)*")
 """A value of a column of brackets, such as `(PER*`, `*`, `*)`."""
+_PLAIN_BRACKETS = re.compile(r"(?:\([^\s()*]+)*\*\)*|(?:\([^\s()*]+)+\)+")
 _POS_SETS = tuple(
     frozenset(names.split())
     for names in (
@@ -109,6 +110,11 @@ class Table:
 def column_kinds(table: Table) -> list[Column]:
     """Return the kind of each column."""
     return [_column(table.values(index), table) for index in range(table.count)]
+
+
+def are_brackets(values: Collection[str]) -> bool:
+    """Return whether tags are brackets around entities, be it of a single form: nothing but `*`, or `(PER)`."""
+    return bool(values) and all(map(_PLAIN_BRACKETS.fullmatch, values))
 
 
 def is_pos_tag(value: str) -> bool:
