@@ -8,6 +8,7 @@ import pytest
 from datasets import Dataset
 
 from hf_tagging.data import load_tagging_dataset
+from hf_tagging.data.column_names import column_position
 from hf_tagging.errors import DataError
 from tests.reading import read
 
@@ -43,3 +44,34 @@ def test_options_of_column_files_are_refused_elsewhere(tmp_path, option):
         read(tmp_path / "a", {"train.jsonl": LINE}, **{option: "#"})
     with pytest.raises(DataError, match=f"{option}=# is for column files and tables"):
         load_tagging_dataset(Dataset.from_list([ROW]), task="ner", **{option: "#"})
+
+
+@pytest.mark.parametrize("asked", ["Ner_Tags", " ner_tags ", "ner", "1", -2])
+@pytest.mark.parametrize("name", ["train.jsonl", "train.csv", "train.txt"])
+def test_columns_are_found_by_one_rule_in_every_kind_of_data(tmp_path, name, asked):
+    rows = {
+        "train.jsonl": LINE,
+        "train.csv": "tokens,ner_tags,ner_fine\nMina,B-PER,B-poet\nwaits,O,O\n",
+        "train.txt": "tokens ner_tags label\nMina B-PER B-poet\nwaits O O\n",
+    }
+    assert read(tmp_path, {name: rows[name]}, tags_column=asked).types == ["PER"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "position"),
+    [
+        ("Tag", 1),
+        ("tag", 0),
+        ("TAG", 0),
+        ("pos", 2),
+        ("0", 3),
+        ("1", 1),
+        (0, 0),
+        (-1, 3),
+        ("-4", 0),
+        (4, None),
+        ("x", None),
+    ],
+)
+def test_position_of_a_column(asked, position):
+    assert column_position(asked, ["tag", "Tag", "pos_tags", "0"]) == position

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_tagging.data.notes import Remark
+from hf_tagging.data.pos_tags import POS_TAGS
 from hf_tagging.data.prefixes import STANDARD, entity_likeness, is_bare
 from hf_tagging.data.rows import first_of_rows, row_starts
 from hf_tagging.errors import DataError
@@ -92,14 +93,6 @@ _ENOUGH_NUMBERS = 10
 _ENOUGH_TAGS = 20  # as for a column file, where fewer do not refute what a name or a position says
 _MOSTLY = 0.9
 _ENTITIES = 0.9  # of `entity_likeness`, which is higher for B-PER alone: `b-per` may be a tag of any set
-# Universal Dependencies, the Penn Treebank, STTS, and their punctuation.
-_POS_NAMES = """
-    ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X CC CD DT EX FW IN JJ JJR JJS LS
-    MD NN NNS NNP NNPS PDT POS PRP PRP$ PP$ RB RBR RBS RP TO UH VB VBD VBG VBN VBP VBZ WDT WP WP$ WRB ADJA
-    ADJD APPR APPRART ART CARD ITJ KON KOUS NE PDAT PIAT PIS PPER PPOSAT PRF PTKNEG PTKVZ VAFIN VVFIN VVINF VVPP XY
-    $. $, $( . , : ; ! ? ( ) - -- -LRB- -RRB- '' `` " # $
-"""
-_POS_TAGS = frozenset(_POS_NAMES.split())
 
 
 def number_tags(counts: Mapping[str, int]) -> Iterator[Finding]:
@@ -134,7 +127,7 @@ def tag_findings(counts: Mapping[str, int], task: Task) -> Iterator[Finding]:
     inside = [tag for tag in used if tag != "O"]
     prefixed = any(map(STANDARD.parts, inside)) or is_bare(inside)
     total = sum(used.values())
-    is_pos = sum(used[tag] for tag in inside if tag in _POS_TAGS) >= 0.6 * total and len(inside) > 2
+    is_pos = sum(used[tag] for tag in inside if tag in POS_TAGS) >= 0.6 * total and len(inside) > 2
     column = f"Is this the right column ({argument('tags_column')})?"
     without = "Parts of speech need a task without entities: pos, as in the recipes pos_bert and pos_baseline."
     if not prefixed and is_pos and "O" not in used:
@@ -162,7 +155,7 @@ def tag_findings(counts: Mapping[str, int], task: Task) -> Iterator[Finding]:
 def _entities_for_pos(counts: Mapping[str, int]) -> Iterator[Finding]:
     """Find entity tags among the tags of a task of parts of speech."""
     inside = [tag for tag in counts if tag != "O"]
-    speech = sum(counts[tag] for tag in inside if tag in _POS_TAGS)
+    speech = sum(counts[tag] for tag in inside if tag in POS_TAGS)
     enough = sum(counts.values()) >= _ENOUGH_TAGS
     if enough and entity_likeness(counts) > _ENTITIES and 2 * speech < sum(counts[tag] for tag in inside):
         yield Finding(

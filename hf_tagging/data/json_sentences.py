@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hf_tagging.atomic import Json
-from hf_tagging.data.columns.kinds import is_pos_tag
+from hf_tagging.data.column_names import names_words, tag_names
+from hf_tagging.data.pos_tags import is_pos_tag
 from hf_tagging.data.prefixes import entity_likeness
-from hf_tagging.data.tables.names import names_words
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
-from hf_tagging.tasks import TASKS
 
 Kind = Literal["pairs", "objects", "lists"]
 _CERTAIN = 0.8  # of `entity_likeness`
@@ -160,7 +159,7 @@ def _parts(word: Json) -> list[Json]:
 
 def _of_objects(words: Sequence[dict[str, Json]]) -> tuple[Kind, tuple[str, ...]] | None:
     """Return the columns of objects with a word and a tag each."""
-    tags = {name for task in TASKS.values() for name in task.columns}
+    tags = tag_names()
     keys = [key for key, value in words[0].items() if not isinstance(value, dict | list)]
     of_words = [key for key in keys if names_words(key)]
     if not of_words or tags.isdisjoint(key.lower() for key in keys) or not all(key in w for w in words for key in keys):

@@ -16,9 +16,9 @@ from itertools import islice
 from pathlib import Path
 
 from hf_tagging.atomic import Json
+from hf_tagging.data.column_names import names_sentences, names_words
 from hf_tagging.data.json_rows import json_rows
 from hf_tagging.data.json_sentences import SentenceShape
-from hf_tagging.data.tables.names import names_sentences, names_words
 from hf_tagging.data.text_lines import BOM, shortened
 from hf_tagging.errors import DataError
 

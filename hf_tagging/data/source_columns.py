@@ -1,6 +1,5 @@
 """Columns of a source: which hold words, tags, documents and features, and whether the rows are valid."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
@@ -11,17 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hf_tagging.data.column_names import WORD_COLUMNS, column_position, near_column
 from hf_tagging.data.notes import ColumnNote
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.sources import RawSplit
 from hf_tagging.data.tables.datasets import dataset_of_sentences
 from hf_tagging.data.text_lines import shortened
-from hf_tagging.data.word_features import feature_spellings, features_by_column
+from hf_tagging.data.word_features import features_by_column
 from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
 from hf_tagging.problems import argument
 
-TOKENS_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
 DOCUMENT_COLUMNS = ("document_id", "doc_id")
 TEXT_COLUMNS = ("text", "starts", "ends")
 """Text of a row, and the offsets of its words in it: kept where a format has them, null in a row without."""
@@ -58,7 +57,7 @@ def standard_columns(raw: RawSplit, *, cache_dir: str | None = None) -> datasets
         grouped = dataset_of_sentences(dataset, asked, place=raw.place, notes=raw.notes, cache_dir=cache_dir)
     if grouped is not None:
         dataset, asked = grouped, replace(asked, tokens_column="tokens", tags_column="tags")
-    tokens = _choose(dataset, asked.tokens_column, TOKENS_COLUMNS, what="tokens", place=raw.place)
+    tokens = _choose(dataset, asked.tokens_column, WORD_COLUMNS, what="tokens", place=raw.place)
     if asked.tags_column is None and asked.layer is not None:
         tags = _named(dataset, asked.layer, option="layer", place=raw.place)
     else:
@@ -198,29 +197,25 @@ def _choose(
 def _named(dataset: datasets.Dataset, asked: str | int, *, option: str, place: str) -> str:
     """Return the column with a name or at a position."""
     there = dataset.column_names
-    if isinstance(asked, str) and asked in there:
-        return asked
-    if isinstance(asked, int) or asked.removeprefix("-").isdecimal():
-        if -len(there) <= int(asked) < len(there):
-            return there[int(asked)]
-        near = []
-    else:
-        near = difflib.get_close_matches(asked, there, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise DataError(f"{place}: {argument(option, asked)}: no such column, found {', '.join(there)}{hint}")
+    position = column_position(asked, there)
+    if position is None:
+        found = f"found {', '.join(there)}{near_column(asked, there)}"
+        raise DataError(f"{place}: {argument(option, asked)}: no such column, {found}")
+    return there[position]
 
 
 def _feature_columns(
     dataset: datasets.Dataset, asked: Sequence[str], *, taken: Mapping[str, str], place: str
 ) -> dict[str, str]:
     """Return further columns with their requested names; `pos` and `pos_tags` are the same name, as in files."""
-
-    def column(name: str) -> str:
-        spelled = next((known for known in feature_spellings(name) if known in dataset.column_names), name)
-        return _named(dataset, spelled, option="word_features", place=place)
-
     nouns = {old: {"tokens": "words", "tags": "tags"}[new] for old, new in taken.items() if new in ("tokens", "tags")}
-    return features_by_column(asked, column, taken=nouns, place=place, shown=lambda name: f"the column {name!r}")
+    return features_by_column(
+        asked,
+        lambda name: _named(dataset, name, option="word_features", place=place),
+        taken=nouns,
+        place=place,
+        shown=lambda name: f"the column {name!r}",
+    )
 
 
 def _check_types(dataset: datasets.Dataset, names: Mapping[str, str], *, place: str) -> None:

@@ -42,11 +42,6 @@ def check_feature_names(asked: Sequence[str]) -> None:
             raise DataError(f"{argument('word_features', list(asked))}: {name!r} occurs twice")
 
 
-def feature_spellings(name: str) -> tuple[str, ...]:
-    """Return the names that a column of this feature may have: `pos` and `pos_tags` are the same one."""
-    return name, f"{name}_tags", name.removesuffix("_tags")
-
-
 def features_by_column(
     asked: Sequence[str],
     find: Callable[[str], Column],

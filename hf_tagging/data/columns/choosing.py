@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hf_tagging.data.column_names import WORD_NAMES
 from hf_tagging.data.columns.headers import OTHER_NAMES
-from hf_tagging.data.columns.kinds import Column, is_pos_tag
-from hf_tagging.data.columns.names import WORD_NAMES, ColumnFinder, index_of
+from hf_tagging.data.columns.kinds import Column
+from hf_tagging.data.columns.names import ColumnFinder, index_of
+from hf_tagging.data.pos_tags import is_pos_tag
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument

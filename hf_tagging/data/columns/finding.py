@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from hf_tagging.data.column_names import names_sentences
 from hf_tagging.data.columns.choosing import Choice, choose_tags, choose_words, described, first_text
 from hf_tagging.data.columns.cutting import CONLL2012_COLUMNS, Cut, Sample, cut
-from hf_tagging.data.columns.headers import SENTENCE_NAMES, is_header, normalized, note_first_line
+from hf_tagging.data.columns.headers import is_header, note_first_line
 from hf_tagging.data.columns.kinds import Column, Table, are_brackets, column_kinds
 from hf_tagging.data.columns.layout import ColumnLayout
 from hf_tagging.data.columns.names import ColumnFinder, column_names, header_names, index_of, names_by_kind
@@ -200,7 +201,7 @@ def _sentence_columns(columns: Sequence[Column], table: Table, header: Sequence[
     if table.is_split:
         return
     for index, column in enumerate(columns):
-        named = bool(header) and normalized(header[index]) in SENTENCE_NAMES
+        named = bool(header) and names_sentences(header[index])
         if index not in taken and column.distinct > 1 and (column.kind in ("sentence numbers", "names") or named):
             yield index
 

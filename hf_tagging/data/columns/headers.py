@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hf_tagging.data.columns.kinds import Column, is_pos_tag
-from hf_tagging.data.columns.names import WORD_NAMES, header_tag_names
+from hf_tagging.data.column_names import (
+    WORD_NAMES,
+    column_position,
+    is_position,
+    names_sentences,
+    normalized,
+    tag_names,
+)
+from hf_tagging.data.columns.kinds import Column
 from hf_tagging.data.notes import FileNotes
+from hf_tagging.data.pos_tags import is_pos_tag
 from hf_tagging.data.prefixes import is_outside
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.text_lines import shortened
 
-SENTENCE_NAMES = frozenset({"sentence", "sentence_id", "sentenceid", "sent", "sent_id", "sentid", "sentence #", "sid"})
 OTHER_NAMES = frozenset(
     {"lemma", "lemmas", "id", "idx", "index", "number", "no", "num", "offset", "start", "end", "begin", "feats", "head"}
     | {"deprel", "deps", "misc", "document", "document_id", "doc", "doc_id", "annotator", "predicted"}
@@ -21,11 +28,6 @@ _FEWEST_ROWS = 5
 _ENOUGH_WORDS = 20  # from which a type of one word alone is odd
 _TAG = re.compile(r"[BIESLUMW][-_:/.].|.+[-_:/.][BIESLUMW]$", re.IGNORECASE)
 _NAME = re.compile(r"[^\W\d][\w .:#/()-]*")
-
-
-def normalized(name: str) -> str:
-    """Return a name of a column as it is compared: in small letters, without blanks around it."""
-    return name.strip().lower()
 
 
 def is_header(fields: Sequence[str], below: Sequence[Column], rows: int, request: ReadRequest) -> bool:
@@ -39,7 +41,7 @@ def is_header(fields: Sequence[str], below: Sequence[Column], rows: int, request
     """
     names = [normalized(field) for field in fields]
     asked = _asked_names(request)
-    if asked and asked <= set(names):
+    if asked and all(column_position(name, fields) is not None for name in asked):
         return True
     if _are_known(names, request):
         return True
@@ -72,15 +74,16 @@ def note_first_line(
         )
 
 
-def _asked_names(request: ReadRequest) -> set[str]:
+def _asked_names(request: ReadRequest) -> list[str]:
     asked = (request.tokens_column, request.tags_column, request.layer)
-    return {normalized(name) for name in asked if isinstance(name, str) and not re.fullmatch(r"-?\d+", name)}
+    return [name for name in asked if isinstance(name, str) and not is_position(name)]
 
 
 def _are_known(names: Sequence[str], request: ReadRequest) -> bool:
-    of_tags, features = header_tag_names(request.task), {name.lower() for name in request.word_features}
-    known = WORD_NAMES | of_tags | SENTENCE_NAMES | OTHER_NAMES | features
-    return set(names) <= known and not WORD_NAMES.isdisjoint(names) and not of_tags.isdisjoint(names)
+    of_tags, features = tag_names(request.task), {name.lower() for name in request.word_features}
+    known = WORD_NAMES | of_tags | OTHER_NAMES | features
+    are_known = all(name in known or names_sentences(name) for name in names)
+    return are_known and not WORD_NAMES.isdisjoint(names) and not of_tags.isdisjoint(names)
 
 
 def _is_of_another_kind(fields: Sequence[str], below: Sequence[Column]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from hf_tagging.data.pos_tags import POS_TAG_SETS
 from hf_tagging.data.prefixes import entity_likeness, is_outside
 from hf_tagging.data.text_lines import as_number
 
@@ -42,21 +43,6 @@ _CHUNK_TYPES = frozenset(
 BRACKETS = re.compile(r"(?:\([^\s()*]+)*\*?\)*")
 """A value of a column of brackets, such as `(PER*`, `*`, `*)`."""
 _PLAIN_BRACKETS = re.compile(r"(?:\([^\s()*]+)*\*\)*|(?:\([^\s()*]+)+\)+")
-_POS_SETS = tuple(
-    frozenset(names.split())
-    for names in (
-        "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X CONJ _",
-        "CC CD DT EX FW IN JJ JJR JJS LS MD NN NNS NNP NNPS PDT POS PRP PRP$ RB RBR RBS RP SYM TO UH VB VBD VBG VBN "
-        "VBP VBZ WDT WP WP$ WRB . , : ; ( ) # $ `` '' -LRB- -RRB- -LSB- -RSB- -LCB- -RCB- HYPH NFP ADD AFX GW XX USR "
-        "HT URL RT TD VPP O \" ' ! ? -- NN|SYM",
-        "ADJA ADJD ADV APPR APPRART APPO APZR ART CARD FM ITJ KOUI KOUS KON KOKOM NN NE PDS PDAT PIS PIAT PIDAT PPER "
-        "PPOSS PPOSAT PRELS PRELAT PRF PWS PWAT PWAV PAV PROAV PTKZU PTKNEG PTKVZ PTKANT PTKA SPELL TRUNC VVFIN VVIMP "
-        "VVINF VVIZU VVPP VAFIN VAIMP VAINF VAPP VMFIN VMINF VMPP XY $, $. $( $[ NNE",
-        "N V A ADJ ADV PRON PREP ART CONJ MISC NUM INT PUNC ADP DET PRT X . ADJADV NOUN VERB PROPN PNOUN SYM INTJ PART",
-        "N O ^ S Z V L M A R ! D P & T X Y # @ ~ U E $ , G",
-        "AD AS BA CC CD CS DEC DEG DER DEV DT ETC FW IJ JJ LB LC M MSP NN NR NT OD ON P PN PU SB SP VA VC VE VV URL",
-    )
-)
 _ENOUGH_POS = 0.9
 _MOST_TAGS = 400  # different tags that the first lines of a file can have
 
@@ -115,11 +101,6 @@ def column_kinds(table: Table) -> list[Column]:
 def are_brackets(values: Collection[str]) -> bool:
     """Return whether tags are brackets around entities, be it of a single form: nothing but `*`, or `(PER)`."""
     return bool(values) and all(map(_PLAIN_BRACKETS.fullmatch, values))
-
-
-def is_pos_tag(value: str) -> bool:
-    """Return whether a value is a part of speech of a known tag set."""
-    return any(value in known or value.upper() in known for known in _POS_SETS)
 
 
 def _column(values: list[str], table: Table) -> Column:
@@ -195,7 +176,7 @@ def _pos_share(counts: Counter[str], total: int) -> float:
     if len(counts) < 2 or len(counts) > 150:
         return 0.0
     shares = []
-    for known in _POS_SETS:
+    for known in POS_TAG_SETS:
         share = sum(count for value, count in counts.items() if value in known or value.upper() in known) / total
         shares.append(share)
     return max(shares)

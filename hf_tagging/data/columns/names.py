@@ -1,33 +1,27 @@
 """Names of columns in column files, and how a requested column is found."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hf_tagging.data.column_names import WORD_NAMES, column_position, is_position, normalized
 from hf_tagging.data.columns.kinds import Column
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.word_features import features_by_column
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
-from hf_tagging.tasks import ANY_TAGS, TASKS, Task
+from hf_tagging.tasks import ANY_TAGS
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-WORD_NAMES = frozenset({"word", "words", "token", "tokens", "form", "forms", "text"})
 _TAG_NAMES = frozenset(ANY_TAGS)
 _NAMES_OF_KIND = {"entities": frozenset({"ner"}), "chunks": frozenset({"chunk"}), "pos": frozenset({"pos"})}
 _NO_TAGS = ("word numbers", "sentence numbers", "numbers")
 SENTENCE_STARTS = ("blank", "mention")
 
 
-def header_tag_names(task: Task) -> frozenset[str]:
-    """Return the names that a header may give a column of tags, of this or any registered task."""
-    return frozenset().union(task.columns, *(known.columns for known in TASKS.values()))
-
-
 def header_names(fields: Sequence[str]) -> list[frozenset[str]]:
     """Return the names that each column of a header answers to; the only column of words answers to all of them."""
-    names = [field.strip().lower() for field in fields]
+    names = [normalized(field) for field in fields]
     one_of_words = sum(name in WORD_NAMES for name in names) == 1
     return [
         WORD_NAMES if one_of_words and name in WORD_NAMES else frozenset({name, name.removesuffix("_tags")})
@@ -124,21 +118,14 @@ class ColumnFinder:
 
     def position(self, asked: str | int, name: str) -> int:
         """Return the position of a column given by name or by position."""
-        if isinstance(asked, int) or re.fullmatch(r"-?\d+", asked):
-            index = int(asked)
-            if not -self.count <= index < self.count:
-                raise DataError(
-                    f"{self.file}: {argument(name, asked)}: there is no such position; there are: {self.listing}"
-                )
-            return index % self.count
-        lower = asked.lower()
-        found = index_of(lower, self.names)
-        found = index_of(lower.removesuffix("_tags"), self.names) if found is None else found
+        found = column_position(asked, self.written, count=self.count, answers=self.names)
         if found is None:
-            there = f"there are: {self.listing}{self._near(lower)}"
-            raise DataError(f"{self.file}: {argument(name, asked)}: there is no such column; {there}")
+            what = "position" if is_position(asked) else "column"
+            there = f"there are: {self.listing}{self._near(asked)}"
+            raise DataError(f"{self.file}: {argument(name, asked)}: there is no such {what}; {there}")
         return found
 
-    def _near(self, name: str) -> str:
-        near = difflib.get_close_matches(name, sorted({known for names in self.names for known in names}), n=1)
+    def _near(self, asked: str | int) -> str:
+        known = () if is_position(asked) else sorted(set().union(*self.names))
+        near = difflib.get_close_matches(str(asked).lower(), known, n=1)
         return f". Did you mean {near[0]!r}?" if near else ""

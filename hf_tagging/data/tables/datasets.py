@@ -11,11 +11,12 @@ import pyarrow as pa
 from datasets.fingerprint import Hasher
 
 from hf_tagging.atomic import json_text, whole_file, whole_path
+from hf_tagging.data.column_names import column_position, names_words
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.tables.describe import describe
-from hf_tagging.data.tables.names import Cell, Cells, TableColumns, find_columns, names_words
+from hf_tagging.data.tables.names import Cell, Cells, TableColumns, find_columns
 from hf_tagging.data.tables.rows import TableSentence, TableSource, sentences
 from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
@@ -81,14 +82,8 @@ def _has_cells(dataset: datasets.Dataset, names: Sequence[str], request: ReadReq
 
 def _asked(names: Sequence[str], asked: str | int | None) -> str | None:
     """Return the column that is asked for by name or position; None where none is, or it is not there."""
-    if asked is None:
-        return None
-    if isinstance(asked, str) and asked in names:
-        return asked
-    try:
-        return names[int(asked)]
-    except (ValueError, IndexError):
-        return next((name for name in names if name.lower() == str(asked).lower()), None)
+    position = None if asked is None else column_position(asked, names)
+    return None if position is None else names[position]
 
 
 def _is_scalar(dataset: datasets.Dataset, name: str) -> bool:

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from hf_tagging.data.column_names import (
+    TEXT_NAMES,
+    WORD_COLUMNS,
+    column_position,
+    is_position,
+    names_documents,
+    names_sentences,
+    names_words,
+    near_column,
+    normalized,
+    tag_names,
+)
 from hf_tagging.data.columns.headers import is_header as names_columns
 from hf_tagging.data.columns.kinds import Column, Table, column_kinds
-from hf_tagging.data.columns.names import WORD_NAMES
 from hf_tagging.data.prefixes import entity_likeness
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.tables.cells import looks_like_list
 from hf_tagging.data.text_lines import shortened
-from hf_tagging.data.word_features import feature_spellings, features_by_column
+from hf_tagging.data.word_features import features_by_column
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument
-from hf_tagging.tasks import POS, TASKS, Task
+from hf_tagging.tasks import POS
 
 Cell = str | int | None
 Cells = Sequence[Cell]
 
-# Compared without case, blanks and signs: "Sentence #", "sentence_id", "SentenceID".
-_SENTENCE_NAMES = frozenset(
-    {
-        *("sentence", "sentenceid", "sentenceno", "sentencenr", "sentencenum", "sentencenumber", "sentenceidx"),
-        *(
-            "sentenceindex",
-            "sent",
-            "sentid",
-            "sentno",
-            "sentnr",
-            "sentnum",
-            "sentidx",
-            "sentindex",
-            "sid",
-            "idsentence",
-        ),
-    }
-)
-_DOCUMENT_NAMES = frozenset({"document", "documentid", "doc", "docid", "docno", "docnum"})
-_TEXT_NAMES = frozenset({"sentence"})  # a column of words only where another one, or none, numbers the sentences
 _JOINED_SHARE = 0.5
 _MANY, _MANY_TIMES = 50, 3  # different values of a column of words, and how many times those of another column
 _CERTAIN, _LIKELY = 0.8, 0.5  # of `entity_likeness`: tags with prefixes, and types without them
@@ -73,21 +63,6 @@ class TableColumns:
     lists: frozenset[int] = frozenset()
 
 
-def plain(name: str) -> str:
-    """Return a column's name without case, blanks and signs."""
-    return re.sub(r"[\W_]+", "", name.lower())
-
-
-def names_words(name: str) -> bool:
-    """Return whether a column's name is one of words, or of texts."""
-    return name.strip().lower() in WORD_NAMES or name.strip().lower() in _TEXT_NAMES
-
-
-def names_sentences(name: str) -> bool:
-    """Return whether a column's name is that of an id of sentences."""
-    return plain(name) in _SENTENCE_NAMES
-
-
 def is_header(cells: Sequence[str], rest: Sequence[Cells], request: ReadRequest) -> bool:
     """Return whether a first row names the columns.
 
@@ -99,11 +74,11 @@ def is_header(cells: Sequence[str], rest: Sequence[Cells], request: ReadRequest)
         rest: The rows below it.
         request: Names that are asked for.
     """
-    lower = [cell.strip().lower() for cell in cells]
+    lower = [normalized(cell) for cell in cells]
     asked = [request.tokens_column, request.tags_column, *request.word_features]
-    if any(isinstance(name, str) and not _is_position(name) and name.strip().lower() in lower for name in asked):
+    if any(isinstance(n, str) and not is_position(n) and column_position(n, cells) is not None for n in asked):
         return True
-    if any(map(names_words, lower)) and not _tag_names(request.task).isdisjoint(lower):
+    if any(map(names_words, lower)) and not tag_names(request.task).isdisjoint(lower):
         return True
     if not rest:
         return False
@@ -149,7 +124,7 @@ def find_columns(
             f"as {shortened(str(example[words]))}; expected a word and its tag in each row, or as many tags as words"
         )
     free = [i for i in range(len(names)) if i not in (words, tags, *features)]
-    document = next((i for i in free if plain(names[i]) in _DOCUMENT_NAMES), None)
+    document = next((i for i in free if names_documents(names[i])), None)
     sentence = None if a_sentence_a_row else finder.sentence([i for i in free if i != document], words)
     number = None if a_sentence_a_row or sentence is not None else finder.number(free, words)
     return TableColumns(
@@ -169,7 +144,7 @@ class _Finder:
 
     def __init__(self, names: Sequence[str], rows: Sequence[Cells], request: ReadRequest, place: str, named: bool):
         self.names, self.rows, self.request, self.place = names, rows, request, place
-        self.lower = [name.strip().lower() for name in names] if named else []
+        self.lower = [normalized(name) for name in names] if named else []
         shown = [name or "(no name)" for name in names] if named else list(map(str, range(len(names))))
         self.listing = ", ".join(shown) if named else f"{len(names)} columns without names, 0 to {len(names) - 1}"
 
@@ -195,16 +170,12 @@ class _Finder:
         return tuple(
             features_by_column(
                 self.request.word_features,
-                self._feature,
+                lambda name: self._position(name, "word_features"),
                 taken={words: "words", tags: "tags"},
                 place=self.place,
                 shown=lambda position: f"the column {self.shown(position)}",
             )
         )
-
-    def _feature(self, name: str) -> int:
-        spelled = next((known for known in feature_spellings(name) if known in self.lower), name)
-        return self._position(spelled, "word_features")
 
     def sentence(self, free: Sequence[int], words: int) -> int | None:
         """Return the column that tells sentences apart: by its name, or, without blank rows, by its numbers."""
@@ -223,8 +194,7 @@ class _Finder:
         return next((i for i in free if _counts_words([row[i] for row in self.rows])), None)
 
     def _named_words(self, tags: int | None) -> int | None:
-        order = [*("tokens", "words", "token", "word", "form", "forms", "text")]
-        for name in [*order, *sorted(_TEXT_NAMES)]:
+        for name in (*WORD_COLUMNS, *sorted(TEXT_NAMES)):
             if name in self.lower and self.lower.index(name) != tags:
                 return self.lower.index(name)
         return None
@@ -270,7 +240,7 @@ class _Finder:
         """Return whether a column is an index or an id: numbers, or named like one."""
         if self.lower and (not self.lower[column] or names_sentences(self.lower[column])):
             return True
-        if self.lower and plain(self.lower[column]) in _DOCUMENT_NAMES:
+        if self.lower and names_documents(self.lower[column]):
             return True
         values = [row[column] for row in self.rows if row[column] not in (None, "")]
         return bool(values) and all(str(value).strip().isdecimal() for value in values)
@@ -279,30 +249,15 @@ class _Finder:
         return None if asked is None else self._position(asked, option)
 
     def _position(self, asked: str | int, option: str) -> int:
-        count = len(self.names)
-        if isinstance(asked, str) and asked.strip().lower() in self.lower:
-            exact = [name.strip() for name in self.names]
-            return exact.index(asked.strip()) if asked.strip() in exact else self.lower.index(asked.strip().lower())
-        if isinstance(asked, int) or _is_position(asked):
-            if -count <= int(asked) < count:
-                return int(asked) % count
-            near: list[str] = []
-        else:
-            near = difflib.get_close_matches(asked, [name for name in self.names if name], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"{self.place}: {argument(option, asked)}: no such column; there are: {self.listing}{hint}")
+        position = column_position(asked, self.names if self.lower else (), count=len(self.names))
+        if position is None:
+            there = f"there are: {self.listing}{near_column(asked, self.names)}"
+            raise DataError(f"{self.place}: {argument(option, asked)}: no such column; {there}")
+        return position
 
     def shown(self, position: int) -> str:
         """Return a column as messages name it."""
         return repr(self.names[position]) if self.lower and self.names[position] else str(position)
-
-
-def _tag_names(task: Task) -> set[str]:
-    return {name for known in (task, *TASKS.values()) for name in known.columns}
-
-
-def _is_position(name: str) -> bool:
-    return bool(re.fullmatch(r"-?\d+", name))
 
 
 def _tags_of(cell: Cell) -> list[str]:

@@ -12,13 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_tagging.data.columns.names import WORD_NAMES
+from hf_tagging.data.column_names import names_sentences, names_words, normalized, tag_names
 from hf_tagging.data.tables.cells import looks_like_list
-from hf_tagging.data.tables.names import names_sentences
-from hf_tagging.tasks import TASKS
 
 DELIMITERS = (",", ";", "\t")
-_WORDS = WORD_NAMES | {"sentence"}
 _FEWEST = 3  # rows without a header that tell a table from a text
 _PART = 1 << 20
 
@@ -174,17 +171,13 @@ def _has_quoted_quote(path: Path) -> bool:
 
 def _names_columns(fields: Sequence[str]) -> bool:
     """Return whether fields are names of columns, among them one of words and one of tags."""
-    names = {field.strip().strip("\ufeff").lower() for field in fields}
-    return not names.isdisjoint(_WORDS) and not names.isdisjoint(_tag_names())
+    names = {normalized(field.strip().strip("\ufeff")) for field in fields}
+    return any(map(names_words, names)) and not names.isdisjoint(tag_names())
 
 
 def _tags_position(header: Sequence[str]) -> int:
-    names = _tag_names()
-    return next(i for i, name in enumerate(header) if name.strip().lower() in names)
-
-
-def _tag_names() -> set[str]:
-    return {name for task in TASKS.values() for name in task.columns}
+    names = tag_names()
+    return next(i for i, name in enumerate(header) if normalized(name) in names)
 
 
 def _closing(line: str, start: int, delimiter: str) -> int:
