@@ -1,6 +1,7 @@
 """Findings that stop a run: tags and words that are certainly something else, unless the caller knows better.
 
 Each has a name, which its message gives and the option `accept` takes. What is accepted becomes a remark of the report.
+The bounds are those of inspection and of runs too, which look at all of the data.
 """
 
 from __future__ import annotations
@@ -23,14 +24,27 @@ from hf_tagging.errors import DataError
 from hf_tagging.problems import argument, either_way
 from hf_tagging.tasks import POS, Task
 
+MANY_TYPES = 200
+"""Number of types from which they may be words or ids, if there are also `TYPES_PER_ENTITY`."""
+TYPES_PER_ENTITY = 0.1
+ENOUGH_WORDS = 1_000
+"""Words among which one is outside of entities."""
+ENOUGH_NUMBERS = 10
+"""Numbers that tell whether they count up."""
+MOSTLY = 0.9
+"""Share of the words, or of the steps between them, that makes them numbers that count up."""
+SUSPICIOUS_UNKNOWN, TOO_MANY_UNKNOWN = 0.05, 0.5
+"""Shares of words unknown to a model from which it is warned of, and from which it is refused."""
+UNKNOWN_WORDS = "unknown_words"
+
 FINDINGS: Mapping[str, str] = MappingProxyType({
-    "many_types": "more than 200 types, and more than a tenth as many as there are entities",
+    "many_types": f"more than {MANY_TYPES} types, and more than a tenth as many as there are entities",
     "number_tags": "tags that are mostly numbers",
     "counter_words": "words that count up",
-    "no_outside": "no word outside of entities among 1,000",
+    "no_outside": f"no word outside of entities among {ENOUGH_WORDS:,}",
     "pos_tags": "parts of speech where entities are expected",
     "entity_tags": "entity tags where parts of speech are expected",
-    "unknown_words": "words that the model reads as nothing but the unknown token",
+    UNKNOWN_WORDS: "words that the model reads as nothing but the unknown token",
 })  # fmt: skip
 """Names that `accept` takes, with what each means."""
 
@@ -86,13 +100,14 @@ def accepted_or_refused(findings: Iterable[Finding], *, accept: Iterable[str], p
     return remarks
 
 
-_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*")
-_MANY_TYPES, _TYPES_PER_ENTITY = 200, 0.1
-_ENOUGH_WORDS = 1_000
-_ENOUGH_NUMBERS = 10
+_NUMBER = re.compile(r"[-+]?\d+([.,:]\d+)*")
 _ENOUGH_TAGS = 20  # as for a column file, where fewer do not refute what a name or a position says
-_MOSTLY = 0.9
 _ENTITIES = 0.9  # of `entity_likeness`, which is higher for B-PER alone: `b-per` may be a tag of any set
+
+
+def is_number(tag: str) -> bool:
+    """Return whether a tag is a number: an id, an offset, a time."""
+    return _NUMBER.fullmatch(tag) is not None
 
 
 def number_tags(counts: Mapping[str, int]) -> Iterator[Finding]:
@@ -101,7 +116,7 @@ def number_tags(counts: Mapping[str, int]) -> Iterator[Finding]:
     Args:
         counts: Frequency of each tag as it is written.
     """
-    numbers = [tag for tag in counts if _NUMBER.fullmatch(tag)]
+    numbers = list(filter(is_number, counts))
     if len(numbers) > 1 and 2 * len(numbers) >= len(counts):
         yield Finding(
             "number_tags",
@@ -136,7 +151,7 @@ def tag_findings(counts: Mapping[str, int], task: Task) -> Iterator[Finding]:
             f"this column holds parts of speech and no entities ({_most(used, inside)})",
             f"{column} {without}",
         )
-    elif "O" not in used and not is_bare(inside) and total >= _ENOUGH_WORDS:
+    elif "O" not in used and not is_bare(inside) and total >= ENOUGH_WORDS:
         yield Finding(
             "no_outside",
             f"not one of {total:,} words is outside of entities; the tags are {_most(used, inside)}",
@@ -144,7 +159,7 @@ def tag_findings(counts: Mapping[str, int], task: Task) -> Iterator[Finding]:
         )
     types = {parts[1] if (parts := STANDARD.parts(tag)) else tag for tag in inside}
     entities = _entities(used)
-    if len(types) > max(_MANY_TYPES, _TYPES_PER_ENTITY * entities):
+    if len(types) > max(MANY_TYPES, TYPES_PER_ENTITY * entities):
         yield Finding(
             "many_types",
             f"there are {len(types):,} entity types among {entities:,} entities ({_most(used, inside)})",
@@ -174,7 +189,7 @@ def swapped(counts: Mapping[str, int], tokens: Iterable[pa.ChunkedArray]) -> Ite
         tokens: Words of each split. (sentences, words)
     """
     tags = sum(count > 0 for count in counts.values())
-    if tags <= _MANY_TYPES:
+    if tags <= MANY_TYPES:
         return
     words: set[str] = set()
     for column in tokens:
@@ -195,13 +210,13 @@ def word_findings(tokens: pa.ChunkedArray) -> Iterator[Finding]:
     """
     words = pc.list_flatten(tokens).cast(pa.string())
     decimal = pc.utf8_is_decimal(words)
-    if len(words) < _ENOUGH_NUMBERS or pc.mean(decimal.cast(pa.int8())).as_py() < _MOSTLY:
+    if len(words) < ENOUGH_NUMBERS or pc.mean(decimal.cast(pa.int8())).as_py() < MOSTLY:
         return
     numbers = np.array([int(word[:18]) if word.isdecimal() else -1 for word in words.to_pylist()])
     sizes = pc.list_value_length(tokens).to_numpy()
     within = ~first_of_rows(len(numbers), row_starts(sizes))[1:]
     steps = np.diff(numbers)[within]  # the number of a word counts up in its sentence, and that of a sentence stays
-    if len(steps) >= _ENOUGH_NUMBERS and np.mean((steps == 0) | (steps == 1)) >= _MOSTLY:
+    if len(steps) >= ENOUGH_NUMBERS and np.mean((steps == 0) | (steps == 1)) >= MOSTLY:
         yield Finding(
             "counter_words",
             f"the words are numbers that count up ({', '.join(words.slice(0, 3).to_pylist())})",

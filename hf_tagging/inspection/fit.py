@@ -10,13 +10,12 @@ import torch
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedTokenizerBase
 
 from hf_tagging.data.alignment import Aligner
+from hf_tagging.data.findings import SUSPICIOUS_UNKNOWN, TOO_MANY_UNKNOWN, UNKNOWN_WORDS
 from hf_tagging.data.notes import Remark
 from hf_tagging.hub import model_errors
 from hf_tagging.inspection.corpus import Corpus
 from hf_tagging.inspection.remarks import counted, percent
 from hf_tagging.models.encoder import hub_options, load_tokenizer, quiet, resolve_model, window_length
-
-_SUSPICIOUS, _WRONG = 0.05, 0.5  # shares of words that a model cannot tell from each other
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,13 @@ def model_fit(corpus: Corpus, reader: Reader) -> Iterator[Remark]:
     for split in corpus.splits.values():
         chosen = split.words[unknown[split.words]]
         share = len(chosen) / max(len(split.words), 1)
-        advice = "; another encoder fits better" if share > _SUSPICIOUS else ""
+        advice = "; another encoder fits better" if share > SUSPICIOUS_UNKNOWN else ""
         yield from counted(
-            "unknown_words",
+            UNKNOWN_WORDS,
             f"words of {split.name} are wholly the unknown token for {reader.name} "
             f"({percent(len(chosen), len(split.words))}), so it cannot tell them from each other{advice}",
             len(chosen),
-            severity="wrong" if share >= _WRONG else "suspicious" if share > _SUSPICIOUS else "note",
+            severity="wrong" if share >= TOO_MANY_UNKNOWN else "suspicious" if share > SUSPICIOUS_UNKNOWN else "note",
             examples=corpus.quoted(chosen),
         )
         nothing = split.words[sizes[split.words] == 0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.compute as pc
 
+from hf_tagging.data.findings import ENOUGH_NUMBERS, MOSTLY
 from hf_tagging.data.notes import Remark
 from hf_tagging.inspection.corpus import Corpus, SplitWords
 from hf_tagging.inspection.remarks import counted, graded, percent
@@ -69,7 +70,7 @@ def counters(corpus: Corpus) -> Iterator[Remark]:
     for split in corpus.splits.values():
         values, inside = numbers[split.words], _within(split)
         steps = values[1:] - values[:-1] == 1
-        if inside.sum() >= _ENOUGH and steps[inside[1:]].mean() > 0.9:
+        if inside.sum() >= ENOUGH_NUMBERS and steps[inside[1:]].mean() > MOSTLY:
             yield Remark(
                 "counter_words",
                 f"the words of {split.name} are numbers that count up in each sentence, so they are word numbers and "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
 
+from hf_tagging.data.findings import ENOUGH_WORDS, MANY_TYPES, TYPES_PER_ENTITY, is_number
 from hf_tagging.data.inventory import MIXED
 from hf_tagging.data.notes import Remark
 from hf_tagging.data.prefixes import B, I, O, S
@@ -14,9 +14,6 @@ from hf_tagging.inspection.corpus import Corpus, SplitWords
 from hf_tagging.inspection.remarks import counted, graded, percent
 from hf_tagging.problems import argument
 
-_MOST_TYPES = 200
-_WITHOUT_OUTSIDE = 1_000  # words
-_NUMBER = re.compile(r"[-+]?\d+([.,:]\d+)?")
 _RARE = 10  # entities or words of a type, below which it is hardly learned
 _ENOUGH = 100  # entities or words, to speak of shares
 _MOST_OF_ONE = 0.95
@@ -29,10 +26,10 @@ def too_many_types(corpus: Corpus) -> Iterator[Remark]:
     used, items = int(np.count_nonzero(counts)), int(counts.sum())
     task = corpus.task
     examples = [repr(names[i]) for i in np.flatnonzero(counts)[:3]]
-    if used > _MOST_TYPES and used > items / 10:
+    if used > MANY_TYPES and used > TYPES_PER_ENTITY * items:
         yield Remark(
             "many_types",
-            f"{used:,} {task.classes} for {items:,} {task.items}: more than {_MOST_TYPES} and than a tenth of the "
+            f"{used:,} {task.classes} for {items:,} {task.items}: more than {MANY_TYPES} and than a tenth of the "
             f"{task.items}, so this is hardly the column of the tags; give it with {argument('tags_column')}",
             "wrong",
             examples=examples,
@@ -51,7 +48,7 @@ def numbers_as_tags(corpus: Corpus) -> Iterator[Remark]:
     """Yield tags that are mostly numbers: ids without names, offsets, or another column."""
     counts, names = _type_counts(corpus)
     used = np.flatnonzero(counts)
-    numbers = [i for i in used if _NUMBER.fullmatch(names[i])]
+    numbers = [i for i in used if is_number(names[i])]
     if len(used) >= 3 and 2 * len(numbers) > len(used):
         yield Remark(
             "number_tags",
@@ -78,10 +75,10 @@ def outside_words(corpus: Corpus) -> Iterator[Remark]:
             f"none of {words:,} words is outside of entities. Give the tag of those that are with "
             f"{argument('outside')}, or the column of the tags with {argument('tags_column')}; the tags of all words "
             "are parts of speech, which are another task",
-            "wrong" if words >= _WITHOUT_OUTSIDE else "suspicious",
+            "wrong" if words >= ENOUGH_WORDS else "suspicious",
             examples=most,
         )
-    elif words >= _WITHOUT_OUTSIDE and outside > _MOST_OUTSIDE * words:
+    elif words >= ENOUGH_WORDS and outside > _MOST_OUTSIDE * words:
         yield Remark(
             "few_entities",
             f"of {words:,} words are in entities ({percent(words - outside, words)}): a model may learn to find none",

@@ -11,6 +11,7 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedConfig
 
 from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts
+from hf_tagging.data.findings import SUSPICIOUS_UNKNOWN, TOO_MANY_UNKNOWN, UNKNOWN_WORDS
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.origin import origin_of
 from hf_tagging.data.reading import reading_report
@@ -28,11 +29,6 @@ from hf_tagging.training.record import AlignmentRecord, RemarkRecord, RunRecord,
 from hf_tagging.training.resuming import check_same_data
 
 logger = logging.getLogger("hf_tagging")
-
-UNKNOWN_WORDS = "unknown_words"
-"""Name of the finding that a tokenizer does not know the words, as `accept` takes it."""
-SUSPICIOUS_UNKNOWN, TOO_MANY_UNKNOWN = 0.05, 0.5
-"""Shares of unknown words from which a run warns, and from which it is refused."""
 
 
 class DataNotes:
