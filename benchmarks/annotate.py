@@ -39,10 +39,10 @@ from transformers.utils import logging as transformers_logging
 from hf_tagging import EncoderConfig, Tagger, TaggingConfig, TaggingTrainer
 from hf_tagging.atomic import write_json
 from hf_tagging.console import plain_errors
+from hf_tagging.data.formats.word_documents import document_of_words
 from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.statistics import count_sentences
 from hf_tagging.inference import suggest_texts
-from hf_tagging.inference.texts import document_of
 
 RANDOM = "random"
 BATCH = 256  # subwords
@@ -100,7 +100,7 @@ def suggested(by: Any, pool: Dataset, args: argparse.Namespace, seed: int) -> Ch
     words = list(pool["tokens"])
 
     def choose(tagger: Tagger, left: list[int]) -> list[int]:
-        documents = [document_of(words[place], id=str(place)) for place in left]
+        documents = [document_of_words([words[place]], [], id=str(place)) for place in left]
         done = [" ".join(words[place]) for place in sorted({*range(len(words))} - {*left})]
         found = suggest_texts(tagger, documents, number=args.add, by=by, annotated=done, seed=seed)
         return [int(suggestion.document.id or 0) for suggestion in found.chosen]
