@@ -566,6 +566,7 @@ def test_a_named_column_of_conllu_plus(tmp_path, declared):
         ("<corpus>\n<s>\nCarla\tNNP\n</s>\n</corpus>\n", "line 1: this is XML"),
         ("123|t|A title.\n123|a|A text.\n123\t0\t1\tA\tGene\t7\n", "line 1: .* is PubTator .*convert it"),
         ('{"words": ["a"], "x": 1}\n', r"line 1: .* is JSON; name the file \.jsonl"),
+        ('# of May\n[{"words": ["a", "b"], "ner": ["O", "B-X"]}]\n', r"line 2: .* is JSON; .*without the lines before"),
         ("Carla\nVoss\n", "line 1: 'Carla' is a single column"),
         ("Carla|NNP|B-PER\nVoss|NNP|I-PER\n", r"another separator: separator=\|"),
         ("Carla\tB-PER\n" * 12 + "Voss\tI-PER\tx\n", "line 13: .* has 3 columns; expected 2, .* as in line 1"),
@@ -576,6 +577,17 @@ def test_what_is_no_column_file_is_refused_with_the_way_on(tmp_path, content, me
     with pytest.raises(DataError, match=rf"(?s)train\.txt.*{message}") as caught:
         read(tmp_path, content)
     assert re.search("XML|HTML", str(caught.value)) is None or "separator" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["Lund|NNP|B-LOC sang|VBD|O\n", "Lund|B-LOC\tsang|O\n", "Lund/B-LOC sang/O .../O\n"])
+def test_items_of_a_single_short_line(tmp_path, text):
+    found = read(tmp_path, text)
+    assert found.words[:2] == ["Lund", "sang"]
+    assert found.tags[:2] == ["B-LOC", "O"]
+
+
+def test_a_brace_behind_a_comment_may_be_a_word(tmp_path):
+    assert read(tmp_path, '# id 7\n{"a": O\nLund B-LOC\n').words == ['{"a":', "Lund"]
 
 
 @pytest.mark.parametrize("text", ["<s> O\nCarla B-PER\n</s> O\n", "<Carla> B-PER\n< O\n"])

@@ -93,6 +93,10 @@ def test_numbers_of_thousands_of_digits_are_text(tmp_path):
     assert found.tags[1:] == ["O", "O"]
 
 
+def _separated(text: str, name: str) -> str:
+    return text.replace(" ", ",") if name.endswith(".csv") else text
+
+
 class TestHeaders:
     @pytest.mark.parametrize("name", ["NE", "Entity"])
     def test_of_entities(self, tmp_path, name):
@@ -100,32 +104,23 @@ class TestHeaders:
         found = read(tmp_path, {"train.tsv": f"Token\t{name}\n{text}"})
         assert found.first == [("Olga", "B-PER"), ("saw0", "O")]
 
-    @pytest.mark.parametrize("header", ["mot etiquette", "tok iob"])
-    def test_over_types_without_prefixes(self, tmp_path, header):
-        found = read(tmp_path, {"train.txt": f"{header}\n{FILLER}"})
+    @pytest.mark.parametrize("name", ["train.txt", "train.csv"])
+    @pytest.mark.parametrize("header", ["mot etiquette", "tok iob", "wort klasse"])
+    def test_over_types_without_prefixes(self, tmp_path, name, header):
+        found = read(tmp_path, {name: _separated(f"{header}\n{FILLER}", name)})
         assert found.types == ["LOC", "PER"]
         assert found.words[0] == "Anna"
 
-    def test_a_type_of_the_first_line_alone_is_said(self, tmp_path):
-        found = read(tmp_path, {"train.txt": f"Mot TYP\n{FILLER}"})
+    @pytest.mark.parametrize("name", ["train.txt", "train.csv"])
+    def test_a_type_of_the_first_line_alone_is_said(self, tmp_path, name):
+        found = read(tmp_path, {name: _separated(f"Mot TYP\n{FILLER}", name)})
+        assert found.remarks()["first_line"] == 1
         assert found.said("line 1 alone has the tag 'TYP', of the word 'Mot'")
         assert found.types == ["LOC", "PER", "TYP"]
 
-    @pytest.mark.parametrize("header", ["wort,klasse", "mot,etiquette"])
-    def test_of_a_table_over_types_without_prefixes(self, tmp_path, header):
-        found = read(tmp_path, {"train.csv": f"{header}\n{FILLER.replace(' ', ',')}"})
-        assert found.types == ["LOC", "PER"]
-        assert found.words[0] == "Anna"
-
-    def test_a_type_of_the_first_row_of_a_table_alone_is_said(self, tmp_path):
-        found = read(tmp_path, {"train.csv": f"Mot,TYP\n{FILLER.replace(' ', ',')}"})
-        assert found.remarks()["first_line"] == 1
-        assert found.said("line 1 alone has the tag 'TYP', of the word 'Mot'")
-        found = read(tmp_path / "again", {"train.csv": f"Riga,city\n{FILLER.replace(' ', ',')}"})
-        assert found.words[0] == "Riga"
-
-    def test_a_word_that_comes_again_is_no_header(self, tmp_path):
-        found = read(tmp_path, {"train.txt": f"Riga city\n{FILLER}"})
+    @pytest.mark.parametrize("name", ["train.txt", "train.csv"])
+    def test_a_word_that_comes_again_is_no_header(self, tmp_path, name):
+        found = read(tmp_path, {name: _separated(f"Riga city\n{FILLER}", name)})
         assert found.words[0] == "Riga"
 
 

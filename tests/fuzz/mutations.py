@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from copy import deepcopy
 from typing import Any
 
 from fuzz.damage import damaged
@@ -77,13 +78,13 @@ def _change(value: Any, draw: random.Random) -> None:
         if kind == "drop":
             del value[place]
         elif kind == "twice" and isinstance(value, list):
-            value.insert(place, value[place])
+            value.insert(place, deepcopy(value[place]))
         elif kind == "rename" and isinstance(value, dict):
             value[draw.choice(_KEYS)] = value.pop(place)
         elif kind == "shift" and isinstance(value[place], int):
             value[place] += draw.choice([-3, -1, 1, 2, 100])
         else:
-            value[place] = draw.choice(_VALUES)
+            value[place] = deepcopy(draw.choice(_VALUES))
         return
 
 

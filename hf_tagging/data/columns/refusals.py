@@ -34,16 +34,21 @@ def refuse_other_files(first: str, file: str) -> None:
     if _MARKUP.match(first):
         raise DataError(f"{file}, line 1: {_markup(first)}")
     if _JSON.match(first):
-        raise DataError(
-            f"{file}, line 1: {shortened(first)} is JSON; name the file .jsonl (a row per line) or .json, and its "
-            "rows are read"
-        )
+        raise _json(1, first, file)
     if _PUBTATOR.match(first):
         raise DataError(
             f"{file}, line 1: {shortened(first)} is PubTator (id|t|title, id|a|abstract, then offsets), which is not "
             "read here; convert it to BioC JSON or to columns, a word and its tag per line, or to JSON Lines with "
             '"text" and "entities" as [start, end, type]'
         )
+
+
+def _json(number: int, line: str, file: str) -> DataError:
+    behind = ", without the lines before it" if number > 1 else ""
+    return DataError(
+        f"{file}, line {number}: {shortened(line)} is JSON; name the file .jsonl (a row per line) or .json{behind}, "
+        "and its rows are read"
+    )
 
 
 def _markup(first: str) -> str:
@@ -61,7 +66,7 @@ def _markup(first: str) -> str:
 
 
 def refuse_text(lines: Sequence[tuple[int, str]], counts: Sequence[int], *, file: str) -> None:
-    """Refuse running text: lines of words that differ in length.
+    """Refuse running text, whose lines of words differ in length, and JSON.
 
     Args:
         lines: First lines of data with their numbers.
@@ -69,8 +74,11 @@ def refuse_text(lines: Sequence[tuple[int, str]], counts: Sequence[int], *, file
         file: Its name for messages.
 
     Raises:
-        DataError: It is text.
+        DataError: It is text, or JSON.
     """
+    number, first = lines[0]
+    if _JSON.match(first) and first.rstrip().endswith(("}", "]", ",")):  # behind comments
+        raise _json(number, first, file)
     most = Counter(counts).most_common(1)[0][1] / len(counts)
     if most < 0.6 and max(counts) - min(counts) > 2 and len(counts) > 2:
         raise _text(lines[0], counts, file)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from hf_tagging.data.prefixes import entity_likeness
 
 _INSIDE = "|/_\\"
-_FEWEST_ITEMS = 4
+_FEWEST_ITEMS = 4  # that need no tags with a prefix
+_CERTAIN = 0.8  # of `entity_likeness`
 _KEYS = ("ner", "name", "ne", "entity", "entities")
 
 
@@ -20,13 +21,15 @@ def inner_separator(lines: Sequence[str]) -> tuple[str, int] | None:
         lines: First lines of data.
     """
     items = [item for line in lines for item in line.split()]
-    if len(items) < _FEWEST_ITEMS or len(items) < 1.5 * len(lines):
+    if len(items) < 1.5 * len(lines):
         return None
     for separator in _INSIDE:
         if not all(separator in item for item in items):
             continue
         count = min(item.count(separator) for item in items) + 1  # a word may hold it too
-        if all(all(part) for part in (inner_fields(item, separator, count) for item in items)):
+        fields = [inner_fields(item, separator, count) for item in items]
+        enough = len(items) >= _FEWEST_ITEMS or entity_likeness(parts[-1] for parts in fields) >= _CERTAIN
+        if enough and all(map(all, fields)):
             return separator, count
     return None
 
