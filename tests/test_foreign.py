@@ -34,7 +34,7 @@ FENCE = "hf_tagging/foreign/"
 
 # What their documentation tells to define in a class of one's own. They may be defined anywhere.
 DOCUMENTED = frozenset(
-    ("_info", "_split_generators", "_generate_examples", "_compute", "_init_weights", "_supports_sdpa",
+    ("_info", "_split_generators", "_generate_tables", "_compute", "_init_weights", "_supports_sdpa",
      "_supports_flash_attn", "_supports_flex_attn", "_supports_attention_backend")
 )  # fmt: skip
 # Files that are saved with models, which cannot import the fence.
@@ -296,13 +296,13 @@ CONTRACTS = [
     Contract("datasets", "HF_HUB_OFFLINE", "hf_tagging.foreign.datasets.offline",
              holds("datasets.config.HF_HUB_OFFLINE", lambda: isinstance(datasets.config.HF_HUB_OFFLINE, bool))),
     Contract("datasets", "_prepare_split_single", "hf_tagging.foreign.datasets.OwnErrorsBuilder",
-             calls(datasets.GeneratorBasedBuilder, "_prepare_split_single", "raise DatasetGenerationError(")),
+             calls(datasets.ArrowBasedBuilder, "_prepare_split_single", "raise DatasetGenerationError(")),
     Contract("datasets", "_output_dir", "hf_tagging.foreign.datasets.KeepingBuilder",
              both(calls(datasets.DatasetBuilder, "download_and_prepare", 'temporary_assignment(self, "_output_dir"'),
-                  calls(datasets.GeneratorBasedBuilder, "_prepare_split", "self._output_dir"))),
-    *(Contract("datasets", name, "hf_tagging.data.columns.conll.ConllBuilder",
-               has(datasets.GeneratorBasedBuilder, name, *parameters))
-      for name, parameters in {"_info": (), "_split_generators": ("dl_manager",), "_generate_examples": ()}.items()),
+                  calls(datasets.ArrowBasedBuilder, "_prepare_split", "self._output_dir"))),
+    *(Contract("datasets", name, "hf_tagging.data.builders.FileBuilder",
+               has(datasets.ArrowBasedBuilder, name, *parameters))
+      for name, parameters in {"_info": (), "_split_generators": ("dl_manager",), "_generate_tables": ()}.items()),
     Contract("evaluate", "_info", "hf_tagging.evaluation.metrics", has(evaluate.Metric, "_info")),
     Contract("evaluate", "_compute", "hf_tagging.evaluation.metrics",
              both(has(evaluate.Metric, "_compute", "predictions", "references"),

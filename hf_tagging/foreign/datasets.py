@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets
-from datasets import Dataset, GeneratorBasedBuilder
+from datasets import ArrowBasedBuilder, Dataset
 from datasets.exceptions import DatasetGenerationError
 from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 from datasets.utils._filelock import FileLock
@@ -70,10 +70,10 @@ def offline(active: bool) -> Iterator[None]:
         datasets.config.HF_HUB_OFFLINE = before
 
 
-class OwnErrorsBuilder(GeneratorBasedBuilder):
+class OwnErrorsBuilder(ArrowBasedBuilder):
     """A builder whose own errors reach the caller as they were raised, from worker processes too.
 
-    Upstream: `GeneratorBasedBuilder._prepare_split_single`, which wraps whatever `_generate_examples` raises in a
+    Upstream: `ArrowBasedBuilder._prepare_split_single`, which wraps whatever `_generate_tables` raises in a
     `DatasetGenerationError`. A worker's error loses its cause on the way back, so that it has to be unwrapped there.
     """
 

@@ -6,11 +6,9 @@ processes and streamed, as any dataset is.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from datasets.builder import Key
-
-from hf_tagging.data.builders import WordsBuilder
+from hf_tagging.data.builders import Row, WordsBuilder
 from hf_tagging.data.columns.finding import find_layout
 from hf_tagging.data.columns.layout import ColumnLayout
 from hf_tagging.data.columns.marks import may_mark_document
@@ -53,24 +51,21 @@ class ConllBuilder(WordsBuilder):
             and line.
     """
 
-    def _generate_examples(
-        self, local_files: list[str], files: list[str], stems: list[str]
-    ) -> Iterator[tuple[Key, dict[str, Any]]]:
-        for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
+    def read_rows(self, local_files: list[str], files: list[str], stems: list[str]) -> Iterator[tuple[int, Row]]:
+        """Yield the sentences of column files."""
+        names = self.config.columns.word_features
+        for number, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             # `open` is named in this module because datasets replaces it here for streaming.
             notes = FileNotes(file, "column file")
             with open(local_file, "rb") as stream:
                 sentences = read_sentences(stream, file=file, request=self.config.columns, notes=notes)
-                for index, sentence in enumerate(sentences):
-                    row = {
+                for sentence in sentences:
+                    row: Row = {
                         "tokens": sentence.words,
                         "tags": sentence.tags,
                         "document_id": f"{stem}:{sentence.document}",
                     }
-                    yield (
-                        Key(shard, index),
-                        row | dict(zip(self.config.columns.word_features, sentence.features, strict=True)),
-                    )
+                    yield number, row | dict(zip(names, sentence.features, strict=True))
             self.keep_notes(notes)
 
 

@@ -15,8 +15,8 @@ _DOCUMENT = re.compile(
     re.IGNORECASE,
 )
 _DOCUMENT_BYTES = re.compile(
-    rb"DOCSTART-|# ?newdoc|# ?begin document|doc\w*[_ -]?(?:id|name)? ?[=:]|###", re.IGNORECASE
-)
+    rb"docstart-|# ?newdoc|# ?begin document|doc\w*[_ -]?(?:id|name)? ?[=:]|###"
+)  # in lower case, which is searched far faster than in either
 _KEY_AND_VALUE = re.compile(r"#+\s*[\w.:-]*\w\s*[=:](\s|$)|#+\s*[\w.:-]*\w=")
 _ANNOTATION = re.compile(r"# (id|sent_id|text|newdoc)\b")
 _NO_WORD = re.compile(r"\d+[-.]\d+")
@@ -46,7 +46,7 @@ def is_key_mark(line: str) -> bool:
 
 def may_mark_document(chunk: bytes) -> bool:
     """Return whether bytes of a file can hold a mark of a document; mostly they cannot, which is found fast."""
-    return bool(_DOCUMENT_BYTES.search(chunk))
+    return bool(_DOCUMENT_BYTES.search(chunk.lower()))
 
 
 def is_annotation(line: str) -> bool:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import datasets
-from datasets.builder import Key
 
-from hf_tagging.data.builders import FileBuilder
+from hf_tagging.data.builders import FileBuilder, Row
 from hf_tagging.data.formats import FORMATS
 from hf_tagging.data.formats.base import Document, Record
 from hf_tagging.data.formats.records import read_records
@@ -22,8 +20,6 @@ from hf_tagging.data.text_lines import shortened
 from hf_tagging.errors import DataError
 from hf_tagging.problems import argument, either_way
 from hf_tagging.tasks import NER
-
-Row = dict[str, Any]
 
 
 @dataclass
@@ -65,19 +61,18 @@ class FormatBuilder(FileBuilder):
         }
         return datasets.DatasetInfo(features=datasets.Features(features))
 
-    def _generate_examples(
-        self, local_files: list[str], files: list[str], stems: list[str]
-    ) -> Iterator[tuple[Key, Row]]:
+    def read_rows(self, local_files: list[str], files: list[str], stems: list[str]) -> Iterator[tuple[int, Row]]:
+        """Yield the rows of the records of files."""
         form, split = FORMATS[self.config.format], get_splitter(self.config.request.splitter)
-        for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
+        for position, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             notes = FileNotes(file, form.title)
             records = read_records(form, Path(local_file), file, self.config.request, notes)
-            index = 0
+            found = False
             for number, record in enumerate(records):
                 for row in _rows(record, split=split, file=file, request=self.config.request, notes=notes):
-                    yield Key(shard, index), row | {"document_id": f"{stem}:{record.id or number + 1}"}
-                    index += 1
-            if not index:
+                    yield position, row | {"document_id": f"{stem}:{record.id or number + 1}"}
+                    found = True
+            if not found:
                 skipped = "; ".join(str(remark) for remark in notes.remarks if remark.kind == "unused")
                 raise DataError(f"{file}: no annotated text with a word in it{f' ({skipped})' if skipped else ''}; "
                                 f"expected {form.title}")  # fmt: skip

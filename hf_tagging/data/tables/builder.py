@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from datasets.builder import Key
-
-from hf_tagging.atomic import Json
-from hf_tagging.data.builders import WordsBuilder
+from hf_tagging.data.builders import Row, WordsBuilder
 from hf_tagging.data.columns.headers import note_first_line
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.request import ReadRequest
@@ -29,22 +26,20 @@ class TableBuilder(WordsBuilder):
         DataError: When the data is generated, for a row that is not words and tags, with file and line.
     """
 
-    def _generate_examples(
-        self, local_files: list[str], files: list[str], stems: list[str]
-    ) -> Iterator[tuple[Key, dict[str, Json]]]:
+    def read_rows(self, local_files: list[str], files: list[str], stems: list[str]) -> Iterator[tuple[int, Row]]:
+        """Yield the sentences of tables."""
         names = self.config.columns.word_features
-        for shard, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
+        for number, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             notes = FileNotes(file)
             with open(local_file, "rb") as stream:
                 found = read_table(stream, file=file, request=self.config.columns, notes=notes)
                 for index, sentence in enumerate(found):
-                    row: dict[str, Json] = {
-                        "tokens": list(sentence.words),
-                        "tags": list(sentence.tags),
+                    row: Row = {
+                        "tokens": sentence.words,
+                        "tags": sentence.tags,
                         "document_id": f"{stem}:{sentence.document or index + 1}",
                     }
-                    features = zip(names, map(list[Json], sentence.features), strict=True)
-                    yield Key(shard, index), row | dict(features)
+                    yield number, row | dict(zip(names, sentence.features, strict=True))
             self.keep_notes(notes)
 
 
