@@ -567,6 +567,7 @@ def test_a_named_column_of_conllu_plus(tmp_path, declared):
         ("123|t|A title.\n123|a|A text.\n123\t0\t1\tA\tGene\t7\n", "line 1: .* is PubTator .*convert it"),
         ('{"words": ["a"], "x": 1}\n', r"line 1: .* is JSON; name the file \.jsonl"),
         ('# of May\n[{"words": ["a", "b"], "ner": ["O", "B-X"]}]\n', r"line 2: .* is JSON; .*without the lines before"),
+        ("Carla\tx:y\t0.98\n", "line 1: .*which one holds the tags"),
         ("Carla\nVoss\n", "line 1: 'Carla' is a single column"),
         ("Carla|NNP|B-PER\nVoss|NNP|I-PER\n", r"another separator: separator=\|"),
         ("Carla\tB-PER\n" * 12 + "Voss\tI-PER\tx\n", "line 13: .* has 3 columns; expected 2, .* as in line 1"),

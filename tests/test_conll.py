@@ -53,7 +53,7 @@ def builder(tmp_path):
         return ConllBuilder(
             cache_dir=str(tmp_path / "cache"),
             data_files={"train": [str(file) for file in files]},
-            columns=ReadRequest(**{"task": NER, **columns}),
+            request=ReadRequest(**{"task": NER, **columns}),
         )
 
     return _builder

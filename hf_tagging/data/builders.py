@@ -87,10 +87,10 @@ class WordsConfig(datasets.BuilderConfig):
     """Configuration of a `WordsBuilder`.
 
     Args:
-        columns: Which columns are read, and how.
+        request: What is read, and how.
     """
 
-    columns: ReadRequest = field(default_factory=lambda: ReadRequest(task=NER))
+    request: ReadRequest = field(default_factory=lambda: ReadRequest(task=NER))
 
 
 class WordsBuilder(FileBuilder):
@@ -102,7 +102,7 @@ class WordsBuilder(FileBuilder):
     def _info(self) -> datasets.DatasetInfo:
         strings = datasets.List(datasets.Value("string"))
         columns = {"tokens": strings, "tags": strings, "document_id": datasets.Value("string")}
-        features = datasets.Features(columns | dict.fromkeys(self.config.columns.word_features, strings))
+        features = datasets.Features(columns | dict.fromkeys(self.config.request.word_features, strings))
         return datasets.DatasetInfo(features=features)
 
 

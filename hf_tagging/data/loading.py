@@ -288,7 +288,7 @@ def _read_named(
         split: RawSplit(
             dataset=part,
             place=f"{name}, split {split}",
-            columns=request,
+            request=request,
             notes=(FileNotes(f"{name}, split {split}", form),),
         )
         for split, part in loaded.items()

@@ -51,7 +51,7 @@ def standard_columns(raw: RawSplit, *, cache_dir: str | None = None) -> datasets
     dataset = raw.dataset.with_format(None)
     if is_reordered(dataset):  # the Arrow table below would be in another order than the rows
         dataset = dataset.flatten_indices()
-    asked = raw.columns
+    asked = raw.request
     grouped = None
     if not raw.is_read:
         grouped = dataset_of_sentences(dataset, asked, place=raw.place, notes=raw.notes, cache_dir=cache_dir)

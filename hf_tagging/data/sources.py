@@ -50,7 +50,7 @@ class RawSplit:
     Args:
         dataset: The rows.
         place: The source as a message names it.
-        columns: Which columns are read.
+        request: What is read of it.
         notes: How each file was read.
         is_read: A builder of this package has read the columns, and noted which; else they are those of the source.
         paths: The files as they were given, none for data from elsewhere.
@@ -58,7 +58,7 @@ class RawSplit:
 
     dataset: datasets.Dataset
     place: str
-    columns: ReadRequest
+    request: ReadRequest
     notes: tuple[FileNotes, ...] = ()
     is_read: bool = False
     paths: tuple[Path, ...] = ()
@@ -138,7 +138,7 @@ def read_files(files: SplitFiles, split: str, *, request: ReadRequest, builders:
     return RawSplit(
         dataset=dataset,
         place=files.place,
-        columns=named,
+        request=named,
         notes=notes,
         is_read=is_read,
         paths=tuple(map(Path, files.names)),
@@ -156,7 +156,7 @@ def _read(files: SplitFiles, split: str, request: ReadRequest, builders: Builder
     is_table = files.kind == "table" and (asked is None or (len(asked) == 1 and asked != " "))
     builder, kind = (TableBuilder, "a table") if is_table else (ConllBuilder, "columns")
     with reading_files(files, kind):
-        return builders.prepare(builder, files, split, columns=request)
+        return builders.prepare(builder, files, split, request=request)
 
 
 def refuse_column_options(

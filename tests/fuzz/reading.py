@@ -132,7 +132,7 @@ def _outcome(path: Path, cache: Path, case: Case) -> str:
     report = reading_report(loaded)
     said = sum(remark.count or 0 for _, remark in report) if report else 0
     sentences = [(row["tokens"], row["tags"]) for split in loaded.values() for row in split]
-    if odd := _odd(sentences):
+    if odd := _odd(sentences, lists=any(name.endswith((".json", ".jsonl")) for name in case.files)):
         return odd
     try:
         schema = TagSchema.detect(loaded, task=case.task)
@@ -156,11 +156,12 @@ def _outcome(path: Path, cache: Path, case: Case) -> str:
     return _counted(found, said, case)
 
 
-def _odd(sentences: list[tuple[list[str], list[int]]]) -> str:
+def _odd(sentences: list[tuple[list[str], list[int]]], *, lists: bool) -> str:
+    """Tell what no sentence is; where a file has lists of words, these may be empty, and the words too."""
     for words, tags in sentences:
-        if len(words) != len(tags) or not words:
+        if len(words) != len(tags) or not (words or lists):
             return f"{len(words)} words and {len(tags)} tags"
-        if any(not isinstance(word, str) or not word for word in words):
+        if any(not isinstance(word, str) or not (word or lists) for word in words):
             return f"a word that is none: {words!r}"
     return ""
 

@@ -16,6 +16,7 @@ from hf_tagging.problems import argument
 from hf_tagging.tasks import ANY_TAGS, Task
 
 _FEWEST = 20  # words from which what stands in a column refutes what its position suggests
+_NUMBERS = ("word numbers", "sentence numbers", "numbers")  # of two columns, the ids of tags in however short a file
 _KINDS = {
     "words": "words",
     "entities": "entity tags",
@@ -121,7 +122,8 @@ def choose_tags(
     if position is None or position == tokens:
         raise _no_column(columns, finder, task, tokens)
     column = columns[position]
-    if (rows >= _FEWEST and _is_refuted(column, task)) or _is_text(column, task, rows, len(columns)):
+    is_refuted = _is_refuted(column, task) and (rows >= _FEWEST or (column.kind in _NUMBERS and len(columns) > 2))
+    if is_refuted or _is_text(column, task, rows, len(columns)):
         raise _no_column(columns, finder, task, tokens)
     return Choice(position)
 
@@ -181,7 +183,7 @@ def _is_refuted(column: Column, task: Task) -> bool:
     """Return whether a column holds what cannot be the tags of a task."""
     if column.kind == "constant" and task.name == "pos" and all(map(_is_pos_name, column.counts)):
         return False
-    if column.kind in ("word numbers", "sentence numbers", "numbers", "names", "constant"):
+    if column.kind in (*_NUMBERS, "names", "constant"):
         return True
     if task.has_entities:
         return column.kind == "pos" and column.distinct > 4

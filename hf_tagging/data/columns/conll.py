@@ -53,12 +53,12 @@ class ConllBuilder(WordsBuilder):
 
     def read_rows(self, local_files: list[str], files: list[str], stems: list[str]) -> Iterator[tuple[int, Row]]:
         """Yield the sentences of column files."""
-        names = self.config.columns.word_features
+        names = self.config.request.word_features
         for number, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             # `open` is named in this module because datasets replaces it here for streaming.
             notes = FileNotes(file, "column file")
             with open(local_file, "rb") as stream:
-                sentences = read_sentences(stream, file=file, request=self.config.columns, notes=notes)
+                sentences = read_sentences(stream, file=file, request=self.config.request, notes=notes)
                 for sentence in sentences:
                     row: Row = {
                         "tokens": sentence.words,

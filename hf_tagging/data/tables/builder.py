@@ -28,11 +28,11 @@ class TableBuilder(WordsBuilder):
 
     def read_rows(self, local_files: list[str], files: list[str], stems: list[str]) -> Iterator[tuple[int, Row]]:
         """Yield the sentences of tables."""
-        names = self.config.columns.word_features
+        names = self.config.request.word_features
         for number, (local_file, file, stem) in enumerate(zip(local_files, files, stems, strict=True)):
             notes = FileNotes(file)
             with open(local_file, "rb") as stream:
-                found = read_table(stream, file=file, request=self.config.columns, notes=notes)
+                found = read_table(stream, file=file, request=self.config.request, notes=notes)
                 for index, sentence in enumerate(found):
                     row: Row = {
                         "tokens": sentence.words,
