@@ -16,7 +16,7 @@ from datasets import Dataset, DatasetDict, Features
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
-from hf_tagging.data import prefixes, pretokenized, rows
+from hf_tagging.data import casing, prefixes, pretokenized, rows
 from hf_tagging.data import schema as schemas
 from hf_tagging.data import windows as windowing
 from hf_tagging.data import word_features as further_columns
@@ -159,6 +159,7 @@ def align_dataset(
     *,
     overlap: int | None = None,
     label_strategy: str = "first",
+    label_marked: bool = True,
     word_features: Mapping[str, Sequence[str]] | None = None,
     num_proc: int | None = None,
 ) -> dict[str, AlignedSplit]:
@@ -170,13 +171,20 @@ def align_dataset(
         schema: The tags; `dataset`'s label ids are this schema's.
         overlap: See `Aligner`.
         label_strategy: See `align_split`.
+        label_marked: See `align_split`.
         word_features: See `align_split`.
         num_proc: Processes.
     """
     aligner = Aligner(tokenizer, overlap=overlap)
     return {
         name: align_split(
-            split, aligner, schema, label_strategy=label_strategy, word_features=word_features, num_proc=num_proc
+            split,
+            aligner,
+            schema,
+            label_strategy=label_strategy,
+            label_marked=label_marked,
+            word_features=word_features,
+            num_proc=num_proc,
         )
         for name, split in dataset.items()
     }
@@ -188,6 +196,7 @@ def align_split(
     schema: TagSchema,
     *,
     label_strategy: str = "first",
+    label_marked: bool = True,
     word_features: Mapping[str, Sequence[str]] | None = None,
     num_proc: int | None = None,
 ) -> AlignedSplit:
@@ -200,6 +209,8 @@ def align_split(
         label_strategy: ``"first"``: a word's first subword carries its label, the others -100. ``"all"``: every
             subword does, ``B-X`` and ``S-X`` turned ``I-X`` inside a word. Words are read at their first subword
             in both cases.
+        label_marked: The subword behind a case marker carries its word's label too, ``B-X`` turned ``I-X``: `pipeline`
+            takes marker and word for two words, which are then one entity. False for a CRF, which reads words.
         word_features: Further columns of `dataset` with their values in the order of their ids, as `feature_values`
             finds them. A value's id is its position + 1; 0 is any other value, and a special token.
         num_proc: Processes.
@@ -215,7 +226,7 @@ def align_split(
     # The tokenizer's own hash changes when it is used; its content does not.
     fingerprint = Hasher.hash(
         (fingerprint_of(dataset), tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
-         aligner._lead, schema.tags, schema.scheme, label_strategy, further, _code_hash())
+         aligner._lead, schema.tags, schema.scheme, label_strategy, label_marked, further, _code_hash())
     )  # fmt: skip
     features = (
         reopened(dataset)
@@ -230,6 +241,7 @@ def align_split(
                 "aligner": aligner,
                 "schema": schema,
                 "label_strategy": label_strategy,
+                "label_marked": label_marked,
                 "further": dict(further),
             },
             num_proc=num_proc,
@@ -246,7 +258,7 @@ def align_split(
 @cache
 def _code_hash() -> str:
     """Return a hash of this code, so that results of older code are not taken from the cache."""
-    modules = (windowing, rows, pretokenized, schemas, prefixes, further_columns)
+    modules = (casing, windowing, rows, pretokenized, schemas, prefixes, further_columns)
     files = [__file__, *(str(module.__file__) for module in modules)]
     return str(Hasher.hash([Path(file).read_bytes() for file in files]))
 
@@ -272,12 +284,13 @@ def _align_batch(
     aligner: Aligner,
     schema: TagSchema,
     label_strategy: str,
+    label_marked: bool,
     further: dict[str, list[str]],
 ) -> pa.Table:
     windows = aligner.windows(table.column("tokens").to_pylist())
     starts, start_offsets = windows.word_starts()
     if "tags" in table.column_names:
-        labels = label_subwords(windows, flat_lists(table.column("tags"))[0], schema, label_strategy)
+        labels = label_subwords(windows, flat_lists(table.column("tags"))[0], schema, label_strategy, label_marked)
     else:
         labels = np.full(len(windows.input_ids), IGNORED)
     lists = {
@@ -306,7 +319,9 @@ def _align_batch(
     return pa.table({name: columns[name] for name in types})
 
 
-def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, strategy: str = "first") -> np.ndarray:
+def label_subwords(
+    windows: Windows, label_ids: np.ndarray, schema: TagSchema, strategy: str = "first", label_marked: bool = True
+) -> np.ndarray:
     """Return labels for the subwords of all windows, -100 where a word is not scored.
 
     Args:
@@ -314,6 +329,7 @@ def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, s
         label_ids: Label ids of all words of the batch, -100 of a word that is not annotated. (words,)
         schema: The tags.
         strategy: See `align_split`.
+        label_marked: See `align_split`.
 
     Returns:
         Labels. (subwords,) int64
@@ -321,8 +337,8 @@ def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, s
     labels = np.full(len(windows.input_ids), IGNORED, dtype=np.int64)
     head = windows.owned & windows.heads
     labels[head] = label_ids[windows.words[head]]
-    if strategy == "all":
-        tail = windows.owned & ~windows.heads
+    if strategy == "all" or label_marked:
+        tail = windows.owned & ~windows.heads & (windows.marked | (strategy == "all"))
         ids = label_ids[windows.words[tail]]
         labels[tail] = np.where(ids < 0, IGNORED, schema.continuation_ids()[np.maximum(ids, 0)])
     return labels

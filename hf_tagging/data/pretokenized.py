@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_tagging.data.casing import marker_ids
 from hf_tagging.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-OUTSIDE, STARTS, CONTINUES = 0, 1, 2  # what a subword is to words, see `subword_kinds`
+OUTSIDE, STARTS, CONTINUES, MARKS = 0, 1, 2, 3  # what a subword is to words, see `subword_kinds`
 _SPACES = "\u0120\u2581"  # how byte-level BPE and SentencePiece write the space before a word
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # a byte of a character that SentencePiece does not know
 
@@ -95,13 +96,13 @@ def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def uninformative_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
-    """Return the ids that say nothing of a word: the unknown token, and a mark of the space before it. (ids,)"""
+    """Return the ids that say nothing of a word: the unknown token, marks of the space before it and of case. (ids,)"""
     vocabulary = tokenizer.get_vocab()
-    ids = [tokenizer.unk_token_id, *map(vocabulary.get, _SPACES)]
+    ids = [tokenizer.unk_token_id, *map(vocabulary.get, _SPACES), *marker_ids(tokenizer).tolist()]
     return np.array([i for i in ids if i is not None], np.int64)
 
 
-def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None) -> np.ndarray:
+def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None, marks: bool = False) -> np.ndarray:
     """Return the kind of each id of a vocabulary, so that a model can find words from its input ids alone.
 
     WordPiece says it outright (``##ing``); the others mark the space before a word, and what has no mark continues one.
@@ -111,10 +112,12 @@ def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None
     Args:
         tokenizer: A fast tokenizer. Made right for words that are already split (`prepare_tokenizer`).
         size: Rows of the model's embeddings, where they are more than the tokenizer's ids; those beyond are 1.
+        marks: Tell case markers apart; without, they start a word of their own.
 
     Returns:
         0: outside words (padding, the tokens around a sentence), 1: starts a word (the unknown token and the
-        mask too), 2: continues one. (ids,) int8
+        mask too), 2: continues one, 3: starts one that the next subword continues (a case marker, with `marks`).
+        (ids,) int8
 
     Raises:
         ModelError: If the tokenizer is not a fast one.
@@ -128,6 +131,8 @@ def subword_kinds(tokenizer: PreTrainedTokenizerBase, *, size: int | None = None
     kinds[[*named]] = OUTSIDE
     words = {prepared.unk_token_id, prepared.mask_token_id} - {None, prepared.pad_token_id, *before, *after}
     kinds[[*words]] = STARTS
+    if marks:
+        kinds[marker_ids(prepared)] = MARKS
     return kinds
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hf_tagging.data.casing import marker_ids
 from hf_tagging.data.pretokenized import prepare_tokenizer, special_tokens, uninformative_tokens, unknown_token
 from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.errors import ConfigError
@@ -39,6 +40,7 @@ class Windows:
         words: For each subword its word's number in the batch, -1 for special tokens. (subwords,)
         owned: For each subword, whether its word belongs to this window. (subwords,) bool
         heads: For each subword, whether it is the first of its word. (subwords,) bool
+        marked: For each subword, whether it follows the case marker that its word begins with. (subwords,) bool
         sentence: Number of each window's sentence in the batch. (windows,)
         first_word: Number in its sentence of the first word that each window owns. (windows,)
         vanished: Owned words that became the unknown token, since the tokenizer gave them no subwords. (windows,)
@@ -52,6 +54,7 @@ class Windows:
     words: np.ndarray
     owned: np.ndarray
     heads: np.ndarray
+    marked: np.ndarray
     sentence: np.ndarray
     first_word: np.ndarray
     vanished: np.ndarray
@@ -96,6 +99,7 @@ class Aligner:
         self.capacity = self.max_length - len(self._before) - len(self._after)
         self.overlap = self.capacity // 4 if overlap is None else overlap
         self._unknown = unknown_token(tokenizer)
+        self._markers = marker_ids(tokenizer)
         self._says_nothing = uninformative_tokens(tokenizer)
         if self.capacity < 1:
             raise ConfigError(f"max_length: {max_length} leaves no room for words beside the special tokens.")
@@ -191,12 +195,15 @@ class Aligner:
         owned = ~special & (words >= plan.own_first[window]) & (words < plan.own_end[window])
         heads = np.zeros(len(window), bool)
         heads[~special] = source[~special] == starts[words[~special]]
+        marked = np.zeros(len(window), bool)
+        marked[1:] = heads[:-1] & np.isin(input_ids[:-1], self._markers) & (words[1:] == words[:-1])
         return Windows(
             input_ids,
             offsets,
             words,
             owned,
             heads,
+            marked,
             plan.sentence,
             plan.own_first - sentence_starts[plan.sentence],
             _sums(vanished, plan.own_first, plan.own_end),

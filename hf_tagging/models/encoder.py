@@ -25,10 +25,12 @@ from transformers import (
 from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
+from hf_tagging.data.casing import marker_ids
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.hub import first_line, model_errors, why_unreachable
+from hf_tagging.models.casing import Casing, add_casing
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.fine_tuning import LoraOptions, add_lora, freeze, set_head_dropout
 from hf_tagging.models.heads import Head, head_of, is_tagger, keep_shared_tags, saved_head, set_schema, with_head
@@ -94,6 +96,7 @@ def load_encoder(
     lora: LoraOptions | None = None,
     keep_head: bool = False,
     head: Head | None = None,
+    casing: Casing = "auto",
 ) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     """Load an encoder in float32 with a tag head for the schema, and its tokenizer.
 
@@ -114,6 +117,7 @@ def load_encoder(
         keep_head: Insist on the tag head that the model has, for evaluation without training.
         head: ``"linear"``, or ``"crf"``: a `CrfEncoderForTokenClassification`, with the transitions that the schema
             allows. None: the kind that the model has, linear where it has none.
+        casing: See `add_casing`.
 
     Raises:
         ModelError: If the model cannot be found or loaded, or has no head for these tags where it has to be kept, or
@@ -123,7 +127,7 @@ def load_encoder(
     hub = hub_options(resolve_model(name), revision, trust_remote_code)
     with model_errors(name), quiet():
         model, tokenizer = _load_tagger(
-            name, schema, hub, head=head, keep_head=keep_head, attn_implementation=attn_implementation
+            name, schema, hub, head=head, keep_head=keep_head, attn_implementation=attn_implementation, casing=casing
         )
     if name == PACKAGED_ENCODER:
         model.name_or_path = PACKAGED_ENCODER_ON_HUB  # what an adapter names as its base: no path of this machine
@@ -132,7 +136,9 @@ def load_encoder(
         set_head_dropout(model, dropout)
     if freeze_layers is not None:
         freeze(model, freeze_layers)
-    return (model if lora is None else add_lora(model, **lora)), tokenizer
+    if lora is not None:
+        model = add_lora(model, **lora, new_tokens=marker_ids(tokenizer).tolist())
+    return model, tokenizer
 
 
 def _load_tagger(
@@ -143,6 +149,7 @@ def _load_tagger(
     head: Head | None,
     keep_head: bool,
     attn_implementation: str | None,
+    casing: Casing,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a model with a head for the schema, and its tokenizer; see `load_encoder`."""
     source = resolve_model(name)
@@ -152,14 +159,16 @@ def _load_tagger(
     if keep_head:
         _check_head(name, config, schema, head)
     tokenizer = load_tokenizer(source, hub)
+    is_learned = is_tagger(config)
     same_tags = config.id2label == schema.id2label
     learned = None
-    if is_tagger(config) and not (same_tags and head == head_of(config)):
+    if is_learned and not (same_tags and head == head_of(config)):
         learned = saved_head(_from_pretrained(source, hub))
     set_schema(config, schema)
     attention = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
     # Sizes are ignored because a tagger for other tags is a fine start.
     model = _from_pretrained(source, hub, config=config, ignore_mismatched_sizes=True, **attention)
+    tokenizer = add_casing(model, tokenizer, casing, learned=is_learned)
     model = with_head(model, head, schema, tokenizer, same_tags=same_tags)
     if learned is not None:
         keep_shared_tags(model, learned, schema, name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import TypedDict
 
@@ -88,6 +89,7 @@ def add_lora(
     alpha: int = 32,
     dropout: float = 0.05,
     target_modules: list[str] | None = None,
+    new_tokens: Sequence[int] = (),
 ) -> nn.Module:
     """Add low-rank adapters (Hu et al. 2021) to the encoder's linear layers; the tag head is trained in full.
 
@@ -97,6 +99,7 @@ def add_lora(
         alpha: The update is scaled by alpha / rank.
         dropout: On the adapters' input.
         target_modules: Names of the linear maps that get one; None: all within the encoder.
+        new_tokens: Ids whose embeddings are trained in full, since the encoder has never learned them.
 
     Returns:
         A `peft.PeftModel`.
@@ -124,5 +127,6 @@ def add_lora(
         lora_dropout=dropout,
         target_modules=rf"{model.base_model_prefix}\..*\.({wanted})",
         modules_to_save=heads,
+        trainable_token_indices=list(new_tokens) or None,
     )
     return get_peft_model(model, config)

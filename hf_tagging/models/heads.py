@@ -98,7 +98,7 @@ def crf_over(
     tagger = CrfEncoderForTokenClassification(config)
     tagger.encoder, tagger.name_or_path = model.base_model, model.name_or_path
     rows = len(tagger.subword_kind)
-    tagger.subword_kind.copy_(torch.from_numpy(subword_kinds(tokenizer, size=rows)[:rows]))
+    tagger.subword_kind.copy_(torch.from_numpy(subword_kinds(tokenizer, size=rows, marks=True)[:rows]))
     return tagger.to(model.dtype).train(model.training)  # type: ignore[arg-type]
 
 

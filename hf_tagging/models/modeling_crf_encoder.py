@@ -3,6 +3,7 @@
     subwords ── encoder ──► (batch, subwords, size) ── linear ──► emissions ── CRF over the first subwords of words
 
 Which subwords start a word is read off the input ids: `pipeline` knows nothing else, and is to see the same words.
+A case marker starts a word, and the subword behind it continues it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from transformers.configuration_utils import SubConfigSpec
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from .crf import IGNORED, LinearChainCrf, per_item
+
+STARTS, MARKS = 1, 3  # kinds of subwords: starts a word; is a case marker, which the next one continues
+_NEVER = -1e4  # score of a tag that a subword cannot have
 
 
 class CrfEncoderConfig(PreTrainedConfig):
@@ -114,7 +118,8 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
 
         Returns:
             `logits` (batch, subwords, tags). Without labels, a word's first subword has scores whose argmax is the best
-            path's tag and whose softmax is the posterior, and its further subwords have the same. `loss`: minus the
+            path's tag and whose softmax is the posterior, and its further subwords have the same; behind a case marker,
+            which `pipeline` takes for a word, those of ``B-X`` and ``I-X`` are summed up for ``I-X``. `loss`: minus the
             log-probability of the labels in nats per word. Words without a label are summed over: input ids do not say
             that the three words of ``U . S`` are one word of the data, or that words at a window's edge are not scored,
             so the CRF is trained on the sequences that it sees later.
@@ -124,9 +129,9 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
             kwargs["token_type_ids"] = token_type_ids
         outputs = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
         emissions = self.classifier(self.dropout(outputs[0]))
-        starts, inside = self._words(input_ids, attention_mask)
+        starts, inside, marked = self._words(input_ids, attention_mask)
         if labels is None:
-            loss, logits = None, self._scores(emissions, starts, inside)
+            loss, logits = None, self._scores(emissions, starts, inside, marked)
         else:
             loss, logits = self._loss(emissions, starts, labels, num_items_in_batch), emissions
         return TokenClassifierOutput(
@@ -138,18 +143,34 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         total = -self.crf(emissions, starts | known, labels, partial=True).sum()
         return per_item(total, known.sum() if num_items is None else num_items)
 
-    def _words(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return where a word starts, and where a word is. (batch, subwords) bool each"""
+    def _words(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where a word starts, where a word is, and where a case marker is. (batch, subwords) bool each"""
         kind = self.subword_kind[input_ids]
         inside = kind > 0 if attention_mask is None else (kind > 0) & attention_mask.bool()
         first = ~F.pad(inside, (1, 0))[:, :-1]  # a text may begin without the mark of a word's start
-        return inside & ((kind == 1) | first), inside
+        marker = inside & (kind == MARKS)
+        behind = F.pad(marker, (1, 0))[:, :-1]
+        return inside & (marker | ((kind == STARTS) & ~behind) | first), inside, marker
 
-    def _scores(self, emissions: Tensor, starts: Tensor, inside: Tensor) -> Tensor:
+    def _scores(self, emissions: Tensor, starts: Tensor, inside: Tensor, marker: Tensor) -> Tensor:
         scores = self.crf(emissions, starts)  # (batch, subwords, tags)
         places = torch.arange(starts.shape[1], device=starts.device)
-        head = torch.where(starts, places, 0).cummax(1).values[..., None]  # the first subword of the same word
-        return torch.where(inside[..., None], scores.gather(1, head.expand_as(scores)), scores)
+        head = torch.where(starts, places, 0).cummax(1).values  # the first subword of the same word
+        spread = torch.where(inside[..., None], scores.gather(1, head[..., None].expand_as(scores)), scores)
+        behind = inside & ~starts & marker.gather(1, head)
+        return torch.where(behind[..., None], self._continued(spread), spread)
+
+    def _continued(self, scores: Tensor) -> Tensor:
+        """Return scores in which the probability of each ``B-X`` is added to that of its ``I-X``."""
+        tags = [(int(i), tag) for i, tag in (self.config.id2label or {}).items()]
+        ids = {tag: i for i, tag in tags}
+        moved = scores.clone()
+        for i, tag in tags:
+            inside = ids.get(f"I-{tag[2:]}") if tag.startswith(("B-", "S-")) else None
+            if inside is not None:
+                moved[..., inside] = torch.logaddexp(moved[..., inside], scores[..., i])
+                moved[..., i] = _NEVER
+        return moved
 
 
 CrfEncoderConfig.register_for_auto_class()

@@ -69,6 +69,13 @@ class DataConfig(ReadOptions, DataSource, Config):
     label_strategy: Literal["first", "all"] = field(
         default="first", metadata={"help": "Subwords that carry a word's label: the first, or all."}
     )
+    case_dropout: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the training sentences that are read in lower case or in capitals, half and half, so that "
+            "the tagger learns to do without casing."
+        },
+    )
     max_length: int | None = field(
         default=None,
         metadata={"help": "Subwords per window, special tokens included. Default: what the model takes, at most 512."},
@@ -87,6 +94,8 @@ class DataConfig(ReadOptions, DataSource, Config):
         refuse(wrong_kinds(self))
         problems = [*below(self, 1, "max_train_samples", "max_eval_samples", "num_proc"), *below(self, 3, "max_length")]
         problems += below(self, 0, "window_overlap", "split_seed")
+        if not 0 <= self.case_dropout <= 1:
+            problems.append(Problem("case_dropout", self.case_dropout, f"{self.case_dropout} is not between 0 and 1"))
         if self.split_seed is not None and all(getattr(self, cut) is None for cut in CUTS):
             reason = "nothing is drawn with it"
             problems.append(

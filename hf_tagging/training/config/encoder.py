@@ -31,6 +31,13 @@ class EncoderConfig(Config):
             "linear where it is no tagger yet."
         },
     )
+    casing: Literal["auto", "markers", "none"] = field(
+        default="auto",
+        metadata={
+            "help": "Case markers, subwords that say which words have capital letters: auto gives them to an encoder "
+            "that reads lower case only and is no tagger yet; markers to any encoder; none leaves them out."
+        },
+    )
     head_dropout: float | None = field(
         default=None, metadata={"help": "Dropout of the tag head. Default: the model's."}
     )

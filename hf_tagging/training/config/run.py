@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_tagging.data.alignment import AlignedSplit, align_dataset
+from hf_tagging.data.case_dropout import drop_case
 from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.schema import SCHEMES, TagSchema
@@ -206,6 +207,7 @@ class RunConfig(FormerConfig):
             lora=model.lora_options,
             keep_head=not self.training.do_train,
             head=model.head,
+            casing=model.casing,
         )
 
     def align(
@@ -229,15 +231,21 @@ class RunConfig(FormerConfig):
         if problems := list(loss_problems(facts_of(model), self.given_values)):
             raise ConfigError(problems, where="the arguments")
         data = self.data
-        return align_dataset(
-            dataset,
+        read = dict(dataset)
+        if data.case_dropout and "train" in read:
+            read["train"] = drop_case(read["train"], data.case_dropout, seed=self.training.seed)
+        splits = align_dataset(
+            DatasetDict(read),
             tokenizer,
             schema,
             overlap=data.window_overlap,
             label_strategy=data.label_strategy,
+            label_marked=not facts_of(model).crf,
             word_features=getattr(model.config, "word_features", None),
             num_proc=data.num_proc,
         )
+        # What is said of the training words, in the report for one, is said of the words as they were given.
+        return {name: replace(split, words=dataset[name]) for name, split in splits.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Return every argument with its value, as JSON can hold it; tokens and keys are masked."""

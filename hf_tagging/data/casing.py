@@ -1,0 +1,132 @@
+"""Case markers: the casing of words, for encoders whose tokenizer writes everything in lower case.
+
+An uncased tokenizer reads ``Paris`` as ``paris`` and ``US`` as ``us``, and loses what tells a name from a word. A marker
+is a subword of its own before each word that begins with a capital letter: ``⇧ paris``, ``⇑ us``. That uppercase words
+are worth marking is shown by Cabrera-Diego, Moreno and Doucet (2021, "Using a Frustratingly Easy Domain and Tagset
+Adaptation for Creating Slavic Named Entity Recognition Systems").
+
+The tokenizer writes the markers itself, by steps in front of its own normalizer that ``tokenizer.json`` keeps. So
+`pipeline`, ONNX and every other user of the saved folder see them, without code of this package:
+
+1. A map of characters puts a marker before every capital letter. What it inserts keeps the letter's offsets, so that an
+   entity that begins with a marker begins where its first letter does.
+2. Markers within a word are dropped; of a word in capitals, the first becomes ``⇑``.
+3. Blanks around markers make them pre-tokens of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tokenizers import Regex, Tokenizer, decoders, normalizers
+
+from hf_tagging.data.charsmap import charsmap
+from hf_tagging.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CAPITAL, CAPITALS = "⇧", "⇑"  # Paris; NATO
+MARKERS = (CAPITAL, CAPITALS)
+_OF_TEXTS = "↑"  # what the signs become where a text itself has them
+_CASED = r"[\p{Lu}\p{Lt}\p{Ll}\p{M}\p{N}]"  # a word ends where Han begins, which has no case
+_INSIDE = rf"(?<={_CASED}){CAPITAL}"
+_ALL = rf"{CAPITAL}(?=\p{{Lu}}[\p{{M}}\p{{N}}]*\p{{Lu}}[\p{{Lu}}\p{{M}}\p{{N}}]*(?!{_CASED}))"
+_UNUSED = "[unused{}]"  # rows of BERT's vocabulary that were never trained
+_PROBES = (("paris", "Paris"), ("nato", "NATO"), ("москва", "Москва"))
+
+
+def is_uncased(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether a tokenizer gives a word the same subwords with and without capital letters."""
+    return all(tokenizer.tokenize(lower) == tokenizer.tokenize(cased) for lower, cased in _PROBES)
+
+
+def marker_ids(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """Return the ids of the case markers that a tokenizer writes, none for one that writes none. (markers,)"""
+    vocabulary, backend = tokenizer.get_vocab(), tokenizer.backend_tokenizer
+    ids = (vocabulary.get(piece) for marker in MARKERS for piece in (marker, "▁" + marker))
+    known = np.array([i for i in ids if i is not None], np.int64)
+    marked, plain = (
+        backend.encode([word], is_pretokenized=True, add_special_tokens=False).ids[:1] for word in ("Paris", "paris")
+    )
+    return known if np.isin(marked, known).any() and not np.isin(plain, known).any() else known[:0]
+
+
+def with_case_markers(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Return a tokenizer that writes case markers.
+
+    Args:
+        tokenizer: A fast tokenizer with a WordPiece or Unigram vocabulary. A WordPiece vocabulary with unused rows
+            gives two of them to the markers, so that the encoder keeps its size; else two ids follow the last.
+
+    Returns:
+        A new tokenizer of the generic class: the classes of Transformers that are named after a model build their
+        normalizer anew when they are loaded (transformers 5.23), and would lose the markers. A tokenizer with markers
+        is returned as it is.
+
+    Raises:
+        ModelError: If the vocabulary is of another kind.
+    """
+    if len(marker_ids(tokenizer)):
+        return tokenizer
+    backend = Tokenizer.from_str(json.dumps(_with_pieces(json.loads(tokenizer.backend_tokenizer.to_str()))))
+    backend.no_truncation()
+    backend.no_padding()
+    own = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = normalizers.Sequence([*_steps(), *own])
+    drop = decoders.Replace(Regex(f"[{CAPITAL}{CAPITALS}] ?"), "")
+    backend.decoder = decoders.Sequence([*([backend.decoder] if backend.decoder else []), decoders.Fuse(), drop])
+    return _generic(tokenizer, backend)
+
+
+def _steps() -> list[normalizers.Normalizer]:
+    """Return what turns capital letters into markers, before a tokenizer's own normalizer."""
+    return [
+        normalizers.NFC(),  # the map replaces a letter with the accents that follow it
+        normalizers.Precompiled(_map()),
+        normalizers.Replace(Regex(_INSIDE), ""),
+        normalizers.Replace(Regex(_ALL), CAPITALS),
+        *(normalizers.Replace(marker, f" {marker} ") for marker in MARKERS),
+    ]
+
+
+@cache
+def _map() -> bytes:
+    characters = map(chr, range(0x110000))
+    capitals = {c: CAPITAL + c for c in characters if unicodedata.category(c) in ("Lu", "Lt")}
+    return charsmap(capitals | dict.fromkeys(MARKERS, _OF_TEXTS))
+
+
+def _with_pieces(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """Give the markers an id each in a ``tokenizer.json``."""
+    model = tokenizer["model"]
+    kind, vocabulary = model.get("type"), model.get("vocab")
+    if kind == "WordPiece":
+        for marker in MARKERS:
+            free = next((name for name in map(_UNUSED.format, range(1000)) if name in vocabulary), None)
+            vocabulary[marker] = vocabulary.pop(free) if free else max(vocabulary.values()) + 1
+    elif kind == "Unigram":
+        vocabulary += [["▁" + marker, 0.0] for marker in MARKERS]
+    else:
+        raise ModelError(
+            f"casing: markers go with WordPiece and Unigram vocabularies, and this tokenizer has one of kind {kind}."
+        )
+    return tokenizer
+
+
+def _generic(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer) -> PreTrainedTokenizerBase:
+    """Return a tokenizer of the generic class with the special tokens and settings of another one."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        padding_side=tokenizer.padding_side,
+        clean_up_tokenization_spaces=tokenizer.clean_up_tokenization_spaces,
+        **tokenizer.special_tokens_map,
+    )
