@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
 from hf_tagging.data.rows import reopened
 
-KEPT, LOWER, UPPER = 0, 1, 2
+_SPELLING: tuple[Callable[[str], str], ...] = (str, str.lower, str.upper)  # kept, lowercased, uppercased
 
 
 def drop_case(split: Dataset, share: float, *, seed: int) -> Dataset:
@@ -23,7 +25,7 @@ def drop_case(split: Dataset, share: float, *, seed: int) -> Dataset:
         seed: Seed that draws them.
     """
     draws = np.random.default_rng(seed).random(len(split))
-    change = np.select([draws < share / 2, draws < share], [LOWER, UPPER], KEPT)
+    change = np.select([draws < share / 2, draws < share], [1, 2], 0)  # places in _SPELLING
     return (
         reopened(split)
         .with_format("arrow")
@@ -39,6 +41,3 @@ def _changed(table: pa.Table, indices: list[int], change: np.ndarray) -> pa.Tabl
         for words, kind in zip(column.to_pylist(), change[indices].tolist(), strict=True)
     ]
     return table.set_column(at, "tokens", pa.array(sentences, column.type))
-
-
-_SPELLING = {KEPT: str, LOWER: str.lower, UPPER: str.upper}

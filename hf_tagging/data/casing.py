@@ -1,9 +1,9 @@
 """Case markers: the casing of words, for encoders whose tokenizer writes everything in lower case.
 
-An uncased tokenizer reads ``Paris`` as ``paris`` and ``US`` as ``us``, and loses what tells a name from a word. A marker
-is a subword of its own before each word that begins with a capital letter: ``⇧ paris``, ``⇑ us``. That uppercase words
-are worth marking is shown by Cabrera-Diego, Moreno and Doucet (2021, "Using a Frustratingly Easy Domain and Tagset
-Adaptation for Creating Slavic Named Entity Recognition Systems").
+An uncased tokenizer reads ``Paris`` as ``paris`` and ``US`` as ``us``, and loses what tells a name from a word. A
+marker is a subword of its own before each word that begins with a capital letter: ``⇧ paris``, ``⇑ us``. That
+uppercase words are worth marking is shown by Cabrera-Diego, Moreno and Doucet (2021, "Using a Frustratingly Easy Domain
+and Tagset Adaptation for Creating Slavic Named Entity Recognition Systems").
 
 The tokenizer writes the markers itself, by steps in front of its own normalizer that ``tokenizer.json`` keeps. So
 `pipeline`, ONNX and every other user of the saved folder see them, without code of this package:
@@ -42,7 +42,9 @@ _PROBES = (("paris", "Paris"), ("nato", "NATO"), ("москва", "Москва"
 
 def is_uncased(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return whether a tokenizer gives a word the same subwords with and without capital letters."""
-    return all(tokenizer.tokenize(lower) == tokenizer.tokenize(cased) for lower, cased in _PROBES)
+    pairs = [(tokenizer.tokenize(lower), tokenizer.tokenize(cased)) for lower, cased in _PROBES]
+    known = [(lower, cased) for lower, cased in pairs if {*lower, *cased} - {tokenizer.unk_token}]
+    return bool(known) and all(lower == cased for lower, cased in known)
 
 
 def marker_ids(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:

@@ -16,6 +16,7 @@ from hf_tagging.problems import argument
 logger = logging.getLogger(__name__)
 
 Casing = Literal["auto", "markers", "none"]
+_SPREAD = 0.1  # how far the rows of the markers are from the mean, in standard deviations of the embeddings
 
 
 def add_casing(
@@ -54,9 +55,14 @@ def add_casing(
 
 @torch.no_grad()
 def _prepare_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Set the rows of the markers to the mean of all rows, to which training adds what a marker means."""
+    """Set the rows of the markers near the mean of all rows, to which training adds what a marker means.
+
+    They differ a little, so that frozen embeddings tell them apart too.
+    """
     rows = cast(nn.Embedding, model.get_input_embeddings()).weight
     if len(tokenizer) > len(rows):
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
         rows = cast(nn.Embedding, model.get_input_embeddings()).weight
-    rows[torch.from_numpy(marker_ids(tokenizer))] = rows.mean(0)
+    ids = torch.from_numpy(marker_ids(tokenizer))
+    noise = torch.randn(len(ids), rows.shape[1], generator=torch.Generator().manual_seed(0))
+    rows[ids] = rows.mean(0) + noise.to(rows) * rows.std() * _SPREAD

@@ -136,9 +136,9 @@ def load_encoder(
         set_head_dropout(model, dropout)
     if freeze_layers is not None:
         freeze(model, freeze_layers)
-    if lora is not None:
-        model = add_lora(model, **lora, new_tokens=marker_ids(tokenizer).tolist())
-    return model, tokenizer
+    if lora is None:
+        return model, tokenizer
+    return add_lora(model, **lora, new_tokens=marker_ids(tokenizer).tolist()), tokenizer
 
 
 def _load_tagger(

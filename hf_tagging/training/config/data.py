@@ -72,8 +72,8 @@ class DataConfig(ReadOptions, DataSource, Config):
     case_dropout: float = field(
         default=0.0,
         metadata={
-            "help": "Share of the training sentences that are read in lower case or in capitals, half and half, so that "
-            "the tagger learns to do without casing."
+            "help": "Share of the training sentences that are read in lower case or in capitals, half and half, so "
+            "that the tagger learns to do without casing."
         },
     )
     max_length: int | None = field(
