@@ -6,10 +6,16 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AlbertConfig,
+    AutoModel,
+    AutoTokenizer,
     BertConfig,
     BertForTokenClassification,
+    DistilBertConfig,
+    ElectraConfig,
     ModernBertConfig,
     ModernBertForTokenClassification,
+    MPNetConfig,
     NomicBertConfig,
     NomicBertForTokenClassification,
     PreTrainedConfig,
@@ -63,6 +69,46 @@ def tiny_modernbert(
     sizes = _sizes(tokenizer.get_vocab(), max_length, pad=0)
     config = ModernBertConfig(cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3, **sizes)
     return _save(folder / "modernbert", ModernBertForTokenClassification, config, tokenizer, tags, seed)
+
+
+def tiny_encoders(folder: Path) -> dict[str, Path]:
+    """Encoders that read lower case only and are no taggers: four with WordPiece, ALBERT with Unigram."""
+    words = AutoTokenizer.from_pretrained(tiny_bert(folder))
+    sizes = {"vocab_size": len(words), "pad_token_id": 0, "max_position_embeddings": 64}
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    configs = [
+        BertConfig(**small, **sizes),
+        DistilBertConfig(dim=32, n_layers=2, n_heads=2, hidden_dim=32, **sizes),
+        MPNetConfig(**small, **sizes),
+        ElectraConfig(embedding_size=16, **small, **sizes),
+        AlbertConfig(embedding_size=16, **small, **sizes),
+    ]
+    return {config.model_type: _save_encoder(folder, config, words) for config in configs}
+
+
+def _save_encoder(folder: Path, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> Path:
+    if config.model_type == "albert":
+        tokenizer = _with_special_tokens(_unigram(), config)
+        config.vocab_size = len(tokenizer)
+    torch.manual_seed(0)
+    AutoModel.from_config(config).save_pretrained(folder / config.model_type)
+    tokenizer.save_pretrained(folder / config.model_type)
+    return folder / config.model_type
+
+
+def _unigram() -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    tokenizer.decoder = decoders.Metaspace()
+    special_tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=120, special_tokens=special_tokens, unk_token="[UNK]", show_progress=False
+    )
+    tokenizer.train_from_iterator(_TEXT * 20, trainer)
+    return tokenizer
 
 
 def tiny_nomic_bert(folder: Path, *, tags: Sequence[str] = TAGS, max_length: int = 64, seed: int = 0) -> Path:
