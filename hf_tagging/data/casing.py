@@ -36,6 +36,7 @@ _OF_TEXTS = "↑"  # what the signs become where a text itself has them
 _CASED = r"[\p{Lu}\p{Lt}\p{Ll}\p{M}\p{N}]"  # a word ends where Han begins, which has no case
 _INSIDE = rf"(?<={_CASED}){CAPITAL}"
 _ALL = rf"{CAPITAL}(?=\p{{Lu}}[\p{{M}}\p{{N}}]*\p{{Lu}}[\p{{Lu}}\p{{M}}\p{{N}}]*(?!{_CASED}))"
+_PRINTED = f"[{CAPITAL}{CAPITALS}] ?|^ +| +(?= |$)"  # of markers, and of blanks that they leave
 _UNUSED = "[unused{}]"  # rows of BERT's vocabulary that were never trained
 _PROBES = (("paris", "Paris"), ("nato", "NATO"), ("москва", "Москва"))
 
@@ -80,8 +81,9 @@ def with_case_markers(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizer
     backend.no_padding()
     own = [] if backend.normalizer is None else [backend.normalizer]
     backend.normalizer = normalizers.Sequence([*_steps(), *own])
-    drop = decoders.Replace(Regex(f"[{CAPITAL}{CAPITALS}] ?"), "")
-    backend.decoder = decoders.Sequence([*([backend.decoder] if backend.decoder else []), decoders.Fuse(), drop])
+    own_decoder = [] if backend.decoder is None else [backend.decoder]
+    leave_out = decoders.Replace(Regex(_PRINTED), "")
+    backend.decoder = decoders.Sequence([*own_decoder, decoders.Fuse(), leave_out])
     return _generic(tokenizer, backend)
 
 
