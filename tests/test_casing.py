@@ -348,6 +348,13 @@ def test_case_dropout_is_a_share(value, tmp_path):
         run_here("ner_bert", "--dataset", "sample", "--output_dir", tmp_path / "out", "--case_dropout", value)
 
 
+def test_what_is_learned_takes_training(tmp_path):
+    flags = ("--dataset", "sample", "--do_train", "false", "--casing", "markers", "--case_dropout", "0.2")
+    with pytest.raises(ConfigError) as raised:
+        run_here("ner_bert", *flags, "--output_dir", tmp_path / "out")
+    assert str(raised.value).count("nothing is trained; leave it out") == 2
+
+
 def test_a_run_keeps_markers_and_reports_on_the_words_as_given(encoders, tmp_path):
     out = tmp_path / "out"
     run_here(

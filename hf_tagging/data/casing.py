@@ -26,6 +26,7 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers
 
 from hf_tagging.data.charsmap import charsmap
 from hf_tagging.errors import ModelError
+from hf_tagging.problems import argument
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -117,7 +118,8 @@ def _with_pieces(tokenizer: dict[str, Any]) -> dict[str, Any]:
         vocabulary += [["▁" + marker, 0.0] for marker in MARKERS]
     else:
         raise ModelError(
-            f"casing: markers go with WordPiece and Unigram vocabularies, and this tokenizer has one of kind {kind}."
+            f"{argument('casing', 'markers')}: markers go with WordPiece and Unigram vocabularies, and this tokenizer "
+            f"has one of kind {kind}."
         )
     return tokenizer
 

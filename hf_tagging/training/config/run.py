@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,10 @@ class RunConfig(FormerConfig):
             yield from metric_problems(task, given)
         if issubclass(kind, ScratchConfig):
             yield from idle_problems(given)
+        if given.get("do_train") is False:
+            untrained = given.get("case_dropout", 0) > 0, given.get("casing") == "markers"
+            for name in compress(("case_dropout", "casing"), untrained):
+                yield Problem(name, given[name], "nothing is trained", "leave it out")
         if model is not None:
             yield from loss_problems(model, given)
 
