@@ -528,12 +528,13 @@ class TestTagText:
         # I-PER after O starts an entity, so does I-LOC after PER, and B-LOC after LOC.
         text = "Ann Lee saw Rome Oslo"
         ids = np.array([TAGS.index(tag) for tag in ("I-PER", "I-PER", "O", "I-LOC", "B-LOC")])
-        labels = WordLabels(ids, np.array([0.5, 1.0, 1.0, 0.75, 0.25], np.float32))
+        scores, entities = (np.array(x, np.float32) for x in ([0.5, 1.0, 1.0, 0.75, 0.25], [0.5, 0.75, 0.25]))
+        labels = WordLabels(ids, scores, entities)
 
         found = tagged_text(text, split_words(text), labels, TagSchema(TAGS, "IOB2"))
 
         assert found.entities == [
-            Entity("PER", "Ann Lee", 0, 7, 0.75, 0, 2),
+            Entity("PER", "Ann Lee", 0, 7, 0.5, 0, 2),
             Entity("LOC", "Rome", 12, 16, 0.75, 3, 4),
             Entity("LOC", "Oslo", 17, 21, 0.25, 4, 5),
         ]
@@ -589,7 +590,8 @@ class TestTextTable:
     def test_shows_words_and_entities_in_columns(self):
         text = "Ann Lee saw\n東京 ."
         ids = np.array([TAGS.index(tag) for tag in ("B-PER", "I-PER", "O", "B-LOC", "O")])
-        labels = WordLabels(ids, np.array([0.5, 1.0, 1.0, 0.75, 0.9996], np.float32))
+        scores, entities = (np.array(x, np.float32) for x in ([0.5, 1.0, 1.0, 0.75, 0.9996], [0.5, 0.75]))
+        labels = WordLabels(ids, scores, entities)
 
         assert text_table(tagged_text(text, split_words(text), labels, TagSchema(TAGS, "IOB2"))) == (
             "word  tag    score\n"
@@ -600,7 +602,7 @@ class TestTextTable:
             ".     O      1.000\n"
             "\n"
             "entity   type  score\n"
-            "Ann Lee  PER   0.750\n"
+            "Ann Lee  PER   0.500\n"
             "東京     LOC   0.750\n"
         )
 

@@ -304,6 +304,18 @@ class TagSchema:
             )
         return anything, np.ones((len(p), len(p)), bool), anything
 
+    def goes_on(self) -> np.ndarray:
+        """Return whether the second of two tags goes on with the entity of the first, as `entity_edges` reads them.
+
+        Returns:
+            (tags, tags) bool; all false for a plain schema.
+        """
+        p, same = self.prefixes, self.types[:, None] == self.types[None, :]
+        found: np.ndarray = (
+            same & (self.types >= 0)[:, None] & ~np.isin(p, (E, S))[:, None] & ~np.isin(p, (B, S))[None, :]
+        )
+        return found
+
     def continuation_ids(self) -> np.ndarray:
         """Per label id, the label of a word's further subwords: ``B-X`` and ``S-X`` become ``I-X``. (tags,) int64."""
         inside = self._lookup(self.entity_types)[self.types, I]

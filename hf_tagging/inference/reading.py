@@ -12,14 +12,17 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hf_tagging.data.rows import row_ranges
+from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.data.windows import Windows
+from hf_tagging.inference.nbest import Paths, joined_paths, paths_of_windows, paths_of_words
+from hf_tagging.inference.odds import EntityOdds, WordChain
 from hf_tagging.inference.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 TagModel: TypeAlias = "PreTrainedModel | OnnxModel"
 Precision: TypeAlias = Literal["exact", "fast", "bfloat16"]
 Labels: TypeAlias = tuple[np.ndarray, np.ndarray]  # ids (words,) int64 and their probabilities (words,) float32
+# Gets numbers of words (words,), their probabilities (words, tags) and, where asked for, the chain of a CRF.
+Keep: TypeAlias = Callable[[np.ndarray, Tensor, WordChain | None], None]
 # A CPU is fastest where a batch's activations fit a core's cache: in two lanes, 256 or 512 subwords per batch give
 # 376 and 374 sentences a second, 768 give 365. Half the calls of Python let more lanes share its lock.
 CPU_BATCH, ACCELERATOR_BATCH = 512, 8192
@@ -53,7 +58,9 @@ class WindowReader:
         self._many_lanes = device.type == "cpu" and runs_side_by_side(model)
 
     @contextmanager
-    def reading(self, windows: Windows, bounds: np.ndarray, *, margin: float | None) -> Iterator[Callable[[], Labels]]:
+    def reading(
+        self, windows: Windows, bounds: np.ndarray, *, margin: float | None, odds: EntityOdds | None = None
+    ) -> Iterator[Callable[[], Labels]]:
         """Read every word of a block while the caller does something else.
 
         Args:
@@ -61,17 +68,20 @@ class WindowReader:
             bounds: Number of each sentence's first word, and the end. (sentences + 1,)
             margin: Multiply matrices in bfloat16, and read a window again without it if a tag leads by less than this
                 in one of its words. None: without bfloat16.
+            odds: What collects the probabilities of entities.
 
         Yields:
             A function that waits for the result. Leaving the block without calling it drops batches not yet begun.
         """
         ids, scores = np.zeros(bounds[-1], np.int64), np.zeros(bounds[-1], np.float32)
 
-        def keep(words: np.ndarray, probabilities: Tensor) -> None:
+        def keep(words: np.ndarray, probabilities: Tensor, chain: WordChain | None) -> None:
             best, labels = probabilities.max(-1)
             ids[words], scores[words] = labels.cpu().numpy(), best.cpu().numpy()
+            if odds is not None:
+                odds.keep(words, probabilities, chain)
 
-        with self._running(windows, bounds, keep, margin) as finish:
+        with self._running(windows, bounds, keep, margin, chained=odds is not None) as finish:
 
             def result() -> Labels:
                 finish()
@@ -87,22 +97,32 @@ class WindowReader:
         """
         table = np.zeros((bounds[-1], self.model.config.num_labels or 0), np.float32)
 
-        def keep(words: np.ndarray, probabilities: Tensor) -> None:
+        def keep(words: np.ndarray, probabilities: Tensor, _: WordChain | None) -> None:
             table[words] = probabilities.cpu().numpy()
 
-        with self._running(windows, bounds, keep, margin) as finish:
+        with self._running(windows, bounds, keep, margin, chained=False) as finish:
             finish()
         return table
 
+    def paths(self, windows: Windows, bounds: np.ndarray, n: int, *, margin: float | None) -> list[Paths]:
+        """Return the n most probable tag sequences of each sentence of a block; other arguments as of `reading`."""
+        parts: dict[int, Paths] = {}  # by number of the first word
+
+        def keep(words: np.ndarray, probabilities: Tensor, chain: WordChain | None) -> None:
+            found = paths_of_words(probabilities, n) if chain is None else paths_of_windows(chain, n)
+            places = row_starts(np.array([part.ids.shape[1] for part in found], np.int64))[:-1]
+            parts.update(zip(words[places].tolist(), found, strict=True))
+
+        with self._running(windows, bounds, keep, margin, chained=True) as finish:
+            finish()
+        return [joined_paths((parts[i] for i in range(a, b) if i in parts), n) for a, b in pairwise(bounds.tolist())]
+
     @contextmanager
     def _running(
-        self,
-        windows: Windows,
-        bounds: np.ndarray,
-        keep: Callable[[np.ndarray, Tensor], None],
-        margin: float | None,
+        self, windows: Windows, bounds: np.ndarray, keep: Keep, margin: float | None, *, chained: bool
     ) -> Iterator[Callable[[], None]]:
-        """Run all windows; `keep` gets numbers of words (words,) and their probabilities (words, tags)."""
+        """Run all windows; `chained`: with the chain of a CRF, if the model has one."""
+        read_batch = self._read_chain if chained and has_chain(self.model) else self._read
         starts, start_offsets = windows.word_starts()
         first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
 
@@ -110,7 +130,7 @@ class WindowReader:
             row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
             words = first_words[batch][row] + nth
             at = starts[start_offsets[batch][row] + nth]
-            keep(words, self._read(windows, batch, row, at, margin))
+            keep(words, *read_batch(windows, batch, row, at, margin))
 
         batches = list(batches_of(np.diff(windows.offsets), self.tokens_per_batch))
         with self._lanes(len(batches)) as lanes:
@@ -146,19 +166,37 @@ class WindowReader:
     @torch.inference_mode()
     def _read(
         self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, margin: float | None
-    ) -> Tensor:
+    ) -> tuple[Tensor, None]:
         """Return probabilities (words, tags) of one batch, read at subwords `at` of rows `row`, each (words,)."""
-        ids, mask = (torch.from_numpy(x).to(self.device) for x in padded(windows, batch, self.pad_token_id))
-        rows, places = torch.from_numpy(np.stack([row, at])).to(self.device)
+        ids, mask, rows, places = self._batch(windows, batch, row, at)
         logits = self._logits(ids, mask, rows, places, half=margin is not None)
         if margin is None:
-            return logits.softmax(-1)
+            return logits.softmax(-1), None
         rows_again = rows[~are_clear(logits, margin)].unique()  # in their order
         if len(rows_again):
             again = torch.isin(rows, rows_again)  # (words,)
             new_rows = torch.searchsorted(rows_again, rows[again])
             logits[again] = self._logits(ids[rows_again], mask[rows_again], new_rows, places[again], half=False)
-        return logits.softmax(-1)
+        return logits.softmax(-1), None
+
+    @torch.inference_mode()
+    def _read_chain(
+        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, margin: float | None
+    ) -> tuple[Tensor, WordChain]:
+        """Return probabilities and the chain of one batch; arguments as of `_read`."""
+        ids, mask, rows, places = self._batch(windows, batch, row, at)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=margin is not None):
+            chain = self.model.tag_chain(input_ids=ids, attention_mask=mask)  # type: ignore[union-attr, operator]
+        word = chain.word[rows, places]
+        return chain.scores[rows, word].float().softmax(-1), WordChain(chain, rows, word)
+
+    def _batch(
+        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return `input_ids` and `attention_mask`, (batch, subwords) each, and the places of words, (words,) each."""
+        ids, mask = (torch.from_numpy(x).to(self.device) for x in padded(windows, batch, self.pad_token_id))
+        rows, places = torch.from_numpy(np.stack([row, at])).to(self.device)
+        return ids, mask, rows, places
 
     def _logits(self, ids: Tensor, mask: Tensor, rows: Tensor, places: Tensor, *, half: bool) -> Tensor:
         """Return the logits of some subwords. (batch, subwords) to (words, tags)"""
@@ -220,6 +258,11 @@ def padded(windows: Windows, batch: np.ndarray, pad_token_id: int) -> tuple[np.n
     input_ids = np.full(real.shape, pad_token_id, np.int64)
     input_ids[real] = windows.input_ids[windows.offsets[batch][row] + nth]
     return input_ids, real.astype(np.int64)
+
+
+def has_chain(model: TagModel) -> bool:
+    """Return whether a model gives the probabilities of whole tag sequences: one with a CRF."""
+    return getattr(model, "crf", None) is not None and hasattr(model, "tag_chain")
 
 
 def runs_side_by_side(model: TagModel) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from hf_tagging.inference.spans import Entity, TaggedWord
 
 SCORE_DIGITS = 6
 """Digits of a score in a file."""
+
+
+NO_SCORES = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,17 @@ class TaggedText:
 
 @dataclass(frozen=True)
 class WordLabels:
-    """Labels of one sentence: ids (words,) int64, and their probabilities (words,) float32."""
+    """Labels of one sentence.
+
+    Args:
+        ids: (words,) int64
+        scores: Their probabilities. (words,) float32
+        entities: Probabilities of its entities, in order; empty where they were not asked for. (entities,) float32
+    """
 
     ids: np.ndarray
     scores: np.ndarray
+    entities: np.ndarray = field(default_factory=lambda: NO_SCORES)
 
     def tags(self, schema: TagSchema) -> list[str]:
         """Return the tags by name."""
@@ -50,8 +60,9 @@ class WordLabels:
 def joined(labels: Sequence[WordLabels]) -> WordLabels:
     """Return the labels of sentences as those of one."""
     ids = [np.zeros(0, np.int64), *(sentence.ids for sentence in labels)]
-    scores = [np.zeros(0, np.float32), *(sentence.scores for sentence in labels)]
-    return WordLabels(np.concatenate(ids), np.concatenate(scores))
+    scores = [NO_SCORES, *(sentence.scores for sentence in labels)]
+    entities = [NO_SCORES, *(sentence.entities for sentence in labels)]
+    return WordLabels(*map(np.concatenate, (ids, scores, entities)))
 
 
 def tagged_text(
@@ -79,10 +90,10 @@ def tagged_text(
     bounds = np.array([*(starts if words else [0]), len(words)])
     first_words, ends, types = schema.entity_edges(labels.ids, bounds)
     entities = []
-    for first, last in zip(np.flatnonzero(first_words).tolist(), np.flatnonzero(ends).tolist(), strict=True):
+    edges = (np.flatnonzero(first_words).tolist(), np.flatnonzero(ends).tolist())
+    for first, last, score in zip(*edges, labels.entities.tolist(), strict=True):
         start, end = words[first].start, words[last].end
-        mean = float(labels.scores[first : last + 1].mean())
-        entities.append(Entity(schema.entity_types[types[first]], text[start:end], start, end, mean, first, last + 1))
+        entities.append(Entity(schema.entity_types[types[first]], text[start:end], start, end, score, first, last + 1))
     return TaggedText(text, words, entities)
 
 

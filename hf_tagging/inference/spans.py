@@ -33,7 +33,8 @@ class Entity:
         text: The text from its first word to its last.
         start: Offset of its first character in the text.
         end: Offset behind its last character.
-        score: Mean of the scores of its words.
+        score: Probability of the whole entity: that its words have the tags that they have, and that it ends there. Of
+            a CRF it comes from the constrained forward algorithm, else it is a product over words.
         first_word: Index of its first word.
         end_word: Index behind its last word.
     """

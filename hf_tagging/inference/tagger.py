@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -25,9 +25,10 @@ from hf_tagging.deprecation import renamed_arguments
 from hf_tagging.devices import find_device
 from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.inference.cutting import BY_SCRIPT, Splitter, TextCutter, trained_splitter
+from hf_tagging.inference.odds import EntityOdds
 from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Labels, Precision, TagModel, WindowReader
-from hf_tagging.inference.results import TaggedText, WordLabels, joined, tagged_text
+from hf_tagging.inference.results import NO_SCORES, TaggedText, WordLabels, joined, tagged_text
 from hf_tagging.inference.sentences import as_sentences, blocks, check_words, encodable
 
 if TYPE_CHECKING:
@@ -180,6 +181,46 @@ class Tagger:
         tags = [list(zip(x.tags(self.schema), x.scores.tolist(), strict=True)) for x in self.label(sentences)]
         return tags if many else tags[0]
 
+    @overload
+    def tag_nbest(self, words: list[str], n: int) -> list[tuple[list[str], float]]: ...
+    @overload
+    def tag_nbest(self, words: list[list[str]], n: int) -> list[list[tuple[list[str], float]]]: ...
+    def tag_nbest(
+        self, words: list[str] | list[list[str]], n: int
+    ) -> list[tuple[list[str], float]] | list[list[tuple[list[str], float]]]:
+        """Return the n most probable tag sequences of one sentence or of many, each with its probability.
+
+        Of a model with a CRF they are found by list Viterbi, exactly; of other models they are the best products of the
+        probabilities of single words, exactly too. A sentence longer than the model is read in windows, whose tags are
+        independent.
+
+        Args:
+            words: Words of a sentence (words,), or a list of sentences (sentences, words).
+            n: Number of sequences.
+
+        Returns:
+            Tags (words,) and probability of each sequence, the most probable first; a list of these for each sentence
+            of many. Fewer than n where there are not as many, or only such as the scheme rules out. The first one has
+            the tags of `tag`, unless a CRF splits a word of the sentence into several or reads it in several windows:
+            `tag` takes the best path over all of them, and here they are summed over.
+
+        Raises:
+            ConfigError: `n` is not positive.
+            TaggingError: See `tag`.
+        """
+        if n < 1:
+            raise ConfigError(f"n: {n} is not a positive number of tag sequences.")
+        sentences, many = as_sentences(words)
+        windows, bounds = self._prepare(sentences, 0)
+        found = [
+            [
+                ([self.schema.tags[i] for i in ids], probability)
+                for ids, probability in zip(paths.ids.tolist(), np.exp(paths.logs).tolist(), strict=True)
+            ]
+            for paths in self._reader.paths(windows, bounds, n, margin=self._margins.scores)
+        ]
+        return found if many else found[0]
+
     def tag_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[list[str]]:
         """Tag a stream of sentences in constant memory.
 
@@ -231,10 +272,11 @@ class Tagger:
         ahead = self._prepared(sentences, block)
         prepared, error = _next_of(ahead)
         while prepared is not None:
-            with self._reader.reading(*prepared, margin=self._margin(exact)) as result:
+            odds = self._odds(prepared[1], exact)
+            with self._reader.reading(*prepared, margin=self._margin(exact), odds=odds) as result:
                 following, error = _next_of(ahead)  # read and tokenized while the model runs
                 labels = result()
-            yield from _per_sentence(labels, prepared[1])
+            yield from _per_sentence(labels, prepared[1], odds)
             prepared = following
         if error is not None:
             raise error
@@ -245,14 +287,16 @@ class Tagger:
         Args:
             sentences: Words. (sentences, words)
             first: Number of the first sentence, for messages.
-            exact: False: read in the precision of `tag`, in which scores may differ slightly; see `Tagger`.
+            exact: False: read in the precision of `tag`, in which scores may differ slightly, and without scores of
+                entities; see `Tagger`.
 
         Returns:
             Labels of each sentence, in the same order.
         """
         windows, bounds = self._prepare(sentences, first)
-        with self._reader.reading(windows, bounds, margin=self._margin(exact)) as result:
-            return _per_sentence(result(), bounds)
+        odds = self._odds(bounds, exact)
+        with self._reader.reading(windows, bounds, margin=self._margin(exact), odds=odds) as result:
+            return _per_sentence(result(), bounds, odds)
 
     def probabilities(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[np.ndarray]:
         """Return the probability of every tag for a batch of sentences: the softmax of the logits of each word.
@@ -300,6 +344,10 @@ class Tagger:
     def _margin(self, exact: bool) -> float | None:
         return self._margins.scores if exact else self._margins.tags
 
+    def _odds(self, bounds: np.ndarray, exact: bool) -> EntityOdds | None:
+        """Return what collects the probabilities of entities; None where nobody reads them."""
+        return EntityOdds(self.schema, int(bounds[-1])) if exact and self.schema.entity_types else None
+
     def _prepared(self, sentences: Iterable[Sequence[str]], size: int) -> Iterator[_Block]:
         first = 0
         for block in blocks(sentences, size):
@@ -321,9 +369,10 @@ def _next_of(blocks: Iterator[_Block]) -> tuple[_Block | None, Exception | None]
         return None, error
 
 
-def _per_sentence(labels: Labels, bounds: np.ndarray) -> list[WordLabels]:
+def _per_sentence(labels: Labels, bounds: np.ndarray, odds: EntityOdds | None) -> list[WordLabels]:
     ids, scores = labels
-    return [WordLabels(ids[a:b], scores[a:b]) for a, b in pairwise(bounds)]
+    entities = repeat(NO_SCORES, len(bounds) - 1) if odds is None else odds.of_sentences(ids, bounds)
+    return [WordLabels(ids[a:b], scores[a:b], found) for (a, b), found in zip(pairwise(bounds), entities, strict=True)]
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | Literal["auto"] | None:

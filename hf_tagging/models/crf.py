@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from .crf_recursions import LogPartition, Rows, Scores, best_path, forward_backward, path_score
+from .crf_recursions import Chain, LogPartition, Rows, Scores, best_path, forward_backward, path_score
 
 IGNORED = -100
 ILLEGAL = -200.0  # nats of an illegal step: e**-200 is nothing, and a float64 can still hold it
@@ -184,11 +184,28 @@ class LinearChainCrf(nn.Module):
         with _no_autocast(emissions):
             rows, dtype = Rows.of(mask), _result_dtype(emissions)
             posterior = forward_backward(self._scores(rows, emissions, ILLEGAL), rows).posterior
-            best = best_path(self._scores(rows, emissions, _NEVER), rows)[..., None]  # (batch, words, 1)
-            logs = posterior.clamp(min=torch.finfo(posterior.dtype).tiny).log()
-            logs = logs.scatter(-1, best, logs.amax(-1, keepdim=True) + _MARGIN)
-            scores = rows.unpack(logs.log_softmax(-1).to(dtype), fill=0.0)
+            scores = rows.unpack(self._shown(rows, emissions, posterior).to(dtype), fill=0.0)
             return torch.where(mask[..., None], scores, emissions.to(dtype).log_softmax(-1))
+
+    @torch.no_grad()
+    def chain(self, emissions: Tensor, mask: Tensor) -> Chain:
+        """Return the probabilities of whole tag sequences as a Markov chain, which the posterior of a CRF is.
+
+        Args:
+            emissions: (batch, positions, tags)
+            mask: (batch, positions) bool
+        """
+        with _no_autocast(emissions):
+            rows = Rows.of(mask)
+            found = forward_backward(self._scores(rows, emissions, ILLEGAL), rows)
+            scores = self._shown(rows, emissions, found.posterior).to(_result_dtype(emissions))
+            return Chain(scores, found.posterior, found.back, found.factors, rows.rank)
+
+    def _shown(self, rows: Rows, emissions: Tensor, posterior: Tensor) -> Tensor:
+        """Return the log-probabilities of `scores_for_pipeline`, packed. (batch, words, tags)"""
+        best = best_path(self._scores(rows, emissions, _NEVER), rows)[..., None]  # (batch, words, 1)
+        logs = posterior.clamp(min=torch.finfo(posterior.dtype).tiny).log()
+        return logs.scatter(-1, best, logs.amax(-1, keepdim=True) + _MARGIN).log_softmax(-1)
 
     def _scores(self, rows: Rows, emissions: Tensor, illegal: float) -> Scores:
         """Return all scores of paths, packed and in the dtype of the recursions."""

@@ -78,6 +78,32 @@ class Messages(NamedTuple):
     factors: Tensor  # exponentiated transitions. (tags, tags)
 
 
+class Chain(NamedTuple):
+    """Probabilities of the tags of each row's words as a Markov chain, and what `pipeline` is shown of them."""
+
+    scores: Tensor  # log-probabilities as `LinearChainCrf.scores_for_pipeline` gives them. (batch, words, tags)
+    posterior: Tensor  # (batch, words, tags)
+    back: Tensor  # messages from the right, at all words but the first. (batch, words - 1, tags)
+    factors: Tensor  # exponentiated transitions. (tags, tags)
+    word: Tensor  # the word of each position, any where there is none. (batch, positions)
+
+    def onward(self, tags: Tensor, row: Tensor, first: Tensor, last: Tensor) -> Tensor:
+        """Return the probabilities of a word's tags, given those of a word before it; words between are summed over.
+
+        Args:
+            tags: Probabilities of the first word's tags. (n, any, tags)
+            row: Row of each pair of words. (n,)
+            first: The first word of each pair. (n,)
+            last: The second one; it comes later. (n,)
+        """
+        for step in range(1, int((last - first).max()) + 1 if len(row) else 0):
+            on = first + step <= last
+            back = self.back[row[on], first[on] + step - 1][:, None]  # (pairs, 1, tags)
+            tags = tags.clone()
+            tags[on] = (tags[on] / (back @ self.factors.T)) @ self.factors * back
+        return tags
+
+
 class LogPartition(torch.autograd.Function):
     """Log partition function whose gradient is the posterior, of tags for emissions and of transitions."""
 

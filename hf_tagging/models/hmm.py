@@ -26,6 +26,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from .crf import IGNORED, ILLEGAL, LinearChainCrf, has_gaps, per_item
+from .crf_recursions import Chain
 from .word_embeddings import SHAPES, UNKNOWN_ROW, SubwordTables, Words
 from .word_endings import Endings, sums_by
 
@@ -155,6 +156,17 @@ class HmmForTokenClassification(PreTrainedModel):
         total = -self.crf(scores, words.mask, tags, partial=has_gaps(tags, words.mask)).sum()
         loss = per_item(total, (tags != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
         return TokenClassifierOutput(loss=loss, logits=words.spread(scores))
+
+    def tag_chain(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Chain:
+        """Return the probabilities of whole tag sequences; `Chain.word` says which word a subword is of.
+
+        Args:
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+        """
+        words = self.tables.group(input_ids, attention_mask)
+        chain = self.crf.chain(self._scores(input_ids, words), words.mask)
+        return chain._replace(word=chain.word.gather(1, words.of))
 
     def _scores(self, input_ids: Tensor, words: Words) -> Tensor:
         """Return log-probabilities. (batch, words, tags)"""

@@ -18,6 +18,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from .configuration_baseline import BaselineConfig
 from .crf import IGNORED, LinearChainCrf, has_gaps, per_item
+from .crf_recursions import Chain
 from .sequence_encoders import ENCODERS, TransformerEncoder
 from .word_embeddings import WordInput, Words
 
@@ -187,6 +188,22 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         elif self.crf is not None:
             scores = self.crf(scores, words.mask)
         return TokenClassifierOutput(loss=loss, logits=words.spread(scores))
+
+    def tag_chain(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Chain:
+        """Return the probabilities of whole tag sequences; `Chain.word` says which word a subword is of.
+
+        Args:
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+
+        Raises:
+            ValueError: If the head is no CRF.
+        """
+        if self.crf is None:
+            raise ValueError("tag_chain: the head is linear, so that the tags of words are independent.")
+        vectors, words = self.baseline(input_ids, attention_mask)
+        chain = self.crf.chain(self.classifier(vectors), words.mask)
+        return chain._replace(word=chain.word.gather(1, words.of))
 
     def _loss(self, scores: Tensor, labels: Tensor, mask: Tensor, num_items: Tensor | int | None) -> Tensor:
         scored = labels != IGNORED

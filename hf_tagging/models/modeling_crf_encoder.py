@@ -19,6 +19,7 @@ from transformers.configuration_utils import SubConfigSpec
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from .crf import IGNORED, LinearChainCrf, per_item
+from .crf_recursions import Chain
 
 STARTS, MARKS = 1, 3  # kinds of subwords: starts a word; is a case marker, which the next one continues
 _NEVER = -1e4  # score of a tag that a subword cannot have
@@ -137,6 +138,17 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         return TokenClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.get("hidden_states"), attentions=outputs.get("attentions")
         )
+
+    def tag_chain(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Chain:
+        """Return the probabilities of whole tag sequences; `Chain.word` says which word a subword is of.
+
+        Args:
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+        """
+        outputs = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        starts, _, _ = self._words(input_ids, attention_mask)
+        return self.crf.chain(self.classifier(self.dropout(outputs[0])), starts)
 
     def _loss(self, emissions: Tensor, starts: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
         known = labels != IGNORED
