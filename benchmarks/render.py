@@ -41,6 +41,7 @@ BENCHMARKS = {
     "memory": tuple(DEVICES),
     "packing": tuple(DEVICES),
     "scaling": tuple(DEVICES),
+    "suspects": ("cpu",),
 }
 # Lines of the table that README.md repeats: benchmark, what is measured, the peer.
 HIGHLIGHTS = (

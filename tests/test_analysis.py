@@ -411,7 +411,7 @@ class TestRereading:
             (1, 1, "NN", "DT"),
             (1, 2, "VB", "NN"),
         ]
-        assert [row["score"] for row in found] == pytest.approx([0.02, 0.3, 0.4], abs=1e-6)
+        assert [row["score"] for row in found] == pytest.approx([0.01, 0.3, 0.4], abs=1e-6)
         assert found[1]["context"] == ["w0", "w1", "w2", "w3"]
         assert found[1]["context"][found[1]["at"]] == found[1]["text"] == "w1"
 

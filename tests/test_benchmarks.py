@@ -24,6 +24,7 @@ import packing  # noqa: E402
 import quality  # noqa: E402
 import render  # noqa: E402
 import scaling  # noqa: E402
+import suspects  # noqa: E402
 import tagging  # noqa: E402
 import trainers  # noqa: E402
 import training  # noqa: E402
@@ -284,6 +285,23 @@ def test_loading(tmp_path):
     words = [figures[0]["words"] for figures in found["figures"].values()]
     assert words[:3] == [words[0]] * 3
     assert words[4] == pytest.approx(2 * words[3], rel=0.1)
+
+
+def test_suspects(model, tmp_path):
+    words = [["Maria", "waved", "to", "Two", "Old", "Ships"]] * 40
+    gold = [["B-PER", "O", "O", "B-LOC", "I-LOC", "I-LOC"]] * 40
+    spoiled = suspects.spoil(words, gold, 0.3, seed=1)
+    changed = sum(suspects.differences(*pair) for pair in zip(spoiled, gold, strict=True))
+    assert 0.3 <= changed / 240 < 0.33
+    assert all(tag == "O" or tag[:2] in ("B-", "I-") for tags in spoiled for tag in tags)
+    wrong = np.array([True, False, True, False] * 10)
+    assert suspects.measure(wrong.astype(float), wrong) == {"average_precision": 1.0, "first": 0.2}
+
+    suspects.main(["--data", "sample", "--run", str(model), "--seeds", "1", "--output", str(tmp_path)])
+    assert sides_of(result(tmp_path, "suspects")) == [
+        ("annotation errors, average precision", suspects.PEER),
+        ("annotation errors, found in the first 10%", suspects.PEER),
+    ]
 
 
 @pytest.mark.slow

@@ -25,8 +25,8 @@ class Rereading:
         confidence: Probability of the label. (words,)
         right: True where it is the gold tag. (words,) bool
         changed: Share of the words with another tag than in the predictions.
-        doubted: Indices of words whose gold tag the model knows but does not predict; the most confident of each
-            block. (doubted,)
+        doubted: Indices of words whose gold tag the model knows but does not predict; the most doubtful tags of
+            each block. (doubted,)
         gold: Label ids of their gold tags. (doubted,)
         probabilities: Probabilities of all tags for them. (doubted, tags)
     """
@@ -85,5 +85,4 @@ def reread(answers: Answers, tags: Sequence[str], blocks: Iterable[Array]) -> Re
 def _most_doubted(gold: Array, labels: Array, block: Array) -> Array:
     """Return the rows of a block whose gold tag differs from the model's, in order. (rows,)"""
     rows = np.flatnonzero((gold != labels) & (gold >= 0))
-    margin = block[rows, labels[rows]] - block[rows, gold[rows]]
-    return rows[np.sort(np.argsort(-margin, kind="stable")[:_KEPT])]
+    return rows[np.sort(np.argsort(block[rows, gold[rows]], kind="stable")[:_KEPT])]

@@ -1,8 +1,9 @@
 """Likely annotation errors: words where the model is confident and the gold tag differs.
 
-The more probable another tag is than the one in the data, the lower the quality of that tag, as cleanlab scores it
-(normalised margin; Northcutt, Jiang and Chuang, 2021, Confident Learning; Wang and Mueller, 2022, Detecting Label
-Errors in Token Classification Data). Check them by hand: a confident model may be wrong.
+The quality of a tag is the probability that the model gives it, cleanlab's "self-confidence" (Northcutt, Jiang and
+Chuang, 2021, Confident Learning; Wang and Mueller, 2022, Detecting Label Errors in Token Classification Data). It ranks
+errors that were put into a corpus better than the normalised margin does (`benchmarks/suspects.py`). Check them by
+hand: a confident model may be wrong.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ import numpy as np
 from hf_tagging.analysis.answers import Answers
 from hf_tagging.analysis.rereading import Rereading
 from hf_tagging.analysis.shape import SuspectRow, Suspects
+from hf_tagging.evaluation.metrics import Array
 
 MOST = 50
 MISSING = "This needs cleanlab. Type: pip install 'hf-tagging[report]'"
-METHOD = (
-    "Quality is cleanlab's score of the gold tag (normalised margin): 0 if the model is certain of another tag, 0.5 if "
-    "both are equally likely."
-)
+METHOD = "Quality is the probability that the model gives the gold tag (cleanlab's self-confidence)."
 _AROUND = 6  # words of context on each side
 _LONGEST = 60  # characters of a word
 
@@ -36,13 +35,24 @@ def find_suspects(answers: Answers, reading: Rereading) -> Suspects:
     if not len(reading.doubted):
         return {"rows": [], "method": METHOD}
     try:
-        from cleanlab.rank import get_label_quality_scores
+        words, scores = rank_doubts(reading)
     except ImportError:
         return {"missing": MISSING}
-    scores = get_label_quality_scores(reading.gold, reading.probabilities, method="normalized_margin")
-    worst = np.lexsort((reading.doubted, scores))[:MOST]
-    ranked = zip(reading.doubted[worst].tolist(), scores[worst].tolist(), strict=True)
+    ranked = zip(words[:MOST].tolist(), scores[:MOST].tolist(), strict=True)
     return {"rows": [_row(answers, reading, word, score) for word, score in ranked], "method": METHOD}
+
+
+def rank_doubts(reading: Rereading) -> tuple[Array, Array]:
+    """Return the doubted words, the worst first, and the quality of their gold tags. (doubted,) each
+
+    Raises:
+        ImportError: If cleanlab is not installed.
+    """
+    from cleanlab.rank import get_label_quality_scores
+
+    scores = get_label_quality_scores(reading.gold, reading.probabilities, method="self_confidence")
+    worst = np.lexsort((reading.doubted, scores))
+    return reading.doubted[worst], scores[worst]
 
 
 def _row(answers: Answers, reading: Rereading, number: int, score: float) -> SuspectRow:
