@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hf_tagging.inspection import Inspection, inspect_dataset
     from hf_tagging.models import load_encoder
     from hf_tagging.publishing import publish_run, push_folder, write_report
+    from hf_tagging.soup import average_runs
     from hf_tagging.tasks import NER, POS, Task, register_task
     from hf_tagging.trainer import TaggingTrainer
     from hf_tagging.training import (
@@ -36,6 +37,7 @@ _WHERE = {
     "inspection": ("Inspection", "inspect_dataset"),
     "models": ("load_encoder",),
     "publishing": ("publish_run", "push_folder", "write_report"),
+    "soup": ("average_runs",),
     "tasks": ("NER", "POS", "Task", "register_task"),
     "trainer": ("TaggingTrainer",),
     "training": (
@@ -73,6 +75,7 @@ __all__ = [
     "Task",
     "WordMetric",
     "align_dataset",
+    "average_runs",
     "compare_runs",
     "convert_tags",
     "evaluate_tagger",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hf_tagging.cli import about, annotating, converting, differing, handing_on, inspecting, recipes, taggers
+from hf_tagging.cli import about, annotating, averaging, converting, differing, handing_on, inspecting, recipes, taggers
 from hf_tagging.cli.answers import Answer, print_json
 from hf_tagging.cli.command import Command
 from hf_tagging.console import plain_errors, quiet_end_of_pipe
@@ -22,6 +22,7 @@ COMMANDS: tuple[Command, ...] = (
     *converting.COMMANDS,
     *taggers.COMMANDS,
     *differing.COMMANDS,
+    *averaging.COMMANDS,
     *annotating.COMMANDS,
     *handing_on.COMMANDS,
     *about.COMMANDS,

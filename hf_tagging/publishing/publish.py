@@ -16,6 +16,7 @@ from hf_tagging.evaluation.predictions import results_table
 from hf_tagging.hub import first_line
 from hf_tagging.publishing.card.tagger import model_card, seed_results
 from hf_tagging.publishing.hub.push import push_finished
+from hf_tagging.publishing.provenance import trained
 from hf_tagging.publishing.report.write import REPORT, analyse_run, write_page
 from hf_tagging.training.former import warn
 from hf_tagging.training.run import TaggingRun
@@ -105,7 +106,7 @@ def _write_report(trainer: AlignedTrainer, results: Results) -> None:
 
 def _report(trainer: AlignedTrainer, run: TaggingRun, folder: Path, results: Results) -> Analysis | None:
     """Write which words and tags training has seen, and the report; return the analysis, None without results."""
-    if run.arguments.training.do_train and "train" in trainer.splits:
+    if trained(run.record) and "train" in trainer.splits:
         train = trainer.splits["train"].words
         write_seen(folder, {name: seen_in(train, trainer.splits[name].words, trainer.schema) for name in results})
     if not results:

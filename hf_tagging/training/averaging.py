@@ -1,15 +1,15 @@
-"""An average of the weights over steps, which is evaluated and saved in the place of the last step's weights."""
+"""Averages of weights: over the steps of a run, evaluated and saved in the place of the last step's, and over runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _STEP_WEIGHTS = "step_weights.safetensors"
@@ -104,3 +104,32 @@ def load_step_weights(model: nn.Module, checkpoint: str | Path) -> None:
         weights = trained_weights(model)
         for name, saved in load_file(file).items():
             weights[name].copy_(saved)
+
+
+def all_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the parameters and the floating-point buffers of a model, by name; tied weights are there once."""
+    named = (*model.named_parameters(), *model.named_buffers())
+    return {name: tensor.detach() for name, tensor in named if tensor.is_floating_point()}
+
+
+def add_to_mean(mean: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], count: int) -> None:
+    """Add the weights of another model to the mean of some, in place.
+
+    Args:
+        mean: Mean of `count` models, by name.
+        weights: Those of another model, with the same names and shapes.
+        count: Number of models in the mean so far.
+    """
+    get_swa_multi_avg_fn()(list(mean.values()), [weights[name] for name in mean], count)
+
+
+@torch.no_grad()
+def put_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Copy weights into a model; what is tied stays tied.
+
+    Args:
+        model: Model with the same names and shapes.
+        weights: From `all_weights`.
+    """
+    for name, weight in all_weights(model).items():
+        weight.copy_(weights[name])

@@ -46,6 +46,7 @@ class ArgumentsRecord(TypedDict, total=False):
     max_train_samples: int | None
     max_eval_samples: int | None
     model: str | None
+    model_revision: str | None
     lora: bool
     lora_merge: bool
     encoder: str | None
@@ -53,6 +54,7 @@ class ArgumentsRecord(TypedDict, total=False):
     characters: str | None
     word_features: list[str] | None
     word_vectors: str | None
+    soup: list[str]
 
 
 class HardwareRecord(TypedDict, total=False):
@@ -159,6 +161,25 @@ class MemoryRecord(TypedDict, total=False):
     gpu: int
 
 
+class PartRecord(TypedDict, total=False):
+    """A run of an average of runs; see `hf_tagging.soup.SoupPart`."""
+
+    name: str
+    validation: float
+    averaged: bool
+    seconds: float | None
+    differs: dict[str, object]
+
+
+class SoupRecord(TypedDict, total=False):
+    """Average of the weights of runs; see `hf_tagging.soup.Soup`."""
+
+    kind: str
+    metric: str
+    validation: dict[str, float]
+    parts: list[PartRecord]
+
+
 History = list[dict[str, float]]
 """The evaluations during training, in order: epoch, step, loss and figures."""
 
@@ -193,6 +214,7 @@ class RunRecord(TypedDict, total=False):
     model_bytes: int
     files: list[str]
     history: History
+    soup: SoupRecord
     results: Results
 
 
@@ -279,8 +301,9 @@ _VALUES: tuple[tuple[Callable[[object], bool], str, str], ...] = (
      "arguments.seed arguments.fold arguments.folds hardware.processes hardware.threads"),
     (is_finite, "a finite number",
      "parameters.all model_bytes seconds.training memory.process memory.gpu "
-     "results.test.words_per_second results.validation.words_per_second"),
+     "results.test.words_per_second results.validation.words_per_second "
+     "soup.validation.greedy soup.validation.uniform"),
     (lambda value: isinstance(value, str), "a string", "arguments.hub_model_id scheme.target"),
     (lambda value: isinstance(value, list), "a list", "hardware.gpus"),
-    (_is_history, "a list of objects", "history dataset.findings"),
+    (_is_history, "a list of objects", "history dataset.findings soup.parts"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_tagging.atomic import json_text
 from hf_tagging.errors import ConfigError, DataError
-from hf_tagging.problems import switch
+from hf_tagging.problems import argument, switch
 from hf_tagging.training.checkpoints import Found, check_checkpoint, newest_checkpoint, unusable
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.record import RunRecord, SplitRecord
@@ -36,8 +36,14 @@ def check_same_run(before: RunRecord, now: RunRecord, folder: Path) -> None:
         folder: Of both.
 
     Raises:
-        ConfigError: If an argument differs that changes the outcome, or the number of processes.
+        ConfigError: If an argument differs that changes the outcome, or the number of processes; or the folder holds an
+            average of runs.
     """
+    if "soup" in before:
+        raise ConfigError(
+            f"{folder}: is an average of runs, with no training to go on with. Give {switch('overwrite')} to replace "
+            f"it, or another {argument('output_dir')}."
+        )
     new = json.loads(json_text(now["arguments"], default=str)) | {"processes": now["hardware"]["processes"]}
     hardware = {name: value for name, value in before.get("hardware", {}).items() if name == "processes"}
     old: dict[str, object] = {**before["arguments"], **hardware}

@@ -78,6 +78,17 @@ _WORKS = {
   year = {2021},
   url = {https://arxiv.org/abs/2106.09685},
 }""",
+    "soup": """@inproceedings{wortsman-etal-2022,
+  title = {Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing inference
+    time},
+  author = {Wortsman, Mitchell and Ilharco, Gabriel and Gadre, Samir Ya and Roelofs, Rebecca and Gontijo-Lopes, Raphael
+    and Morcos, Ari S. and Namkoong, Hongseok and Farhadi, Ali and Carmon, Yair and Kornblith, Simon and
+    Schmidt, Ludwig},
+  booktitle = {Proceedings of the 39th International Conference on Machine Learning},
+  pages = {23965--23998},
+  year = {2022},
+  url = {https://proceedings.mlr.press/v162/wortsman22a.html},
+}""",
 }
 _OF_MODEL = {
     "sentence-transformers/all-MiniLM-L6-v2": "sentence-bert",
@@ -113,6 +124,8 @@ def _known(record: RunRecord, splits: list[str]) -> Iterator[str]:
         yield "cnn-crf" if arguments.get("characters") == "cnn" else "crf"
     if arguments.get("lora"):
         yield "lora"
+    if "soup" in record:
+        yield "soup"
 
 
 def _project(record: RunRecord) -> Iterator[str]:

@@ -23,6 +23,7 @@ from hf_tagging.publishing.card.cost import cost_view, environment_table, settin
 from hf_tagging.publishing.card.limits import findings_view, limits_view
 from hf_tagging.publishing.card.metadata import SeedSpread, metadata, over_seeds
 from hf_tagging.publishing.card.results import headline, history_view, results_view
+from hf_tagging.publishing.card.soup import soup_view
 from hf_tagging.publishing.card.template import render
 from hf_tagging.publishing.card.training_data import data_view
 from hf_tagging.tasks import get_task, task_of_tags
@@ -103,6 +104,7 @@ def model_card(
             "encoder": encoder if trained and not base else None,
             "headline": _headline(record, results, seeds, analysis or {}),
             "usage": _usage(name, record, schema),
+            "soup": soup_view(record),
             "results": results_view(results, seeds, task),
             "limits": limits_view(record, results),
             "findings": findings_view(analysis),

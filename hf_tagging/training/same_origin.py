@@ -1,0 +1,196 @@
+"""Runs whose weights can be averaged: they started from the same weights and ended as models of one shape."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_tagging.data.schema import TagSchema
+from hf_tagging.disk import expanded
+from hf_tagging.errors import ConfigError
+from hf_tagging.problems import argument
+from hf_tagging.training.averaging import all_weights
+from hf_tagging.training.folder import RunFolder
+from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, SplitRecord, wrong_value
+from hf_tagging.training.resuming import FREE_ARGUMENTS
+
+_SCORED = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished run whose weights may go into an average.
+
+    Args:
+        folder: Folder of the run.
+        name: Name of the folder; with the one above it, where several have the same.
+        record: Content of `run.json`.
+    """
+
+    folder: Path
+    name: str
+    record: RunRecord
+
+    @property
+    def arguments(self) -> ArgumentsRecord:
+        """Arguments of the run."""
+        return self.record["arguments"]
+
+    @property
+    def scored(self) -> dict[str, SplitRecord]:
+        """Size and fingerprint of the splits that the run was scored on."""
+        splits = (self.record.get("dataset") or {}).get("splits") or {}
+        return {name: splits[name] for name in _SCORED if name in splits}
+
+    @property
+    def origin(self) -> tuple[str, object]:
+        """Where the weights come from: in words, and as a value that is equal where they began as the same."""
+        model = self.arguments.get("model")
+        if model:
+            revision = self.arguments.get("model_revision")
+            return f"{model}{f' ({revision})' if revision else ''}", (_place(model), revision)
+        seed, vectors = self.arguments.get("seed"), self.arguments.get("word_vectors")
+        return f"new weights of seed {seed}{f' and the vectors {vectors}' if vectors else ''}", (None, seed, vectors)
+
+
+def read_parts(runs: Sequence[str | Path]) -> list[Part]:
+    """Read the records of runs whose weights are to be averaged.
+
+    Args:
+        runs: Output folders of finished runs.
+
+    Raises:
+        ConfigError: There are fewer than two, one is no finished run or has weights that are not its own, or they have
+            different tasks, origins or evaluation data.
+    """
+    folders = [expanded(run) for run in runs]
+    places = Counter(folder.resolve() for folder in folders)
+    if twice := next((folder for folder in folders if places[folder.resolve()] > 1), None):
+        raise ConfigError(f"{twice}: is given twice. Give each run once.")
+    if len(folders) < 2:
+        given = f"there is one ({folders[0]})" if folders else "there is none"
+        raise ConfigError(f"runs: an average needs two or more, and {given}. Give the folders of several runs.")
+    names = Counter(folder.resolve().name for folder in folders)
+    parts = [Part(folder, _name(folder.resolve(), names), _finished(folder)) for folder in folders]
+    for other in parts[1:]:
+        _check_runs(parts[0], other)
+    return parts
+
+
+def differing_arguments(parts: Sequence[Part]) -> list[dict[str, object]]:
+    """Return the arguments in which runs differ, for each of them; those that change no weights are left out."""
+    asked: list[dict[str, object]] = [dict(part.arguments) for part in parts]
+    names = sorted({*asked[0]}.union(*asked[1:]) - FREE_ARGUMENTS)
+    varied = [name for name in names if any(one.get(name) != asked[0].get(name) for one in asked)]
+    return [{name: one.get(name) for name in varied} for one in asked]
+
+
+def check_models(
+    parts: tuple[Part, Part],
+    models: tuple[PreTrainedModel, PreTrainedModel],
+    tokenizers: tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase],
+) -> None:
+    """Make sure that two models have the same tags, head, vocabulary and shapes.
+
+    Args:
+        parts: The two runs.
+        models: Their models.
+        tokenizers: Their tokenizers.
+
+    Raises:
+        ConfigError: Saying what differs.
+    """
+    tags = [TagSchema.from_config(model.config).tags for model in models]
+    if tags[0] != tags[1]:
+        extra = sorted({*tags[0]} ^ {*tags[1]})
+        raise _differ(*parts, f"tags ({', '.join(extra[:6])})" if extra else "orders of their tags")
+    kinds = [type(model).__name__ for model in models]
+    if kinds[0] != kinds[1]:
+        raise _differ(*parts, "models or tag heads", *kinds)
+    if _pieces(tokenizers[0]) != _pieces(tokenizers[1]):
+        raise _differ(*parts, "tokenizers or vocabularies")
+    shapes = [{name: tuple(weight.shape) for name, weight in all_weights(model).items()} for model in models]
+    if shapes[0] != shapes[1]:
+        name = next(n for n in (*shapes[0], *shapes[1]) if shapes[0].get(n) != shapes[1].get(n))
+        raise _differ(*parts, f"shapes of {name}", *(str(shape.get(name, "none")) for shape in shapes))
+    buffers = [_whole_numbers(model) for model in models]
+    if unlike := [name for name, values in buffers[0].items() if not torch.equal(values, buffers[1][name])]:
+        raise _differ(*parts, f"numbers in {unlike[0]}, which are no weights and have no average")
+
+
+def _check_runs(first: Part, other: Part) -> None:
+    if other.record["task"] != first.record["task"]:
+        raise _differ(first, other, "tasks", first.record["task"], other.record["task"])
+    (ours, origin), (theirs, other_origin) = first.origin, other.origin
+    if origin != other_origin:
+        advice = (
+            f" Taggers from scratch have the same where they have one {argument('seed')}, each with a "
+            f"{argument('data_seed')} of its own, or start from one folder ({argument('model')})."
+        )
+        advice = "" if first.arguments.get("model") else advice
+        raise _differ(first, other, "weights to start from", ours, theirs, advice=advice)
+    for split in _SCORED:
+        if first.scored.get(split) != other.scored.get(split):
+            raise _differ(
+                first,
+                other,
+                f"{split} splits",
+                advice=f" Train runs on one split; give those that draw it the same {argument('split_seed')}.",
+            )
+
+
+def _differ(first: Part, other: Part, what: str, *values: str, advice: str = "") -> ConfigError:
+    shown = f": {values[0]} and {values[1]}" if values else ""
+    return ConfigError(
+        f"{first.folder} and {other.folder} cannot be averaged: they have different {what}{shown}.{advice}"
+    )
+
+
+def _finished(folder: Path) -> RunRecord:
+    """Return the record of a run whose model is whole and its own."""
+    record = RunFolder(folder).record()
+    damage = RunFolder(folder).damage() if record is None else wrong_value(record)
+    if record is None or damage:
+        what = f"{RECORD} {damage}" if damage else f"holds no run (no {RECORD})"
+        raise ConfigError(f"{folder}: {what}. Give the output folder of a finished run.")
+    if record["status"] != "finished":
+        raise ConfigError(f"{folder}: the run is not finished (status: {record['status']}). Finish it first.")
+    if (folder / "adapter_config.json").is_file():
+        raise ConfigError(
+            f"{folder}: has adapters that are not merged (adapter_config.json), which have no average. Train it with "
+            f"{argument('lora_merge', True)}."
+        )
+    if ((record.get("parts") or {}).get("encoder") or record["arguments"].get("encoder")) == "hmm":
+        raise ConfigError(f"{folder}: an hmm is counted and not trained; there is nothing to average.")
+    if "validation" not in ((record.get("dataset") or {}).get("splits") or {}):
+        raise ConfigError(f"{folder}: the run has no validation split, which decides what is averaged.")
+    return record
+
+
+def _name(folder: Path, names: Counter[str]) -> str:
+    return folder.name if names[folder.name] == 1 else f"{folder.parent.name}/{folder.name}"
+
+
+def _place(model: str) -> str:
+    """Return a folder as one path, however it was written, and any other name as it is."""
+    return str(expanded(model).resolve()) if expanded(model).exists() else model
+
+
+def _pieces(tokenizer: PreTrainedTokenizerBase) -> object:
+    """Return what decides which subwords a word has, to be compared: without the length of windows."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return tokenizer.get_vocab()
+    content: dict[str, Any] = json.loads(backend.to_str())
+    return {name: value for name, value in content.items() if name not in ("truncation", "padding")}
+
+
+def _whole_numbers(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    return {name: buffer for name, buffer in model.named_buffers() if not buffer.is_floating_point()}
