@@ -92,18 +92,17 @@ def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def save_step_weights(model: nn.Module, checkpoint: str | Path) -> None:
     """Writes the weights of the step into a checkpoint whose model is the average."""
-    weights = {name: weight.detach().contiguous() for name, weight in trained_weights(model).items()}
-    save_file(weights, Path(checkpoint) / _STEP_WEIGHTS)
+    every = model.state_dict()
+    save_file({name: every[name].contiguous() for name in trained_weights(model)}, Path(checkpoint) / _STEP_WEIGHTS)
 
 
-@torch.no_grad()
 def load_step_weights(model: nn.Module, checkpoint: str | Path) -> None:
     """Puts the weights of the step into a model, where its checkpoint has them beside an average."""
     file = Path(checkpoint) / _STEP_WEIGHTS
     if file.is_file():
-        weights = trained_weights(model)
-        for name, saved in load_file(file).items():
-            weights[name].copy_(saved)
+        found = model.load_state_dict(load_file(file), strict=False)  # weights that are not trained are missing
+        if found.unexpected_keys:
+            raise KeyError(found.unexpected_keys[0])
 
 
 def all_weights(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -139,6 +139,13 @@ class ParametersRecord(TypedDict, total=False):
     trained: int
 
 
+class VocabularyRecord(TypedDict, total=False):
+    """Rows of an encoder's embedding matrix, and those that were trained, where they were not all."""
+
+    rows: int
+    trained: int
+
+
 class SecondsRecord(TypedDict, total=False):
     """Wall time: of training since the run was last resumed, and of the whole command."""
 
@@ -204,6 +211,7 @@ class RunRecord(TypedDict, total=False):
     words: WordsRecord
     alignment: dict[str, AlignmentRecord]
     parameters: ParametersRecord
+    vocabulary: VocabularyRecord
     parts: dict[str, object]
     tokens_per_batch: int | None
     resumed_from: str | None

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from accelerate.utils import send_to_device
 from datasets import Dataset
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
@@ -18,6 +19,7 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.foreign.trainer import TrainerHooks
 from hf_tagging.problems import argument
 from hf_tagging.training.budget import find_budget, step_fits
+from hf_tagging.training.compact_vocabulary import follow_rows
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.loader import ORDERS, plan_steps, shares_of_a_step
 from hf_tagging.training.rates import parameter_groups
@@ -112,10 +114,14 @@ class StepTrainer(TrainerHooks):
 
     def create_optimizer(self, model: PreTrainedModel | None = None) -> torch.optim.Optimizer:
         """Create the optimizer, with a rate per layer or for the head where the arguments ask for it."""
+        is_new = self.optimizer is None
         one_rate = self.args.layerwise_lr_decay == 1 and self.args.head_learning_rate is None
-        if not one_rate and self.optimizer is None:
+        if not one_rate and is_new:
             trained = cast(PreTrainedModel, self.model if model is None else model)
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
             groups = parameter_groups(trained, set(self.get_decay_parameter_names(trained)), self.args)
             self.optimizer_cls_and_kwargs = (kind, {**options, "params": groups})  # the Trainer's hook for groups
-        return super().create_optimizer(model)
+        optimizer = super().create_optimizer(model)
+        if is_new:
+            follow_rows(optimizer, cast(nn.Module, self.model if model is None else model))
+        return optimizer

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +22,11 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.evaluation.fast_tagging import keep_margin
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.memory import EVALUATING, enough_memory
+from hf_tagging.models.compact_embedding import CompactEmbedding
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.models.precision import exact
+from hf_tagging.training.averaging import trained_weights
+from hf_tagging.training.compact_vocabulary import cannot_compact, compact_embedding, find_obstacle
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.counting import counts, fit_counted
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
@@ -60,8 +64,8 @@ class AlignedTrainer(WordTrainer):
         optimizers: As of `Trainer`.
 
     Raises:
-        ConfigError: If the arguments change a loss that is the model's own, or ask for an average of the weights under
-            FSDP or DeepSpeed.
+        ConfigError: If the arguments change a loss that is the model's own, ask for an average of the weights under
+            FSDP or DeepSpeed, or for a compact vocabulary of a model that has none.
         ModelError: If windows are to be packed, and the model cannot keep them apart; or it is to be trained in mixed
             precision, and computes in float32 alone.
     """
@@ -111,6 +115,9 @@ class AlignedTrainer(WordTrainer):
             optimizers=optimizers,
             run=run,
         )
+        self._compact: CompactEmbedding | None = None
+        if args.compact_vocabulary == "on" and (obstacle := self._obstacle_to_compact()):
+            raise cannot_compact(obstacle)
 
     def choose_budget(self, earlier: int | None = None) -> int | None:
         """Return the subwords of a step; see `WordTrainer.choose_budget`. A model that is counted has no steps: None.
@@ -123,9 +130,41 @@ class AlignedTrainer(WordTrainer):
     def fit(
         self, checkpoint: str | None, trial: object = None, ignore_keys_for_eval: list[str] | None = None
     ) -> TrainOutput:
-        """Train by gradients, or count; see `WordTrainer.fit`."""
+        """Train by gradients, of used rows of the embedding matrix alone where that pays, or count.
+
+        See `WordTrainer.fit`.
+        """
         self.outcomes = {}  # of other weights
-        return fit_counted(self) if counts(self.model) else super().fit(checkpoint, trial, ignore_keys_for_eval)
+        if counts(self.model):
+            return fit_counted(self)
+        with self._compacted():
+            return super().fit(checkpoint, trial, ignore_keys_for_eval)
+
+    def _obstacle_to_compact(self) -> str | None:
+        assert self.model is not None
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        return find_obstacle(self.model, self.args, sharded=sharded, optimizer=self.optimizer)
+
+    @contextmanager
+    def _compacted(self) -> Iterator[None]:
+        """Cut the embedding matrix to the used rows within the block, where that is asked for or pays."""
+        assert self.model is not None
+        if self._compact is None:  # later trainings go on with the optimizer of the first
+            self._compact = compact_embedding(
+                self.model,
+                [split.features for split in self.splits.values()],
+                cast(PreTrainedTokenizerBase, self.processing_class),
+                self.args,
+                obstacle=self._obstacle_to_compact(),
+            )
+        if self._compact is None:
+            yield
+            return
+        with self._compact.inside(self.model):
+            rows, trained = self._compact.whole.num_embeddings, self._compact.num_embeddings
+            self.run.record["vocabulary"] = {"rows": rows, "trained": trained}
+            self.run.record["parameters"]["trained"] = sum(w.numel() for w in trained_weights(self.model).values())
+            yield
 
     def aligned(self, data: object, name: str) -> AlignedSplit:
         """Return data as an aligned split.

@@ -201,8 +201,9 @@ def idle_problems(given: Mapping[str, object]) -> Iterator[Problem]:
     def idle(name: str, reason: str, fix: str = "leave it out") -> Problem:
         return Problem(name, given[name], reason, fix)
 
-    if "layerwise_lr_decay" in given:
-        yield idle("layerwise_lr_decay", "is for pretrained encoders")
+    for name in ("layerwise_lr_decay", "compact_vocabulary"):
+        if name in given:
+            yield idle(name, "is for pretrained encoders")
     if given.get("model", SCRATCH) not in (
         None,
         SCRATCH,
