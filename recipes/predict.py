@@ -5,6 +5,7 @@
     python recipes/predict.py --model runs/pos --input notes.txt --format text --output notes.jsonl
     python recipes/predict.py --model runs/ner --input texts.csv --text_column body --output tagged.csv
     python recipes/predict.py --model runs/ner --text "Jordan will book a table in Lisbon."
+    python recipes/predict.py --model runs/ner runs/ner-2 --input my.conll
     python recipes/predict.py --model runs/ner-int8 --input my.conll    (from: hf-tagging export runs/ner --to int8)
 
 Column files come back with the tag as their last column. JSON Lines with "tokens" get "tags"; with "text" they get
@@ -24,7 +25,11 @@ def main() -> None:
         description=summary, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument(
-        "--model", required=True, metavar="DIR", help="output folder of a run or an export, or a name on the Hub"
+        "--model",
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="output folder of a run or an export, or a name on the Hub; of several, the mean is taken",
     )
     add_arguments(parser)
     run(parser.parse_args())

@@ -20,11 +20,14 @@ from hf_tagging.inference.command import run as tag
 from hf_tagging.locks import FolderLock
 from hf_tagging.tasks import TASKS
 
-_MODEL = "output folder of a run or an export, any other folder of a tagger, or a name on the Hub"
+_MODEL = (
+    "output folder of a run or an export, any other folder of a tagger, or a name on the Hub; of several, the mean of "
+    "their probabilities is taken"
+)
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="DIR", help=_MODEL)
+    parser.add_argument("model", nargs="+", metavar="DIR", help=_MODEL)
     add_predict_arguments(parser)
 
 
@@ -44,7 +47,7 @@ _LOADING = {n: n for n in ("revision", "trust_remote_code", "device", "precision
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", metavar="DIR", help=_MODEL)
+    parser.add_argument("model", nargs="*", metavar="DIR", help=_MODEL)
     parser.add_argument(
         "--predictions",
         metavar="FILE",
@@ -95,7 +98,8 @@ def _evaluate(args: argparse.Namespace) -> Answer:
             )
         if args.output:
             evaluation.write_evaluation(found, args.output, overwrite=args.overwrite)
-    asked = {"model": args.model, "dataset": args.dataset, "predictions": args.predictions, "output": args.output}
+    model = args.model[0] if len(args.model) == 1 else args.model or None
+    asked = {"model": model, "dataset": args.dataset, "predictions": args.predictions, "output": args.output}
     written = f"\n\nWritten to {args.output}" if args.output else ""
     return Answer(asked | found.as_dict(), lambda: show_figures(found.table() + written))
 
@@ -107,7 +111,7 @@ def _alone_in(output: str | Path | None) -> AbstractContextManager[object]:
 
 def _check_evaluate(args: argparse.Namespace) -> None:
     """Refuse arguments that contradict each other or have no effect."""
-    if (args.model is None) == (args.predictions is None):
+    if bool(args.model) == bool(args.predictions):
         raise ConfigError("Give the folder of a model, or --predictions FILE: one of the two.")
     if args.predictions:
         idle = [n for n in (*_DATA, "split", *_LOADING) if getattr(args, n)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice, pairwise, tee
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_tagging.data.formats.base import Document, Span
@@ -60,7 +59,7 @@ def tag_rows(
         documents: Each with what `word_rows` gives for it.
         model: Name of the model. Default: the last part of the model's name or folder.
     """
-    model = model or model_name(tagger)
+    model = model or tagger.name
     # What has been read and is not yet yielded waits in the tee: as much as the tagger reads ahead.
     here, ahead = tee(documents)
     labelled = tagger.label_stream(words_of(document, row) for document, rows in ahead for row in rows)
@@ -113,8 +112,3 @@ def word_rows(document: Document, cutter: TextCutter) -> Rows:
 def words_of(document: Document, row: list[tuple[int, int]]) -> list[str]:
     """Return the words of a row."""
     return [document.text[start:end] for start, end in row]
-
-
-def model_name(tagger: Tagger) -> str:
-    """Return the last part of a model's name or folder, without any path; "hf_tagging" for one that has no name."""
-    return Path(str(getattr(tagger.model.config, "name_or_path", "") or "")).name or "hf_tagging"

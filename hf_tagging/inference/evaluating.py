@@ -71,7 +71,7 @@ class EvaluationOptions(TaggerOptions, DataOptions, total=False):
 
 
 def evaluate_tagger(
-    model: str | Path | Tagger,
+    model: str | Path | Sequence[str | Path] | Tagger,
     dataset: str | Path | InMemory | None = None,
     *,
     split: str | None = None,
@@ -86,7 +86,7 @@ def evaluate_tagger(
         print(evaluate_tagger("runs/ner", "conll2003").table())
 
     Args:
-        model: Tagger, or a name or folder for `Tagger.from_pretrained`.
+        model: Tagger, or a name or folder for `Tagger.from_pretrained`, or several, whose mean is scored.
         dataset: Data, or its name or path, see `load_tagging_dataset`; None if files are given, as `test_file`.
         split: Split to tag. Default: test, else validation, else the only one.
         task: Name of a task, or a `Task`. Default: that of the run in the folder, else NER or POS by the model's tags.
@@ -104,7 +104,8 @@ def evaluate_tagger(
     """
     of_tagger, of_data = _parted(options)
     tagger = model if isinstance(model, Tagger) else Tagger.from_pretrained(model, **of_tagger)
-    task = get_task(task) if task else _task_of(model, tagger.schema)
+    folder = None if isinstance(model, Tagger) else Path(model if isinstance(model, str | Path) else model[0])
+    task = get_task(task) if task else _task_of(folder, tagger.schema)
     _check_scheme(task, scheme)
     if of_data.get("splitter") is None:  # text of annotated spans is cut as the words of training were
         of_data["splitter"] = tagger.splitter
@@ -122,7 +123,7 @@ def evaluate_tagger(
     began = time.monotonic()
     predicted = _tagged(tagger, words, own, task)
     seconds = time.monotonic() - began
-    known = None if isinstance(model, Tagger) or task.has_entities else _words_of_training(Path(model), splits)
+    known = None if folder is None or task.has_entities else _words_of_training(folder, splits)
     figures = score(task, predicted, gold, scheme=own.scheme, words=words, known_words=known)
     figures["words_per_second"] = figures["words"] / seconds if seconds else 0.0
     unknown = _unknown(figures, own)
@@ -266,9 +267,9 @@ def _check_common(own: TagSchema, gold: Tags, task: Task) -> None:
         )
 
 
-def _task_of(model: str | Path | Tagger, schema: TagSchema) -> Task:
+def _task_of(folder: Path | None, schema: TagSchema) -> Task:
     """Return the task that a run in a folder was trained for; for any other model, the one that its tags suggest."""
-    record = None if isinstance(model, Tagger) else RunFolder(Path(model)).record()
+    record = None if folder is None else RunFolder(folder).record()
     name = (record or {}).get("task")
     return get_task(name) if isinstance(name, str) else task_of_tags(has_entities=schema.scheme != PLAIN)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -25,11 +26,14 @@ from hf_tagging.deprecation import renamed_arguments
 from hf_tagging.devices import find_device
 from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.inference.cutting import BY_SCRIPT, Splitter, TextCutter, trained_splitter
+from hf_tagging.inference.ensemble import Averaging, common_schema
+from hf_tagging.inference.nbest import Paths
 from hf_tagging.inference.odds import EntityOdds
 from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Labels, Precision, TagModel, WindowReader
 from hf_tagging.inference.results import NO_SCORES, TaggedText, WordLabels, joined, tagged_text
 from hf_tagging.inference.sentences import as_sentences, blocks, check_words, encodable
+from hf_tagging.problems import argument
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -112,7 +116,7 @@ class Tagger:
     @renamed_arguments(name_or_dir="model", batch_subwords="tokens_per_batch")
     def from_pretrained(
         cls,
-        model: str | Path,
+        model: str | Path | Sequence[str | Path],
         *,
         revision: str | None = None,
         trust_remote_code: bool = False,
@@ -125,7 +129,8 @@ class Tagger:
 
         Args:
             model: Output folder of a run or of an export, any other folder with a token-classification model, an
-                adapter (PEFT) that has its `config.json` beside it, or a name on the Hub.
+                adapter (PEFT) that has its `config.json` beside it, or a name on the Hub. Several
+                of them make an `Ensemble`.
             revision: Branch, tag or commit of a model on the Hub.
             trust_remote_code: Run code that comes with the model.
             device: See `Tagger`; the default for an exported model is the CPU.
@@ -136,8 +141,23 @@ class Tagger:
 
         Raises:
             ModelError: There is no such model, or it has no trained tag head.
-            ConfigError: There is no such device or dtype, or the model cannot run on it or in this precision.
+            ConfigError: There is no such device or dtype, or the model cannot run on it or in this precision; or of
+                several models, tags or schemes differ.
         """
+        if not isinstance(model, str | Path):
+            if revision is not None and len(model) > 1:
+                raise ConfigError(f"{argument('revision', revision)}: of which of the models? Leave it out.")
+            load = partial(
+                cls.from_pretrained,
+                revision=revision,
+                trust_remote_code=trust_remote_code,
+                device=device,
+                tokens_per_batch=tokens_per_batch,
+                precision=precision,
+                dtype=dtype,
+            )
+            members = [load(one) for one in model]
+            return members[0] if len(members) == 1 else Ensemble(members)
         from hf_tagging.inference.loading import load_tagger  # here, as in __init__
 
         loaded, tokenizer = load_tagger(
@@ -211,13 +231,12 @@ class Tagger:
         if n < 1:
             raise ConfigError(f"n: {n} is not a positive number of tag sequences.")
         sentences, many = as_sentences(words)
-        windows, bounds = self._prepare(sentences, 0)
         found = [
             [
                 ([self.schema.tags[i] for i in ids], probability)
                 for ids, probability in zip(paths.ids.tolist(), np.exp(paths.logs).tolist(), strict=True)
             ]
-            for paths in self._reader.paths(windows, bounds, n, margin=self._margins.scores)
+            for paths in self._paths(sentences, n)
         ]
         return found if many else found[0]
 
@@ -317,6 +336,11 @@ class Tagger:
         return [table[a:b] for a, b in pairwise(bounds)]
 
     @property
+    def name(self) -> str:
+        """Last part of the model's name or folder, without any path; "hf_tagging" for a model without a name."""
+        return Path(str(getattr(self.model.config, "name_or_path", "") or "")).name or "hf_tagging"
+
+    @property
     def batch_subwords(self) -> int:
         """Former name of `tokens_per_batch`; deprecated."""
         message = "batch_subwords is now tokens_per_batch; the old name goes with the next release."
@@ -341,6 +365,11 @@ class Tagger:
         """
         return self._aligner.windows(encodable(sentences))
 
+    def _paths(self, sentences: Sequence[Sequence[str]], n: int) -> list[Paths]:
+        """Return the n most probable paths of each sentence."""
+        windows, bounds = self._prepare(sentences, 0)
+        return self._reader.paths(windows, bounds, n, margin=self._margins.scores)
+
     def _margin(self, exact: bool) -> float | None:
         return self._margins.scores if exact else self._margins.tags
 
@@ -359,6 +388,42 @@ class Tagger:
         check_words(sentences, first)
         bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))
         return self.windows(sentences), bounds
+
+
+class Ensemble(Averaging, Tagger):  # type: ignore[misc]  # it refuses what only one model has
+    """Tagger whose probabilities are the mean of those of several taggers, word by word.
+
+        tagger = Tagger.from_pretrained(["runs/seed-1", "runs/seed-2", "runs/bert"])
+
+    It takes the time of all of them. Each word gets the tag with the highest mean, as from a linear tag head; a member
+    with a CRF gives its posteriors. Members may differ in tokenizer, window length and architecture.
+
+    Args:
+        members: Taggers with the same tags, in any order, and the same scheme.
+
+    Raises:
+        ConfigError: There are none, or tags or schemes differ.
+    """
+
+    def __init__(self, members: Sequence[Tagger]):
+        if not members:
+            raise ConfigError("model: an ensemble of no models. Give their folders or names.")
+        self.members = tuple(members)
+        self.schema = common_schema(members, [member.name for member in members])
+        self.device, self.tokens_per_batch = members[0].device, members[0].tokens_per_batch
+        self._average(self.members, self.schema)
+        self._splitter, self._cutter = members[0].splitter, None
+        if odd := {str(member.splitter) for member in members} - {str(self.splitter)}:
+            logger.warning(
+                "The models were trained on the words of different splitters: text is cut as by %s, and not as by %s.",
+                self.splitter or "script",
+                ", ".join(sorted(odd)),
+            )
+
+    @property
+    def name(self) -> str:
+        """Names of the members."""
+        return "+".join(member.name for member in self.members)
 
 
 def _next_of(blocks: Iterator[_Block]) -> tuple[_Block | None, Exception | None]:
