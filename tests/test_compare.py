@@ -571,7 +571,7 @@ runs:
         "seeds: ['1', 'two'] is not a list of whole numbers, as [1, 2, 3]",
         f"{path}: sedes: there is no such key; did you mean seeds?",
         "reference: 'lstn' is not one of the runs lstm, gone, none, odd, ner, pos, ../up; did you mean lstm?",
-        "split: 'tset' is not one of test, validation; did you mean test?",
+        "split: 'tset' is not one of test, validation, also_test; did you mean test?",
         "parallel: '0' is not a whole number from 1 up",
         "launcher: 'acelerate' is not a list of words, as [accelerate, launch]",
         "arguments: seed is set for every run; give seeds: [1, 2, 3]",

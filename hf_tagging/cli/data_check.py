@@ -51,6 +51,7 @@ def check_data(config: RunConfig) -> DataCheck:
     try:
         with errors_only("hf_tagging"), cache_only(), working("Reading the data"):
             dataset = config.load_dataset()
+            config.load_other_tags(dataset)
             found = check_before_training(
                 dataset, config.task, place=config.dataset_name, accept=config.data.accept or ()
             )

@@ -130,7 +130,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         "folders", nargs="+", type=Path, metavar="DIR", help="output folder of a run, or a folder of such folders"
     )
     parser.add_argument("--reference", type=Path, metavar="DIR", help="run to compare with; default: the first")
-    parser.add_argument("--split", choices=("test", "validation"), default="test", help="default: test")
+    parser.add_argument("--split", choices=("test", "validation", "also_test"), default="test", help="default: test")
     parser.add_argument("--resamples", type=int, default=10_000, help="for intervals and p-values; default: 10,000")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write comparison.md, comparison.json and plots/")
     add_json(parser)

@@ -14,6 +14,7 @@ from typing import TypedDict
 
 from hf_tagging.comparison.result import Comparison, Cost, Interval, Row
 from hf_tagging.comparison.runs import Run, check_same_data, find_runs, name_of, read_run
+from hf_tagging.data.files import tagged_split
 from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.statistics import (
     RESAMPLES,
@@ -43,7 +44,7 @@ def compare_runs(
     Args:
         runs: Output folders of runs, or folders of such folders: runs that differ in seed or fold alone become one
             row. Or a mapping of names to the folders of each run.
-        split: "test" or "validation".
+        split: "test", "validation" or "also_test" (the other tags of the test split).
         reference: Name or folder of the run to compare with. Default: the first.
         resamples: Number of bootstrap samples for the intervals, and of permutations for the p-values.
         level: Confidence level of the intervals.
@@ -170,7 +171,8 @@ def _cost(runs: Sequence[Run], split: str) -> Cost:
     records = [run.record for run in runs]
     unbroken = [record for record in records if not record.get("resumed_from")]
     memory = [record.get("memory") or {} for record in records]
-    speed = [((record.get("results") or {}).get(split) or {}).get("words_per_second") for record in records]
+    results = [record.get("results") or {} for record in records]
+    speed = [(figures.get(tagged_split(split)) or {}).get("words_per_second") for figures in results]
     return Cost(
         parameters=_whole_mean((record.get("parameters") or {}).get("all") for record in records),
         model_bytes=_whole_mean(record.get("model_bytes") for record in records),

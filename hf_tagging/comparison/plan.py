@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from hf_tagging.atomic import json_text
+from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.data.splitting import CUTS
 from hf_tagging.errors import ConfigError
 from hf_tagging.problems import FLAGS, KEYS
@@ -34,7 +35,7 @@ from hf_tagging.training.settings import OF_DATA, plain_name, read_flags, replac
 from hf_tagging.training.yaml_files import Plain, compose_yaml, plain_value
 
 _TOP = ("output_dir", "seeds", "reference", "split", "launcher", "parallel", "folds", "arguments", "runs")
-_SPLITS = ("test", "validation")
+_SPLITS = ("test", "validation", ALSO_TEST)
 _OURS = {  # arguments of a recipe that the plan sets itself, and where it says so
     "seed": "give seeds: [1, 2, 3]",
     "fold": "give folds: N beside runs",
@@ -383,7 +384,9 @@ def _unscored(split: str, parsed: dict[str, RunConfig]) -> list[str]:
     """Return problems with runs that would write no predictions for the compared split."""
     flag = {"test": "do_predict", "validation": "do_eval"}.get(split, "do_predict")
     off = [name for name, arguments in parsed.items() if not getattr(arguments.training, flag)]
-    return [f"runs.{name}: {flag} is false, so there would be nothing to compare on {split}" for name in off]
+    problems = [f"runs.{name}: {flag} is false, so there would be nothing to compare on {split}" for name in off]
+    without = [name for name, arguments in parsed.items() if split == ALSO_TEST and not arguments.data.also_test]
+    return problems + [f"runs.{name}: {split} names no file, so there would be nothing to compare" for name in without]
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -22,6 +22,8 @@ from hf_tagging.problems import argument
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
+ALSO_TEST = "also_test"
+"""Name of other tags of the test split where splits are named: in results, records, cards and predictions."""
 _SPLIT_OF_WORD = {
     "train": "train",
     "training": "train",
@@ -87,6 +89,11 @@ class SplitFiles:
         """Files as messages name them."""
         shown = ", ".join(str(path) for path in self.paths[:3])
         return shown if len(self.paths) <= 3 else f"{shown} and {len(self.paths) - 3} more"
+
+
+def tagged_split(name: str) -> str:
+    """Return the split whose words are tagged where a split is named: `also_test` has those of `test`."""
+    return "test" if name == ALSO_TEST else name
 
 
 def split_in_name(name: str) -> str | None:

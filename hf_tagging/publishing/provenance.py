@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from hf_tagging.data.files import looks_like_path
+from hf_tagging.data.files import ALSO_TEST, looks_like_path
 from hf_tagging.data.hub_source import HUB_ALIASES
 from hf_tagging.markdown import Markup, text, visible
 from hf_tagging.models.encoder import PACKAGED_ENCODER, PACKAGED_ENCODER_ON_HUB
@@ -60,7 +60,7 @@ def limit(record: RunRecord, key: Literal["max_train_samples", "max_eval_samples
         record: Record of the run.
         key: ``"max_train_samples"`` or ``"max_eval_samples"``.
     """
-    names = ("train",) if key == "max_train_samples" else ("validation", "test")
+    names = ("train",) if key == "max_train_samples" else ("validation", "test", ALSO_TEST)
     asked, splits = record["arguments"].get(key), (record.get("dataset") or {}).get("splits") or {}
     sizes = [splits[name].get("sentences") for name in names if name in splits]
     whole = sizes and asked and all(size is not None and size < asked for size in sizes)
@@ -108,6 +108,7 @@ def _files(arguments: ArgumentsRecord, split: str) -> str | list[str] | None:
         "train": arguments.get("train_file"),
         "validation": arguments.get("validation_file"),
         "test": arguments.get("test_file"),
+        ALSO_TEST: arguments.get("also_test"),
     }
     return files.get(split)
 

@@ -9,6 +9,7 @@ from typing import cast
 from hf_tagging.analysis.seen import seen_in, write_seen
 from hf_tagging.analysis.shape import Analysis
 from hf_tagging.atomic import whole_file
+from hf_tagging.data.files import tagged_split
 from hf_tagging.disk import refusal
 from hf_tagging.errors import TaggingError
 from hf_tagging.evaluation.figures import Results
@@ -64,7 +65,8 @@ def finish_run(trainer: AlignedTrainer, test_dataset: object = None) -> Results:
         results = trainer.final_evaluation(test_dataset)
         for name in results:
             outcome = trainer.outcomes[name]
-            run.write_predictions(name, trainer.splits[name].words["tokens"], outcome.gold, outcome.predicted)
+            words = trainer.splits[tagged_split(name)].words["tokens"]
+            run.write_predictions(name, words, outcome.gold, outcome.predicted)
         run.finish(results, model_card(run.record, results, trainer.schema))
         run.say(results_table(trainer.scorer.task, results))
         if run.state.is_main_process:
@@ -108,7 +110,8 @@ def _report(trainer: AlignedTrainer, run: TaggingRun, folder: Path, results: Res
     """Write which words and tags training has seen, and the report; return the analysis, None without results."""
     if trained(run.record) and "train" in trainer.splits:
         train = trainer.splits["train"].words
-        write_seen(folder, {name: seen_in(train, trainer.splits[name].words, trainer.schema) for name in results})
+        read = [name for name in results if name == tagged_split(name)]
+        write_seen(folder, {name: seen_in(train, trainer.splits[name].words, trainer.schema) for name in read})
     if not results:
         return None
     analysis = analyse_run(

@@ -11,9 +11,12 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedConfig
 
 from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts
+from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.data.findings import SUSPICIOUS_UNKNOWN, TOO_MANY_UNKNOWN, UNKNOWN_WORDS
 from hf_tagging.data.loading import unseen_tags
 from hf_tagging.data.origin import origin_of
+from hf_tagging.data.other_tags import OtherTags
+from hf_tagging.data.prefixes import PLAIN
 from hf_tagging.data.reading import reading_report
 from hf_tagging.data.schema import Conversion
 from hf_tagging.data.word_cut import find_word_cut
@@ -45,6 +48,7 @@ class DataNotes:
         self.folder = RunFolder(str(arguments.training.output_dir))
         self._before: RunRecord = {}  # the record of the run that is resumed
         self._splits: dict[str, AlignedSplit] = {}
+        self.other_tags: OtherTags | None = None
 
     def select(self, dataset: DatasetDict) -> DatasetDict:
         """Keep the first `max_train_samples` and `max_eval_samples` sentences, and note what there is.
@@ -66,7 +70,28 @@ class DataNotes:
             )
         self.note_data(kept)
         self.note_reading(kept)
+        self.note_other_tags(dataset, limit=limits["test"])
         return kept
+
+    def note_other_tags(self, dataset: Mapping[str, Dataset], *, limit: int | None = None) -> None:
+        """Read the other tags of the test split, if `also_test` names some, and note them like a split.
+
+        Args:
+            dataset: The splits, whole.
+            limit: Sentences of the test split that are scored; None: all.
+
+        Raises:
+            DataError: If they do not fit the test split, or the run to be resumed had others.
+        """
+        found = self.arguments.load_other_tags(dataset)
+        if found is None:
+            return
+        self.other_tags = found.first(limit)
+        self.note_data({ALSO_TEST: self.other_tags.words})
+        read, also = reading_report(dataset["test"]), reading_report(found.words)
+        if read and also:
+            read.splits[ALSO_TEST] = also.splits.get("test", [])
+            self.record["dataset"]["reading"] = read.as_dict()
 
     def note_data(self, splits: Mapping[str, Dataset]) -> None:
         """Note how large splits are, and what they hold.
@@ -135,8 +160,19 @@ class DataNotes:
         self._splits |= splits
         # Counted here and not when it was loaded: by now every split is in one scheme.
         words = DatasetDict({name: split.words for name, split in self._splits.items()})
-        self.record.setdefault("dataset", {})["unseen_tags"] = unseen_tags(words)
+        self.record.setdefault("dataset", {})["unseen_tags"] = unseen_tags(words) | self._unseen_other_tags(words)
         return splits
+
+    def _unseen_other_tags(self, splits: Mapping[str, Dataset]) -> dict[str, dict[str, int]]:
+        """Count, and warn of, the other tags of the test split that training never has."""
+        if self.other_tags is None or "train" not in splits:
+            return {}
+        scheme = self.record.get("scheme", {}).get("target", PLAIN)
+        if not (unseen := self.other_tags.unseen_in(splits["train"], scheme)):
+            return {}
+        counts = ", ".join(f"{tag} ({count:,})" for tag, count in unseen.items())
+        logger.warning("%s: tags that train never has, with their words: %s", self.other_tags.given, counts)
+        return {ALSO_TEST: unseen}
 
     def note_words(self, words: Dataset, config: PreTrainedConfig | None) -> None:
         """Find out, log and note how the words of training were cut; the model's config keeps the splitter.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transformers import set_seed
 
 from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.files import tagged_split
 from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.training.config.data import DataConfig
@@ -147,7 +148,7 @@ class FormerRun:
         for name in results if self.state.is_main_process else ():
             path = Path(self.folder.path) / "predictions" / f"{name}.conll"
             found = trainer.outcomes[name]
-            write_predictions(path, splits[name].words["tokens"], found.gold, found.predicted)
+            write_predictions(path, splits[tagged_split(name)].words["tokens"], found.gold, found.predicted)
         return results
 
     def save(self: Any, results: Results, card: str) -> None:

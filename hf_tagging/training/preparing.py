@@ -213,6 +213,8 @@ def prepare_aligned(
         if own_figures and "metric_for_best_model" not in chosen:
             args = replace(args, metric_for_best_model="loss")  # the one figure that is known to be there
         run = TaggingRun(RunConfig(of, data or DataConfig(), model_config(model), args, own_figures=own_figures))
+        with run.main_process_first():
+            run.note_other_tags({name: split.words for name, split in aligned.items()})
     return Prepared(model, processing_class, schema, aligned, run)
 
 

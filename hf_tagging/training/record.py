@@ -39,6 +39,7 @@ class ArgumentsRecord(TypedDict, total=False):
     train_file: str | list[str] | None
     validation_file: str | list[str] | None
     test_file: str | list[str] | None
+    also_test: str | list[str] | None
     validation_share: float | None
     test_share: float | None
     folds: int | None
@@ -309,7 +310,7 @@ _VALUES: tuple[tuple[Callable[[object], bool], str, str], ...] = (
      "arguments.seed arguments.fold arguments.folds hardware.processes hardware.threads"),
     (is_finite, "a finite number",
      "parameters.all model_bytes seconds.training memory.process memory.gpu "
-     "results.test.words_per_second results.validation.words_per_second "
+     "results.test.words_per_second results.validation.words_per_second results.also_test.words_per_second "
      "soup.validation.greedy soup.validation.uniform"),
     (lambda value: isinstance(value, str), "a string", "arguments.hub_model_id scheme.target"),
     (lambda value: isinstance(value, list), "a list", "hardware.gpus"),

@@ -24,6 +24,7 @@ FREE_ARGUMENTS = {
     "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor", "local_rank", "hub_token",
     "push_to_hub", "hub_model_id", "hub_strategy", "hub_always_push", "hub_private_repo", "hub_revision",
     "logging_first_step", "logging_steps", "save_total_limit", "do_eval", "do_predict",
+    "also_test",
 }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ logger = logging.getLogger("hf_tagging")
 
 _AT_THE_END = (
     "results.json", "README.md", "report.html", "predictions/seen.json", "predictions/validation.conll",
-    "predictions/test.conll",
+    "predictions/test.conll", "predictions/also_test.conll",
 )  # fmt: skip
 
 

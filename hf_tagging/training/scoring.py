@@ -94,6 +94,16 @@ class WordScorer:
         words = None if self._known is None else list(split.words["tokens"])
         return score(self.task, predicted, gold, scheme=self.schema.scheme, words=words, known_words=self._known)
 
+    def against(self, gold: Tags, split: AlignedSplit, predicted: Tags) -> WordPredictions:
+        """Score tags that were predicted for a split against other gold tags than its own; there is no loss.
+
+        Args:
+            gold: `-100` for a word that is not annotated. (sentences, words)
+            split: Where the words are.
+            predicted: (sentences, words)
+        """
+        return WordPredictions(predicted, gold, self.score(split, predicted, gold))
+
     def __call__(self, outcome: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
         """Return single figures of an evaluation; `outcome` keeps all of them.
 

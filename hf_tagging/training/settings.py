@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 # Arguments that name data: given by a flag, they are all the data that is meant. And what belongs to such a name.
 _DATA = frozenset({"dataset", "train_file", "validation_file", "test_file", "text_file"})
-OF_DATA = _DATA | {"dataset_config", "dataset_revision"}
+OF_DATA = _DATA | {"dataset_config", "dataset_revision", "also_test"}
 # Arguments that draw a split from the training data, of no effect beside a file for that split.
 _DRAWN = {"validation_file": {"validation_share"}, "test_file": {"test_share", "folds", "fold"}}
 

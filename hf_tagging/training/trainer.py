@@ -18,6 +18,7 @@ from transformers.trainer_utils import PredictionOutput, TrainOutput
 
 from hf_tagging.data.alignment import IGNORED, AlignedSplit
 from hf_tagging.data.batching import WindowCollator
+from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.evaluation.fast_tagging import keep_margin
 from hf_tagging.evaluation.figures import Results
@@ -235,7 +236,8 @@ class AlignedTrainer(WordTrainer):
     def final_evaluation(self, test_dataset: object = None) -> Results:
         """Tag and score validation and test, as `do_eval` and `do_predict` ask, and return every figure.
 
-        A split that was evaluated since the training, under its name, is not evaluated again.
+        A split that was evaluated since the training, under its name, is not evaluated again. With `also_test`, the
+        tags that the model gives to the test split are scored against those other tags as well.
 
         Args:
             test_dataset: The test split, if there is one.
@@ -250,6 +252,12 @@ class AlignedTrainer(WordTrainer):
                     self.predict_words(self.splits[name], name)
             if name in self.outcomes:
                 results[name] = self.outcomes[name].metrics
+        if (other := self.run.other_tags) is not None and "test" in results:
+            test = self.splits["test"]
+            other.check_words(test.words)  # in Python, another split may have been scored as test
+            gold = other.written_in(self.schema.scheme)
+            self.outcomes[ALSO_TEST] = self.scorer.against(gold, test, self.outcomes["test"].predicted)
+            results[ALSO_TEST] = self.outcomes[ALSO_TEST].metrics
         return results
 
     def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hf_tagging.data.files import tagged_split
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import Markup, is_finite, is_number, setting, sparkline, table, text
 from hf_tagging.publishing.card.metadata import SeedSpread, over_seeds
@@ -97,10 +98,12 @@ def _by_split(results: Results, spreads: dict[str, list[SeedSpread | None]], key
 
 
 def _by_class(results: Results, task: Task) -> ClassTable | None:
-    """Return the scores by tag or entity type of the last split that has them."""
+    """Return the scores by tag or entity type of the last split that has them, by its own tags."""
     title = "entity type" if task.has_entities else "tag"
     tables = {
-        s: figures.get("per_type") if task.has_entities else figures.get("per_tag") for s, figures in results.items()
+        s: figures.get("per_type") if task.has_entities else figures.get("per_tag")
+        for s, figures in results.items()
+        if s == tagged_split(s)
     }
     split, scores = next(((s, found) for s, found in reversed(tables.items()) if found), ("", None))
     if scores is None:

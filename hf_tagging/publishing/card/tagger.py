@@ -14,6 +14,7 @@ from pathlib import Path
 from huggingface_hub import ModelCard
 
 from hf_tagging.analysis.shape import Analysis
+from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.markdown import Markup, is_finite, is_number
@@ -28,6 +29,8 @@ from hf_tagging.publishing.card.template import render
 from hf_tagging.publishing.card.training_data import data_view
 from hf_tagging.tasks import get_task, task_of_tags
 from hf_tagging.training.record import RunRecord
+
+_LAST = {"test": 1, ALSO_TEST: 2}
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def model_card(
     arguments = record.get("arguments") or {}
     task = get_task(record.get("task") or task_of_tags(has_entities=schema.scheme != PLAIN))
     record = {**record, "arguments": arguments, "task": task.name}
-    results = {s: results[s] for s in sorted(results, key=lambda s: s == "test") if results[s]}
+    results = {s: results[s] for s in sorted(results, key=lambda s: _LAST.get(s, 0)) if results[s]}
     seeds, name = list(seeds or ()), provenance.model_name(arguments, name)
     trained, base = provenance.trained(record), provenance.model(record)
     encoder = (record.get("parts") or dict(arguments)).get("encoder")
@@ -106,6 +109,7 @@ def model_card(
             "usage": _usage(name, record, schema),
             "soup": soup_view(record),
             "results": results_view(results, seeds, task),
+            "other_tags": provenance.source(record, ALSO_TEST) if ALSO_TEST in results else None,
             "limits": limits_view(record, results),
             "findings": findings_view(analysis),
             "tags": Tags(list(schema.tags), list(schema.entity_types), schema.scheme),

@@ -20,16 +20,19 @@ from hf_tagging.analysis.answers import Answers
 from hf_tagging.analysis.groups import Casings
 from hf_tagging.analysis.rereading import Rereading, reread
 from hf_tagging.analysis.seen import read_seen
-from hf_tagging.analysis.shape import Analysis
+from hf_tagging.analysis.shape import Analysis, Estimate
 from hf_tagging.atomic import read_json, whole_file
+from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.evaluation.metrics import Array
 from hf_tagging.evaluation.predictions import read_predictions, spelled
 from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
+from hf_tagging.markdown import is_finite
 from hf_tagging.problems import argument
 from hf_tagging.publishing import provenance
+from hf_tagging.publishing.card.results import headline
 from hf_tagging.tasks import get_task
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.record import RECORD, RunRecord, wrong_value
@@ -93,7 +96,7 @@ def analyse_run(
     split = _split(folder, split)
     answers = Answers(get_task(record["task"]), *read_predictions(_predictions(folder, split)))
     reading, casings = _ask(folder, answers, device, trust_remote_code)
-    return analyse(
+    analysis = analyse(
         answers,
         name=provenance.model_name(record["arguments"], None),
         split=split,
@@ -103,6 +106,15 @@ def analyse_run(
         reading=reading,
         casings=casings,
     )
+    analysis["headline"] += _by_other_tags(record) if split == "test" else []
+    return analysis
+
+
+def _by_other_tags(record: RunRecord) -> list[Estimate]:
+    """Return the headline figure of the same predictions by the other tags of the test split, if there are any."""
+    key, name = headline(get_task(record["task"]))
+    value = ((record.get("results") or {}).get(ALSO_TEST) or {}).get(key)
+    return [{"name": f"{name}, {ALSO_TEST}", "value": value, "low": None, "high": None}] if is_finite(value) else []
 
 
 def write_page(folder: Path, analysis: Analysis) -> Path:

@@ -37,6 +37,13 @@ class DataSource:
 class DataConfig(ReadOptions, DataSource, Config):
     """Where words and tags come from, how they are read, and how they become windows."""
 
+    also_test: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "File or files with the sentences of the test split and other tags, such as corrected ones: the "
+            "predictions are scored against both. Columns and scheme are detected anew."
+        },
+    )
     validation_share: float | None = field(
         default=None, metadata={"help": "Share of the training documents to hold out for validation, as 0.1."}
     )
@@ -105,7 +112,7 @@ class DataConfig(ReadOptions, DataSource, Config):
             validation_share=self.validation_share, test_share=self.test_share, folds=self.folds, fold=self.fold
         )
         problems += hold_out.problems()
-        problems += missing_files(self, "train_file", "validation_file", "test_file")
+        problems += missing_files(self, "train_file", "validation_file", "test_file", "also_test")
         problems += missing_paths(self, "dataset")
         path = expanded(self.dataset)
         if path.exists() and not path.is_dir() and (unreadable := input_problem(self.dataset)):

@@ -9,14 +9,15 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_tagging.data.alignment import AlignedSplit, align_dataset
 from hf_tagging.data.case_dropout import drop_case
-from hf_tagging.data.files import looks_like_path
+from hf_tagging.data.files import ALSO_TEST, looks_like_path
 from hf_tagging.data.loading import load_tagging_dataset
+from hf_tagging.data.other_tags import OtherTags, read_other_tags
 from hf_tagging.data.schema import SCHEMES, TagSchema
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.models.baseline import build_baseline
@@ -128,6 +129,10 @@ class RunConfig(FormerConfig):
             untrained = given.get("case_dropout", 0) > 0, given.get("casing") == "markers"
             for name in compress(("case_dropout", "casing"), untrained):
                 yield Problem(name, given[name], "nothing is trained", "leave it out")
+        if given.get(ALSO_TEST) and given.get("do_predict") is False:
+            yield Problem(
+                ALSO_TEST, given[ALSO_TEST], "do_predict is off, so that no test split is tagged", "leave it out"
+            )
         if model is not None:
             yield from loss_problems(model, given)
 
@@ -164,6 +169,29 @@ class RunConfig(FormerConfig):
     def load_dataset(self) -> DatasetDict:
         """Load words and tags; see `load_tagging_dataset`."""
         return self._load(self.task)
+
+    def load_other_tags(self, dataset: Mapping[str, Dataset]) -> OtherTags | None:
+        """Load the other tags of the test split that `also_test` names; see `hf_tagging.data.other_tags`.
+
+        Args:
+            dataset: Splits that they are to fit, whole.
+
+        Raises:
+            DataError: If they do not fit.
+        """
+        data = self.data
+        if not data.also_test:
+            return None
+        cut = next((name for name in ("folds", "test_share") if getattr(data, name) is not None), "")
+        return read_other_tags(
+            data.also_test,
+            dataset,
+            task=self.task,
+            place=self.dataset_name,
+            cut=cut,
+            num_proc=data.num_proc,
+            **data.reading(),
+        )
 
     def saved_schema(self) -> TagSchema | None:
         """Return the tags of a model that is a tagger already; see `hf_tagging.models.saved_schema`."""
