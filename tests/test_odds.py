@@ -70,7 +70,7 @@ def every_sequence(tagger, words):
     assert len(windows) == 1
     seen = []
     crf, chain = tagger.model.crf, tagger.model.crf.chain
-    crf.chain = lambda emissions, mask: seen.append((emissions, mask)) or chain(emissions, mask)
+    crf.chain = lambda emissions, mask, **options: seen.append((emissions, mask)) or chain(emissions, mask, **options)
     ids = torch.from_numpy(windows.input_ids[None].astype(np.int64))
     with torch.no_grad():
         word = tagger.model.tag_chain(ids, torch.ones_like(ids)).word[0]

@@ -161,7 +161,7 @@ class TestOthers:
         apart = suggest_texts(tagger, TEXTS, number=5, by="disagreement", models=[other])
         assert max(found.score for found in apart.chosen) > 0
 
-        def label(rows):
+        def label(rows, documents):
             """Find the spans that the first model finds."""
             found = [[tagger.schema.tags[i] for i in table.argmax(-1)] for table in tagger.probabilities(rows)]
             same = rewritten(found, tagger.schema, "BIOES")[0]

@@ -16,11 +16,12 @@ from datasets import Dataset, DatasetDict, Features
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
-from hf_tagging.data import casing, prefixes, pretokenized, rows
+from hf_tagging.data import casing, documents, prefixes, pretokenized, rows, window_plans
 from hf_tagging.data import schema as schemas
 from hf_tagging.data import windows as windowing
 from hf_tagging.data import word_features as further_columns
 from hf_tagging.data.bars import bars_on_terminals
+from hf_tagging.data.documents import document_bounds
 from hf_tagging.data.prefixes import UNSCORED_ID
 from hf_tagging.data.rows import arrow_batches, flat_lists, reopened, row_ranges, row_starts
 from hf_tagging.data.schema import TagSchema
@@ -75,8 +76,9 @@ class AlignedSplit:
 
     Args:
         words: The source: `tokens`, `tags`, `document_id`, a row per sentence.
-        features: A row per window: `input_ids`, `labels`; for reading the result `sentence` (row in `words`),
-            `first_word`, `word_starts` (positions of the words that this window owns); `length`; for the counts
+        features: A row per window: `input_ids`, `labels`; for reading the result `sentence` (row in `words` of the
+            first one), `first_word`, `word_starts` (positions of the words that this window owns, with context of
+            several sentences); `length`; for the counts
             `vanished`, `shortened`, `unknown` and `first_unknown`; with further columns `word_features`, their ids
             subword after subword, for each subword one per column.
         sentence_starts: Number of each sentence's first word in the split, and the end. (sentences + 1,)
@@ -113,7 +115,9 @@ class AlignedSplit:
         for batch in arrow_batches(self.features, "sentence", "first_unknown"):
             sentence, word = (batch.column(name).to_numpy() for name in ("sentence", "first_unknown"))
             for window in np.flatnonzero(word >= 0).tolist():
-                found[self.words[int(sentence[window])]["tokens"][int(word[window])]] = None
+                place = self.sentence_starts[sentence[window]] + word[window]
+                row = int(np.searchsorted(self.sentence_starts, place, "right")) - 1  # of several with context
+                found[self.words[row]["tokens"][int(place - self.sentence_starts[row])]] = None
                 if len(found) == _EXAMPLES:
                     return tuple(found)
         return tuple(found)
@@ -158,6 +162,7 @@ def align_dataset(
     schema: TagSchema,
     *,
     overlap: int | None = None,
+    context: int = 0,
     label_strategy: str = "first",
     label_marked: bool = True,
     word_features: Mapping[str, Sequence[str]] | None = None,
@@ -170,12 +175,13 @@ def align_dataset(
         tokenizer: Fast; its `model_max_length` is the length of a window.
         schema: The tags; `dataset`'s label ids are this schema's.
         overlap: See `Aligner`.
+        context: See `Aligner`; documents are the runs of rows with one `document_id`.
         label_strategy: See `align_split`.
         label_marked: See `align_split`.
         word_features: See `align_split`.
         num_proc: Processes.
     """
-    aligner = Aligner(tokenizer, overlap=overlap)
+    aligner = Aligner(tokenizer, overlap=overlap, context=context)
     return {
         name: align_split(
             split,
@@ -226,28 +232,27 @@ def align_split(
     # The tokenizer's own hash changes when it is used; its content does not.
     fingerprint = Hasher.hash(
         (fingerprint_of(dataset), tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
-         aligner._lead, schema.tags, schema.scheme, label_strategy, label_marked, further, _code_hash())
+         aligner.context, aligner._separator, aligner._lead, schema.tags, schema.scheme, label_strategy,
+         label_marked, further, _code_hash())
     )  # fmt: skip
-    features = (
-        reopened(dataset)
-        .with_format("arrow")
-        .map(
-            _align_batch,
-            batched=True,
-            with_indices=True,
-            remove_columns=dataset.column_names,
-            features=Features.from_arrow_schema(pa.schema(_types(aligner, schema, further=bool(further)))),
-            fn_kwargs={
-                "aligner": aligner,
-                "schema": schema,
-                "label_strategy": label_strategy,
-                "label_marked": label_marked,
-                "further": dict(further),
-            },
-            num_proc=num_proc,
-            new_fingerprint=fingerprint,
-            desc="Aligning words and subwords",
-        )
+    source = reopened(dataset).with_format("arrow")
+    features = source.map(
+        _align_batch,
+        batched=True,
+        with_indices=True,
+        remove_columns=dataset.column_names,
+        features=Features.from_arrow_schema(pa.schema(_types(aligner, schema, further=bool(further)))),
+        fn_kwargs={
+            "aligner": aligner,
+            "schema": schema,
+            "label_strategy": label_strategy,
+            "label_marked": label_marked,
+            "further": dict(further),
+            "documents": _Documents(source, document_bounds(dataset)) if aligner.context else None,
+        },
+        num_proc=num_proc,
+        new_fingerprint=fingerprint,
+        desc="Aligning words and subwords",
     )
     sizes = [pc.list_value_length(batch.column("tokens")).to_numpy() for batch in arrow_batches(dataset, "tokens")]
     return AlignedSplit(
@@ -258,7 +263,7 @@ def align_split(
 @cache
 def _code_hash() -> str:
     """Return a hash of this code, so that results of older code are not taken from the cache."""
-    modules = (casing, windowing, rows, pretokenized, schemas, prefixes, further_columns)
+    modules = (casing, windowing, window_plans, rows, documents, pretokenized, schemas, prefixes, further_columns)
     files = [__file__, *(str(module.__file__) for module in modules)]
     return str(Hasher.hash([Path(file).read_bytes() for file in files]))
 
@@ -278,6 +283,29 @@ def _types(aligner: Aligner, schema: TagSchema, *, further: bool) -> dict[str, p
     return {name: pa.list_(kind) for name, kind in lists.items()} | dict.fromkeys(numbers, pa.int32())
 
 
+@dataclass(frozen=True)
+class _Documents:
+    """Documents of a split, of which `datasets` gives the rows in batches that know nothing of them.
+
+    Args:
+        source: The split, which reads as tables.
+        bounds: See `document_bounds`.
+    """
+
+    source: Dataset
+    bounds: np.ndarray
+
+    def of(self, rows: list[int]) -> tuple[pa.Table, list[int], np.ndarray]:
+        """Return the documents that begin in a batch of rows as a table, with its rows and the bounds in it.
+
+        Whatever the size of batches and the number of processes, each document is whole in one of them.
+        """
+        first, end = np.searchsorted(self.bounds[:-1], [rows[0], rows[-1] + 1]).tolist()
+        bounds = self.bounds[first : end + 1]
+        begin, behind = int(bounds[0]), int(bounds[-1])
+        return self.source[begin:behind], [*range(begin, behind)], bounds - begin
+
+
 def _align_batch(
     table: pa.Table,
     indices: list[int],
@@ -286,8 +314,12 @@ def _align_batch(
     label_strategy: str,
     label_marked: bool,
     further: dict[str, list[str]],
+    documents: _Documents | None,
 ) -> pa.Table:
-    windows = aligner.windows(table.column("tokens").to_pylist())
+    bounds = None
+    if documents is not None:
+        table, indices, bounds = documents.of(indices)
+    windows = aligner.windows(table.column("tokens").to_pylist(), bounds)
     starts, start_offsets = windows.word_starts()
     if "tags" in table.column_names:
         labels = label_subwords(windows, flat_lists(table.column("tags"))[0], schema, label_strategy, label_marked)

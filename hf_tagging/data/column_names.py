@@ -13,6 +13,8 @@ WORD_COLUMNS = ("tokens", "words", "token", "word", "form", "forms", "text")
 WORD_NAMES = frozenset(WORD_COLUMNS)
 TEXT_NAMES = frozenset({"sentence"})
 """Names of a column of words only where another one, or none, tells the sentences apart."""
+DOCUMENT_COLUMNS = ("document_id", "doc_id")
+"""Names of a column with the document of each sentence, where a row is a sentence."""
 _NUMBERS = ("", "id", "no", "nr", "num", "number", "idx", "index")
 _SENTENCE_NAMES = frozenset({f"{noun}{number}" for noun in ("sentence", "sent") for number in _NUMBERS})
 _SENTENCE_NAMES |= {"sid", "idsentence"}

@@ -1,13 +1,25 @@
-"""Number of documents of a split, in constant memory where their ids count up."""
+"""Documents of a split: their number, and the runs of neighbouring sentences that are context for each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
+from itertools import combinations, pairwise
 
+import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset
 
-from hf_tagging.data.rows import arrow_batches
+from hf_tagging.data.column_names import DOCUMENT_COLUMNS
+from hf_tagging.data.rows import arrow_batches, row_starts
 from hf_tagging.data.text_lines import as_number
+from hf_tagging.data.window_plans import PART_WORDS
+from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
+
+logger = logging.getLogger(__name__)
+
+_COLUMN = DOCUMENT_COLUMNS[0]  # once loaded
 
 
 def count_documents(split: Dataset) -> int:
@@ -39,8 +51,67 @@ def count_documents(split: Dataset) -> int:
 def _neighbours(split: Dataset) -> Iterator[str]:
     """Yield the id of each document, again where other rows stand between its own."""
     last = None
-    for batch in arrow_batches(split, "document_id"):
-        for document in batch.column("document_id").to_pylist():
+    for batch in arrow_batches(split, _COLUMN):
+        for document in batch.column(_COLUMN).to_pylist():
             if document != last:
                 yield document
                 last = document
+
+
+def document_bounds(split: Dataset) -> np.ndarray:
+    """Return where runs of neighbouring sentences of one document begin, and the end. (runs + 1,)
+
+    A document whose sentences do not follow each other is several runs, and so is one of more than `PART_WORDS` words;
+    without `document_id` every sentence is a run of its own.
+
+    Args:
+        split: Rows with `tokens` and, as far as it is known, `document_id`.
+    """
+    if _COLUMN not in split.column_names:
+        return np.arange(len(split) + 1)
+    starts, words, last = [np.zeros(0, bool)], [np.zeros(0, np.int64)], object()
+    for batch in arrow_batches(split, _COLUMN, "tokens"):
+        names = batch.column(_COLUMN).to_pylist()
+        starts.append(np.array([name != before for before, name in pairwise([last, *names])], bool))
+        words.append(pc.list_value_length(batch.column("tokens")).to_numpy())
+        last = names[-1]
+    begins = np.concatenate(starts)
+    before = row_starts(np.concatenate(words))[:-1]  # words of the split before each sentence
+    part = (before - before[np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))]) // PART_WORDS
+    begins[1:] |= part[1:] != part[:-1]
+    return np.append(np.flatnonzero(begins), len(begins))
+
+
+def check_context(dataset: Mapping[str, Dataset]) -> None:
+    """Make sure that sentences have neighbours in their documents, and warn of documents that are torn.
+
+    Args:
+        dataset: Splits by name.
+
+    Raises:
+        DataError: No sentence of the training split has a neighbour.
+    """
+    known: dict[str, set[str]] = {}
+    for name, split in dataset.items():
+        runs = len(document_bounds(split)) - 1
+        if len(split) and runs == len(split):
+            alone = f"{name}: no sentence has a neighbour in its document, so there is no context to be had"
+            if name != "train":
+                logger.warning("%s; its sentences are read alone", alone)
+                continue
+            raise DataError(
+                f"{alone}. Mark where documents begin (-DOCSTART- lines, # newdoc, or a column {_COLUMN}), or "
+                f"leave {argument('context')} out."
+            )
+        known[name] = set(_neighbours(split)) if _COLUMN in split.column_names else set()
+        logger.info("%s: %d sentences of %d documents are context for each other", name, len(split), len(known[name]))
+        if 2 * len(known[name]) < runs:
+            logger.warning("%s: sentences of a document stand apart: %d runs of neighbours", name, runs)
+    for (name, ids), (other, others) in combinations(known.items(), 2):
+        if torn := len(ids & others):
+            logger.warning(
+                "%s and %s have sentences of the same documents (%d): neighbours of one are in the other",
+                name,
+                other,
+                torn,
+            )

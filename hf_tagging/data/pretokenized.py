@@ -11,6 +11,7 @@ import numpy as np
 
 from hf_tagging.data.casing import marker_ids
 from hf_tagging.errors import ModelError
+from hf_tagging.problems import argument
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -93,6 +94,21 @@ def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int:
         if token is not None:
             return token
     raise ModelError("The tokenizer has no unknown, mask, end or padding token for a word without subwords.")
+
+
+def separator_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the id that stands between two sentences of a window.
+
+    Raises:
+        ModelError: If the tokenizer has no token that could.
+    """
+    for token in (tokenizer.sep_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return token
+    raise ModelError(
+        f"{argument('context', 'document')}: the tokenizer has neither a separator nor an end token to put between "
+        f"the sentences of a window. Leave {argument('context')} out."
+    )
 
 
 def uninformative_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_tagging.data.column_names import WORD_COLUMNS, column_position, near_column
+from hf_tagging.data.column_names import DOCUMENT_COLUMNS, WORD_COLUMNS, column_position, near_column
 from hf_tagging.data.notes import ColumnNote
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.sources import RawSplit
@@ -21,7 +21,6 @@ from hf_tagging.errors import DataError
 from hf_tagging.foreign.datasets import is_reordered
 from hf_tagging.problems import argument
 
-DOCUMENT_COLUMNS = ("document_id", "doc_id")
 TEXT_COLUMNS = ("text", "starts", "ends")
 """Text of a row, and the offsets of its words in it: kept where a format has them, null in a row without."""
 # Elsewhere these mostly hold plain text, spans, or one label per row.

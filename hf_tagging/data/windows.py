@@ -12,15 +12,22 @@ its cost does not depend on Python. Three things happen that the usual loop over
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_tagging.data.casing import marker_ids
-from hf_tagging.data.pretokenized import prepare_tokenizer, special_tokens, uninformative_tokens, unknown_token
+from hf_tagging.data.pretokenized import (
+    prepare_tokenizer,
+    separator_token,
+    special_tokens,
+    uninformative_tokens,
+    unknown_token,
+)
 from hf_tagging.data.rows import row_ranges, row_starts
+from hf_tagging.data.window_plans import Plan, plan_documents, plan_sentences
 from hf_tagging.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,12 +48,13 @@ class Windows:
         owned: For each subword, whether its word belongs to this window. (subwords,) bool
         heads: For each subword, whether it is the first of its word. (subwords,) bool
         marked: For each subword, whether it follows the case marker that its word begins with. (subwords,) bool
-        sentence: Number of each window's sentence in the batch. (windows,)
-        first_word: Number in its sentence of the first word that each window owns. (windows,)
+        sentence: Number in the batch of the first sentence of which each window owns words. (windows,)
+        first_word: Number in this sentence of the first word that each window owns; it owns consecutive words, with
+            context those of several sentences. (windows,)
         vanished: Owned words that became the unknown token, since the tokenizer gave them no subwords. (windows,)
         shortened: Words owned that lost subwords, because they alone exceed a window. (windows,)
         unknown: Owned words that the tokenizer turned into nothing but its unknown token. (windows,)
-        first_unknown: Number in its sentence of the first of them; -1 where there is none. (windows,)
+        first_unknown: Number of the first of them, counted as `first_word`; -1 where there is none. (windows,)
     """
 
     input_ids: np.ndarray
@@ -84,20 +92,29 @@ class Aligner:
         tokenizer: A fast tokenizer. Made right for words that are already split (`prepare_tokenizer`).
         max_length: Subwords per window, special tokens included. Default: what the tokenizer says, at most 512.
         overlap: Subwords by which neighbouring windows overlap at least. Default: a quarter of a window.
+        context: Subwords of its document that a sentence has on each side at least, where there are as many and they
+            fit. 0: a window holds words of one sentence only.
 
     Raises:
-        ModelError: If the tokenizer is not a fast one.
-        ConfigError: If `max_length` leaves no room for words, or `overlap` exceeds half a window.
+        ModelError: If the tokenizer is not a fast one, or has no token to put between sentences of a window.
+        ConfigError: If `max_length` leaves no room for words, `overlap` exceeds half a window, or `context` a quarter.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None = None, overlap: int | None = None
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None = None,
+        overlap: int | None = None,
+        context: int = 0,
     ):
         self.tokenizer, self._lead = prepare_tokenizer(tokenizer)
         self.max_length = max_length or min(tokenizer.model_max_length, DEFAULT_MAX_LENGTH)
         self._before, self._after = special_tokens(tokenizer)
         self.capacity = self.max_length - len(self._before) - len(self._after)
         self.overlap = self.capacity // 4 if overlap is None else overlap
+        self.context = context
+        self._separator = separator_token(tokenizer) if context else -1
         self._unknown = unknown_token(tokenizer)
         self._markers = marker_ids(tokenizer)
         self._says_nothing = uninformative_tokens(tokenizer)
@@ -105,18 +122,29 @@ class Aligner:
             raise ConfigError(f"max_length: {max_length} leaves no room for words beside the special tokens.")
         if not 0 <= self.overlap <= self.capacity // 2:
             raise ConfigError(f"window_overlap: {overlap} is not between 0 and half a window ({self.capacity // 2}).")
+        if not 0 <= context <= self.capacity // 4:
+            raise ConfigError(
+                f"context_subwords: {context} is not between 0 and a quarter of a window ({self.capacity // 4})."
+            )
 
-    def windows(self, sentences: Sequence[Sequence[str]]) -> Windows:
+    def windows(self, sentences: Sequence[Sequence[str]], documents: np.ndarray | None = None) -> Windows:
         """Cut a batch of sentences into windows.
 
         Args:
             sentences: Words. (sentences, words)
+            documents: Number of each document's first sentence, and the end; without context it is not read.
+                None: each sentence stands alone. (documents + 1,)
         """
         lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
         ids, sizes, vanished, unknown = self._subwords(sentences)
         ids, sizes, shortened = _shorten(ids, sizes, self.capacity)
-        plan = _plan(sizes, row_starts(lengths), self.capacity, self.overlap)
-        return self._lay_out(plan, ids, row_starts(sizes), row_starts(lengths), vanished, shortened, unknown)
+        starts, sentence_starts = row_starts(sizes), row_starts(lengths)
+        if documents is None or not self.context:
+            plan = plan_sentences(sizes, sentence_starts, self.capacity, self.overlap)
+            return self._lay_out(plan, ids, starts, sentence_starts, vanished, shortened, unknown)
+        plan = plan_documents(sizes, sentence_starts, documents, self.capacity, self.overlap, self.context)
+        windows = self._lay_out(plan, ids, starts, sentence_starts, vanished, shortened, unknown)
+        return self._separated(windows, plan, starts, sentence_starts)
 
     def measured(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the subwords of each word, 0 where it vanishes, and which words are nothing but the unknown token.
@@ -172,7 +200,7 @@ class Aligner:
 
     def _lay_out(
         self,
-        plan: _Plan,
+        plan: Plan,
         ids: np.ndarray,
         starts: np.ndarray,
         sentence_starts: np.ndarray,
@@ -212,66 +240,22 @@ class Aligner:
             _firsts(unknown, plan.own_first, plan.own_end, sentence_starts[plan.sentence]),
         )
 
-
-@dataclass(frozen=True)
-class _Plan:
-    """Windows as ranges of the batch's words: what they hold, and what they own. Each (windows,)."""
-
-    sentence: np.ndarray
-    first: np.ndarray
-    end: np.ndarray
-    own_first: np.ndarray
-    own_end: np.ndarray
-
-
-def _plan(sizes: np.ndarray, sentence_starts: np.ndarray, capacity: int, overlap: int) -> _Plan:
-    """Return one window per sentence that fits, several per sentence that does not, none without words."""
-    starts = row_starts(sizes)
-    subwords = starts[sentence_starts[1:]] - starts[sentence_starts[:-1]]
-    filled = np.diff(sentence_starts) > 0
-    short = np.flatnonzero(filled & (subwords <= capacity))
-    rows = [np.stack([short, sentence_starts[short], sentence_starts[short + 1]] * 2)[[0, 1, 2, 4, 5]]]
-    for sentence in np.flatnonzero(subwords > capacity):
-        begin, end = sentence_starts[sentence], sentence_starts[sentence + 1]
-        cut = _cut(sizes[begin:end], capacity, overlap) + begin
-        rows.append(np.concatenate([np.full((1, cut.shape[1]), sentence), cut]))
-    plan = np.concatenate(rows, axis=1)
-    return _Plan(*plan[:, np.lexsort((plan[3], plan[0]))])
-
-
-def _cut(sizes: np.ndarray, capacity: int, overlap: int) -> np.ndarray:
-    """Cut one long sentence between words.
-
-    Returns:
-        Rows first, end, own_first, own_end; a column per window. (4, windows)
-    """
-    starts = row_starts(sizes)
-    first, spans = 0, []
-    while True:
-        end = int(np.searchsorted(starts, starts[first] + capacity, side="right")) - 1
-        if end == len(sizes):
-            break
-        spans.append((first, end))
-        # The next window goes back by the overlap, or less where the next word needs the room.
-        first = int(np.searchsorted(starts, max(starts[end] - overlap, starts[end + 1] - capacity)))
-    spans.append((int(np.searchsorted(starts, starts[-1] - capacity)), len(sizes)))  # as much left context as fits
-    owner = _owners(starts, spans)
-    columns = [(*span, *np.searchsorted(owner, [i, i + 1])) for i, span in enumerate(spans)]
-    return np.array([column for column in columns if column[2] < column[3]]).T
-
-
-def _owners(starts: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
-    """Return for each word the window with most context on its shorter side; a sentence's edge is enough. (words,)"""
-    words = len(starts) - 1
-    best, owner = np.full(words, -1), np.zeros(words, int)
-    for i, (first, end) in enumerate(spans):
-        left = starts[first:end] - starts[first] if first else np.full(end - first, starts[-1])
-        right = starts[end] - starts[first + 1 : end + 1] if end < words else np.full(end - first, starts[-1])
-        context = np.minimum(left, right)
-        better = context > best[first:end]
-        best[first:end][better] = context[better]
-        owner[first:end][better] = i
-    return owner
+    def _separated(self, windows: Windows, plan: Plan, starts: np.ndarray, sentence_starts: np.ndarray) -> Windows:
+        """Put the separator between the sentences of each window."""
+        borders = np.unique(sentence_starts)
+        first, end = np.searchsorted(borders, plan.first, "right"), np.searchsorted(borders, plan.end)
+        window, nth = row_ranges(end - first)
+        begin = windows.offsets[window] + len(self._before) - starts[plan.first[window]]
+        at = begin + starts[borders[first[window] + nth]]
+        return replace(
+            windows,
+            input_ids=np.insert(windows.input_ids, at, self._separator),
+            offsets=windows.offsets + np.searchsorted(at, windows.offsets),
+            words=np.insert(windows.words, at, -1),
+            owned=np.insert(windows.owned, at, False),
+            heads=np.insert(windows.heads, at, False),
+            marked=np.insert(windows.marked, at, False),
+        )
 
 
 def _shorten(ids: np.ndarray, sizes: np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -62,7 +62,7 @@ def tag_rows(
     model = model or tagger.name
     # What has been read and is not yet yielded waits in the tee: as much as the tagger reads ahead.
     here, ahead = tee(documents)
-    labelled = tagger.label_stream(words_of(document, row) for document, rows in ahead for row in rows)
+    labelled = tagger.label_documents([words_of(document, row) for row in rows] for document, rows in ahead)
     for document, rows in here:
         tagged = zip(rows, islice(labelled, len(rows)), strict=True)
         spans = [span for row, labels in tagged for span in predicted_spans(tagger, document.text, row, labels)]

@@ -7,7 +7,7 @@ length and architecture. Their columns are put in one order by the names of the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NoReturn, Protocol
 
 import numpy as np
@@ -34,7 +34,9 @@ class Member(Protocol):
     def schema(self) -> TagSchema:
         """Tags of the model."""
 
-    def probabilities(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[np.ndarray]:
+    def probabilities(
+        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
+    ) -> list[np.ndarray]:
         """Return the probability of every tag. (words, tags) float32 each"""
 
 
@@ -74,17 +76,27 @@ class Averaging:
         # The columns of each member, in the order of the schema. (tags,) each
         self._columns = [np.array([one.schema.tags.index(tag) for tag in schema.tags]) for one in members]
 
-    def probabilities(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[np.ndarray]:
+    def probabilities(
+        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
+    ) -> list[np.ndarray]:
         """Return the mean probability of every tag for a batch of sentences; see `Tagger.probabilities`."""
         means: list[np.ndarray] = []
         for member, columns in zip(self._members, self._columns, strict=True):
-            tables = [table[:, columns] for table in member.probabilities(sentences, first=first)]
+            found = member.probabilities(sentences, documents=documents, first=first)
+            tables = [table[:, columns] for table in found]
             means = [mean + table for mean, table in zip(means, tables, strict=True)] if means else tables
         return [mean / len(self._members) for mean in means]
 
-    def label(self, sentences: Sequence[Sequence[str]], *, first: int = 0, exact: bool = True) -> list[WordLabels]:
+    def label(
+        self,
+        sentences: Sequence[Sequence[str]],
+        *,
+        documents: Sequence[int] | None = None,
+        first: int = 0,
+        exact: bool = True,
+    ) -> list[WordLabels]:
         """Return label ids and scores for a batch of sentences; see `Tagger.label`."""
-        tables = self.probabilities(sentences, first=first)
+        tables = self.probabilities(sentences, documents=documents, first=first)
         bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))
         table = np.concatenate([np.zeros((0, len(self.schema.tags)), np.float32), *tables])
         ids, scores = table.argmax(-1), table.max(-1)
@@ -96,14 +108,14 @@ class Averaging:
         rows = zip(pairwise(bounds), entities, strict=True)
         return [WordLabels(ids[a:b], scores[a:b], found) for (a, b), found in rows]
 
-    def label_stream(
-        self, sentences: Iterable[Sequence[str]], block: int = 1000, *, exact: bool = True
+    def _label_parts(
+        self, parts: Iterable[Sequence[Sequence[str]]], block: int, *, exact: bool
     ) -> Iterator[WordLabels]:
-        """Yield label ids and scores of each sentence; see `Tagger.label_stream`."""
         first = 0
-        for part in blocks(sentences, block):
-            yield from self.label(part, first=first, exact=exact)
-            first += len(part)
+        for together in blocks(parts, block):
+            sentences = [*chain.from_iterable(together)]
+            yield from self.label(sentences, documents=[*map(len, together)], first=first, exact=exact)
+            first += len(sentences)
 
     def _paths(self, sentences: Sequence[Sequence[str]], n: int) -> list[Paths]:
         tables = map(torch.from_numpy, self.probabilities(sentences))

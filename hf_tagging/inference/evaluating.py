@@ -13,15 +13,17 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, cast
 
+import numpy as np
 import torch
 from datasets import DatasetDict
 
 from hf_tagging.console import track
 from hf_tagging.data.alignment import vocabulary
+from hf_tagging.data.documents import document_bounds
 from hf_tagging.data.in_memory import InMemory
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.prefixes import PLAIN, SCHEMES, UNSCORED, UNSCORED_ID, are_entities
@@ -121,13 +123,14 @@ def evaluate_tagger(
     gold, notes = _gold(splits, split, task, scheme, own)
     _check_common(own, gold, task)
     began = time.monotonic()
-    predicted = _tagged(tagger, words, own, task)
+    documents = np.diff(document_bounds(splits[split])) if tagger.context_subwords else None
+    predicted = _tagged(tagger, words, own, task, documents)
     seconds = time.monotonic() - began
     known = None if folder is None or task.has_entities else _words_of_training(folder, splits)
     figures = score(task, predicted, gold, scheme=own.scheme, words=words, known_words=known)
     figures["words_per_second"] = figures["words"] / seconds if seconds else 0.0
     unknown = _unknown(figures, own)
-    notes = (*notes, *_unscored(gold), *_told(unknown, task))
+    notes = (*notes, *_unscored(gold), *_told(unknown, task), *_alone(documents))
     return Evaluation(task, split, figures, words, gold, predicted, unknown, notes)
 
 
@@ -249,9 +252,19 @@ def _gold(
     return gold, (_conversion("gold tags", source, own.scheme, repaired),)
 
 
-def _tagged(tagger: Tagger, words: Sequence[Sequence[str]], schema: TagSchema, task: Task) -> Tags:
+def _tagged(
+    tagger: Tagger,
+    words: Sequence[Sequence[str]],
+    schema: TagSchema,
+    task: Task,
+    documents: np.ndarray | None,
+) -> Tags:
+    """Return the tags of sentences, which are read by their documents where these are given as sizes."""
     names = schema.spelled if task.has_entities else schema.tags
-    labelled = track(tagger.label_stream(words, exact=True), total=len(words), what="Tagging")
+    sizes = [1] * len(words) if documents is None else documents.tolist()
+    sentences = iter(words)
+    stream = tagger.label_documents([*islice(sentences, size)] for size in sizes)
+    labelled = track(stream, total=len(words), what="Tagging")
     return [[names[label] for label in labels.ids] for labels in labelled]
 
 
@@ -287,6 +300,16 @@ def _unknown(figures: Figures, own: TagSchema) -> dict[str, int]:
     known = {*own.entity_types} if "per_type" in figures else {*own.tags}
     rows = figures.get("per_type") or figures.get("per_tag") or {}
     return {name: row["support"] for name, row in rows.items() if name not in known and row["support"]}
+
+
+def _alone(documents: np.ndarray | None) -> list[str]:
+    """Return a note on sentences without the context that their model was trained with."""
+    if documents is None or documents.max(initial=0) > 1:
+        return []
+    return [
+        "The model was trained with sentences in the context of their document, and no sentence of this data has a "
+        "neighbour in its document: each was read alone."
+    ]
 
 
 def _told(unknown: dict[str, int], task: Task) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -37,6 +38,8 @@ from hf_tagging.inference.results import WordLabels, joined, text_table
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text_records import csv_names, read_csv, read_jsonl, read_texts, text_record
 from hf_tagging.problems import argument, switch
+
+logger = logging.getLogger(__name__)
 
 FORMATS = ("column", "jsonl", "text", "csv")
 STDIN = "-"
@@ -106,6 +109,9 @@ def tag_file(
         split_sentences: Whether a text is tagged sentence by sentence, see `Tagger.tag_text`.
         overwrite: Replace `target` if it is there.
 
+    A tagger that was trained with its sentences in context reads a text as a document, and columns and rows of words by
+    their documents, as `load_tagging_dataset` finds them; sentences without a document are read alone.
+
     Raises:
         DataError: If `source` cannot be read; with the line.
         OutputError: If `target` is there and is not to be replaced, or cannot be written.
@@ -135,7 +141,13 @@ def tag_file(
         format = format or detect_format(path, text_column)
         cutter = tagger.cutter(splitter, split_sentences=split_sentences)
         records = read_records(
-            path, format, cutter, tokens_column=tokens_column, text_column=text_column, separator=separator
+            path,
+            format,
+            cutter,
+            tokens_column=tokens_column,
+            text_column=text_column,
+            separator=separator,
+            documents=tagger.context_subwords > 0,
         )
         with _output(target) as output:
             return _tag_records(tagger, records, output, exact=format != "column")
@@ -255,8 +267,9 @@ def read_records(
     tokens_column: str | int | None = None,
     text_column: str | None = None,
     separator: str | None = None,
+    documents: bool = False,
 ) -> Iterator[Record]:
-    """Return the records of a file; see `tag_file`."""
+    """Return the records of a file; see `tag_file`, and for `documents` `read_columns`."""
     if format not in FORMATS:
         raise ConfigError(f"{argument('format', format)}: expected one of {', '.join(FORMATS)}.")
     if text_column is not None and (format in ("column", "text") or tokens_column is not None):
@@ -267,7 +280,9 @@ def read_records(
         return read_csv(path, cutter, text_column=text_column, separator=separator)
     if format == "column":
         or_text = f" Plain text? {argument('format', 'text')}."
-        return read_columns(path, tokens_column=tokens_column, separator=separator, otherwise=or_text)
+        return read_columns(
+            path, tokens_column=tokens_column, separator=separator, documents=documents, otherwise=or_text
+        )
     if format == "jsonl":
         tokens_key = None if tokens_column is None else str(tokens_column)
         return read_jsonl(path, cutter, tokens_key=tokens_key, text_key=text_column)
@@ -341,13 +356,19 @@ def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO, *, e
     waiting: deque[Record] = deque()
     sentences = words = 0
     read: list[WordLabels] = []  # of the record in front
+    most = 0  # sentences of a document
 
-    def read_ahead() -> Iterator[list[str]]:
-        for record in records:
+    def read_ahead(document: Iterable[Record]) -> Iterator[list[str]]:
+        nonlocal most
+        count = 0
+        for record in document:
             waiting.append(record)
             yield from record.sentences
+            count += sum(len(sentence) > 0 for sentence in record.sentences)
+            most = max(most, count)
 
-    for labels in tagger.label_stream(read_ahead(), exact=exact):
+    documents = groupby(records, lambda record: object() if record.document is None else record.document)
+    for labels in tagger.label_documents((read_ahead(document) for _, document in documents), exact=exact):
         read.append(labels)
         sentences += len(labels.ids) > 0
         words += len(labels.ids)
@@ -355,6 +376,12 @@ def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO, *, e
             written = waiting.popleft().render(tagger, joined(read))
             output.write(printable(written, line_ends=True) if output.isatty() else written)
             read = []
+    if tagger.context_subwords and most == 1 and sentences > 1:
+        logger.warning(
+            "The model was trained with sentences in the context of their document, and the file marks no documents "
+            "(by -DOCSTART- lines, # newdoc or a document_id): no sentence of it has a neighbour in its document, and "
+            "each was read alone"
+        )
     return FileCounts(sentences, words)
 
 

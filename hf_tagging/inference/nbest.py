@@ -36,7 +36,7 @@ def paths_of_words(probabilities: Tensor, n: int) -> list[Paths]:
 
 
 def paths_of_windows(chain: WordChain, n: int) -> list[Paths]:
-    """Return the n most probable paths over the words of each window, all else summed over.
+    """Return the n most probable paths over the words of each sentence in each window, all else summed over.
 
     Args:
         chain: Of a batch.

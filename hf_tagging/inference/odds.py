@@ -44,8 +44,12 @@ class WordChain:
         return self.chain.posterior[self.row, self.word]
 
     def pairs(self) -> Tensor:
-        """Return the numbers of the words that are followed by another one of their window. (pairs,)"""
-        return (self.row[1:] == self.row[:-1]).nonzero()[:, 0]
+        """Return the numbers of the words that are followed by another one of their sentence and window. (pairs,)"""
+        together = self.row[1:] == self.row[:-1]
+        if self.chain.sequence is not None:
+            sequence = self.chain.sequence[self.row, self.word]
+            together = together & (sequence[1:] == sequence[:-1])
+        return together.nonzero()[:, 0]
 
     def onward(self, pairs: Tensor, tags: Tensor) -> Tensor:
         """Return the probabilities of the tags of the words after `pairs`, given those of `pairs`.

@@ -28,10 +28,12 @@ class Record:
     Args:
         sentences: Words of its sentences; one without words where there is only something to copy.
         render: Gives what to write, line ends included, from what the tagger says of the words.
+        document: The same for neighbouring records of one document. None: the record is a document of its own.
     """
 
     sentences: list[list[str]]
     render: Callable[[Tagger, WordLabels], str]
+    document: str | int | None = None
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -48,7 +50,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_columns(
-    path: Path, *, tokens_column: str | int | None = None, separator: str | None = None, otherwise: str = ""
+    path: Path,
+    *,
+    tokens_column: str | int | None = None,
+    separator: str | None = None,
+    documents: bool = False,
+    otherwise: str = "",
 ) -> Iterator[Record]:
     """Yield the sentences of a column file, each with its comments and blank lines.
 
@@ -56,6 +63,7 @@ def read_columns(
         path: The file.
         tokens_column: Column of the words, by name or by position; None finds it.
         separator: ``tab``, ``space`` or a literal; None finds it.
+        documents: Say which sentences are of one document, as `load_tagging_dataset` does; the file is then read twice.
         otherwise: End of the message about a line that does not fit the first one.
 
     Raises:
@@ -65,22 +73,33 @@ def read_columns(
     borders = SentenceBorders(layout)
     words: list[str] = []
     lines: list[tuple[str, bool]] = []
+    marked = documents and any(layout.document_mark(line) is not None for _, line in read_lines(path))
+    document: str | int | None = 0 if marked else None
+    count = 0
+
+    def record() -> Record:
+        return Record([words], partial(_write_columns, lines, layout), document)
+
     for number, line in read_lines(path):
         place = f"{path}, line {number}"
         written, fields = _column_line(line, layout, place, starts_sentence=not words, otherwise=otherwise)
         # A mark of a document ends a sentence, blank line or not.
         starts = DOCUMENT_MARK.match(line) or (fields is not None and layout.has_borders and borders.starts(fields))
         if starts and words:
-            yield Record([words], partial(_write_columns, lines, layout))
+            yield record()
             words, lines = [], []
+        if marked and (not words or layout.conllu or not line.startswith("#")):
+            name = layout.document_mark(without_mark(line))
+            count += name is not None
+            document = document if name is None else name or count
         lines.append((written, fields is not None))
         if fields is not None:
             words.append(layout.word(fields))
         if is_blank(line) or (fields is not None and borders.ends(fields)):
-            yield Record([words], partial(_write_columns, lines, layout))
+            yield record()
             words, lines = [], []
     if lines:
-        yield Record([words], partial(_write_columns, lines, layout))
+        yield record()
 
 
 def _words_layout(path: Path, tokens_column: str | int | None, separator: str | None) -> ColumnLayout:

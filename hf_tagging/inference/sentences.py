@@ -12,16 +12,17 @@ from hf_tagging.errors import TaggingError
 BLOCK_WORDS = 100_000  # a block of a stream is closed early where its sentences are very long
 
 
-def blocks(sentences: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
-    """Group sentences; a block has at most `size` of them, or about `BLOCK_WORDS` words."""
-    block: list[Sequence[str]] = []
-    words = 0
-    for sentence in sentences:
-        block.append(sentence)
-        words += len(sentence) if _is_list(sentence) else 0  # `label` refuses what is not
-        if len(block) >= size or words >= BLOCK_WORDS:
+def blocks(parts: Iterable[Sequence[Sequence[str]]], size: int) -> Iterator[list[Sequence[Sequence[str]]]]:
+    """Group sentences, those of a part together, until they are `size`, or have about `BLOCK_WORDS` words."""
+    block: list[Sequence[Sequence[str]]] = []
+    sentences = words = 0
+    for part in parts:
+        block.append(part)
+        sentences += len(part)
+        words += sum(len(sentence) for sentence in part if _is_list(sentence))  # `label` refuses what is not
+        if sentences >= size or words >= BLOCK_WORDS:
             yield block
-            block, words = [], 0
+            block, sentences, words = [], 0, 0
     if block:
         yield block
 

@@ -194,11 +194,12 @@ def _scorer(tagger: Tagger, models: Sequence[Tagger], by: By, measure: Measure) 
 
     def score(items: list[_Item]) -> list[_Item]:
         rows = [row for item in items for row in item.rows]
-        tables = tagger.probabilities(rows)
+        texts = [len(item.rows) for item in items]
+        tables = tagger.probabilities(rows, documents=texts)
         uncertain = [1.0 - margins(table) if measure == "margin" else entropies(table) for table in tables]
         if by == "disagreement":
             votes = [_votes(tagger, [table.argmax(-1) for table in tables])]
-            votes += [_votes(other, [labels.ids for labels in other.label(rows)]) for other in models]
+            votes += [_votes(other, [labels.ids for labels in other.label(rows, documents=texts)]) for other in models]
             apart = [vote_entropies(votes_of(tags)) for tags in zip(*votes, strict=True)]
             return _with_scores(items, apart, uncertain)
         return _with_scores(items, uncertain, uncertain)
@@ -312,7 +313,7 @@ def _vectors(tagger: Tagger, items: list[_Item]) -> np.ndarray:
 
 def _described(tagger: Tagger, item: _Item, document: Document) -> Suggestion:
     """Return a chosen text with its figures."""
-    table = np.concatenate(tagger.probabilities(item.rows))
+    table = np.concatenate(tagger.probabilities(item.rows, documents=[len(item.rows)]))
     words = [word for row in item.rows for word in row]
     entropy, lead = entropies(table), margins(table)
     least = np.argsort(lead, kind="stable")[:_DOUBTS].tolist()

@@ -12,7 +12,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise, repeat
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -21,6 +21,7 @@ import torch
 
 from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.data.window_plans import parts_of
 from hf_tagging.data.windows import Aligner, Windows
 from hf_tagging.deprecation import renamed_arguments
 from hf_tagging.devices import find_device
@@ -103,7 +104,8 @@ class Tagger:
         self.tokens_per_batch = tokens_per_batch
         self._splitter = trained_splitter(model.config)
         self._cutter: TextCutter | None = None
-        self._aligner = Aligner(tokenizer, max_length=longest_window(model, tokenizer))
+        self.context_subwords: int = getattr(model.config, "context_subwords", None) or 0
+        self._aligner = Aligner(tokenizer, max_length=longest_window(model, tokenizer), context=self.context_subwords)
         self._reader = WindowReader(
             self.model,
             device=self.device,
@@ -240,6 +242,26 @@ class Tagger:
         ]
         return found if many else found[0]
 
+    def tag_document(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Tag the sentences of one document.
+
+        A model that was trained with its sentences in context reads them so (`context_subwords`); any other reads them
+        one by one, as `tag` does.
+
+        Args:
+            sentences: Words of the sentences of the document, from first to last. (sentences, words)
+
+        Returns:
+            One tag per word, sentence by sentence.
+
+        Raises:
+            TaggingError: A sentence was given instead of sentences, or an item of one is not a word.
+        """
+        found, many = as_sentences(sentences)
+        if not many:
+            raise TaggingError("Tagger.tag_document takes a list of sentences; one sentence goes to Tagger.tag.")
+        return [labels.tags(self.schema) for labels in self.label(found, documents=[len(found)], exact=False)]
+
     def tag_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[list[str]]:
         """Tag a stream of sentences in constant memory.
 
@@ -258,6 +280,8 @@ class Tagger:
     ) -> TaggedText:
         """Split a text into sentences of words, tag each sentence, and read entities off the tags.
 
+        For a model that was trained with its sentences in context, the text is a document.
+
         Args:
             text: Text to tag.
             splitter: Name of a splitter (see `hf_tagging.data.get_splitter`), or a function that returns start and end
@@ -274,7 +298,8 @@ class Tagger:
                 f"tag_text takes a string, and was given a {type(text).__name__}; words go to Tagger.tag."
             )
         cut = self.cutter(splitter, split_sentences=split_sentences)(text)
-        return tagged_text(text, cut.spans, joined(self.label(cut.sentences)), self.schema, starts=cut.starts)
+        labels = self.label(cut.sentences, documents=[len(cut.sentences)])
+        return tagged_text(text, cut.spans, joined(labels), self.schema, starts=cut.starts)
 
     def cutter(self, splitter: str | Splitter | None = None, *, split_sentences: bool = True) -> TextCutter:
         """Return what cuts texts into sentences of words for this tagger; the arguments are those of `tag_text`."""
@@ -288,7 +313,29 @@ class Tagger:
         self, sentences: Iterable[Sequence[str]], block: int = 1000, *, exact: bool = True
     ) -> Iterator[WordLabels]:
         """Yield label ids and scores of each sentence, like `tag_stream`; `exact` as in `label`."""
-        ahead = self._prepared(sentences, block)
+        return self._label_parts(([sentence] for sentence in sentences), block, exact=exact)
+
+    def label_documents(
+        self, documents: Iterable[Iterable[Sequence[str]]], block: int = 1000, *, exact: bool = True
+    ) -> Iterator[WordLabels]:
+        """Yield label ids and scores of each sentence of a stream of documents, in constant memory.
+
+        Args:
+            documents: Sentences of each document, from first to last; read ahead as by `label_stream`.
+            block: Number of sentences that are batched together.
+            exact: See `label`.
+
+        Yields:
+            Labels of each sentence, document after document.
+        """
+        if not self.context_subwords:
+            return self.label_stream(chain.from_iterable(documents), block, exact=exact)
+        return self._label_parts(chain.from_iterable(map(parts_of, documents)), block, exact=exact)
+
+    def _label_parts(
+        self, parts: Iterable[Sequence[Sequence[str]]], block: int, *, exact: bool
+    ) -> Iterator[WordLabels]:
+        ahead = self._prepared(parts, block)
         prepared, error = _next_of(ahead)
         while prepared is not None:
             odds = self._odds(prepared[1], exact)
@@ -300,11 +347,20 @@ class Tagger:
         if error is not None:
             raise error
 
-    def label(self, sentences: Sequence[Sequence[str]], *, first: int = 0, exact: bool = True) -> list[WordLabels]:
+    def label(
+        self,
+        sentences: Sequence[Sequence[str]],
+        *,
+        documents: Sequence[int] | None = None,
+        first: int = 0,
+        exact: bool = True,
+    ) -> list[WordLabels]:
         """Return label ids and scores for a batch of sentences.
 
         Args:
             sentences: Words. (sentences, words)
+            documents: Number of sentences in each document, for a model that reads them in context. None: each
+                sentence stands alone. (documents,)
             first: Number of the first sentence, for messages.
             exact: False: read in the precision of `tag`, in which scores may differ slightly, and without scores of
                 entities; see `Tagger`.
@@ -312,12 +368,14 @@ class Tagger:
         Returns:
             Labels of each sentence, in the same order.
         """
-        windows, bounds = self._prepare(sentences, first)
+        windows, bounds = self._prepare(sentences, first, documents)
         odds = self._odds(bounds, exact)
         with self._reader.reading(windows, bounds, margin=self._margin(exact), odds=odds) as result:
             return _per_sentence(result(), bounds, odds)
 
-    def probabilities(self, sentences: Sequence[Sequence[str]], *, first: int = 0) -> list[np.ndarray]:
+    def probabilities(
+        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
+    ) -> list[np.ndarray]:
         """Return the probability of every tag for a batch of sentences: the softmax of the logits of each word.
 
         A CRF or a hidden Markov model returns posteriors, by forward-backward over the whole window. Where its best
@@ -326,12 +384,13 @@ class Tagger:
 
         Args:
             sentences: Words. (sentences, words)
+            documents: See `label`.
             first: Number of the first sentence, for messages.
 
         Returns:
             An array per sentence, in the same order. (words, tags) float32 each; a tag's column is its label id
         """
-        windows, bounds = self._prepare(sentences, first)
+        windows, bounds = self._prepare(sentences, first, documents)
         table = self._reader.probabilities(windows, bounds, margin=self._margins.scores)
         return [table[a:b] for a, b in pairwise(bounds)]
 
@@ -357,13 +416,19 @@ class Tagger:
         """Number of subwords in the longest window."""
         return self._aligner.max_length
 
-    def windows(self, sentences: Sequence[Sequence[str]]) -> Windows:
+    def windows(self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None = None) -> Windows:
         """Return the windows that the model reads of a batch of sentences.
 
         Args:
             sentences: Words. (sentences, words)
+            documents: See `label`.
         """
-        return self._aligner.windows(encodable(sentences))
+        words = encodable(sentences)
+        if documents is None or not self.context_subwords:
+            return self._aligner.windows(words)
+        ends = row_starts(np.asarray(documents, np.int64))
+        sizes = (map(len, parts_of(words[a:b])) for a, b in pairwise(ends))
+        return self._aligner.windows(words, row_starts(np.fromiter(chain.from_iterable(sizes), np.int64)))
 
     def _paths(self, sentences: Sequence[Sequence[str]], n: int) -> list[Paths]:
         """Return the n most probable paths of each sentence."""
@@ -377,17 +442,20 @@ class Tagger:
         """Return what collects the probabilities of entities; None where nobody reads them."""
         return EntityOdds(self.schema, int(bounds[-1])) if exact and self.schema.entity_types else None
 
-    def _prepared(self, sentences: Iterable[Sequence[str]], size: int) -> Iterator[_Block]:
+    def _prepared(self, parts: Iterable[Sequence[Sequence[str]]], size: int) -> Iterator[_Block]:
         first = 0
-        for block in blocks(sentences, size):
-            yield self._prepare(block, first)
-            first += len(block)
+        for block in blocks(parts, size):
+            sentences = [*chain.from_iterable(block)]
+            yield self._prepare(sentences, first, [*map(len, block)])
+            first += len(sentences)
 
-    def _prepare(self, sentences: Sequence[Sequence[str]], first: int) -> _Block:
+    def _prepare(
+        self, sentences: Sequence[Sequence[str]], first: int, documents: Sequence[int] | None = None
+    ) -> _Block:
         """Return windows, and the number of each sentence's first word with the end. (sentences + 1,)"""
         check_words(sentences, first)
         bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))
-        return self.windows(sentences), bounds
+        return self.windows(sentences, documents), bounds
 
 
 class Ensemble(Averaging, Tagger):  # type: ignore[misc]  # it refuses what only one model has
@@ -411,6 +479,7 @@ class Ensemble(Averaging, Tagger):  # type: ignore[misc]  # it refuses what only
         self.members = tuple(members)
         self.schema = common_schema(members, [member.name for member in members])
         self.device, self.tokens_per_batch = members[0].device, members[0].tokens_per_batch
+        self.context_subwords = max(member.context_subwords for member in members)
         self._average(self.members, self.schema)
         self._splitter, self._cutter = members[0].splitter, None
         if odd := {str(member.splitter) for member in members} - {str(self.splitter)}:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from hf_tagging.atomic import Json, json_text
+from hf_tagging.data.column_names import DOCUMENT_COLUMNS
 from hf_tagging.data.tables.files import allow_long_fields
 from hf_tagging.data.text_lines import BOM, shortened
 from hf_tagging.errors import DataError
@@ -83,7 +84,8 @@ def _json_record(row: Json, cutter: TextCutter, tokens_key: str | None, text_key
     words = None if text_key else row.get(tokens_key or "tokens")
     if isinstance(words, list):
         texts = [word for word in words if isinstance(word, str)]
-        return Record([texts], partial(_write_tags, row)) if len(texts) == len(words) else None
+        document = next((name for name in map(row.get, DOCUMENT_COLUMNS) if isinstance(name, str | int)), None)
+        return Record([texts], partial(_write_tags, row), document) if len(texts) == len(words) else None
     text = row.get(text_key or "text")
     return text_record(text, cutter, row) if words is None and tokens_key is None and isinstance(text, str) else None
 

@@ -85,16 +85,32 @@ class LinearChainCrf(nn.Module):
             else:
                 init.copy_(buffer, torch.tensor(table, dtype=torch.bool, device=buffer.device))
 
-    def forward(self, emissions: Tensor, mask: Tensor, tags: Tensor | None = None, *, partial: bool = False) -> Tensor:
+    def forward(
+        self,
+        emissions: Tensor,
+        mask: Tensor,
+        tags: Tensor | None = None,
+        *,
+        partial: bool = False,
+        borders: Tensor | None = None,
+    ) -> Tensor:
         """Return `log_likelihood` of tags if there are any, else `scores_for_pipeline`.
 
         Hooks of a module (DeepSpeed's gathering of parameters, PEFT's wrapper) run only for calls of the module itself.
         """
         if tags is None:
-            return self.scores_for_pipeline(emissions, mask)
-        return self.log_likelihood(emissions, tags, mask, partial=partial)
+            return self.scores_for_pipeline(emissions, mask, borders=borders)
+        return self.log_likelihood(emissions, tags, mask, partial=partial, borders=borders)
 
-    def log_likelihood(self, emissions: Tensor, tags: Tensor, mask: Tensor, *, partial: bool = False) -> Tensor:
+    def log_likelihood(
+        self,
+        emissions: Tensor,
+        tags: Tensor,
+        mask: Tensor,
+        *,
+        partial: bool = False,
+        borders: Tensor | None = None,
+    ) -> Tensor:
         """Return the log-probability of tag sequences; the loss is minus its sum.
 
         Args:
@@ -103,18 +119,20 @@ class LinearChainCrf(nn.Module):
             mask: Which positions are scored. (batch, positions) bool
             partial: Whether there may be -100 inside the mask too: a tag that is not known. The probability is then
                 that of the known ones, summed over all tags of the others (Tsuboi et al. 2008).
+            borders: Positions outside the mask at which one sequence ends and the next one begins: a row is then
+                several sequences, and its log-probability the sum of theirs. Only with `partial`. (batch, positions)
+                bool
 
         Returns:
             In nats, at most 0. (batch,)
         """
         with _no_autocast(emissions):
-            rows = Rows.of(mask)
-            scores = self._scores(rows, emissions, ILLEGAL)
+            rows = _rows(mask, borders)
+            scores = self._scores(rows, emissions, ILLEGAL, borders)
             gold = rows.pack(tags)  # (batch, words)
             if partial:
-                other = (torch.arange(self.num_tags, device=gold.device) != gold[..., None]) & (gold != IGNORED)[
-                    ..., None
-                ]
+                every = torch.arange(scores.emissions.shape[-1], device=gold.device)
+                other = (every != gold[..., None]) & (gold != IGNORED)[..., None]
                 with_gold = scores._replace(emissions=scores.emissions.masked_fill(other, -torch.inf))
                 total = LogPartition.apply(*with_gold, rows)
             else:
@@ -167,7 +185,7 @@ class LinearChainCrf(nn.Module):
             return rows.unpack(posterior, fill=0.0).to(_result_dtype(emissions))
 
     @torch.no_grad()
-    def scores_for_pipeline(self, emissions: Tensor, mask: Tensor) -> Tensor:
+    def scores_for_pipeline(self, emissions: Tensor, mask: Tensor, *, borders: Tensor | None = None) -> Tensor:
         """Return log-probabilities whose argmax is the Viterbi tag and whose softmax is the posterior marginal.
 
         `pipeline` takes softmax and argmax of a model's logits. The two aims collide where the best path does not pass
@@ -177,45 +195,75 @@ class LinearChainCrf(nn.Module):
         Args:
             emissions: (batch, positions, tags)
             mask: (batch, positions) bool
+            borders: See `log_likelihood`.
 
         Returns:
             Normalised; outside the mask the log-softmax of the emissions alone. (batch, positions, tags)
         """
         with _no_autocast(emissions):
-            rows, dtype = Rows.of(mask), _result_dtype(emissions)
-            posterior = forward_backward(self._scores(rows, emissions, ILLEGAL), rows).posterior
-            scores = rows.unpack(self._shown(rows, emissions, posterior).to(dtype), fill=0.0)
+            rows, dtype = _rows(mask, borders), _result_dtype(emissions)
+            posterior = forward_backward(self._scores(rows, emissions, ILLEGAL, borders), rows).posterior
+            scores = rows.unpack(self._shown(rows, emissions, posterior, borders).to(dtype), fill=0.0)
             return torch.where(mask[..., None], scores, emissions.to(dtype).log_softmax(-1))
 
     @torch.no_grad()
-    def chain(self, emissions: Tensor, mask: Tensor) -> Chain:
+    def chain(self, emissions: Tensor, mask: Tensor, *, borders: Tensor | None = None) -> Chain:
         """Return the probabilities of whole tag sequences as a Markov chain, which the posterior of a CRF is.
 
         Args:
             emissions: (batch, positions, tags)
             mask: (batch, positions) bool
+            borders: See `log_likelihood`.
         """
         with _no_autocast(emissions):
-            rows = Rows.of(mask)
-            found = forward_backward(self._scores(rows, emissions, ILLEGAL), rows)
-            scores = self._shown(rows, emissions, found.posterior).to(_result_dtype(emissions))
-            return Chain(scores, found.posterior, found.back, found.factors, rows.rank)
+            rows, tags = _rows(mask, borders), self.num_tags
+            found = forward_backward(self._scores(rows, emissions, ILLEGAL, borders), rows)
+            scores = self._shown(rows, emissions, found.posterior, borders).to(_result_dtype(emissions))
+            sequence = None if borders is None else rows.pack(borders).cumsum(1)
+            posterior, back, factors = found.posterior[..., :tags], found.back[..., :tags], found.factors[:tags, :tags]
+            return Chain(scores, posterior, back, factors, rows.rank, sequence)
 
-    def _shown(self, rows: Rows, emissions: Tensor, posterior: Tensor) -> Tensor:
+    def _shown(self, rows: Rows, emissions: Tensor, posterior: Tensor, borders: Tensor | None) -> Tensor:
         """Return the log-probabilities of `scores_for_pipeline`, packed. (batch, words, tags)"""
-        best = best_path(self._scores(rows, emissions, _NEVER), rows)[..., None]  # (batch, words, 1)
+        best = best_path(self._scores(rows, emissions, _NEVER, borders), rows)[..., None]  # (batch, words, 1)
         logs = posterior.clamp(min=torch.finfo(posterior.dtype).tiny).log()
-        return logs.scatter(-1, best, logs.amax(-1, keepdim=True) + _MARGIN).log_softmax(-1)
+        logs = logs.scatter(-1, best, logs.amax(-1, keepdim=True) + _MARGIN)
+        return logs[..., : self.num_tags].log_softmax(-1)
 
-    def _scores(self, rows: Rows, emissions: Tensor, illegal: float) -> Scores:
+    def _scores(self, rows: Rows, emissions: Tensor, illegal: float, borders: Tensor | None = None) -> Scores:
         """Return all scores of paths, packed and in the dtype of the recursions."""
         dtype = torch.float32 if emissions.device.type == "mps" else torch.float64
-        return Scores(
+        scores = Scores(
             rows.pack(emissions).to(dtype),
             self.transitions.to(dtype).masked_fill(~self.legal_step, illegal),
             self.start.to(dtype).masked_fill(~self.legal_start, illegal),
             self.end.to(dtype).masked_fill(~self.legal_end, illegal),
         )
+        return scores if borders is None else _with_borders(scores, rows.pack(borders))
+
+
+def _rows(mask: Tensor, borders: Tensor | None) -> Rows:
+    return Rows.of(mask if borders is None else mask | borders)
+
+
+def _with_borders(scores: Scores, border: Tensor) -> Scores:
+    """Return scores with one more tag, which borders have and no word has: a step to it ends a sequence.
+
+    So the paths over a row are those over its sequences, each with its own first and last tag, in the same recursion.
+
+    Args:
+        scores: Of a row as one sequence.
+        border: Which of its positions are borders. (batch, words) bool
+    """
+    emissions, transitions, start, end = scores
+    only = torch.where(border, 0.0, -torch.inf).to(emissions.dtype)[..., None]
+    free = start.new_zeros(1)
+    return Scores(
+        torch.cat([emissions.masked_fill(border[..., None], -torch.inf), only], -1),
+        torch.cat([torch.cat([transitions, end[:, None]], 1), torch.cat([start, free])[None]]),
+        torch.cat([start, free]),
+        torch.cat([end, free]),
+    )
 
 
 def _no_autocast(emissions: Tensor) -> contextlib.AbstractContextManager[object]:

@@ -86,6 +86,7 @@ class Chain(NamedTuple):
     back: Tensor  # messages from the right, at all words but the first. (batch, words - 1, tags)
     factors: Tensor  # exponentiated transitions. (tags, tags)
     word: Tensor  # the word of each position, any where there is none. (batch, positions)
+    sequence: Tensor | None = None  # the sequence of its row that a word is in; None: a row is one. (batch, words)
 
     def onward(self, tags: Tensor, row: Tensor, first: Tensor, last: Tensor) -> Tensor:
         """Return the probabilities of a word's tags, given those of a word before it; words between are summed over.

@@ -80,7 +80,8 @@ def with_head(
     config.name_or_path = ""  # no path of this machine into what is saved
     config.num_labels = 2  # of tags, the encoder's config says nothing
     del config.tag_scheme
-    own = CrfEncoderConfig(encoder=config, classifier_dropout=_dropout(model))
+    context = vars(config).pop("context_subwords", None)
+    own = CrfEncoderConfig(encoder=config, classifier_dropout=_dropout(model), context_subwords=context)
     set_schema(own, schema)
     return crf_over(model, own, tokenizer)
 
@@ -115,6 +116,8 @@ def with_rules(crf: LinearChainCrf, config: PreTrainedConfig, same_tags: bool) -
 def _linear(model: PreTrainedModel, schema: TagSchema) -> PreTrainedModel:
     config = copy.deepcopy(model.config.encoder)
     set_schema(config, schema)
+    if model.config.context_subwords:
+        config.context_subwords = model.config.context_subwords
     tagger = AutoModelForTokenClassification.from_config(config)
     setattr(tagger, tagger.base_model_prefix, model.base_model)
     tagger.name_or_path = model.name_or_path

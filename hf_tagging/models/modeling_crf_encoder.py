@@ -33,6 +33,8 @@ class CrfEncoderConfig(PreTrainedConfig):
         classifier_dropout: Before the tag head.
         tag_scheme: How entities are written as tags.
         word_splitter: Splitter that cut the words of training, and cuts text that is tagged.
+        context_subwords: How many subwords of its document a sentence is read with on each side, in windows of several
+            sentences with a separator between them; None: each window holds words of one sentence.
         legal_start: May a sentence start with the tag; None: with any. (tags,)
         legal_step: May the second tag follow the first. (tags, tags)
         legal_end: May a sentence end with the tag. (tags,)
@@ -45,6 +47,7 @@ class CrfEncoderConfig(PreTrainedConfig):
     classifier_dropout: float = 0.1
     tag_scheme: str | None = None
     word_splitter: str | None = None
+    context_subwords: int | None = None
     legal_start: list[bool] | None = None
     legal_step: list[list[bool]] | None = None
     legal_end: list[bool] | None = None
@@ -131,10 +134,11 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         outputs = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
         emissions = self.classifier(self.dropout(outputs[0]))
         starts, inside, marked = self._words(input_ids, attention_mask)
+        borders = self._borders(inside, attention_mask)
         if labels is None:
-            loss, logits = None, self._scores(emissions, starts, inside, marked)
+            loss, logits = None, self._scores(emissions, starts, inside, marked, borders)
         else:
-            loss, logits = self._loss(emissions, starts, labels, num_items_in_batch), emissions
+            loss, logits = self._loss(emissions, starts, labels, num_items_in_batch, borders), emissions
         return TokenClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.get("hidden_states"), attentions=outputs.get("attentions")
         )
@@ -147,12 +151,21 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
             attention_mask: 1 where a subword is. (batch, subwords)
         """
         outputs = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
-        starts, _, _ = self._words(input_ids, attention_mask)
-        return self.crf.chain(self.classifier(self.dropout(outputs[0])), starts)
+        starts, inside, _ = self._words(input_ids, attention_mask)
+        borders = self._borders(inside, attention_mask)
+        return self.crf.chain(self.classifier(self.dropout(outputs[0])), starts, borders=borders)
 
-    def _loss(self, emissions: Tensor, starts: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
+    def _loss(
+        self,
+        emissions: Tensor,
+        starts: Tensor,
+        labels: Tensor,
+        num_items: Tensor | int | None,
+        borders: Tensor | None,
+    ) -> Tensor:
         known = labels != IGNORED
-        total = -self.crf(emissions, starts | known, labels, partial=True).sum()
+        borders = None if borders is None else borders & ~known
+        total = -self.crf(emissions, starts | known, labels, partial=True, borders=borders).sum()
         return per_item(total, known.sum() if num_items is None else num_items)
 
     def _words(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -164,8 +177,16 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
         behind = F.pad(marker, (1, 0))[:, :-1]
         return inside & (marker | ((kind == STARTS) & ~behind) | first), inside, marker
 
-    def _scores(self, emissions: Tensor, starts: Tensor, inside: Tensor, marker: Tensor) -> Tensor:
-        scores = self.crf(emissions, starts)  # (batch, subwords, tags)
+    def _borders(self, inside: Tensor, attention_mask: Tensor | None) -> Tensor | None:
+        """Return what stands between sentences; None where a window has words of one. (batch, subwords) bool"""
+        if not self.config.context_subwords:
+            return None
+        return ~inside if attention_mask is None else ~inside & attention_mask.bool()
+
+    def _scores(
+        self, emissions: Tensor, starts: Tensor, inside: Tensor, marker: Tensor, borders: Tensor | None
+    ) -> Tensor:
+        scores = self.crf(emissions, starts, borders=borders)  # (batch, subwords, tags)
         places = torch.arange(starts.shape[1], device=starts.device)
         head = torch.where(starts, places, 0).cummax(1).values  # the first subword of the same word
         spread = torch.where(inside[..., None], scores.gather(1, head[..., None].expand_as(scores)), scores)

@@ -6,15 +6,21 @@ import logging
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+from torch import nn
+
+from hf_tagging.analysis.documents import write_documents
 from hf_tagging.analysis.seen import seen_in, write_seen
 from hf_tagging.analysis.shape import Analysis
 from hf_tagging.atomic import whole_file
+from hf_tagging.data.documents import document_bounds
 from hf_tagging.data.files import tagged_split
 from hf_tagging.disk import refusal
 from hf_tagging.errors import TaggingError
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.evaluation.predictions import results_table
 from hf_tagging.hub import first_line
+from hf_tagging.models.packing import unwrapped
 from hf_tagging.publishing.card.tagger import model_card, seed_results
 from hf_tagging.publishing.hub.push import push_finished
 from hf_tagging.publishing.provenance import trained
@@ -112,6 +118,9 @@ def _report(trainer: AlignedTrainer, run: TaggingRun, folder: Path, results: Res
         train = trainer.splits["train"].words
         read = [name for name in results if name == tagged_split(name)]
         write_seen(folder, {name: seen_in(train, trainer.splits[name].words, trainer.schema) for name in read})
+    if getattr(unwrapped(cast(nn.Module, trainer.model)).config, "context_subwords", None):
+        bounds = {name: document_bounds(trainer.splits[name].words) for name in results if name == tagged_split(name)}
+        write_documents(folder, {name: np.diff(starts).tolist() for name, starts in bounds.items()})
     if not results:
         return None
     analysis = analyse_run(

@@ -51,8 +51,8 @@ from hf_tagging.training.resuming import check_same_data, check_same_run, find_s
 logger = logging.getLogger("hf_tagging")
 
 _AT_THE_END = (
-    "results.json", "README.md", "report.html", "predictions/seen.json", "predictions/validation.conll",
-    "predictions/test.conll", "predictions/also_test.conll",
+    "results.json", "README.md", "report.html", "predictions/seen.json", "predictions/documents.json",
+    "predictions/validation.conll", "predictions/test.conll", "predictions/also_test.conll",
 )  # fmt: skip
 
 

@@ -17,12 +17,14 @@ import numpy as np
 
 from hf_tagging.analysis.analyse import analyse
 from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.documents import read_documents
 from hf_tagging.analysis.groups import Casings
 from hf_tagging.analysis.rereading import Rereading, reread
 from hf_tagging.analysis.seen import read_seen
 from hf_tagging.analysis.shape import Analysis, Estimate
 from hf_tagging.atomic import read_json, whole_file
 from hf_tagging.data.files import ALSO_TEST
+from hf_tagging.data.rows import row_starts
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.evaluation.metrics import Array
@@ -95,7 +97,8 @@ def analyse_run(
     record = _record(folder)
     split = _split(folder, split)
     answers = Answers(get_task(record["task"]), *read_predictions(_predictions(folder, split)))
-    reading, casings = _ask(folder, answers, device, trust_remote_code)
+    documents = read_documents(folder, split, len(answers)) or [1] * len(answers)
+    reading, casings = _ask(folder, answers, documents, device, trust_remote_code)
     analysis = analyse(
         answers,
         name=provenance.model_name(record["arguments"], None),
@@ -176,7 +179,11 @@ def _split(folder: Path, split: str | None) -> str:
 
 
 def _ask(
-    folder: Path, answers: Answers, device: str | torch.device | None, trust_remote_code: bool
+    folder: Path,
+    answers: Answers,
+    documents: list[int],
+    device: str | torch.device | None,
+    trust_remote_code: bool,
 ) -> tuple[Rereading | str, Casings | str]:
     """Tag the words again, and in other casing; or return the reasons why that is not possible."""
     import torch
@@ -187,14 +194,14 @@ def _ask(
         tagger = _tagger(folder, device, trust_remote_code)
         if isinstance(tagger, str):
             return tagger, tagger
-        reading = reread(answers, _tags_of(tagger, answers), _blocks(tagger, answers))
+        reading = reread(answers, _tags_of(tagger, answers), _blocks(tagger, answers, documents))
         if not reading.agrees:
             changed = (
                 f"Tagged again, {reading.changed:.1%} of the words get another tag than in the predictions: the model "
                 "or the file has changed since, or long sentences are windowed in another way than in the run."
             )
             return changed, changed
-        return reading, _casings(tagger, answers, reading)
+        return reading, _casings(tagger, answers, documents, reading)
     except torch.OutOfMemoryError as error:
         logger.warning("%s: the report has no probabilities (%s)", folder, first_line(error))
         return _NO_MEMORY, _NO_MEMORY
@@ -224,25 +231,32 @@ def _tags_of(tagger: Tagger, answers: Answers) -> list[str]:
     return [spelled(tag) if tag not in found and spelled(tag) in found else tag for tag in tagger.schema.tags]
 
 
-def _blocks(tagger: Tagger, answers: Answers) -> Iterator[Array]:
-    """Yield the probabilities of all words in blocks of sentences, smaller for long documents or many tags."""
+def _blocks(tagger: Tagger, answers: Answers, documents: list[int]) -> Iterator[Array]:
+    """Yield the probabilities of all words in blocks of documents, smaller for long ones or many tags."""
     words = max(1, _BLOCK_VALUES // len(tagger.schema.tags))
+    starts = row_starts(np.array(documents, np.int64))  # sentences
+    first_words = answers.bounds[starts]
     cuts = [0]
-    while cuts[-1] < len(answers):
+    while cuts[-1] < len(documents):
         last = cuts[-1]
-        fit = int(np.searchsorted(answers.bounds, answers.bounds[last] + words, side="right")) - 1
-        cuts.append(min(max(fit, last + 1), last + _BLOCK, len(answers)))
+        fit = int(np.searchsorted(first_words, first_words[last] + words, side="right")) - 1
+        block = int(np.searchsorted(starts, starts[last] + _BLOCK, side="right")) - 1
+        cuts.append(max(min(fit, block), last + 1))
     for first, end in pairwise(cuts):
-        yield np.concatenate(tagger.probabilities(answers.words[first:end], first=first))
+        sentences = answers.words[starts[first] : starts[end]]
+        found = tagger.probabilities(sentences, documents=documents[first:end], first=int(starts[first]))
+        yield np.concatenate(found)
 
 
-def _casings(tagger: Tagger, answers: Answers, reading: Rereading) -> Casings:
-    """Return the tags of evenly sampled sentences as they are, in lower case and in upper case."""
-    count = min(MOST_CASED, len(answers))
-    numbers = [i * len(answers) // count for i in range(count)]
+def _casings(tagger: Tagger, answers: Answers, documents: list[int], reading: Rereading) -> Casings:
+    """Return the tags of evenly sampled documents as they are, in lower case and in upper case."""
+    starts = row_starts(np.array(documents, np.int64))
+    count = max(1, min(MOST_CASED * len(documents) // len(answers), len(documents)))
+    sampled = [i * len(documents) // count for i in range(count)]
+    numbers = [number for i in sampled for number in range(int(starts[i]), int(starts[i + 1]))]
     words = [answers.words[i] for i in numbers]
     cased = [[list(map(change, sentence)) for sentence in words] for change in (str.lower, str.upper)]
-    labelled = tagger.label(list(chain(*cased)), exact=True)
+    labelled = tagger.label(list(chain(*cased)), documents=[documents[i] for i in sampled] * 2, exact=True)
     tagged = [[reading.tags[i] for i in labels.ids.tolist()] for labels in labelled]
     as_is = reading.tags_of(answers, numbers)
-    return numbers, {"as is": as_is, "lower case": tagged[:count], "upper case": tagged[count:]}
+    return numbers, {"as is": as_is, "lower case": tagged[: len(numbers)], "upper case": tagged[len(numbers) :]}

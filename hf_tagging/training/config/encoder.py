@@ -7,6 +7,7 @@ from typing import Literal
 
 from hf_tagging.errors import Problem
 from hf_tagging.models.fine_tuning import LoraOptions
+from hf_tagging.problems import argument
 from hf_tagging.training.config.checks import below, missing_paths, out_of_range, refuse, wrong_kinds
 from hf_tagging.training.config.given import Config, Given, remembering
 from hf_tagging.training.config.kinds import SCRATCH
@@ -36,6 +37,20 @@ class EncoderConfig(Config):
         metadata={
             "help": "Case markers, subwords that say which words have capital letters: auto gives them to an encoder "
             "that reads lower case only and is no tagger yet; markers to any encoder; none leaves them out."
+        },
+    )
+    context: Literal["none", "document"] | None = field(
+        default=None,
+        metadata={
+            "help": "What a sentence is read with: nothing else (none), or its neighbours in its document (document). "
+            "Default: as a model that tags was trained; none where it is no tagger yet."
+        },
+    )
+    context_subwords: int | None = field(
+        default=None,
+        metadata={
+            "help": "Subwords of its document that a sentence has on each side at least, where there are as many. "
+            "Default: as the model was trained, or an eighth of a window."
         },
     )
     head_dropout: float | None = field(
@@ -69,6 +84,10 @@ class EncoderConfig(Config):
     def __post_init__(self, given: Given | None) -> None:
         refuse(wrong_kinds(self))
         problems = [*below(self, -1, "freeze_layers"), *out_of_range(self), *missing_paths(self, "model")]
+        problems += below(self, 0, "context_subwords")
+        if self.context_subwords is not None and self.context != "document":
+            reason = f"goes with {argument('context', 'document')}"
+            problems.append(Problem("context_subwords", self.context_subwords, reason, "give both, or leave it out"))
         if self.lora and self.freeze_layers is not None:
             reason = "LoRA freezes the whole encoder already"
             problems.append(Problem("freeze_layers", self.freeze_layers, reason, "give one of the two"))

@@ -11,10 +11,11 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_tagging.data.alignment import AlignedSplit, align_dataset
 from hf_tagging.data.case_dropout import drop_case
+from hf_tagging.data.documents import check_context
 from hf_tagging.data.files import ALSO_TEST, looks_like_path
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.other_tags import OtherTags, read_other_tags
@@ -22,6 +23,7 @@ from hf_tagging.data.schema import SCHEMES, TagSchema
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.models.baseline import build_baseline
 from hf_tagging.models.encoder import load_encoder, saved_schema
+from hf_tagging.models.packing import unwrapped
 from hf_tagging.secrets import is_secret
 from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.config.data import DataConfig
@@ -252,6 +254,8 @@ class RunConfig(FormerConfig):
     ) -> dict[str, AlignedSplit]:
         """Align words and subwords, with -100 where a subword carries no label; see `align_dataset`.
 
+        The model's config keeps how much context a sentence is read with, for whoever tags with it.
+
         Args:
             dataset: Words and tags.
             tokenizer: From `build_model`.
@@ -260,6 +264,7 @@ class RunConfig(FormerConfig):
 
         Raises:
             ConfigError: If the loss of the model is not a sum over words, and is to be weighed as one.
+            DataError: If sentences are to be learned in context, and none has any.
         """
         if problems := list(loss_problems(facts_of(model), self.given_values)):
             raise ConfigError(problems, where="the arguments")
@@ -267,11 +272,14 @@ class RunConfig(FormerConfig):
         read = dict(dataset)
         if data.case_dropout and "train" in read:
             read["train"] = drop_case(read["train"], data.case_dropout, seed=self.training.seed)
+        if context := self._keep_context(unwrapped(model).config, tokenizer):
+            check_context(dataset)
         splits = align_dataset(
             DatasetDict(read),
             tokenizer,
             schema,
             overlap=data.window_overlap,
+            context=context,
             label_strategy=data.label_strategy,
             label_marked=not facts_of(model).crf,
             word_features=getattr(model.config, "word_features", None),
@@ -279,6 +287,22 @@ class RunConfig(FormerConfig):
         )
         # What is said of the training words, in the report for one, is said of the words as they were given.
         return {name: replace(split, words=dataset[name]) for name, split in splits.items()}
+
+    def _keep_context(self, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+        """Return the subwords of context on each side: as given, or as a model was trained; its config keeps them."""
+        trained = getattr(config, "context_subwords", None) or 0
+        model = self.model
+        if isinstance(model, ScratchConfig) or model.context is None:
+            return trained
+        if model.context == "none":
+            context = 0
+        elif model.context_subwords is None:
+            context = trained or tokenizer.model_max_length // 8
+        else:
+            context = model.context_subwords
+        if context != trained:
+            config.context_subwords = context or None
+        return context
 
     def as_dict(self) -> dict[str, Any]:
         """Return every argument with its value, as JSON can hold it; tokens and keys are masked."""
