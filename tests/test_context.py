@@ -362,6 +362,9 @@ def test_the_model_keeps_its_context_and_everything_reads_with_it(run, data, tmp
     probabilities = tagger.probabilities(words, documents=sizes)
     alone = tagger.probabilities(words)
     assert not all(np.allclose(a, b, atol=1e-4) for a, b in zip(probabilities, alone, strict=True))
+    card = " ".join((out / "README.md").read_text().split())
+    assert "in the context of its document, at least 7 subwords on each side" in card
+    assert record(out)["context_subwords"] == 7
     assert "get another tag than in the predictions" not in (out / "report.html").read_text()
 
     evaluation = evaluate_tagger(tagger, test_file=data["test"], split="test")

@@ -214,6 +214,7 @@ class RunRecord(TypedDict, total=False):
     parameters: ParametersRecord
     vocabulary: VocabularyRecord
     parts: dict[str, object]
+    context_subwords: int
     tokens_per_batch: int | None
     resumed_from: str | None
     seconds: SecondsRecord
@@ -307,7 +308,7 @@ def _is_history(value: object) -> bool:
 # Any of these may be missing or null.
 _VALUES: tuple[tuple[Callable[[object], bool], str, str], ...] = (
     (lambda value: type(value) is int, "a whole number",
-     "arguments.seed arguments.fold arguments.folds hardware.processes hardware.threads"),
+     "arguments.seed arguments.fold arguments.folds context_subwords hardware.processes hardware.threads"),
     (is_finite, "a finite number",
      "parameters.all model_bytes seconds.training memory.process memory.gpu "
      "results.test.words_per_second results.validation.words_per_second results.also_test.words_per_second "

@@ -27,6 +27,7 @@ from hf_tagging.locks import FolderLock
 from hf_tagging.models.baseline import parts_of
 from hf_tagging.models.configuration_baseline import BaselineConfig
 from hf_tagging.models.hmm import HmmConfig
+from hf_tagging.models.packing import unwrapped
 from hf_tagging.problems import argument, switch
 from hf_tagging.secrets import masked
 from hf_tagging.training.checkpoints import Found
@@ -199,6 +200,8 @@ class TaggingRun(DataNotes, FormerRun):
             "all": sum(p.numel() for p in parameters),
             "trained": sum(p.numel() for p in parameters if p.requires_grad),
         }
+        if context := getattr(getattr(unwrapped(model), "config", None), "context_subwords", None):
+            self.record["context_subwords"] = context
         training = self.arguments.training
         if training.do_train:
             self.record["tokens_per_batch"] = budget

@@ -55,6 +55,7 @@ class Usage:
     own_code: bool
     adapter: bool
     splitter: str | None
+    context: int | None
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ def _usage(name: str, record: RunRecord, schema: TagSchema) -> Usage:
         trust=bool(arguments.get("trust_remote_code")),
         own_code=bool(record.get("own_code")),
         splitter=(record.get("words") or {}).get("splitter"),
+        context=record.get("context_subwords"),
         adapter=bool(arguments.get("lora")) and arguments.get("lora_merge") is False,
     )
 
