@@ -24,7 +24,9 @@ from hf_tagging.console import text_table
 from hf_tagging.data.in_memory import InMemory
 from hf_tagging.errors import ConfigError, DataError
 from hf_tagging.evaluation.figures import Results
+from hf_tagging.evaluation.temperature import note_temperature
 from hf_tagging.inference.loading import load_tagger
+from hf_tagging.models.temperature import Temperature
 from hf_tagging.problems import argument
 from hf_tagging.tasks import get_task
 from hf_tagging.trainer import TaggingTrainer
@@ -218,6 +220,9 @@ class _Averaging:
     def publish(self, best: _Candidate) -> Results:
         """Write the folder of the result, and return all figures."""
         put_weights(self.model, self._copy(best))
+        # An average has no temperature of its own: those of its parts are in the weights that were averaged.
+        of_run = None if best.weights is not None else Temperature.of(self._load(best.parts[0])[0].config)
+        note_temperature(self.model.config, of_run)
         self.trainer.outcomes = {"validation": best.outcome}
         return self.trainer.publish()
 

@@ -87,6 +87,13 @@ def ner_analysis(**changes: Any) -> dict[str, Any]:
         },
         "history": history,
         "calibration": {"bins": bins, "ece": 0.02, "words": 1148},
+        "confidence": {
+            "items": "entities",
+            "count": 23,
+            "ece": 0.031,
+            "before": {"temperature": 1.234, "words": 0.029, "items": 0.0555},
+            "rows": [threshold_row(*numbers) for numbers in ((0.0, 23, 17), (0.5, 20, 16), (0.9, 10, 9), (0.99, 0, 0))],
+        },
         "groups": [
             group("Entity length", lengths),
             {"title": "Words seen in training", "missing": "predictions/seen.json is not there."},
@@ -136,6 +143,7 @@ def pos_analysis(tags: int = 45, sentences: int = 120) -> dict[str, Any]:
         examples={"sentences": made, "left_out": 0},
         suspects={"missing": "This needs cleanlab."},
         calibration={"missing": "The tagger gives no probabilities."},
+        confidence={"missing": "The tagger gives no probabilities."},
         history=[],
     )
 
@@ -155,6 +163,7 @@ def flawless_analysis() -> dict[str, Any]:
         groups=[],
         history=[{"epoch": 1.0, "loss": 0.5, "f1": 1.0}],
         calibration={"bins": [filled(9, 4)], "ece": 0.05, "words": 4},
+        confidence={"items": "entities", "count": 1, "ece": 0.1, "before": None, "rows": [threshold_row(0.0, 1, 1, 1)]},
     )
 
 
@@ -163,6 +172,11 @@ def tag_row(tag: str, gold: int, predicted: int, correct: int) -> dict[str, Any]
     f1 = 2 * correct / (gold + predicted)
     scores = {"tag": tag, "precision": precision, "recall": recall, "f1": f1}
     return scores | {"gold": gold, "predicted": predicted, "correct": correct, "cost": gold + predicted - 2 * correct}
+
+
+def threshold_row(threshold: float, kept: int, right: int, items: int = 23) -> dict[str, Any]:
+    row = {"threshold": threshold, "kept": kept, "coverage": kept / items, "recall": right / items}
+    return row | {"precision": right / kept if kept else None}
 
 
 def error_row(kind: str, count: int, total: int = 7) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Probabilities of entities and the best tag sequences, against all sequences there are."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from tiny_models import TAGS, tiny_bert
 
 from hf_tagging import TagSchema, load_tagging_dataset
+from hf_tagging.cli import main
 from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.inference import Tagger
 from hf_tagging.inference.nbest import Paths, joined_paths, list_viterbi
+from hf_tagging.inference.tagger import Ensemble
 from hf_tagging.models import load_encoder
 from hf_tagging.models.baseline import build_baseline
 from hf_tagging.models.crf import ILLEGAL
@@ -222,3 +225,82 @@ def test_goes_on_says_what_entity_edges_reads(scheme):
         starts, _, types = schema.entity_edges(np.array([a, b]), np.array([0, 2]))
         assert goes_on[a, b] == (types[1] >= 0 and not starts[1])
     assert not TagSchema(("NN", "VB")).goes_on().any()
+
+
+class TestMinConfidence:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_leaves_out_the_entities_below_it(self, taggers, kind):
+        tagger = taggers[kind]
+        words = load_tagging_dataset("sample", task="ner")["validation"][:20]["tokens"]
+        everything = tagger.label(words)
+        scores = np.sort(np.concatenate([labels.entities for labels in everything]))
+        least = float(scores[len(scores) // 2])
+        choosy = Tagger(tagger.model, tagger.tokenizer, device="cpu", min_confidence=least)
+
+        found = choosy.label(words)
+
+        assert np.concatenate([labels.entities for labels in found]).min() >= least
+        for some, every in zip(found, everything, strict=True):
+            starts, ends, _ = NER.entity_edges(every.ids, np.array([0, len(every.ids)]))
+            expected = every.ids.copy()
+            spans = zip(np.flatnonzero(starts), np.flatnonzero(ends), every.entities, strict=True)
+            for first, last, score in spans:
+                expected[first : last + 1] *= score >= least
+            assert some.ids.tolist() == expected.tolist()
+            assert (some.scores[some.ids == every.ids] == every.scores[some.ids == every.ids]).all()
+        tags = [labels.tags(NER) for labels in found]
+        assert choosy.tag(words) == [*choosy.tag_stream(words)] == tags
+        table = np.concatenate(tagger.probabilities(words))
+        outside = np.concatenate([f.ids != e.ids for f, e in zip(found, everything, strict=True)])
+        assert np.concatenate([f.scores for f in found])[outside] == pytest.approx(table[outside, 0])
+
+    def test_holds_for_an_ensemble(self, taggers):
+        members = [taggers["crf"], taggers["linear"]]
+        words = load_tagging_dataset("sample", task="ner")["validation"][:10]["tokens"]
+        table, entities = Ensemble(members).all_probabilities(words)
+        assert np.array_equal(table, np.concatenate(Ensemble(members).probabilities(words)))
+        least = float(np.median(entities))
+        found = Ensemble(members, min_confidence=least).label(words)
+        assert np.concatenate([labels.entities for labels in found]).tolist() == entities[entities >= least].tolist()
+        assert sum((labels.ids == 0).sum() for labels in found) > (table.argmax(-1) == 0).sum()
+
+    def test_without_entities_a_word_has_no_tag(self, tmp_path):
+        folder = tiny_bert(tmp_path, tags=("NN", "VB", "."))
+        every = Tagger.from_pretrained(folder, device="cpu").tag_with_scores(SENTENCE)
+        least = sorted(score for _, score in every)[2]
+        choosy = Tagger.from_pretrained(folder, device="cpu", min_confidence=least)
+        assert choosy.tag(SENTENCE) == [tag if score >= least else "_" for tag, score in every]
+
+    def test_predict_writes_what_is_left(self, taggers, folder, tmp_path, capsys):
+        model = taggers["linear"].model
+        model.save_pretrained(tmp_path / "model")
+        taggers["linear"].tokenizer.save_pretrained(tmp_path / "model")
+        (tmp_path / "in.conll").write_text("".join(f"{word}\n" for word in SENTENCE))
+        (tmp_path / "in.text").write_text(" ".join(SENTENCE) + "\n")
+        score = min(taggers["linear"].label([SENTENCE])[0].entities)
+        written = {}
+        for least in ("0", "1.0", str(score + 1e-6)):
+            for name in ("in.conll", "in.text"):
+                main(["predict", str(tmp_path / "model"), "--input", str(tmp_path / name), "--min_confidence", least,
+                      "--output", str(tmp_path / "out"), "--overwrite", "--device", "cpu"])  # fmt: skip
+                written[name, least] = (tmp_path / "out").read_text()
+        tags = [line.split()[1] for line in written["in.conll", "0"].splitlines()]
+        assert tags == taggers["linear"].tag(SENTENCE)
+        assert {line.split()[1] for line in written["in.conll", "1.0"].splitlines()} == {"O"}
+        entities = {least: json.loads(text)["entities"] for (name, least), text in written.items() if name == "in.text"}
+        assert len(entities["0"]) > len(entities[str(score + 1e-6)])
+        assert entities["1.0"] == []
+
+    @pytest.mark.parametrize("value", [-0.1, 1.5])
+    def test_refuses_what_is_no_probability(self, taggers, folder, value):
+        with pytest.raises(ConfigError, match=rf"min_confidence.*{value}.*: is not between 0 and 1"):
+            Tagger.from_pretrained(folder, min_confidence=value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_probabilities_are_those_of_words_and_of_entities(taggers, kind):
+    tagger = taggers[kind]
+    words = [SENTENCE, [], SENTENCE[:2]]
+    table, entities = tagger.all_probabilities(words)
+    assert np.array_equal(table, np.concatenate(tagger.probabilities(words)))
+    assert np.array_equal(entities, np.concatenate([labels.entities for labels in tagger.label(words)]))

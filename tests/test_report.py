@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from recipe_runs import ROOT, environment, record, run_here, run_recipe
+from safetensors.torch import load_file, save_file
 from tiny_models import TAGS, tiny_bert
 from transformers.integrations.deepspeed import set_hf_deepspeed_config
 
@@ -74,13 +75,13 @@ class TestWriteReport:
 
     def test_reads_long_documents_some_words_at_a_time(self, run, monkeypatch):
         whole, blocks = analyse_run(run), []
-        probabilities = Tagger.probabilities
+        probabilities = Tagger.all_probabilities
 
-        def counted(tagger, sentences, *, first=0):
+        def counted(tagger, sentences, **options):
             blocks.append([len(words) for words in sentences])
-            return probabilities(tagger, sentences, first=first)
+            return probabilities(tagger, sentences, **options)
 
-        monkeypatch.setattr(Tagger, "probabilities", counted)
+        monkeypatch.setattr(Tagger, "all_probabilities", counted)
         monkeypatch.setattr(report, "_BLOCK_VALUES", 25 * len(TAGS))  # 25 words; the longest sentence has 30
         found = analyse_run(run)
         assert found["calibration"]["ece"] == pytest.approx(whole["calibration"]["ece"])
@@ -183,6 +184,33 @@ class TestWriteReport:
         analysis = analyse_run(run)
         assert analysis["sentences"] == ("Lisbon" in text)
         assert write_report(run).stat().st_size < 3_000_000
+
+
+def test_errors_without_the_temperature_are_those_of_the_weights_without_it(run, tmp_path):
+    folders = {name: shutil.copytree(run, tmp_path / name) for name in ("calibrated", "raw")}
+    weights = load_file(run / "model.safetensors")
+    head = {name: 2 * weight for name, weight in weights.items() if name.startswith("classifier.")}
+    save_file(weights | head, folders["raw"] / "model.safetensors", metadata={"format": "pt"})
+    said = {"temperature": 2.0, "words": 100, "loss_before": 0.2, "loss_after": 0.1}
+    config = json.loads((run / "config.json").read_text())
+    (folders["calibrated"] / "config.json").write_text(json.dumps(config | {"calibration": said}))
+
+    found, raw = (analyse_run(folder) for folder in folders.values())
+
+    before = found["confidence"]["before"]
+    assert before["temperature"] == 2.0
+    assert before["words"] == pytest.approx(raw["calibration"]["ece"], abs=1e-6)
+    assert before["items"] == pytest.approx(raw["confidence"]["ece"], abs=1e-6)
+    assert raw["confidence"]["before"] is None
+    assert before["words"] != pytest.approx(found["calibration"]["ece"], abs=1e-3)
+    rows = found["confidence"]["rows"]
+    assert (rows[0]["coverage"], rows[0]["kept"]) == (1.0, found["confidence"]["count"])
+    figures = {row["name"]: row["value"] for row in found["headline"]}
+    assert (rows[0]["precision"], rows[0]["recall"]) == (figures["Precision"], figures["Recall"])
+    assert [row["kept"] for row in rows] == sorted((row["kept"] for row in rows), reverse=True)
+    page = write_report(folders["calibrated"]).read_text()
+    assert "temperature 2.000, which was fitted on the validation split" in page
+    assert "Coverage and precision" in page
 
 
 class TestProbabilities:

@@ -302,7 +302,7 @@ BEST_IS_STEP_2 = ("--metric_for_best_model", "loss", "--greater_is_better", "tru
 
 @pytest.mark.parametrize("best", [False, True])
 def test_the_average_of_the_weights_is_evaluated_and_saved(folder, sample, tmp_path, best):
-    flags = (*STEPS, "--load_best_model_at_end", best, *BEST_IS_STEP_2)
+    flags = (*STEPS, "--load_best_model_at_end", best, *BEST_IS_STEP_2, "--calibrate", "false")
     steps = {}
     for name, decay in {"plain": (), "averaged": ("--ema_decay", 0.3)}.items():
         torch.manual_seed(0)
@@ -355,7 +355,8 @@ def test_sharded_weights_are_not_averaged(folder, sample, tmp_path, monkeypatch,
 
 def test_training_is_in_bfloat16_where_the_device_has_it(folder, sample, tmp_path):
     for flags, expected in ((["--bf16", "true"], torch.bfloat16), (["--bf16", "false"], torch.float32)):
-        run, _ = trainer(folder, sample, tmp_path / flags[1], "--max_steps", 1, "--eval_strategy", "no", *flags)
+        once = ("--max_steps", 1, "--eval_strategy", "no", "--calibrate", "false")
+        run, _ = trainer(folder, sample, tmp_path / flags[1], *once, *flags)
         seen = []
         run.model.classifier.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output.dtype))
         run.train()

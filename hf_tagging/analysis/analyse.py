@@ -11,12 +11,13 @@ import numpy as np
 
 from hf_tagging.analysis.answers import Answers
 from hf_tagging.analysis.calibration import calibration
+from hf_tagging.analysis.confidence import confidence, scored_words
 from hf_tagging.analysis.error_kinds import Pairs, error_rows, pair_entities
 from hf_tagging.analysis.examples import wrong_sentences
 from hf_tagging.analysis.groups import Casings, groups_of, intervals_of
 from hf_tagging.analysis.rereading import Rereading
 from hf_tagging.analysis.seen import Seen
-from hf_tagging.analysis.shape import Analysis, Calibration, Confusion, Estimate, Suspects, TagRow
+from hf_tagging.analysis.shape import Analysis, Calibration, Confidence, Confusion, Estimate, Suspects, TagRow
 from hf_tagging.analysis.suspects import find_suspects
 from hf_tagging.evaluation.metrics import Array, _mean, _scores
 from hf_tagging.evaluation.statistics import RESAMPLES
@@ -59,9 +60,12 @@ def analyse(
     tags = _tag_rows(answers)
     measured: Calibration
     suspects: Suspects
+    sure: Confidence
     if isinstance(reading, str):
-        measured, suspects = {"missing": reading}, {"missing": reading}
+        measured, sure, suspects = {"missing": reading}, {"missing": reading}, {"missing": reading}
     else:
+        items = reading.items or scored_words(answers, reading.confidence, reading.right)
+        sure = confidence(items, answers.task.items, reading.before)
         measured = calibration(reading.confidence[answers.annotated], reading.right[answers.annotated])
         reason = measured.get("missing")
         suspects = {"missing": reason} if reason else find_suspects(answers, reading)
@@ -81,6 +85,7 @@ def analyse(
         "errors": error_rows(pairs, int(np.count_nonzero(answers.wrong))),
         "examples": wrong_sentences(answers, pairs),
         "calibration": measured,
+        "confidence": sure,
         "suspects": suspects,
     }
 

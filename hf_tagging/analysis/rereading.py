@@ -9,6 +9,8 @@ from itertools import chain
 import numpy as np
 
 from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.confidence import Scored
+from hf_tagging.analysis.shape import Uncalibrated
 from hf_tagging.evaluation.metrics import Array, Tags
 
 MOST_CHANGED = 0.005  # of the words; rounding and other windows explain that many
@@ -29,6 +31,8 @@ class Rereading:
             each block. (doubted,)
         gold: Label ids of their gold tags. (doubted,)
         probabilities: Probabilities of all tags for them. (doubted, tags)
+        items: Predicted entities, or words of a task without them, with their scores; None: words, as above.
+        before: Calibration errors without the temperature that is folded into the model.
     """
 
     tags: Sequence[str]
@@ -39,6 +43,8 @@ class Rereading:
     doubted: Array
     gold: Array
     probabilities: Array
+    items: Scored | None = None
+    before: Uncalibrated | None = None
 
     @property
     def agrees(self) -> bool:

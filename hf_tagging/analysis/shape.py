@@ -117,6 +117,35 @@ class Calibration(TypedDict, total=False):
     words: int
 
 
+class ThresholdRow(TypedDict):
+    """What is kept of predicted items if those with a lower score are left out; recall is of all gold items."""
+
+    threshold: float
+    kept: int
+    coverage: float
+    precision: float | None
+    recall: float | None
+
+
+class Uncalibrated(TypedDict):
+    """Expected calibration errors without the temperature that is folded into the model."""
+
+    temperature: float
+    words: float | None
+    items: float | None
+
+
+class Confidence(TypedDict, total=False):
+    """Calibration of the scores of predicted entities, or else words, and what thresholds keep of them."""
+
+    missing: str
+    items: str
+    count: int
+    ece: float
+    before: Uncalibrated | None
+    rows: list[ThresholdRow]
+
+
 class SuspectRow(TypedDict):
     """A word whose gold tag is likely wrong, with the words around it."""
 
@@ -156,4 +185,5 @@ class Analysis(TypedDict, total=False):
     errors: list[ErrorRow]
     examples: Examples
     calibration: Calibration
+    confidence: Confidence
     suspects: Suspects

@@ -48,6 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--separator", help="separator of columns: tab, space or a literal; default: detected")
     add_reading_exports(parser)
+    parser.add_argument(
+        "--min_confidence",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="leave out entities with a score below X, from 0 to 1: their words are O; of a tagger without entities, "
+        "such words have the tag _; the report shows what each X keeps; default: 0, keep all",
+    )
     parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
     parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     parser.add_argument(
@@ -116,6 +124,7 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         tokens_per_batch=args.tokens_per_batch,
         precision=args.precision,
+        min_confidence=args.min_confidence,
         dtype=args.dtype,
     )
     with quiet_end_of_pipe():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hf_tagging.data.formats.base import Document, Span
 from hf_tagging.data.formats.spans import ends_row
 from hf_tagging.inference.cutting import Splitter, TextCutter
-from hf_tagging.inference.results import SCORE_DIGITS, TaggedText, WordLabels, tagged_text
+from hf_tagging.inference.results import NO_TAG, SCORE_DIGITS, TaggedText, WordLabels, tagged_text
 
 if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger
@@ -82,7 +82,7 @@ def predicted_spans(tagger: Tagger, text: str, row: list[tuple[int, int]], label
     tagged: TaggedText = tagged_text(text, row, labels, tagger.schema)
     if tagger.schema.entity_types:
         return [Span(e.start, e.end, e.type, round(e.score, SCORE_DIGITS)) for e in tagged.entities]
-    marked = (word for word in tagged.words if word.tag != "O")
+    marked = (word for word in tagged.words if word.tag not in ("O", NO_TAG))
     return [Span(word.start, word.end, word.tag, round(word.score, SCORE_DIGITS)) for word in marked]
 
 

@@ -7,7 +7,7 @@ length and architecture. Their columns are put in one order by the names of the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from typing import NoReturn, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.nbest import Paths, joined_paths, paths_of_words
-from hf_tagging.inference.odds import EntityOdds
+from hf_tagging.inference.odds import EntityOdds, word_labels
 from hf_tagging.inference.results import NO_SCORES, WordLabels
 from hf_tagging.inference.sentences import blocks
 
@@ -70,6 +70,7 @@ class Averaging:
     """
 
     schema: TagSchema
+    min_confidence: float
 
     def _average(self, members: Sequence[Member], schema: TagSchema) -> None:
         self._members, self.schema = members, schema
@@ -96,17 +97,29 @@ class Averaging:
         exact: bool = True,
     ) -> list[WordLabels]:
         """Return label ids and scores for a batch of sentences; see `Tagger.label`."""
+        table, bounds, odds = self._read(sentences, documents, first, exact=exact or self.min_confidence > 0)
+        return word_labels(table.argmax(-1), table.max(-1), bounds, odds, least=self.min_confidence)
+
+    def all_probabilities(
+        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean probabilities and those of entities; see `Tagger.all_probabilities`."""
+        table, bounds, odds = self._read(sentences, documents, first, exact=True)
+        entities = [] if odds is None else odds.of_sentences(table.argmax(-1), bounds)
+        return table, np.concatenate([NO_SCORES, *entities])
+
+    def _read(
+        self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None, first: int, *, exact: bool
+    ) -> tuple[np.ndarray, np.ndarray, EntityOdds | None]:
+        """Return probabilities (words, tags), bounds of the sentences, and the probabilities of entities."""
         tables = self.probabilities(sentences, documents=documents, first=first)
         bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))
         table = np.concatenate([np.zeros((0, len(self.schema.tags)), np.float32), *tables])
-        ids, scores = table.argmax(-1), table.max(-1)
-        entities = [NO_SCORES] * len(sentences)
-        if exact and self.schema.entity_types:
-            odds = EntityOdds(self.schema, len(table))
-            odds.keep(np.arange(len(table)), torch.from_numpy(table), None)
-            entities = odds.of_sentences(ids, bounds)
-        rows = zip(pairwise(bounds), entities, strict=True)
-        return [WordLabels(ids[a:b], scores[a:b], found) for (a, b), found in rows]
+        if not exact or not self.schema.entity_types:
+            return table, bounds, None
+        odds = EntityOdds(self.schema, len(table))
+        odds.keep(np.arange(len(table)), torch.from_numpy(table), None)
+        return table, bounds, odds
 
     def _label_parts(
         self, parts: Iterable[Sequence[Sequence[str]]], block: int, *, exact: bool

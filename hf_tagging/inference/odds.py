@@ -18,7 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hf_tagging.data.rows import row_ranges
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.inference.results import LEFT_OUT, NO_SCORES, WordLabels
 
 if TYPE_CHECKING:
     from hf_tagging.models.crf_recursions import Chain
@@ -72,11 +74,13 @@ class EntityOdds:
     def __init__(self, schema: TagSchema, words: int):
         self._schema = schema
         self._goes_on = torch.from_numpy(schema.goes_on())
+        self._o = schema.label2id.get("O")
         self._first = np.zeros(words)  # of a word's tag
         self._link = np.zeros(words)  # of a word's tag, given that of the word before
         self._stops = np.full(
             words, np.nan
         )  # of the entity not going on, given the tag of the word; nan: not yet known
+        self._outside = np.zeros(words, np.float32)  # of O
         self._inside = np.zeros((words, len(schema.tags)), np.float32)  # of going on with an entity of each last tag
 
     def keep(self, words: np.ndarray, probabilities: Tensor, chain: WordChain | None) -> None:
@@ -91,6 +95,8 @@ class EntityOdds:
         goes_on = self._goes_on.to(probabilities.device)
         posterior = probabilities if chain is None else chain.posterior
         self._inside[words] = (posterior @ goes_on.to(posterior.dtype).T).cpu().numpy()
+        if self._o is not None:
+            self._outside[words] = probabilities[:, self._o].cpu().numpy()
         self._first[words] = self._link[words] = posterior.gather(-1, tags)[:, 0].cpu().numpy()
         if chain is None:
             return
@@ -112,10 +118,51 @@ class EntityOdds:
         first, last = np.flatnonzero(starts), np.flatnonzero(ends)
         on = np.zeros(len(ids))  # of the next word going on, in a window of its own
         on[:-1] = self._inside[np.arange(1, len(ids)), ids[:-1]]
-        on[bounds[1:][bounds[1:] > bounds[:-1]] - 1] = 0
         stops = np.where(np.isnan(self._stops), 1 - on, self._stops)
+        stops[bounds[1:][bounds[1:] > bounds[:-1]] - 1] = 1  # a window may go on with the next sentence
         with np.errstate(divide="ignore"):
             links = np.cumsum(np.log(np.maximum(self._link, np.finfo(float).tiny)))
         found = np.clip(self._first[first] * np.exp(links[last] - links[first]) * stops[last], 0, 1).astype(np.float32)
         cuts = np.searchsorted(first, bounds)
         return [cast(np.ndarray, found[a:b]) for a, b in pairwise(cuts)]
+
+    def leave_out(
+        self, ids: np.ndarray, scores: np.ndarray, entities: list[np.ndarray], bounds: np.ndarray, least: float
+    ) -> list[np.ndarray]:
+        """Turn the words of entities with a score below `least` into ``O``, in place; return the scores of the others.
+
+        Args:
+            ids: Label ids. (words,)
+            scores: Their probabilities. (words,)
+            entities: From `of_sentences`.
+            bounds: Number of each sentence's first word, and the end. (sentences + 1,)
+            least: Lowest score that is kept.
+        """
+        starts, ends, _ = self._schema.entity_edges(ids, bounds)
+        low = np.concatenate([np.zeros(0, bool), *(sentence < least for sentence in entities)])
+        first, last = np.flatnonzero(starts)[low], np.flatnonzero(ends)[low]
+        entity, nth = row_ranges(last - first + 1)
+        words = first[entity] + nth
+        ids[words] = LEFT_OUT if self._o is None else self._o
+        scores[words] = self._outside[words]
+        return [sentence[sentence >= least] for sentence in entities]
+
+
+def word_labels(
+    ids: np.ndarray, scores: np.ndarray, bounds: np.ndarray, odds: EntityOdds | None, *, least: float = 0.0
+) -> list[WordLabels]:
+    """Return the labels of each sentence, with the scores of its entities, without those below `least`.
+
+    Args:
+        ids: Label ids; changed in place, as `scores` are, where something is left out. (words,)
+        scores: Their probabilities. (words,)
+        bounds: Number of each sentence's first word, and the end. (sentences + 1,)
+        odds: What has collected the probabilities of entities; None without entities, or where they are not asked for.
+        least: Lowest score, of an entity or else of a word, that is kept.
+    """
+    entities = [NO_SCORES] * (len(bounds) - 1) if odds is None else odds.of_sentences(ids, bounds)
+    if least and odds is not None:
+        entities = odds.leave_out(ids, scores, entities, bounds, least)
+    elif least:
+        ids[scores < least] = LEFT_OUT
+    return [WordLabels(ids[a:b], scores[a:b], found) for (a, b), found in zip(pairwise(bounds), entities, strict=True)]

@@ -89,7 +89,9 @@ class WindowReader:
 
             yield result
 
-    def probabilities(self, windows: Windows, bounds: np.ndarray, *, margin: float | None) -> np.ndarray:
+    def probabilities(
+        self, windows: Windows, bounds: np.ndarray, *, margin: float | None, odds: EntityOdds | None = None
+    ) -> np.ndarray:
         """Return the probability of every tag for every word of a block; arguments as of `reading`.
 
         Returns:
@@ -97,10 +99,12 @@ class WindowReader:
         """
         table = np.zeros((bounds[-1], self.model.config.num_labels or 0), np.float32)
 
-        def keep(words: np.ndarray, probabilities: Tensor, _: WordChain | None) -> None:
+        def keep(words: np.ndarray, probabilities: Tensor, chain: WordChain | None) -> None:
             table[words] = probabilities.cpu().numpy()
+            if odds is not None:
+                odds.keep(words, probabilities, chain)
 
-        with self._running(windows, bounds, keep, margin, chained=False) as finish:
+        with self._running(windows, bounds, keep, margin, chained=odds is not None) as finish:
             finish()
         return table
 

@@ -17,6 +17,8 @@ SCORE_DIGITS = 6
 """Digits of a score in a file."""
 
 
+LEFT_OUT, NO_TAG = -1, "_"
+"""Label id and tag of a word whose tag is left out for its low score, in a task without ``O``."""
 NO_SCORES = np.zeros(0, np.float32)
 
 
@@ -43,7 +45,7 @@ class WordLabels:
     """Labels of one sentence.
 
     Args:
-        ids: (words,) int64
+        ids: (words,) int64; `LEFT_OUT` of a word whose tag is left out.
         scores: Their probabilities. (words,) float32
         entities: Probabilities of its entities, in order; empty where they were not asked for. (entities,) float32
     """
@@ -54,7 +56,7 @@ class WordLabels:
 
     def tags(self, schema: TagSchema) -> list[str]:
         """Return the tags by name."""
-        return [schema.tags[i] for i in self.ids.tolist()]
+        return [NO_TAG if i == LEFT_OUT else schema.tags[i] for i in self.ids.tolist()]
 
 
 def joined(labels: Sequence[WordLabels]) -> WordLabels:

@@ -12,7 +12,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, pairwise, repeat
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -29,9 +29,9 @@ from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.inference.cutting import BY_SCRIPT, Splitter, TextCutter, trained_splitter
 from hf_tagging.inference.ensemble import Averaging, common_schema
 from hf_tagging.inference.nbest import Paths
-from hf_tagging.inference.odds import EntityOdds
+from hf_tagging.inference.odds import EntityOdds, word_labels
 from hf_tagging.inference.onnx_model import OnnxModel
-from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Labels, Precision, TagModel, WindowReader
+from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Precision, TagModel, WindowReader
 from hf_tagging.inference.results import NO_SCORES, TaggedText, WordLabels, joined, tagged_text
 from hf_tagging.inference.sentences import as_sentences, blocks, check_words, encodable
 from hf_tagging.problems import argument
@@ -61,11 +61,13 @@ class Tagger:
             data and keeps in the model's `config.json`. ``"bfloat16"``: in bfloat16 throughout; tags can differ.
             Default: ``"fast"`` for `tag` and `tag_stream` if the model has a margin for this kind of device, the
             device multiplies bfloat16 natively, and few windows are read again; else, and for all scores, ``"exact"``.
+        min_confidence: Entities with a lower score are left out, so that their words are ``O``; without entities, a
+            word with a lower score has the tag ``_``. `probabilities` and `tag_nbest` do not heed it. Default: 0, all.
 
     Raises:
         ModelError: The tokenizer is not a fast one.
-        ConfigError: `tokens_per_batch` is not positive, there is no such device, or the model cannot run in this
-            precision.
+        ConfigError: `tokens_per_batch` is not positive, `min_confidence` is not between 0 and 1, there is no such
+            device, or the model cannot run in this precision.
     """
 
     @renamed_arguments(batch_subwords="tokens_per_batch", half=("precision", {True: None, False: "exact", None: None}))
@@ -77,6 +79,7 @@ class Tagger:
         device: str | torch.device | None = None,
         tokens_per_batch: int | None = None,
         precision: Precision | None = None,
+        min_confidence: float = 0.0,
     ):
         # Imported here: `from hf_tagging import Tagger` need not wait for the modeling code of Transformers.
         from hf_tagging.inference.loading import longest_window, margins
@@ -93,6 +96,7 @@ class Tagger:
             tokens_per_batch = CPU_BATCH if self.device.type == "cpu" else ACCELERATOR_BATCH
         if tokens_per_batch < 1:
             raise ConfigError(f"tokens_per_batch: {tokens_per_batch} is not a positive number of subwords.")
+        self.min_confidence = _confidence(min_confidence)
         if columns := getattr(model.config, "word_features", None):
             logger.warning(
                 "The model was trained with the columns %s. Tagging words alone leaves them out, which costs a little "
@@ -125,6 +129,7 @@ class Tagger:
         device: str | torch.device | None = None,
         tokens_per_batch: int | None = None,
         precision: Precision | None = None,
+        min_confidence: float = 0.0,
         dtype: str | torch.dtype | None = None,
     ) -> Tagger:
         """Load a tagger.
@@ -138,6 +143,7 @@ class Tagger:
             device: See `Tagger`; the default for an exported model is the CPU.
             tokens_per_batch: See `Tagger`.
             precision: See `Tagger`.
+            min_confidence: See `Tagger`.
             dtype: Dtype of the weights, such as ``"bfloat16"``; ``"auto"``: the one that they were saved in. Default:
                 float32, or as the model was exported.
 
@@ -146,6 +152,7 @@ class Tagger:
             ConfigError: There is no such device or dtype, or the model cannot run on it or in this precision; or of
                 several models, tags or schemes differ.
         """
+        _confidence(min_confidence)
         if not isinstance(model, str | Path):
             if revision is not None and len(model) > 1:
                 raise ConfigError(f"{argument('revision', revision)}: of which of the models? Leave it out.")
@@ -158,8 +165,9 @@ class Tagger:
                 precision=precision,
                 dtype=dtype,
             )
-            members = [load(one) for one in model]
-            return members[0] if len(members) == 1 else Ensemble(members)
+            if len(model) == 1:
+                return load(model[0], min_confidence=min_confidence)
+            return Ensemble([load(one) for one in model], min_confidence=min_confidence)
         from hf_tagging.inference.loading import load_tagger  # here, as in __init__
 
         loaded, tokenizer = load_tagger(
@@ -169,7 +177,14 @@ class Tagger:
             dtype=_dtype(dtype),
             device=None if device is None else find_device(device),
         )
-        return cls(loaded, tokenizer, device=device, tokens_per_batch=tokens_per_batch, precision=precision)
+        return cls(
+            loaded,
+            tokenizer,
+            device=device,
+            tokens_per_batch=tokens_per_batch,
+            precision=precision,
+            min_confidence=min_confidence,
+        )
 
     @overload
     def tag(self, words: list[str]) -> list[str]: ...
@@ -335,6 +350,7 @@ class Tagger:
     def _label_parts(
         self, parts: Iterable[Sequence[Sequence[str]]], block: int, *, exact: bool
     ) -> Iterator[WordLabels]:
+        exact = exact or self.min_confidence > 0
         ahead = self._prepared(parts, block)
         prepared, error = _next_of(ahead)
         while prepared is not None:
@@ -342,7 +358,7 @@ class Tagger:
             with self._reader.reading(*prepared, margin=self._margin(exact), odds=odds) as result:
                 following, error = _next_of(ahead)  # read and tokenized while the model runs
                 labels = result()
-            yield from _per_sentence(labels, prepared[1], odds)
+            yield from word_labels(*labels, prepared[1], odds, least=self.min_confidence)
             prepared = following
         if error is not None:
             raise error
@@ -368,10 +384,11 @@ class Tagger:
         Returns:
             Labels of each sentence, in the same order.
         """
+        exact = exact or self.min_confidence > 0
         windows, bounds = self._prepare(sentences, first, documents)
         odds = self._odds(bounds, exact)
         with self._reader.reading(windows, bounds, margin=self._margin(exact), odds=odds) as result:
-            return _per_sentence(result(), bounds, odds)
+            return word_labels(*result(), bounds, odds, least=self.min_confidence)
 
     def probabilities(
         self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
@@ -393,6 +410,25 @@ class Tagger:
         windows, bounds = self._prepare(sentences, first, documents)
         table = self._reader.probabilities(windows, bounds, margin=self._margins.scores)
         return [table[a:b] for a, b in pairwise(bounds)]
+
+    def all_probabilities(
+        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return `probabilities` and those of the entities that the most probable tags make.
+
+        Args:
+            sentences: Words. (sentences, words)
+            documents: See `label`.
+            first: Number of the first sentence, for messages.
+
+        Returns:
+            Of every tag, all words in one array (words, tags), and of the entities, in order (entities,), both float32
+        """
+        windows, bounds = self._prepare(sentences, first, documents)
+        odds = self._odds(bounds, exact=True)
+        table = self._reader.probabilities(windows, bounds, margin=self._margins.scores, odds=odds)
+        entities = [] if odds is None else odds.of_sentences(table.argmax(-1), bounds)
+        return table, np.concatenate([NO_SCORES, *entities])
 
     @property
     def name(self) -> str:
@@ -468,15 +504,16 @@ class Ensemble(Averaging, Tagger):  # type: ignore[misc]  # it refuses what only
 
     Args:
         members: Taggers with the same tags, in any order, and the same scheme.
+        min_confidence: See `Tagger`.
 
     Raises:
-        ConfigError: There are none, or tags or schemes differ.
+        ConfigError: There are none, or tags or schemes differ; `min_confidence` is not between 0 and 1.
     """
 
-    def __init__(self, members: Sequence[Tagger]):
+    def __init__(self, members: Sequence[Tagger], *, min_confidence: float = 0.0):
         if not members:
             raise ConfigError("model: an ensemble of no models. Give their folders or names.")
-        self.members = tuple(members)
+        self.members, self.min_confidence = tuple(members), _confidence(min_confidence)
         self.schema = common_schema(members, [member.name for member in members])
         self.device, self.tokens_per_batch = members[0].device, members[0].tokens_per_batch
         self.context_subwords = max(member.context_subwords for member in members)
@@ -503,10 +540,10 @@ def _next_of(blocks: Iterator[_Block]) -> tuple[_Block | None, Exception | None]
         return None, error
 
 
-def _per_sentence(labels: Labels, bounds: np.ndarray, odds: EntityOdds | None) -> list[WordLabels]:
-    ids, scores = labels
-    entities = repeat(NO_SCORES, len(bounds) - 1) if odds is None else odds.of_sentences(ids, bounds)
-    return [WordLabels(ids[a:b], scores[a:b], found) for (a, b), found in zip(pairwise(bounds), entities, strict=True)]
+def _confidence(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{argument('min_confidence', value)}: is not between 0 and 1.")
+    return value
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | Literal["auto"] | None:

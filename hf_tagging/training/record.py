@@ -219,6 +219,7 @@ class RunRecord(TypedDict, total=False):
     resumed_from: str | None
     seconds: SecondsRecord
     energy: EnergyRecord
+    calibration: dict[str, float]
     memory: MemoryRecord
     own_code: bool
     model_bytes: int

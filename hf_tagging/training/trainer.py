@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_utils import PredictionOutput, TrainOutput
@@ -22,10 +24,12 @@ from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.evaluation.fast_tagging import keep_margin
 from hf_tagging.evaluation.figures import Results
+from hf_tagging.evaluation.temperature import fit_temperature, note_temperature
 from hf_tagging.memory import EVALUATING, enough_memory
 from hf_tagging.models.compact_embedding import CompactEmbedding
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.models.precision import exact
+from hf_tagging.models.temperature import TagHead, Temperature
 from hf_tagging.training.averaging import trained_weights
 from hf_tagging.training.compact_vocabulary import cannot_compact, compact_embedding, find_obstacle
 from hf_tagging.training.config import TaggingConfig
@@ -34,6 +38,8 @@ from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, wo
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score, WordPredictions, WordScorer
 from hf_tagging.training.word_trainer import Optimizers, WordTrainer
+
+logger = logging.getLogger(__name__)
 
 
 class AlignedTrainer(WordTrainer):
@@ -259,6 +265,32 @@ class AlignedTrainer(WordTrainer):
             self.outcomes[ALSO_TEST] = self.scorer.against(gold, test, self.outcomes["test"].predicted)
             results[ALSO_TEST] = self.outcomes[ALSO_TEST].metrics
         return results
+
+    def calibrate(self) -> None:
+        """Fit a temperature on the validation split and fold it into the tag head; the same on every process."""
+        model = self.accelerator.unwrap_model(self.model)
+        told: list[Temperature | None] = [None]
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        head = TagHead.of(model)
+        if self.args.calibrate and self.validation is not None and head is not None and not sharded:
+            if self.run.state.is_main_process:
+                padding = getattr(self.processing_class, "pad_token_id", None) or 0
+                with enough_memory("tagging validation", advice=EVALUATING):
+                    told = [fit_temperature(model, self.validation, pad_token_id=padding)]
+            broadcast_object_list(told)
+        (found,) = told
+        note_temperature(getattr(unwrapped(model), "config", None), found)
+        if found is not None and head is not None:
+            head.divide(found.temperature)
+            self.run.record["calibration"] = asdict(found)
+            logger.info(
+                "Calibration: scores of tags divided by %.3f; negative log-likelihood of %s validation words %.4f -> "
+                "%.4f",
+                found.temperature,
+                f"{found.words:,}",
+                found.loss_before,
+                found.loss_after,
+            )
 
     def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
         """Measure the margin for fast tagging on the validation split, and write it into a saved model's config."""

@@ -206,6 +206,7 @@ class WordTrainer(StepTrainer):
             record["seconds"] = {"training": round(output.metrics["train_runtime"], 1)}
             if counted := meter.record():
                 record["energy"] = counted
+        self.calibrate()
         self.run.note_history(self.state.log_history)
         return output
 
@@ -249,6 +250,9 @@ class WordTrainer(StepTrainer):
                 remove(staging)
             run.state.wait_for_everyone()
             run.is_saved |= is_own
+
+    def calibrate(self) -> None:
+        """Make the probabilities of a trained model true; nothing for models that do not tag."""
 
     def keep_margin(self, folder: Path, model: PreTrainedModel | None) -> None:
         """Write what tagging has to know of a saved model into its folder; nothing for models that do not tag.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hf_tagging.analysis.shape import Bin
+from hf_tagging.analysis.shape import Bin, ThresholdRow
 from hf_tagging.markdown import is_finite
 
 WIDTH, HEIGHT = 460, 230  # of a chart, in SVG units, axes included
@@ -65,6 +65,23 @@ def reliability(bins: Sequence[Bin]) -> Chart:
     unit = [i / 5 for i in range(6)]
     radii = [3 + 7 * math.sqrt(b["words"] / most) for b in filled]
     return _chart([(b["confidence"], b["accuracy"]) for b in filled], said, radii, unit, unit)
+
+
+def coverage(rows: Sequence[ThresholdRow], items: str) -> Chart:
+    """Return the curve of coverage against precision, a dot per threshold.
+
+    Args:
+        rows: Thresholds, ascending.
+        items: What is kept or left out, for the text of a dot.
+    """
+    shown = [(row["coverage"], row["precision"], row) for row in reversed(rows) if row["precision"] is not None]
+    said = [
+        f"threshold {row['threshold']:g}: {row['kept']:,} {items} kept, coverage {x:.3f}, precision {y:.3f}"
+        for x, y, row in shown
+    ]
+    points = [(x, y) for x, y, _ in shown]
+    up = ticks(min(y for _, y in points), max(y for _, y in points))
+    return _chart(points, said, [3.5] * len(points), [i / 5 for i in range(6)], up)
 
 
 def ticks(low: float, high: float) -> list[float]:

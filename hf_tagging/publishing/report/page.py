@@ -9,12 +9,13 @@ from hf_tagging.analysis.shape import (
     Analysis,
     Bin,
     Calibration,
+    Confidence,
     Confusion,
     ErrorRow,
     TagRow,
 )
 from hf_tagging.markdown import is_finite
-from hf_tagging.publishing.report.geometry import Chart, curve, reliability, shade
+from hf_tagging.publishing.report.geometry import Chart, coverage, curve, reliability, shade
 from hf_tagging.publishing.report.rendering import PLACE, Head, Line, asset, policy, template, with_sentences
 from hf_tagging.publishing.report.sentences import LaidOut, excerpts, legible, listed_sentences
 from hf_tagging.tasks import get_task
@@ -99,6 +100,8 @@ def report_page(analysis: Analysis) -> str:
         confusion=matrix,
         curves=_curves(analysis["history"]),
         calibration=_reliability(analysis["calibration"]),
+        confidence=analysis["confidence"],
+        coverage=_coverage(analysis["confidence"]),
         listed=listed_sentences(analysis, styles, PRINTED),
         wrong=len(analysis["examples"]["sentences"]) + analysis["examples"]["left_out"],
         data=PLACE,
@@ -185,6 +188,13 @@ def _curves(history: Sequence[dict[str, float]]) -> list[_Curve]:
             best = (min if key == "loss" else max)(points, key=lambda point: point[1])
             curves.append({"name": name, "points": points, "best": best, "chart": curve(points, name)})
     return curves
+
+
+def _coverage(confidence: Confidence) -> Chart | None:
+    """Return the curve of coverage and precision; None where there is none."""
+    if "missing" in confidence or all(row["precision"] is None for row in confidence["rows"]):
+        return None
+    return coverage(confidence["rows"], confidence["items"])
 
 
 def _reliability(calibration: Calibration) -> Calibration | _Reliability:

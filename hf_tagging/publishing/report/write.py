@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,21 +18,25 @@ import numpy as np
 
 from hf_tagging.analysis.analyse import analyse
 from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.confidence import scored_entities, scored_words
 from hf_tagging.analysis.documents import read_documents
 from hf_tagging.analysis.groups import Casings
 from hf_tagging.analysis.rereading import Rereading, reread
 from hf_tagging.analysis.seen import read_seen
-from hf_tagging.analysis.shape import Analysis, Estimate
+from hf_tagging.analysis.shape import Analysis, Estimate, Uncalibrated
 from hf_tagging.atomic import read_json, whole_file
 from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.data.rows import row_starts
+from hf_tagging.data.schema import TagSchema
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.evaluation.metrics import Array
 from hf_tagging.evaluation.predictions import read_predictions, spelled
 from hf_tagging.hub import first_line
+from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.locks import FolderLock
 from hf_tagging.markdown import is_finite
+from hf_tagging.models.temperature import TagHead, Temperature
 from hf_tagging.problems import argument
 from hf_tagging.publishing import provenance
 from hf_tagging.publishing.card.results import headline
@@ -194,14 +199,15 @@ def _ask(
         tagger = _tagger(folder, device, trust_remote_code)
         if isinstance(tagger, str):
             return tagger, tagger
-        reading = reread(answers, _tags_of(tagger, answers), _blocks(tagger, answers, documents))
+        reading = _read_again(tagger, answers, documents)
         if not reading.agrees:
             changed = (
                 f"Tagged again, {reading.changed:.1%} of the words get another tag than in the predictions: the model "
                 "or the file has changed since, or long sentences are windowed in another way than in the run."
             )
             return changed, changed
-        return reading, _casings(tagger, answers, documents, reading)
+        before = _uncalibrated(tagger, answers, documents)
+        return replace(reading, before=before), _casings(tagger, answers, documents, reading)
     except torch.OutOfMemoryError as error:
         logger.warning("%s: the report has no probabilities (%s)", folder, first_line(error))
         return _NO_MEMORY, _NO_MEMORY
@@ -225,14 +231,45 @@ def _tagger(folder: Path, device: str | torch.device | None, trust_remote_code: 
         return _NOT_LOADED
 
 
+def _read_again(tagger: Tagger, answers: Answers, documents: list[int]) -> Rereading:
+    """Read all words again, and score what is predicted."""
+    entities: list[Array] = []
+    tags = _tags_of(tagger, answers)
+    reading = reread(answers, tags, _blocks(tagger, answers, documents, entities))
+    if not answers.task.has_entities or not tagger.schema.entity_types:
+        return reading
+    schema = TagSchema(tuple(tags), tagger.schema.scheme)
+    return replace(reading, items=scored_entities(answers, schema, reading.labels, np.concatenate(entities)))
+
+
+def _uncalibrated(tagger: Tagger, answers: Answers, documents: list[int]) -> Uncalibrated | None:
+    """Return the calibration errors without the temperature of the model; None where it has none."""
+    if isinstance(tagger.model, OnnxModel) or (found := Temperature.of(tagger.model.config)) is None:
+        return None
+    head = TagHead.of(tagger.model)
+    if head is None:
+        return None
+    with head.divided(1 / found.temperature):
+        reading = _read_again(tagger, answers, documents)
+    words = scored_words(answers, reading.confidence, reading.right)
+    return {"temperature": found.temperature, "words": words.ece, "items": (reading.items or words).ece}
+
+
 def _tags_of(tagger: Tagger, answers: Answers) -> list[str]:
     """Return the tags of a model as the predictions spell them; earlier releases wrote white space in one as ``_``."""
     found = {*chain(*answers.gold, *answers.predicted)}
     return [spelled(tag) if tag not in found and spelled(tag) in found else tag for tag in tagger.schema.tags]
 
 
-def _blocks(tagger: Tagger, answers: Answers, documents: list[int]) -> Iterator[Array]:
-    """Yield the probabilities of all words in blocks of documents, smaller for long ones or many tags."""
+def _blocks(tagger: Tagger, answers: Answers, documents: list[int], entities: list[Array]) -> Iterator[Array]:
+    """Yield the probabilities of all words in blocks of documents, smaller for long ones or many tags.
+
+    Args:
+        tagger: The tagger.
+        answers: The split.
+        documents: Number of sentences in each document.
+        entities: Gets the probabilities of each block's entities.
+    """
     words = max(1, _BLOCK_VALUES // len(tagger.schema.tags))
     starts = row_starts(np.array(documents, np.int64))  # sentences
     first_words = answers.bounds[starts]
@@ -243,9 +280,10 @@ def _blocks(tagger: Tagger, answers: Answers, documents: list[int]) -> Iterator[
         block = int(np.searchsorted(starts, starts[last] + _BLOCK, side="right")) - 1
         cuts.append(max(min(fit, block), last + 1))
     for first, end in pairwise(cuts):
-        sentences = answers.words[starts[first] : starts[end]]
-        found = tagger.probabilities(sentences, documents=documents[first:end], first=int(starts[first]))
-        yield np.concatenate(found)
+        sentences, begin = answers.words[starts[first] : starts[end]], int(starts[first])
+        table, of_entities = tagger.all_probabilities(sentences, documents=documents[first:end], first=begin)
+        entities.append(of_entities)
+        yield table
 
 
 def _casings(tagger: Tagger, answers: Answers, documents: list[int], reading: Rereading) -> Casings:

@@ -40,6 +40,7 @@ _OF_GRADIENTS = (
     "learning_rate", "num_train_epochs", "max_steps", "weight_decay", "warmup_steps", "max_grad_norm",
     "head_learning_rate", "per_device_train_batch_size", "tokens_per_batch", "packing", "bf16",
     "gradient_accumulation_steps", "class_weights", "label_smoothing_factor", "ema_decay",
+    "calibrate",
 )  # fmt: skip
 _OF_NEW_WORDS = ("words", "word_vectors")
 _COUNTED = ("encoder", "words", "model", "min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")

@@ -132,6 +132,13 @@ class TaggingConfig(Config, TrainingArguments):
             "decay. `auto`: where that leaves out at least a million weights, and a twentieth of all."
         },
     )
+    calibrate: bool = field(
+        default=True,
+        metadata={
+            "help": "Fit a temperature on the validation split after training and fold it into the tag head: "
+            "probabilities come closer to the share of right tags, and tags stay the same."
+        },
+    )
     class_weights: Literal["none", "balanced", "sqrt"] = field(
         default="none",
         metadata={"help": "Weigh tags by the inverse of their count in training, or its square root."},
