@@ -34,6 +34,7 @@ DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 # Each benchmark and the kinds of devices that it is about, in the order of the table.
 BENCHMARKS = {
     "training": tuple(DEVICES),
+    "compact": tuple(DEVICES),
     "quality": tuple(DEVICES),
     "tagging": tuple(DEVICES),
     "alignment": ("cpu",),

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import alignment  # noqa: E402
 import annotate  # noqa: E402
 import common  # noqa: E402
+import compact  # noqa: E402
 import loading  # noqa: E402
 import memory  # noqa: E402
 import packing  # noqa: E402
@@ -350,6 +351,24 @@ def test_rounds_of_annotation_are_a_table():
     assert lines[0] == "| sentences | F1, random | words | F1, by uncertainty | words | difference | by seed |"
     expected = "| 100 | 0.550 ± 0.071 | 1,200 | 0.600 ± 0.141 | 1,200 | +0.050 | +0.100, +0.000 |"
     assert re.sub(r" +", " ", lines[3]) == expected
+
+
+def test_compact(model, tmp_path):
+    small = ("--rounds", 1, "--steps", 1, "--large_steps", 1, "--rows", 2000, "--layers", 1)
+    compact.main(flags(model, tmp_path, *small))
+    found = result(tmp_path, "compact")
+    names = (model.name, compact.LARGE)
+    assert sides_of(found) == [
+        (f"{what}, {name}", "all rows")
+        for name in names
+        for what in ("step of training", "memory of gradients and optimizer", "peak memory")
+    ]
+    line = next(
+        line for line in found["lines"] if line["what"] == f"memory of gradients and optimizer, {compact.LARGE}"
+    )
+    left_out = (line["peer"] - line["ours"]) * 1e6 / (3 * 4 * 768)  # a gradient and two moments of 4 bytes a weight
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    assert 2000 - len(tokenizer) <= left_out <= 2000 - 50
 
 
 def test_packing(model, tmp_path):

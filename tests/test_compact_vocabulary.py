@@ -95,6 +95,7 @@ def evaluations(run):
         ("linear", ()),
         ("crf", ()),
         ("linear", ("--ema_decay", 0.5)),
+        ("linear", ("--load_best_model_at_end", "true", "--metric_for_best_model", "loss")),
         ("linear", ("--layerwise_lr_decay", 0.8, "--gradient_checkpointing", "--neftune_noise_alpha", 5)),
         ("linear", ("--optim", "sgd", "--gradient_accumulation_steps", 2)),
     ],
@@ -234,6 +235,16 @@ def test_a_matrix_that_is_shared_is_not_cut(bert, sample, tmp_path):
     run.model.further = nn.Linear(32, 8, bias=False)
     run.model.further.weight = run.model.get_input_embeddings().weight
     assert run._obstacle_to_compact() == "the embedding matrix is shared with another layer"
+
+
+def test_a_model_with_code_of_its_own_is_not_cut(wide, sample, tmp_path):
+    """It may read the matrix itself, by the tokenizer's ids."""
+    run = trainer(wide, sample, tmp_path)
+    run.model.__class__ = type("Own", (type(run.model),), {})
+    with run._compacted():
+        assert run._compact is None
+    reason = "Own is no encoder of Transformers whose embeddings are a plain matrix"
+    assert run._obstacle_to_compact() == reason
 
 
 def test_models_from_scratch_have_the_words_of_the_data_already():

@@ -94,13 +94,10 @@ def find_obstacle(
         optimizer: One that was made on the whole matrix.
     """
     inner = unwrapped(model)
-    encoder = getattr(inner, "base_model", inner)
     optim = str(getattr(args.optim, "value", args.optim))
     whole = input_embedding(model)
-    if not _is_known(inner, "transformers.", "hf_tagging.") or not _is_known(encoder, "transformers."):
-        return f"{type(inner).__name__} is no pretrained encoder of Transformers"
     if whole is None:
-        return f"the embeddings of {type(inner).__name__} are no plain matrix"
+        return f"{type(inner).__name__} is no encoder of Transformers whose embeddings are a plain matrix"
     if not whole.weight.requires_grad:
         return "the embedding matrix is frozen, by LoRA or freeze_layers, so that there is nothing to be saved"
     if sum(weight is whole.weight for _, weight in inner.named_parameters(remove_duplicate=False)) > 1:
@@ -116,19 +113,27 @@ def find_obstacle(
     return None
 
 
-def _is_known(model: nn.Module, *packages: str) -> bool:
-    return type(model).__module__.startswith(packages)  # other code may read the matrix itself
-
-
 def input_embedding(model: nn.Module) -> nn.Embedding | None:
-    """Return the embedding that looks the ids of a model up; None where it is something else than a plain matrix."""
+    """Return the embedding of all rows of an encoder's vocabulary; None of models that may use it in another way.
+
+    Args:
+        model: A tagger, adapters included.
+    """
+    inner = unwrapped(model)
+    encoder = getattr(inner, "base_model", inner)
+    if not _is_from(inner, "transformers.", "hf_tagging.") or not _is_from(encoder, "transformers."):
+        return None
     try:
-        found = unwrapped(model).get_input_embeddings()
-    except (AttributeError, NotImplementedError):
+        found = inner.get_input_embeddings()
+    except NotImplementedError:
         return None
     if type(found) is not nn.Embedding or type(found.weight.data) is not Tensor:
         return None
     return None if found.max_norm or found.sparse or found.scale_grad_by_freq else found
+
+
+def _is_from(model: nn.Module, *packages: str) -> bool:
+    return type(model).__module__.startswith(packages)  # other code may read the matrix itself
 
 
 def used_rows(splits: Iterable[Dataset], tokenizer: PreTrainedTokenizerBase, whole: nn.Embedding) -> Tensor:
