@@ -156,6 +156,14 @@ def test_the_cost_is_bounded(bert):
     assert len(windows.input_ids) < 1.6 * alone
 
 
+def test_windows_are_as_long_as_the_context_asks_for(bert):
+    sentences = [*[["may"] * 5] * 30, ["book"] * 40, *[["may"] * 5] * 30]
+    windows = Aligner(bert, max_length=64, context=3).windows(sentences, np.array([0, len(sentences)]))
+    lengths = np.diff(windows.offsets)
+    assert sorted(lengths)[-2] <= 8 * 3 + 2  # special tokens
+    assert lengths.max() == 40 + 2 * 3 + 2  # a separator is context too
+
+
 def test_context_that_leaves_no_room_is_refused(bert):
     with pytest.raises(ConfigError, match="context_subwords: 4 is not between 0 and a quarter of a window"):
         Aligner(bert, max_length=16, context=4)

@@ -50,7 +50,7 @@ class EncoderConfig(Config):
         default=None,
         metadata={
             "help": "Subwords of its document that a sentence has on each side at least, where there are as many. "
-            "Default: as the model was trained, or an eighth of a window."
+            "A window has eight times as many. Default: as the model was trained, or 16."
         },
     )
     head_dropout: float | None = field(

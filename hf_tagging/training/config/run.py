@@ -20,6 +20,7 @@ from hf_tagging.data.files import ALSO_TEST, looks_like_path
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.other_tags import OtherTags, read_other_tags
 from hf_tagging.data.schema import SCHEMES, TagSchema
+from hf_tagging.data.window_plans import DEFAULT_CONTEXT
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.models.baseline import build_baseline
 from hf_tagging.models.encoder import load_encoder, saved_schema
@@ -297,7 +298,7 @@ class RunConfig(FormerConfig):
         if model.context == "none":
             context = 0
         elif model.context_subwords is None:
-            context = trained or tokenizer.model_max_length // 8
+            context = trained or min(DEFAULT_CONTEXT, tokenizer.model_max_length // 8)
         else:
             context = model.context_subwords
         if context != trained:
