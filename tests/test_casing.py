@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, List
 from recipe_runs import pipeline_says, record, run_here
 from tiny_models import TAGS, tiny_bert, tiny_encoders, tiny_roberta
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from hf_tagging import Tagger, TagSchema, align_dataset, load_encoder
-from hf_tagging.data.alignment import Aligner
+from hf_tagging import Tagger, TaggingConfig, TaggingTrainer, TagSchema, align_dataset, load_encoder
+from hf_tagging.data.alignment import Aligner, without_marked_labels
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.case_dropout import drop_case
 from hf_tagging.data.casing import CAPITAL, CAPITALS, is_uncased, marker_ids, with_case_markers
@@ -199,9 +199,10 @@ def test_marker_and_word_carry_one_entity(tokenizer, strategy):
 
 
 def test_a_crf_learns_words_alone(tokenizer):
-    data = DatasetDict(train=Dataset.from_dict({"tokens": [["Maria", "waved"]], "tags": [[1, 0]]}))
-    row = align_dataset(data, tokenizer, SCHEMA, label_marked=False)["train"].features[0]
-    assert [i for i in row["labels"] if i >= 0] == [1, 0]
+    data = DatasetDict(train=Dataset.from_dict({"tokens": [["Maria", "waved"], ["PORTO"]], "tags": [[1, 0], [3]]}))
+    split = without_marked_labels(align_dataset(data, tokenizer, SCHEMA)["train"], marker_ids(tokenizer))
+    assert [[i for i in row["labels"] if i >= 0] for row in split.features] == [[1, 0], [3]]
+    assert split.words is data["train"]
 
 
 def test_words_without_known_subwords_are_counted_with_a_marker_too(tokenizer):
@@ -246,7 +247,9 @@ def trained(encoder, steps=400, **options):
     """A tiny tagger that has learned `sentences` by heart."""
     torch.manual_seed(0)
     model, tokenizer = load_encoder(str(encoder), SCHEMA, **options)
-    split = align_dataset(sentences(), tokenizer, SCHEMA, label_marked=options.get("head") != "crf")["train"]
+    split = align_dataset(sentences(), tokenizer, SCHEMA)["train"]
+    if options.get("head") == "crf":
+        split = without_marked_labels(split, marker_ids(tokenizer))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=5e-3)
     rows = [split.features[i] for i in range(len(split.features))]
     collate = WindowCollator(tokenizer.pad_token_id)
@@ -315,6 +318,23 @@ def test_needs_nothing_of_this_package(taggers, tmp_path):
     assert config["architectures"] == ["BertForTokenClassification"]
     assert "auto_map" not in config
     assert type(AutoModelForTokenClassification.from_pretrained(folder)).__name__ == "BertForTokenClassification"
+
+
+@pytest.mark.parametrize("head", ["linear", "crf"])
+def test_a_trainer_takes_splits_that_are_aligned(encoders, tmp_path, head):
+    schema = TagSchema(TAGS, "IOB2")
+    model, tokenizer = load_encoder(str(encoders["bert"]), schema, head=head)
+    features = sentences(40)["train"].cast_column("tags", List(ClassLabel(names=list(TAGS))))
+    splits = align_dataset(DatasetDict(train=features), tokenizer, schema)
+    args = TaggingConfig(output_dir=str(tmp_path / head), max_steps=2, use_cpu=True)
+    trainer = TaggingTrainer(
+        model=model, args=args, train_dataset=splits["train"], eval_dataset=splits["train"],
+        processing_class=tokenizer,
+    )  # fmt: skip
+    trainer.train()
+    labels = [sum(i >= 0 for i in row["labels"]) for row in trainer.train_dataset]
+    words = [len(row["tokens"]) for row in features]
+    assert sum(labels) == sum(words) if head == "crf" else sum(labels) > sum(words)
 
 
 @pytest.mark.parametrize("target", ["onnx", "int8"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -164,7 +164,6 @@ def align_dataset(
     overlap: int | None = None,
     context: int = 0,
     label_strategy: str = "first",
-    label_marked: bool = True,
     word_features: Mapping[str, Sequence[str]] | None = None,
     num_proc: int | None = None,
 ) -> dict[str, AlignedSplit]:
@@ -177,7 +176,6 @@ def align_dataset(
         overlap: See `Aligner`.
         context: See `Aligner`; documents are the runs of rows with one `document_id`.
         label_strategy: See `align_split`.
-        label_marked: See `align_split`.
         word_features: See `align_split`.
         num_proc: Processes.
     """
@@ -188,7 +186,6 @@ def align_dataset(
             aligner,
             schema,
             label_strategy=label_strategy,
-            label_marked=label_marked,
             word_features=word_features,
             num_proc=num_proc,
         )
@@ -202,7 +199,6 @@ def align_split(
     schema: TagSchema,
     *,
     label_strategy: str = "first",
-    label_marked: bool = True,
     word_features: Mapping[str, Sequence[str]] | None = None,
     num_proc: int | None = None,
 ) -> AlignedSplit:
@@ -214,9 +210,8 @@ def align_split(
         schema: The tags; `dataset`'s label ids are this schema's.
         label_strategy: ``"first"``: a word's first subword carries its label, the others -100. ``"all"``: every
             subword does, ``B-X`` and ``S-X`` turned ``I-X`` inside a word. Words are read at their first subword
-            in both cases.
-        label_marked: The subword behind a case marker carries its word's label too, ``B-X`` turned ``I-X``: `pipeline`
-            takes marker and word for two words, which are then one entity. False for a CRF, which reads words.
+            in both cases. The subword behind a case marker carries its word's label too, as `pipeline` takes marker
+            and word for two words, which are then one entity.
         word_features: Further columns of `dataset` with their values in the order of their ids, as `feature_values`
             finds them. A value's id is its position + 1; 0 is any other value, and a special token.
         num_proc: Processes.
@@ -233,7 +228,7 @@ def align_split(
     fingerprint = Hasher.hash(
         (fingerprint_of(dataset), tokenizer.backend_tokenizer.to_str(), aligner.max_length, aligner.overlap,
          aligner.context, aligner._separator, aligner._lead, schema.tags, schema.scheme, label_strategy,
-         label_marked, further, _code_hash())
+         further, _code_hash())
     )  # fmt: skip
     source = reopened(dataset).with_format("arrow")
     features = source.map(
@@ -246,7 +241,6 @@ def align_split(
             "aligner": aligner,
             "schema": schema,
             "label_strategy": label_strategy,
-            "label_marked": label_marked,
             "further": dict(further),
             "documents": _Documents(source, document_bounds(dataset)) if aligner.context else None,
         },
@@ -312,7 +306,6 @@ def _align_batch(
     aligner: Aligner,
     schema: TagSchema,
     label_strategy: str,
-    label_marked: bool,
     further: dict[str, list[str]],
     documents: _Documents | None,
 ) -> pa.Table:
@@ -322,7 +315,7 @@ def _align_batch(
     windows = aligner.windows(table.column("tokens").to_pylist(), bounds)
     starts, start_offsets = windows.word_starts()
     if "tags" in table.column_names:
-        labels = label_subwords(windows, flat_lists(table.column("tags"))[0], schema, label_strategy, label_marked)
+        labels = label_subwords(windows, flat_lists(table.column("tags"))[0], schema, label_strategy)
     else:
         labels = np.full(len(windows.input_ids), IGNORED)
     lists = {
@@ -351,9 +344,7 @@ def _align_batch(
     return pa.table({name: columns[name] for name in types})
 
 
-def label_subwords(
-    windows: Windows, label_ids: np.ndarray, schema: TagSchema, strategy: str = "first", label_marked: bool = True
-) -> np.ndarray:
+def label_subwords(windows: Windows, label_ids: np.ndarray, schema: TagSchema, strategy: str = "first") -> np.ndarray:
     """Return labels for the subwords of all windows, -100 where a word is not scored.
 
     Args:
@@ -361,7 +352,6 @@ def label_subwords(
         label_ids: Label ids of all words of the batch, -100 of a word that is not annotated. (words,)
         schema: The tags.
         strategy: See `align_split`.
-        label_marked: See `align_split`.
 
     Returns:
         Labels. (subwords,) int64
@@ -369,11 +359,36 @@ def label_subwords(
     labels = np.full(len(windows.input_ids), IGNORED, dtype=np.int64)
     head = windows.owned & windows.heads
     labels[head] = label_ids[windows.words[head]]
-    if strategy == "all" or label_marked:
-        tail = windows.owned & ~windows.heads & (windows.marked | (strategy == "all"))
-        ids = label_ids[windows.words[tail]]
-        labels[tail] = np.where(ids < 0, IGNORED, schema.continuation_ids()[np.maximum(ids, 0)])
+    tail = windows.owned & ~windows.heads & (windows.marked | (strategy == "all"))
+    ids = label_ids[windows.words[tail]]
+    labels[tail] = np.where(ids < 0, IGNORED, schema.continuation_ids()[np.maximum(ids, 0)])
     return labels
+
+
+def without_marked_labels(split: AlignedSplit, markers: np.ndarray) -> AlignedSplit:
+    """Return a split in which no subword behind a case marker has a label, for a model of chains of words.
+
+    Args:
+        split: From `align_split`.
+        markers: Ids of the case markers. (markers,)
+    """
+    if not len(markers):
+        return split
+    features = split.features.with_format("arrow")
+    changed = features.map(_unlabel_marked, batched=True, fn_kwargs={"markers": markers}, desc="Labels of words")
+    return replace(split, features=changed.with_format(None))
+
+
+def _unlabel_marked(table: pa.Table, markers: np.ndarray) -> pa.Table:
+    ids, bounds = flat_lists(table.column("input_ids"))
+    column = table.column("labels")
+    labels = flat_lists(column)[0].copy()
+    behind = np.zeros(len(ids), bool)
+    behind[1:] = np.isin(ids[:-1], markers)
+    labels[behind] = IGNORED
+    lists = pa.LargeListArray if pa.types.is_large_list(column.type) else pa.ListArray
+    at = table.schema.get_field_index("labels")
+    return table.set_column(at, "labels", lists.from_arrays(bounds, pa.array(labels, column.type.value_type)))
 
 
 def vocabulary(split: Dataset | None) -> frozenset[str] | None:

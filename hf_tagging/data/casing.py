@@ -51,12 +51,13 @@ def is_uncased(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def marker_ids(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """Return the ids of the case markers that a tokenizer writes, none for one that writes none. (markers,)"""
-    vocabulary, backend = tokenizer.get_vocab(), tokenizer.backend_tokenizer
+    vocabulary = tokenizer.get_vocab()
     ids = (vocabulary.get(piece) for marker in MARKERS for piece in (marker, "▁" + marker))
     known = np.array([i for i in ids if i is not None], np.int64)
-    marked, plain = (
-        backend.encode([word], is_pretokenized=True, add_special_tokens=False).ids[:1] for word in ("Paris", "paris")
-    )
+    if not len(known):
+        return known
+    encode = tokenizer.backend_tokenizer.encode
+    marked, plain = (encode([w], is_pretokenized=True, add_special_tokens=False).ids[:1] for w in ("Paris", "paris"))
     return known if np.isin(marked, known).any() and not np.isin(plain, known).any() else known[:0]
 
 

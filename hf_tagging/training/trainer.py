@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate.utils import broadcast_object_list
@@ -18,8 +19,9 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_utils import PredictionOutput, TrainOutput
 
-from hf_tagging.data.alignment import IGNORED, AlignedSplit
+from hf_tagging.data.alignment import IGNORED, AlignedSplit, without_marked_labels
 from hf_tagging.data.batching import WindowCollator
+from hf_tagging.data.casing import marker_ids
 from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.evaluation.fast_tagging import keep_margin
@@ -92,7 +94,13 @@ class AlignedTrainer(WordTrainer):
         callbacks: Sequence[TrainerCallback] | None = None,
         optimizers: Optimizers = (None, None),
     ):
-        if getattr(unwrapped(model), "computes_loss", False):
+        chains = getattr(unwrapped(model), "computes_loss", False)
+        self._markers = marker_ids(processing_class) if chains else np.zeros(0, np.int64)
+        if train_dataset is not None:
+            train_dataset = without_marked_labels(train_dataset, self._markers)
+        if eval_dataset is not None:
+            eval_dataset = without_marked_labels(eval_dataset, self._markers)
+        if chains:
             refuse_changes_of_loss(args, train_dataset)
         if train_dataset is not None and args.do_train:
             run.note_words(train_dataset.words, getattr(unwrapped(model), "config", None))
@@ -187,6 +195,10 @@ class AlignedTrainer(WordTrainer):
             raise TypeError(f"{name}: expected an AlignedSplit, as align_dataset gives it, not {type(data).__name__}")
         return data
 
+    def _labelled(self, data: object, name: str) -> AlignedSplit:
+        """Return data as an aligned split with labels as the model learns them; see `aligned`."""
+        return without_marked_labels(self.aligned(data, name), self._markers)
+
     def evaluate(
         self, eval_dataset: object = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
@@ -200,7 +212,7 @@ class AlignedTrainer(WordTrainer):
             if split is None:
                 raise ValueError("evaluate: there is no eval_dataset; give the data to be scored")
         else:
-            split = self.aligned(eval_dataset, metric_key_prefix)
+            split = self._labelled(eval_dataset, metric_key_prefix)
         began = time.monotonic()
         figures = super().evaluate(self.scorer.begin(split).features, ignore_keys, metric_key_prefix)
         if metric_key_prefix != "eval":  # Transformers' table in Jupyter takes the runtime out of the figures
@@ -214,7 +226,7 @@ class AlignedTrainer(WordTrainer):
 
         `predict_words` gives tags of words, in the order of the split.
         """
-        windows = self.scorer.begin(self.aligned(test_dataset, metric_key_prefix)).features
+        windows = self.scorer.begin(self._labelled(test_dataset, metric_key_prefix)).features
         return super().predict(windows, ignore_keys, metric_key_prefix)
 
     def predict_words(self, split: object, name: str = "test") -> WordPredictions:
@@ -224,7 +236,7 @@ class AlignedTrainer(WordTrainer):
             split: The split.
             name: Its name; "validation" and "test" are part of the run's results.
         """
-        aligned = self.aligned(split, name)
+        aligned = self._labelled(split, name)
         windows = self.scorer.begin(aligned).features
         self.args.prediction_loss_only = False  # that flag is for the evaluations while training
         figures = super().predict(windows, metric_key_prefix=name).metrics or {}

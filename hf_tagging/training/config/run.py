@@ -282,7 +282,6 @@ class RunConfig(FormerConfig):
             overlap=data.window_overlap,
             context=context,
             label_strategy=data.label_strategy,
-            label_marked=not facts_of(model).crf,
             word_features=getattr(model.config, "word_features", None),
             num_proc=data.num_proc,
         )
