@@ -51,7 +51,7 @@ def trainer(folder, sample, output, *flags, head="linear"):
     args = run_config("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
     schema = TagSchema.detect(sample, task="pos")
     model, tokenizer = load_encoder(str(folder), schema, head=head)
-    splits = align_dataset(sample, tokenizer, schema, label_marked=head != "crf")
+    splits = align_dataset(sample, tokenizer, schema)
     return TaggingTrainer(
         model=model,
         args=args.training,
