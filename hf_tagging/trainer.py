@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers.trainer_utils import TrainOutput
 
 from hf_tagging.data.alignment import AlignedSplit
 from hf_tagging.data.in_memory import InMemory
@@ -16,6 +17,8 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.inference.teaching import ask_teacher
+from hf_tagging.memory import EVALUATING, enough_memory
 from hf_tagging.publishing.hub.push import Pushed, push_folder
 from hf_tagging.publishing.publish import finish_run, publish_run
 from hf_tagging.tasks import Task
@@ -153,6 +156,30 @@ class TaggingTrainer(AlignedTrainer):
         }
         if "test" in found.splits:
             self.splits["test"] = found.splits["test"]
+
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: object = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> TrainOutput:
+        """Train, see `Trainer.train`; with a `teacher` among the arguments, it tags the training words first.
+
+        Args:
+            resume_from_checkpoint: Folder of a checkpoint, or True: the last complete one.
+            trial: See `Trainer.train`.
+            ignore_keys_for_eval: See `Trainer.train`.
+        """
+        config = self.run.arguments
+        if config.training.teacher and self.soft_tags is None and "train" in self.splits:
+            teacher = Tagger.from_pretrained(
+                config.training.teacher,
+                trust_remote_code=config.model.trust_remote_code,
+                device=self.args.device,
+            )
+            with enough_memory("tagging by the teacher", advice=EVALUATING):
+                self.learn_from(ask_teacher(teacher, self.splits["train"], self.schema, config.training))
+        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     @classmethod
     def of_run(

@@ -15,6 +15,7 @@ from run_configs import run_config
 from hf_tagging import cli
 from hf_tagging.cli.data_check import DataCheck
 from hf_tagging.comparison.plan import read_plan
+from hf_tagging.training import RunConfig
 from hf_tagging.training.config.pretraining import PretrainingConfig
 
 PROGRAMS = (
@@ -60,6 +61,8 @@ def parse_recipe(recipe: str, flags: list[str]) -> None:
         assert read_plan(Path(others[1]), output_dir=None, flags=others[2:]).jobs
     elif recipe == "pretrain":
         PretrainingConfig.from_command_line(flags)
+    elif recipe == "distil":
+        assert RunConfig.from_command_line([*flags, "--use_cpu"]).training.teacher
     elif match := re.fullmatch(r"(pos|ner)_(bert|baseline)", recipe):
         flags = [*flags, "--use_cpu"]  # without a GPU bfloat16 may be refused
         run_config(match[1], flags, kind="scratch" if match[2] == "baseline" else "encoder")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, DatasetBuilder, DatasetDict, Features, List, Value
+from datasets import ClassLabel, Dataset, DatasetBuilder, DatasetDict, Features, List, Value, concatenate_datasets
 from datasets.packaged_modules.csv.csv import Csv
 from datasets.packaged_modules.json.json import Json
 from datasets.packaged_modules.parquet.parquet import Parquet
@@ -19,6 +19,7 @@ from datasets.packaged_modules.text.text import Text
 
 from hf_tagging.data.files import missing_path, split_files
 from hf_tagging.data.json_rows import check_rows
+from hf_tagging.data.prefixes import UNSCORED_ID
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.sources import BuilderCache, reading_files
 from hf_tagging.data.splitting import HoldOut
@@ -77,6 +78,40 @@ def load_text(
     if not len(train):
         raise DataError(f"{argument('text_file', list(names))}: there is no word in it.")
     return DatasetDict(HoldOut(validation_share=validation_share, seed=seed).split({"train": train}, names[0]))
+
+
+def add_text(
+    dataset: DatasetDict, files: Sequence[str | Path], split_words: Splitter, *, num_proc: int | None = None
+) -> DatasetDict:
+    """Add the lines of plain text to the training split, as sentences whose words are not annotated.
+
+    Args:
+        dataset: Words and tags.
+        files: See `load_text`.
+        split_words: Splits a line into words.
+        num_proc: Processes that split lines.
+
+    Raises:
+        DataError: If there is no training split, or a file cannot be read.
+    """
+    if "train" not in dataset:
+        raise DataError(f"{argument('text_file', list(files))}: the data has no training split to be added to.")
+    train = dataset["train"].select_columns(["tokens", "tags", "document_id"])
+    text = load_text(files, split_words, num_proc=num_proc)["train"].map(
+        _unannotated,
+        batched=True,
+        with_indices=True,
+        features=train.features,
+        fn_kwargs={"name": Path(files[0]).name},
+        num_proc=num_proc,
+        desc="Adding text",
+    )
+    return DatasetDict({**dataset, "train": concatenate_datasets([train, text])})
+
+
+def _unannotated(batch: dict[str, Any], numbers: list[int], name: str) -> dict[str, Any]:
+    tags = [[UNSCORED_ID] * len(words) for words in batch["tokens"]]
+    return {"tokens": batch["tokens"], "tags": tags, "document_id": [f"{name}:{number}" for number in numbers]}
 
 
 def read_table(files: Sequence[str | Path]) -> Dataset:

@@ -23,7 +23,8 @@ from hf_tagging.inference.sentences import blocks
 
 _SEVERAL = (
     "This tagger is an ensemble: it has no model, tokenizer or windows to be saved or asked for; its `members` have. "
-    "One model of runs that started from the same weights comes from: hf-tagging soup RUN RUN ... --output_dir DIR"
+    "One model comes of runs that started from the same weights (hf-tagging soup RUN RUN ... --output_dir DIR), or "
+    "learns from all of them (recipes/distil.py)."
 )
 
 

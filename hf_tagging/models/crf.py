@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from .crf_recursions import Chain, LogPartition, Rows, Scores, best_path, forward_backward, path_score
+from .crf_recursions import Chain, LogPartition, Rows, Scores, best_path, forward_backward, log_marginals, path_score
 
 IGNORED = -100
 ILLEGAL = -200.0  # nats of an illegal step: e**-200 is nothing, and a float64 can still hold it
@@ -183,6 +183,22 @@ class LinearChainCrf(nn.Module):
             rows = Rows.of(mask)
             posterior = forward_backward(self._scores(rows, emissions, ILLEGAL), rows).posterior
             return rows.unpack(posterior, fill=0.0).to(_result_dtype(emissions))
+
+    def log_marginals(self, emissions: Tensor, mask: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Return the logarithms of `marginals`, which can be differentiated; slower.
+
+        Args:
+            emissions: (batch, positions, tags)
+            mask: (batch, positions) bool
+            temperature: All scores are divided by it.
+
+        Returns:
+            Zeros outside the mask. (batch, positions, tags)
+        """
+        with _no_autocast(emissions):
+            rows = Rows.of(mask)
+            scores = Scores(*(score / temperature for score in self._scores(rows, emissions, ILLEGAL)))
+            return rows.unpack(log_marginals(scores, rows), fill=0.0).to(_result_dtype(emissions))
 
     @torch.no_grad()
     def scores_for_pipeline(self, emissions: Tensor, mask: Tensor, *, borders: Tensor | None = None) -> Tensor:

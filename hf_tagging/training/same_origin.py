@@ -22,6 +22,7 @@ from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, Split
 from hf_tagging.training.resuming import FREE_ARGUMENTS
 
 _SCORED = ("validation", "test")
+_IDLE_PIECES = ("truncation", "padding", "decoder")  # of a tokenizer: they change no subword
 
 
 @dataclass(frozen=True)
@@ -184,12 +185,12 @@ def _place(model: str) -> str:
 
 
 def _pieces(tokenizer: PreTrainedTokenizerBase) -> object:
-    """Return what decides which subwords a word has, to be compared: without the length of windows."""
+    """Return what decides which subwords a word has, to be compared."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return tokenizer.get_vocab()
     content: dict[str, Any] = json.loads(backend.to_str())
-    return {name: value for name, value in content.items() if name not in ("truncation", "padding")}
+    return {name: value for name, value in content.items() if name not in _IDLE_PIECES}
 
 
 def _whole_numbers(model: PreTrainedModel) -> dict[str, torch.Tensor]:

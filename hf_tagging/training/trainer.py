@@ -36,6 +36,7 @@ from hf_tagging.training.averaging import trained_weights
 from hf_tagging.training.compact_vocabulary import cannot_compact, compact_embedding, find_obstacle
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.counting import counts, fit_counted
+from hf_tagging.training.distilling import SoftTags, numbered_words
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score, WordPredictions, WordScorer
@@ -108,6 +109,7 @@ class AlignedTrainer(WordTrainer):
         self.splits = {n: s for n, s in {"train": train_dataset, "validation": eval_dataset}.items() if s is not None}
         self.validation = eval_dataset and eval_dataset.longest_first()
         self.outcomes: dict[str, WordPredictions] = {}
+        self.soft_tags: SoftTags | None = None
         self.scorer = WordScorer(
             schema,
             task=run.task,
@@ -180,6 +182,41 @@ class AlignedTrainer(WordTrainer):
             self.run.record["vocabulary"] = {"rows": rows, "trained": trained}
             self.run.record["parameters"]["trained"] = sum(w.numel() for w in trained_weights(self.model).values())
             yield
+
+    def learn_from(self, soft_tags: SoftTags) -> None:
+        """Train on what a teacher says of the training words, beside their gold tags; see `SoftTags`.
+
+        Args:
+            soft_tags: Of the words of the training split.
+        """
+        assert self.model is not None
+        crf = getattr(unwrapped(self.model), "crf", None)
+        assert isinstance(self.processing_class, PreTrainedTokenizerBase)
+        markers = marker_ids(self.processing_class)[: 0 if crf is not None else None]  # a CRF reads words
+        if len(markers):
+            soft_tags = soft_tags.with_continuations(self.schema.continuation_ids())
+        self.soft_tags = soft_tags.to(self.args.device)
+        self.train_dataset = numbered_words(self.splits["train"], markers)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Return the loss of a batch, see `Trainer.compute_loss`; with a teacher, the labels are numbers of words."""
+        soft = self.soft_tags
+        if soft is None or not model.training:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        words = inputs["labels"]
+        items = (words != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        labelled = {**inputs, "labels": soft.gold_of(words)}
+        gold, outputs = super().compute_loss(model, labelled, True, items)
+        learned = soft.loss(outputs["logits"], words, items, crf=getattr(unwrapped(model), "crf", None))
+        shares = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
+        loss = soft.gold_weight * gold + learned * shares
+        return (loss, outputs) if return_outputs else loss
 
     def aligned(self, data: object, name: str) -> AlignedSplit:
         """Return data as an aligned split.

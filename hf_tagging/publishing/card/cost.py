@@ -30,7 +30,8 @@ _SETTINGS = [
     "learning_rate", "tokens_per_batch", "packing", "per_device_train_batch_size", "gradient_accumulation_steps",
     "num_train_epochs", "max_steps", "warmup_steps", "lr_scheduler_type", "optim", "weight_decay", "max_grad_norm",
     "label_smoothing_factor", "layerwise_lr_decay", "head_learning_rate", "class_weights", "ema_decay",
-    "early_stopping_patience", "head", "head_dropout", "freeze_layers", "lora", "lora_rank", "lora_alpha",
+    "early_stopping_patience", "teacher", "teacher_temperature", "gold_weight",
+    "head", "head_dropout", "freeze_layers", "lora", "lora_rank", "lora_alpha",
     "lora_dropout", "bf16", "fp16", "scheme", "label_strategy", "max_length", "window_overlap", "max_train_samples",
     "max_eval_samples", "seed",
 ]  # fmt: skip
@@ -51,12 +52,15 @@ def settings_table(record: RunRecord) -> Markup | None:
     hidden = set() if get_task(record["task"]).has_entities else {"scheme"}
     hidden.add("num_train_epochs" if (record["arguments"].get("max_steps") or 0) > 0 else "max_steps")
     hidden |= set(_SETTINGS) - _OF_WORDS if arguments.get("encoder") == "hmm" else set()
+    hidden |= set() if arguments.get("teacher") else {"teacher_temperature", "gold_weight"}
     hidden |= set() if arguments.get("lora") else {name for name in _SETTINGS if name.startswith("lora_")}
     rows = []
     for name in _SETTINGS:
         value = arguments.get(name)
         if name not in hidden and value is not None and value is not False and value != _IDLE.get(name):
             share = name == "warmup_steps" and is_number(value) and 0 < value < 1
+            if name == "teacher" and isinstance(value, list):
+                value = [provenance.last_part(str(folder)) for folder in value]
             shown = ", ".join(map(str, value)) if isinstance(value, list) else setting(value)
             rows.append([Markup(f"`{name}`"), shown + (" (share of all steps)" if share else "")])
     return table(["Argument", "Value"], rows) if rows else None

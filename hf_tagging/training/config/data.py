@@ -83,6 +83,13 @@ class DataConfig(ReadOptions, DataSource, Config):
             "that the tagger learns to do without casing."
         },
     )
+    text_file: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Plain text, a sentence or paragraph a line, to learn from beside the training data: a teacher "
+            "tags it."
+        },
+    )
     max_length: int | None = field(
         default=None,
         metadata={"help": "Subwords per window, special tokens included. Default: what the model takes, at most 512."},
@@ -112,7 +119,7 @@ class DataConfig(ReadOptions, DataSource, Config):
             validation_share=self.validation_share, test_share=self.test_share, folds=self.folds, fold=self.fold
         )
         problems += hold_out.problems()
-        problems += missing_files(self, "train_file", "validation_file", "test_file", "also_test")
+        problems += missing_files(self, "train_file", "validation_file", "test_file", "also_test", "text_file")
         problems += missing_paths(self, "dataset")
         path = expanded(self.dataset)
         if path.exists() and not path.is_dir() and (unreadable := input_problem(self.dataset)):

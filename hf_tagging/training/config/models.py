@@ -115,6 +115,31 @@ def loss_problems(model: ModelFacts, values: Mapping[str, object], *, of: str = 
             yield Problem(name, value, reason, "leave it out")
 
 
+def teacher_problems(given: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield what does not go with learning from a teacher, or does nothing without one.
+
+    Args:
+        given: All given arguments of the run, by name.
+    """
+    if not given.get("teacher"):
+        idle = [name for name in ("teacher_temperature", "gold_weight", "text_file") if given.get(name) is not None]
+        fix = "give teacher with it, or leave it out"
+        yield from (Problem(name, given[name], "has no effect without a teacher", fix) for name in idle)
+        return
+    for name, idle_value in {**_OF_SUMS, "label_strategy": "first"}.items():
+        if given.get(name, idle_value) != idle_value:
+            yield Problem(name, given[name], "does not go with a teacher, who gives probabilities", "leave it out")
+    if given.get("encoder") == "hmm":
+        yield Problem("encoder", "hmm", "is counted, and learns from no probabilities", "give another encoder")
+    if given.get("do_train") is False:
+        yield Problem("teacher", given["teacher"], "there is no training to learn in", "leave it out")
+    if given.get("text_file") and given.get("max_train_samples"):
+        reason = "would leave out the text of text_file, which comes last"
+        yield Problem("max_train_samples", given["max_train_samples"], reason, "leave one of them out")
+    if given.get("text_file") and given.get("word_features"):
+        yield Problem("text_file", given["text_file"], "text has no further columns", "leave word_features out")
+
+
 def _saved_chain(name: str | None) -> bool:
     """Return whether a folder on this machine holds a tagger of whole sequences."""
     with suppress(ModelError):  # a damaged folder is reported when it is loaded

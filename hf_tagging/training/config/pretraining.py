@@ -39,6 +39,7 @@ _OF_TAGGERS = (
     "test_file", "also_test", "test_share", "folds", "fold", "scheme", "label_strategy", "case_dropout", "head",
     "layer_mix", "word_features", "do_predict", "class_weights", "label_smoothing_factor", "head_learning_rate",
     "calibrate", "batch_eval_metrics", "prediction_loss_only", "packing",
+    "teacher", "teacher_temperature", "gold_weight",
 )  # fmt: skip
 _OF_VOCABULARIES = ("words", *VOCABULARY, "word_vectors")
 _OF_DATASETS = (

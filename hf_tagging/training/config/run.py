@@ -19,7 +19,9 @@ from hf_tagging.data.documents import check_context
 from hf_tagging.data.files import ALSO_TEST, looks_like_path
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.other_tags import OtherTags, read_other_tags
+from hf_tagging.data.plain_text import add_text
 from hf_tagging.data.schema import SCHEMES, TagSchema
+from hf_tagging.data.splitters import get_splitter
 from hf_tagging.data.window_plans import DEFAULT_CONTEXT
 from hf_tagging.errors import ConfigError, Problem
 from hf_tagging.models.baseline import build_baseline
@@ -30,7 +32,14 @@ from hf_tagging.tasks import Task, get_task
 from hf_tagging.training.config.data import DataConfig
 from hf_tagging.training.config.encoder import EncoderConfig
 from hf_tagging.training.config.given import given_values, naming_unknown, with_defaults
-from hf_tagging.training.config.models import ModelFacts, facts_of, loss_problems, metric_problems, training_defaults
+from hf_tagging.training.config.models import (
+    ModelFacts,
+    facts_of,
+    loss_problems,
+    metric_problems,
+    teacher_problems,
+    training_defaults,
+)
 from hf_tagging.training.config.reading import Kind, ModelConfig, read_command_line, read_file
 from hf_tagging.training.config.scratch import ScratchConfig, idle_problems
 from hf_tagging.training.config.tagging import TaggingConfig
@@ -126,6 +135,7 @@ class RunConfig(FormerConfig):
         """
         if "metric_for_best_model" in given:
             yield from metric_problems(task, given)
+        yield from teacher_problems(given)
         if issubclass(kind, ScratchConfig):
             yield from idle_problems(given)
         if given.get("do_train") is False:
@@ -170,8 +180,11 @@ class RunConfig(FormerConfig):
         return next((seed for seed in named if seed is not None), self.training.seed)
 
     def load_dataset(self) -> DatasetDict:
-        """Load words and tags; see `load_tagging_dataset`."""
-        return self._load(self.task)
+        """Load words and tags, see `load_tagging_dataset`, and the text that a teacher tags."""
+        found, data = self._load(self.task), self.data
+        if not data.text_file:
+            return found
+        return add_text(found, data.text_file, get_splitter(data.splitter), num_proc=data.num_proc)
 
     def load_other_tags(self, dataset: Mapping[str, Dataset]) -> OtherTags | None:
         """Load the other tags of the test split that `also_test` names; see `hf_tagging.data.other_tags`.

@@ -139,6 +139,25 @@ class TaggingConfig(Config, TrainingArguments):
             "probabilities come closer to the share of right tags, and tags stay the same."
         },
     )
+    teacher: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Tagger or taggers to learn from: the probabilities that they give to the tags of each training "
+            "word, on average, are learned beside the gold tags (distillation)."
+        },
+    )
+    teacher_temperature: float = field(
+        default=1.0,
+        metadata={
+            "help": "Flattens the teacher's probabilities and the model's, as Hinton et al. 2015 do; 1: as they are."
+        },
+    )
+    gold_weight: float = field(
+        default=0.5,
+        metadata={
+            "help": "Share of the gold tag in the loss of a word that has one, beside a teacher; 0: the teacher alone."
+        },
+    )
     class_weights: Literal["none", "balanced", "sqrt"] = field(
         default="none",
         metadata={"help": "Weigh tags by the inverse of their count in training, or its square root."},
@@ -251,6 +270,10 @@ def _problems(config: TaggingConfig, given: Collection[str]) -> Iterator[Problem
         given: Names of the arguments that were given.
     """
     yield from out_of_range(config)
+    if not 0 < config.teacher_temperature < math.inf:
+        yield Problem("teacher_temperature", config.teacher_temperature, f"{config.teacher_temperature} is not above 0")
+    if not 0 <= config.gold_weight <= 1:
+        yield Problem("gold_weight", config.gold_weight, f"{config.gold_weight} is not between 0 and 1")
     yield from _backend_problems(config.torch_compile_backend)
     for name in IN_BETWEEN:
         if name in given:
