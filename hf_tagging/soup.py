@@ -42,7 +42,14 @@ logger = logging.getLogger(__name__)
 
 BEST_RUN, GREEDY, UNIFORM = "best run", "greedy", "uniform"
 _PUSHING = ("push_to_hub", "hub_model_id")
-_OF_TRAINING = ("seed", "data_seed", "use_cpu", "per_device_eval_batch_size", "do_predict")
+_CARRIED = ("seed", "data_seed", "use_cpu", "per_device_eval_batch_size", "do_predict", "calibrate")
+# Arguments of data and model that only a training reads.
+_TRAINING_ONLY = frozenset({
+    "case_dropout", "text_file",
+    "casing", "head_dropout", "freeze_layers",
+    "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_merge",
+    "word_vectors", "freeze_vectors", "word_dropout", "dropout",
+})  # fmt: skip
 
 Weights = dict[str, torch.Tensor]
 
@@ -120,7 +127,7 @@ def average_runs(
     worst and keeps each that does not make it worse on the validation split. The better of the two is written; if
     neither is better there than the best run, the weights of that run are written, and result and card say so.
 
-        print(average_runs(["runs/seed-1", "runs/seed-2", "runs/seed-3"], "runs/soup").table())
+        print(average_runs(["runs/order-1", "runs/order-2", "runs/order-3"], "runs/soup").table())
 
     Args:
         runs: Output folders of finished runs: of one encoder, or of taggers from scratch that have one seed or start
@@ -220,10 +227,12 @@ class _Averaging:
     def publish(self, best: _Candidate) -> Results:
         """Write the folder of the result, and return all figures."""
         put_weights(self.model, self._copy(best))
-        # An average has no temperature of its own: those of its parts are in the weights that were averaged.
-        of_run = None if best.weights is not None else Temperature.of(self._load(best.parts[0])[0].config)
-        note_temperature(self.model.config, of_run)
-        self.trainer.outcomes = {"validation": best.outcome}
+        if best.weights is None:
+            note_temperature(self.model.config, Temperature.of(self._load(best.parts[0])[0].config))
+            self.trainer.outcomes = {"validation": best.outcome}
+        else:  # the temperatures of its parts are in the weights that were averaged; it has one of its own
+            self.trainer.calibrate()
+            self.trainer.outcomes = {}  # whose losses are those before it
         return self.trainer.publish()
 
     def _scored(self, kind: str, parts: tuple[Part, ...], weights: Weights) -> _Candidate:
@@ -256,16 +265,16 @@ class _Averaging:
 def _config(part: Part, output_dir: str | Path, *, overwrite: bool, trust_remote_code: bool) -> RunConfig:
     """Return the arguments of a run that reads the data of another and trains nothing."""
     arguments: dict[str, Any] = dict(part.arguments)
-    given = {*part.record.get("given", ())}
+    given = {*part.record.get("given", ())} - _TRAINING_ONLY
     kind = ScratchConfig if "encoder" in arguments else EncoderConfig
 
     def chosen(config: type) -> dict[str, Any]:
         return {f.name: arguments[f.name] for f in fields(config) if f.name in given and f.name in arguments}
 
-    training = {name: arguments[name] for name in _OF_TRAINING if arguments.get(name) is not None}
+    training = {name: arguments[name] for name in _CARRIED if arguments.get(name) is not None}
     return RunConfig(
         get_task(part.record["task"]),
-        DataConfig(**chosen(DataConfig) | {"case_dropout": 0.0}),
+        DataConfig(**chosen(DataConfig)),
         kind(**chosen(kind) | {"trust_remote_code": trust_remote_code}),
         TaggingConfig(output_dir=str(output_dir), overwrite=overwrite, do_train=False, report_to="none", **training),
     )

@@ -1,6 +1,7 @@
 """Any tagger on any tagged data, and anybody's predictions: scored with the figures of seqeval and of conlleval."""
 
 import json
+from itertools import chain
 
 import conlleval
 import numpy as np
@@ -276,6 +277,17 @@ class TestModel:
 
         conll(train, [["Jordan", "sailed"]], [["NN", "VB"]])  # other data: what the model has seen is not known
         assert "unseen_words" not in evaluate_tagger(folder, **data, device="cpu").figures
+
+    def test_refuses_a_tagger_that_leaves_words_without_a_tag(self, tmp_path, model):
+        source = conll(tmp_path / "mine.conll", [["Ada", "sails"]], [["NN", "VB"]])
+        choosy = Tagger.from_pretrained(tiny_bert(tmp_path, tags=("NN", "VB")), device="cpu", min_confidence=0.9)
+        with pytest.raises(
+            ConfigError, match=r"min_confidence=0\.9: leaves words without a tag, which cannot be scored"
+        ):
+            evaluate_tagger(choosy, test_file=source)
+        entities = Tagger.from_pretrained(model, device="cpu", min_confidence=1.0)
+        found = evaluate_tagger(entities, test_file=conll(tmp_path / "ner.conll", WORDS, GOLD))
+        assert {*chain(*found.predicted)} == {"O"}
 
     def test_refuses_tags_that_have_nothing_in_common(self, tmp_path, model):
         source = conll(tmp_path / "mine.conll", [["a", "b"]], [["B-Chemical", "O"]])

@@ -92,12 +92,16 @@ class TestWeights:
 
 class TestChoice:
     def test_the_uniform_average_of_runs_around_a_better_model_is_that_model(self, run, around, tmp_path):
+        for folder in around[:2]:
+            rewrite(folder / "run.json", arguments=record(folder)["arguments"] | {"calibrate": False})
         soup = average_runs(around[:2], tmp_path / "soup")
         assert soup.kind == "uniform"
         assert soup.validation["uniform"] > soup.validation["best run"]
         assert all(part.averaged for part in soup.parts)
         for name, weight in weights(tmp_path / "soup").items():
             torch.testing.assert_close(weight, weights(run)[name], atol=1e-5, rtol=1e-5)
+        assert "calibration" not in record(tmp_path / "soup")
+        assert "calibration" not in json.loads((tmp_path / "soup" / "config.json").read_text())
 
     def test_the_greedy_average_leaves_out_what_harms(self, around, tmp_path):
         soup = average_runs([around[2], *around[:2]], tmp_path / "soup")
@@ -121,6 +125,20 @@ class TestChoice:
         figures = evaluate_tagger(tmp_path / "soup", "sample", split="validation").figures
         assert soup.results["validation"]["accuracy"] == pytest.approx(figures["accuracy"])
         assert soup.results["validation"]["unseen_words"] > 0
+
+    def test_runs_with_arguments_that_only_a_training_reads(self, run, tmp_path):
+        asked = {
+            "casing": "markers",
+            "case_dropout": 0.1,
+            "freeze_layers": 1,
+            "teacher": [str(tmp_path / "gone")],
+            "text_file": [str(tmp_path / "gone.txt")],
+        }
+        pair = [copy(run, tmp_path / name, noise=n, **asked) for name, n in (("a", 0.1), ("b", -0.1))]
+        for folder in pair:
+            rewrite(folder / "run.json", given=[*record(run)["given"], *asked])
+        assert average_runs(pair, tmp_path / "soup").kind == "uniform"
+        assert record(tmp_path / "soup")["arguments"].items() >= asked.items()
 
 
 class TestFolder:
@@ -162,6 +180,14 @@ class TestFolder:
             "is damaged: soup.parts is of type int; expected a list of objects"
         )
         assert {"soup": [soup]}.items() <= find_runs([soup.parent]).items()  # no further seed of its parts
+
+    def test_an_average_is_calibrated_as_a_run_is(self, soup):
+        config, found = json.loads((soup / "config.json").read_text()), record(soup)
+        own = found["calibration"]
+        assert config["calibration"] == own
+        assert own["words"] > 0
+        assert own["loss_after"] <= own["loss_before"]
+        assert found["results"]["validation"]["loss"] == pytest.approx(own["loss_after"], rel=1e-3)
 
     def test_it_is_neither_resumed_nor_replaced_unasked(self, run, soup):
         arguments = ("--model", run.parent / "bert", *SHORT, "--learning_rate", 3e-3, "--output_dir", soup)
@@ -240,6 +266,14 @@ class TestRefused:
         order = dict(zip(config["id2label"], reversed(config["id2label"].values()), strict=True))
         rewrite(other / "config.json", id2label=order, label2id={tag: int(n) for n, tag in order.items()})
         self.refuse([run, other], tmp_path, "different orders of their tags")
+
+    def test_other_schemes_and_contexts(self, run, tmp_path):
+        other = copy(run, tmp_path / "other")
+        config = json.loads((other / "config.json").read_text())
+        rewrite(other / "config.json", tag_scheme="IOB2")
+        self.refuse([run, other], tmp_path, "different schemes: plain and IOB2. Train runs with one scheme")
+        rewrite(other / "config.json", tag_scheme=config["tag_scheme"], context_subwords=8)
+        self.refuse([run, other], tmp_path, "different numbers of subwords of context: 0 and 8. Train runs with one")
 
     def test_other_vocabularies_shapes_and_heads(self, run, scratch, tmp_path):
         other = copy(run, tmp_path / "other")

@@ -233,6 +233,12 @@ def test_models_of_other_tags_are_refused(folder, tagger, other):
         suggest_texts(tagger, TEXTS, models=[other])
 
 
+def test_models_that_leave_out_tags_are_refused(tagger, other):
+    choosy = Tagger(other.model, other.tokenizer, device="cpu", min_confidence=0.5)
+    with pytest.raises(ConfigError, match=r"min_confidence=0\.5: leaves out tags that models vote with"):
+        suggest_texts(tagger, TEXTS, by="disagreement", models=[choosy])
+
+
 @pytest.mark.failure_mode("nothing-to-suggest")
 def test_nothing_to_choose_from_is_said(tagger):
     with pytest.raises(DataError, match="no text to choose: of 2, 1 are annotated already, 0 are repeated, 1 have no"):

@@ -39,6 +39,6 @@ COMMANDS = (
         "validation split is written, like a run. The data is read as the runs read it.",
         add=_add_soup,
         run=_soup,
-        examples=("hf-tagging soup runs/seed-1 runs/seed-2 runs/seed-3 --output_dir runs/soup",),
+        examples=("hf-tagging soup runs/order-1 runs/order-2 runs/order-3 --output_dir runs/soup",),
     ),
 )

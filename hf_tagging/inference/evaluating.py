@@ -99,7 +99,8 @@ def evaluate_tagger(
             `load_tagging_dataset`.
 
     Raises:
-        ConfigError: There is no such split, or no tags are in the scheme.
+        ConfigError: There is no such split, no tags are in the scheme, or the tagger leaves words without a tag
+            (`min_confidence`).
         DataError: The data cannot be read, or model and data have no tag in common.
         ModelError: There is no such model.
         OutputError: The name of the split is not that of a file in `output`.
@@ -107,6 +108,7 @@ def evaluate_tagger(
     of_tagger, of_data = _parted(options)
     tagger = model if isinstance(model, Tagger) else Tagger.from_pretrained(model, **of_tagger)
     folder = None if isinstance(model, Tagger) else Path(model if isinstance(model, str | Path) else model[0])
+    _check_complete(tagger)
     task = get_task(task) if task else _task_of(folder, tagger.schema)
     _check_scheme(task, scheme)
     if of_data.get("splitter") is None:  # text of annotated spans is cut as the words of training were
@@ -266,6 +268,15 @@ def _tagged(
     stream = tagger.label_documents([*islice(sentences, size)] for size in sizes)
     labelled = track(stream, total=len(words), what="Tagging")
     return [[names[label] for label in labels.ids] for labels in labelled]
+
+
+def _check_complete(tagger: Tagger) -> None:
+    """Refuse a tagger that leaves words without a tag; words of entities that are left out are ``O``."""
+    if tagger.min_confidence > 0 and not (tagger.schema.entity_types and "O" in tagger.schema.tags):
+        raise ConfigError(
+            f"{argument('min_confidence', tagger.min_confidence)}: leaves words without a tag, which cannot be scored. "
+            "Give a tagger without it."
+        )
 
 
 def _check_common(own: TagSchema, gold: Tags, task: Task) -> None:

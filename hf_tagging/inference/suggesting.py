@@ -110,6 +110,11 @@ def _check(tagger: Tagger, number: int, by: str, measure: str, models: Sequence[
     if by == "diversity":
         check_vectors(tagger)
     for other in models:
+        if other.min_confidence > 0:
+            raise ConfigError(
+                f"{argument('min_confidence', other.min_confidence)}: leaves out tags that {argument('models')} vote "
+                "with. Give taggers without it."
+            )
         ours, theirs = ({*x.schema.entity_types} or {*x.schema.tags} for x in (tagger, other))
         if not ours & theirs or bool(tagger.schema.entity_types) != bool(other.schema.entity_types):
             raise ConfigError(

@@ -98,7 +98,7 @@ def check_models(
     models: tuple[PreTrainedModel, PreTrainedModel],
     tokenizers: tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase],
 ) -> None:
-    """Make sure that two models have the same tags, head, vocabulary and shapes.
+    """Make sure that two models have the same tags, context, head, vocabulary and shapes.
 
     Args:
         parts: The two runs.
@@ -108,10 +108,18 @@ def check_models(
     Raises:
         ConfigError: Saying what differs.
     """
-    tags = [TagSchema.from_config(model.config).tags for model in models]
+    schemas = [TagSchema.from_config(model.config) for model in models]
+    tags = [schema.tags for schema in schemas]
     if tags[0] != tags[1]:
         extra = sorted({*tags[0]} ^ {*tags[1]})
         raise _differ(*parts, f"tags ({', '.join(extra[:6])})" if extra else "orders of their tags")
+    if schemas[0].scheme != schemas[1].scheme:
+        advice = f" Train runs with one {argument('scheme')}."
+        raise _differ(*parts, "schemes", *(schema.scheme for schema in schemas), advice=advice)
+    contexts = [getattr(model.config, "context_subwords", None) or 0 for model in models]
+    if contexts[0] != contexts[1]:
+        advice = f" Train runs with one {argument('context')} and one {argument('context_subwords')}."
+        raise _differ(*parts, "numbers of subwords of context", *map(str, contexts), advice=advice)
     kinds = [type(model).__name__ for model in models]
     if kinds[0] != kinds[1]:
         raise _differ(*parts, "models or tag heads", *kinds)
