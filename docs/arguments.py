@@ -109,7 +109,7 @@ def own_fields(arguments: type, above: type | None) -> Iterable[Field[Any]]:
 
 def _row(field: Field[Any], hint: Any) -> str:
     what = _code_kept(field.metadata["help"])
-    if field.name in GOES_WITH:
+    if any(field is own for own in fields(ScratchConfig)) and field.name in GOES_WITH:
         other, values = GOES_WITH[field.name]
         what += f" Goes with `--{other}{' ' if values else ''}{'`, `'.join(values)}`."
     return f"| `--{field.name}` | {_values(hint, field.metadata.get('choices'))} | {_default(field)} | {what} |"

@@ -129,6 +129,18 @@ def test_takes_unused_rows_where_the_vocabulary_has_some(encoders):
     assert sorted(marker_ids(marking)) == sorted(spare.token_to_id(f"[unused{i}]") for i in (3, 7))
 
 
+def test_added_tokens_keep_their_ids(encoders):
+    tokenizer = AutoTokenizer.from_pretrained(encoders["bert"])
+    tokenizer.add_tokens(["<url>", "<user>"])
+    marking = with_case_markers(tokenizer)
+    assert marking.convert_tokens_to_ids(["<url>", "<user>"]) == tokenizer.convert_tokens_to_ids(["<url>", "<user>"])
+    assert min(marker_ids(marking)) == len(tokenizer)
+    unigram = AutoTokenizer.from_pretrained(encoders["albert"])
+    unigram.add_tokens(["<url>"])
+    with pytest.raises(ModelError, match="has added tokens behind its vocabulary"):
+        with_case_markers(unigram)
+
+
 def test_is_uncased_by_behaviour(encoders, tmp_path):
     assert is_uncased(AutoTokenizer.from_pretrained(encoders["bert"]))
     assert is_uncased(AutoTokenizer.from_pretrained(encoders["albert"]))
@@ -176,7 +188,7 @@ def test_a_tagger_already_trained_keeps_its_way(encoders, tmp_path):
 
 
 def test_a_vocabulary_that_takes_no_markers_is_said(tmp_path):
-    with pytest.raises(ModelError, match="WordPiece and Unigram vocabularies, and this tokenizer has one of kind BPE"):
+    with pytest.raises(ModelError, match="WordPiece and Unigram vocabularies, and this tokenizer is of the kind BPE"):
         load_encoder(str(tiny_roberta(tmp_path)), SCHEMA, casing="markers")
 
 

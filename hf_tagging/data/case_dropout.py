@@ -14,10 +14,10 @@ _SPELLING: tuple[Callable[[str], str], ...] = (str, str.lower, str.upper)  # kep
 
 
 def drop_case(split: Dataset, share: float, *, seed: int) -> Dataset:
-    """Return a split in which some sentences stand in lower case and as many in capitals.
+    """Return a split with a share of its sentences changed, half of them to lower case and half to upper case.
 
-    Headlines stand in capitals, and much of what people type has none; a model that has only seen edited text fails on
-    both.
+    Headlines are often all capitals, and much of what people type has none; a model that has only seen edited text
+    fails on both.
 
     Args:
         split: `tokens`, and other columns that stay as they are.

@@ -52,7 +52,7 @@ def is_uncased(tokenizer: PreTrainedTokenizerBase) -> bool:
 def marker_ids(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """Return the ids of the case markers that a tokenizer writes, none for one that writes none. (markers,)"""
     vocabulary = tokenizer.get_vocab()
-    ids = (vocabulary.get(piece) for marker in MARKERS for piece in (marker, "▁" + marker))
+    ids = (vocabulary.get(subword) for marker in MARKERS for subword in (marker, "▁" + marker))
     known = np.array([i for i in ids if i is not None], np.int64)
     if not len(known):
         return known
@@ -74,11 +74,13 @@ def with_case_markers(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizer
         is returned as it is.
 
     Raises:
-        ModelError: If the vocabulary is of another kind.
+        ModelError: If the vocabulary is of another kind, or the tokenizer is not a fast one.
     """
+    if not tokenizer.is_fast:
+        raise ModelError(f"{argument('casing', 'markers')}: {type(tokenizer).__name__} is not a fast tokenizer.")
     if len(marker_ids(tokenizer)):
         return tokenizer
-    backend = Tokenizer.from_str(json.dumps(_with_pieces(json.loads(tokenizer.backend_tokenizer.to_str()))))
+    backend = Tokenizer.from_str(json.dumps(_with_marker_rows(json.loads(tokenizer.backend_tokenizer.to_str()))))
     backend.no_truncation()
     backend.no_padding()
     own = [] if backend.normalizer is None else [backend.normalizer]
@@ -107,20 +109,23 @@ def _map() -> bytes:
     return charsmap(capitals | dict.fromkeys(MARKERS, _OF_TEXTS))
 
 
-def _with_pieces(tokenizer: dict[str, Any]) -> dict[str, Any]:
-    """Give the markers an id each in a ``tokenizer.json``."""
-    model = tokenizer["model"]
+def _with_marker_rows(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """Give the markers an id each in a ``tokenizer.json``, and leave every other id as it is."""
+    model, added = tokenizer["model"], tokenizer.get("added_tokens") or []
     kind, vocabulary = model.get("type"), model.get("vocab")
+    taken = max((token["id"] for token in added), default=-1)
     if kind == "WordPiece":
+        unused = (name for name in map(_UNUSED.format, range(1000)) if name in vocabulary)
+        free = [name for name in unused if vocabulary[name] not in {token["id"] for token in added}]
         for marker in MARKERS:
-            free = next((name for name in map(_UNUSED.format, range(1000)) if name in vocabulary), None)
-            vocabulary[marker] = vocabulary.pop(free) if free else max(vocabulary.values()) + 1
-    elif kind == "Unigram":
+            vocabulary[marker] = vocabulary.pop(free.pop(0)) if free else max(taken, *vocabulary.values()) + 1
+    elif kind == "Unigram" and taken < len(vocabulary):  # whose ids are places: the next ones are free
         vocabulary += [["▁" + marker, 0.0] for marker in MARKERS]
     else:
+        what = f"is of the kind {kind}" if kind != "Unigram" else "has added tokens behind its vocabulary"
         raise ModelError(
             f"{argument('casing', 'markers')}: markers go with WordPiece and Unigram vocabularies, and this tokenizer "
-            f"has one of kind {kind}."
+            f"{what}. Give {argument('casing', 'none')}."
         )
     return tokenizer
 

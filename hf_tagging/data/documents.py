@@ -101,7 +101,7 @@ def check_context(dataset: Mapping[str, Dataset]) -> None:
                 continue
             raise DataError(
                 f"{alone}. Mark where documents begin (-DOCSTART- lines, # newdoc, or a column {_COLUMN}), or "
-                f"leave {argument('context')} out."
+                f"give {argument('context', 'none')}."
             )
         known[name] = set(_neighbours(split)) if _COLUMN in split.column_names else set()
         logger.info("%s: %d sentences of %d documents are context for each other", name, len(split), len(known[name]))

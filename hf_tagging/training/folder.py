@@ -21,8 +21,8 @@ _WRITTEN = (
     "results.json", "README.md", "config.json", "model*.safetensors*", "adapter_config.json",
     "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
     "vocab.json", "merges.txt", "added_tokens.json", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
-    "predictions/validation.conll", "predictions/test.conll", "predictions/seen.json", "predictions/documents.json",
-    "report.html",
+    "predictions/validation.conll", "predictions/test.conll", "predictions/also_test.conll", "predictions/seen.json",
+    "predictions/documents.json", "report.html",
 )  # fmt: skip
 # What `atomic.whole_path` calls a file while it is being written.
 _HALF_WRITTEN = re.compile(rf"\..+\.[0-9a-f]{{12}}{re.escape(PARTIAL)}")

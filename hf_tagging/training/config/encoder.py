@@ -50,7 +50,8 @@ class EncoderConfig(Config):
         default=None,
         metadata={
             "help": "Subwords of its document that a sentence has on each side at least, where there are as many. "
-            "A window has eight times as many. Default: as the model was trained, or 16."
+            "A window has eight times as many. Default: as the model was trained, or 16, but at most an eighth of the "
+            "longest window."
         },
     )
     head_dropout: float | None = field(
