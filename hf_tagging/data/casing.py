@@ -117,8 +117,9 @@ def _with_marker_rows(tokenizer: dict[str, Any]) -> dict[str, Any]:
     if kind == "WordPiece":
         unused = (name for name in map(_UNUSED.format, range(1000)) if name in vocabulary)
         free = [name for name in unused if vocabulary[name] not in {token["id"] for token in added}]
+        vocabulary |= {token["content"]: token["id"] for token in added}  # else they move behind the markers
         for marker in MARKERS:
-            vocabulary[marker] = vocabulary.pop(free.pop(0)) if free else max(taken, *vocabulary.values()) + 1
+            vocabulary[marker] = vocabulary.pop(free.pop(0)) if free else max(vocabulary.values()) + 1
     elif kind == "Unigram" and taken < len(vocabulary):  # whose ids are places: the next ones are free
         vocabulary += [["▁" + marker, 0.0] for marker in MARKERS]
     else:
