@@ -153,7 +153,7 @@ def test_a_device_that_is_not_there_is_refused(model, tmp_path):
 def test_both_sides_start_from_the_same_weights_and_count_the_same_words(corpus, encoder, tmp_path):
     options = {"model": str(encoder), "device": "cpu", "seed": 3, "folder": str(tmp_path)}
     dataset = DatasetDict(train=corpus.draw("train", 6, seed=0))
-    ours = trainers.our_trainer(dataset, corpus.schema, **options)
+    ours = trainers.our_trainer(dataset, corpus.schema, flags=(*trainers.ONE_EPOCH, "--casing", "none"), **options)
     stock = trainers.stock_trainer(dataset, corpus.schema, num_train_epochs=1, **options)
     theirs = stock.model.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.model.state_dict().items())
@@ -255,7 +255,7 @@ def test_alignment(model, tmp_path):
 
 def test_quality_goes_on_where_it_was(encoder, tmp_path, capsys):
     given = flags(encoder, tmp_path, "--seeds", 1, 2, "--epochs", 1, "--sentences", 16, "--evaluations", 2)
-    given += ["--work", str(tmp_path / "work")]
+    given += ["--target", "0.0001", "--work", str(tmp_path / "work")]
     quality.main(given)
     found = result(tmp_path, "quality")
     assert [(what, line["missing"]) for what, line in zip(sides_of(found), found["lines"], strict=True)

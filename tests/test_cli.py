@@ -27,7 +27,7 @@ from hf_tagging.training import RunConfig
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
 NAMES = (
     "ls", "copy", "validate", "train", "inspect", "convert", "predict", "evaluate", "compare", "export", "diff",
-    "suggest", "report", "push", "demo", "env", "completion",
+    "soup", "suggest", "report", "push", "demo", "env", "completion",
 )  # fmt: skip
 # Examples that are parsed alone: what they start takes minutes, serves until it is stopped, or needs a Hub.
 NOT_RUN = (
@@ -160,6 +160,7 @@ class TestShelf:
         assert [line.split()[:2] for line in lines[1:]] == [
             ["config", "ner/lstm_conll2003"],
             ["config", "ner/lstm_crf_conll2003"],
+            ["config", "ner/lstm_crf_distilled_conll2003"],
         ]
         assert run("ls", "nothing-of-the-kind") == 2
         assert "All: hf-tagging ls" in capsys.readouterr().err

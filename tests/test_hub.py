@@ -115,7 +115,7 @@ def pushed(hub, tmp_path_factory):
     kinds = {
         "encoder": ("ner_bert", "--model", bert),
         "crf": ("ner_bert", "--model", bert, "--head", "crf"),
-        "adapter": ("ner_bert", "--model", bert, "--lora", "true", "--lora_merge", "false"),
+        "adapter": ("ner_bert", "--model", bert, "--lora", "true", "--lora_merge", "false", "--calibrate", "false"),
         "merged": ("ner_bert", "--model", bert, "--lora", "true"),
         "baseline": ("ner_baseline", "--encoder", "lstm", "--hidden_size", 16, "--word_size", 16),
         "stopped": ("ner_bert", "--model", bert),

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import logging
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from tiny_models import TAGS, tiny_bert
 
@@ -56,9 +58,10 @@ def test_no_entity_is_in_two_sentences(tagger):
     label = tagger.label
 
     def all_inside(sentences, **options):
-        for found in (labels := label(sentences, **options)):
-            found.ids[:] = inside
-        return labels
+        return [
+            replace(found, ids=np.full_like(found.ids, inside), entities=np.ones(1, np.float32))
+            for found in label(sentences, **options)
+        ]
 
     tagger.label = all_inside
     found = tagger.tag_text("Ann left. Bob stayed")
