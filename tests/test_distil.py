@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from recipe_runs import ROOT, record, run_here
 from tiny_models import tiny_bert, tiny_roberta
 from transformers import AutoTokenizer
@@ -23,9 +23,12 @@ from hf_tagging import (
     load_tagging_dataset,
 )
 from hf_tagging.data.alignment import IGNORED
+from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.casing import marker_ids
+from hf_tagging.data.documents import document_bounds
 from hf_tagging.inference.teaching import ask_teacher
 from hf_tagging.models import LinearChainCrf
+from hf_tagging.models.baseline import build_baseline
 from hf_tagging.training.distilling import SoftTags, numbered_words
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-MISC", "I-MISC")
@@ -80,6 +83,56 @@ class TestLoss:
         flat = -(crf.log_marginals(emissions / 1.0, mask, temperature=1.5)[mask] * 0.2).sum() * 1.5**2 / 8
         assert soft.loss(emissions, words, 8, crf=crf).item() == pytest.approx(flat.item(), rel=1e-5)
 
+    def test_marginals_of_sentences_between_borders_are_those_of_rows_of_their_own(self):
+        torch.manual_seed(0)
+        start, step, end = (table.tolist() for table in TagSchema(TAGS[:5], "IOB2").transitions())
+        crf = LinearChainCrf(5, legal_start=start, legal_step=step, legal_end=end)
+        for parameter in crf.parameters():
+            torch.nn.init.normal_(parameter)
+        emissions = torch.randn(1, 9, 5, dtype=torch.double, requires_grad=True)
+        border = torch.tensor([[1, 0, 0, 0, 1, 0, 0, 1, 0]]).bool()
+        mask = torch.tensor([[0, 1, 0, 1, 0, 1, 1, 0, 0]]).bool()
+        together = crf.log_marginals(emissions, mask, temperature=1.5, borders=border)
+        cuts = ((0, 4), (4, 8), (8, 9))
+        apart = torch.cat([crf.log_marginals(emissions[:, a:b], mask[:, a:b], temperature=1.5) for a, b in cuts], 1)
+        torch.testing.assert_close(together, apart)
+        weights, inputs = torch.rand(5, dtype=torch.double), (emissions, *crf.parameters())
+        ours, theirs = (torch.autograd.grad((logs * weights).sum(), inputs) for logs in (together, apart))
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other)
+
+    @pytest.mark.parametrize("context", [0, 4, None])
+    def test_a_crf_learns_on_the_sequences_that_it_sees_later(self, teachers, context):
+        sentences = [["U.S.", "ships", "sailed"], ["Ask", "Maria", "of", "Porto", "!"], ["1,000.50", "metres"]]
+        words = {"tokens": sentences, "tags": [[0] * len(sentence) for sentence in sentences]}
+        dataset = DatasetDict(train=Dataset.from_dict(words | {"document_id": ["a"] * 3}))
+        schema = TagSchema(TAGS, "IOB2")
+        model, tokenizer = (
+            load_encoder(str(teachers[0]), schema, head="crf")
+            if context is not None
+            else build_baseline(dataset, schema, parts={"encoder": "cnn", "head": "crf"}, words=str(teachers[0]))
+        )
+        model.config.context_subwords = context
+        torch.manual_seed(0)
+        for parameter in model.crf.parameters():
+            torch.nn.init.normal_(parameter)
+        tokenizer.model_max_length = 24  # windows overlap: words at their edges are read, and numbered elsewhere
+        split = align_dataset(dataset, tokenizer, schema, overlap=4, context=context or 0)["train"]
+        collate = WindowCollator(tokenizer.pad_token_id)
+        batch = collate(list(numbered_words(split, np.zeros(0, np.int64))))
+        ids, numbers = {name: batch[name] for name in ("input_ids", "attention_mask")}, batch["labels"]
+        model.eval()
+        seen = model.tag_chain(**ids)
+        posterior = seen.posterior.gather(1, seen.word[..., None].expand(-1, -1, len(TAGS)))
+        there = numbers != IGNORED
+        assert (model.chain_places(**ids)[0] & ~there).any()
+        teacher = torch.rand(int(there.sum()), len(TAGS))
+        soft = SoftTags(teacher, torch.full((len(teacher),), IGNORED), 1.0, 0.5)
+        emissions = model(**ids, labels=soft.gold_of(numbers)).logits
+        loss = soft.loss(emissions, numbers, 1, crf=model.crf, places=model.chain_places(**ids))
+        expected = -(teacher[numbers[there]] * posterior[there].log()).sum()
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+
 
 class TestTeacher:
     def test_words_are_joined_by_number_whatever_the_subwords(self, teachers):
@@ -95,6 +148,21 @@ class TestTeacher:
         np.testing.assert_allclose(soft.probabilities[:, columns].numpy(), said, atol=1e-6)
         for window, numbered in zip(split.features, numbered_words(split, np.zeros(0, np.int64)), strict=True):
             assert [IGNORED if n < 0 else int(soft.gold[n]) for n in numbered["labels"]] == window["labels"]
+
+    def test_a_teacher_with_context_reads_documents(self, tmp_path):
+        path = tiny_bert(tmp_path, tags=TAGS) / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"context_subwords": 8}))
+        teacher = Tagger.from_pretrained(path.parent, device="cpu")
+        dataset = DatasetDict(train=load_tagging_dataset("sample", task="ner")["train"].select(range(20)))
+        schema = TagSchema(TAGS, "IOB2")
+        split = align_dataset(dataset, teacher.tokenizer, schema)["train"]
+        documents = np.diff(document_bounds(dataset["train"])).tolist()
+        assert 1 < len(documents) < 20
+        sentences = list(dataset["train"]["tokens"])
+        said = np.concatenate(teacher.probabilities(sentences, documents=documents))
+        soft = ask_teacher(teacher, split, schema, TaggingConfig(use_cpu=True))
+        np.testing.assert_allclose(soft.probabilities.numpy(), said, atol=1e-6)
+        assert np.abs(said - np.concatenate(teacher.probabilities(sentences))).max() > 1e-4
 
     def test_the_subword_behind_a_marker_goes_on_with_its_word(self, teachers):
         dataset = load_tagging_dataset("sample", task="ner")
@@ -130,6 +198,13 @@ class TestTeacher:
         pairs = [pair for sentences in zip(*said, strict=True) for pair in zip(*sentences, strict=True)]
         assert sum(ours == theirs for ours, theirs in pairs) > 0.95 * len(pairs)
 
+    def test_a_crf_with_context_learns(self, teachers, tmp_path):
+        run_here(
+            "distil", *SHORT, "--model", teachers[0], "--head", "crf", "--context", "document", "--teacher", *teachers,
+            "--do_predict", False, "--output_dir", tmp_path / "run",
+        )  # fmt: skip
+        assert record(tmp_path / "run")["status"] == "finished"
+
     def test_an_encoder_with_markers_learns_beside_gold_tags(self, teachers, tmp_path):
         run_here(
             "distil", *SHORT, "--model", "minilm", "--teacher", teachers[0], "--max_train_samples", 12,
@@ -146,6 +221,7 @@ class TestRefused:
             ({}, {"gold_weight": 0.1}, "has no effect without a teacher"),
             ({}, {"teacher": ["a"], "label_smoothing_factor": 0.1}, "does not go with a teacher"),
             ({}, {"teacher": ["a"], "do_train": False}, "there is no training to learn in"),
+            ({}, {"teacher": ["owner/name", "./none"]}, "teacher: ./none is not there"),
             ({}, {"teacher": ["a"], "gold_weight": 1.5}, "not between 0 and 1"),
             ({}, {"teacher": ["a"], "teacher_temperature": 0.0}, "not above 0"),
             ({"encoder": "hmm"}, {"teacher": ["a"]}, "learns from no probabilities"),

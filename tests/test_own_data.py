@@ -100,6 +100,15 @@ def test_text_by_flag_replaces_tagging_data(mine):
     assert arguments.data.text_file == [f"{mine}/mine.conll"]
 
 
+def test_text_by_flag_is_learned_beside_the_data_of_a_tagger(mine):
+    path = config(mine, f"train_file: {mine}/mine.conll", "teacher: someone/tagger")
+    run = run_config("ner", ["--config", path, "--text_file", f"{mine}/other.conll"])
+    assert (run.data.train_file, run.data.text_file) == ([f"{mine}/mine.conll"], [f"{mine}/other.conll"])
+    common = f"train_file: {mine}/mine.conll, test_file: {mine}/mine.conll, teacher: someone/tagger"
+    (job,) = read_plan(comparison(mine, common, a=f", text_file: {mine}/other.conll")).jobs
+    assert job.arguments["train_file"] == job.arguments["test_file"] == [f"{mine}/mine.conll"]
+
+
 def comparison(folder: Path, common: str, **runs: str) -> Path:
     recipe = Path(__file__).parent.parent / "recipes/ner_baseline.py"
     lines = [f"  {name}: {{recipe: {recipe}{own}}}" for name, own in runs.items()]

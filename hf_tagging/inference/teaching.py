@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import chain, pairwise
+
 import numpy as np
 import torch
 
 from hf_tagging.console import track
 from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.documents import document_bounds
 from hf_tagging.data.rows import arrow_batches, flat_lists
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
+from hf_tagging.inference.sentences import blocks
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.problems import argument
 from hf_tagging.training.config import TaggingConfig
@@ -19,7 +23,7 @@ _BLOCK = 1000  # sentences
 
 
 def ask_teacher(teacher: Tagger, split: AlignedSplit, schema: TagSchema, training: TaggingConfig) -> SoftTags:
-    """Tag the words of a training split.
+    """Tag the words of a training split; a teacher that was trained with context reads documents.
 
     Args:
         teacher: The tagger.
@@ -32,12 +36,12 @@ def ask_teacher(teacher: Tagger, split: AlignedSplit, schema: TagSchema, trainin
     """
     places = _places(teacher.schema, schema)
     table = np.zeros((int(split.sentence_starts[-1]), len(schema.tags)), np.float32)
-    begin = 0
     sentences = list(split.words["tokens"])
-    blocks = [sentences[begin : begin + _BLOCK] for begin in range(0, len(sentences), _BLOCK)]
+    documents = [sentences[a:b] for a, b in pairwise(document_bounds(split.words))]
     begin = 0
-    for block in track(blocks, total=len(blocks), what="Tagging by the teacher"):
-        for found in teacher.probabilities(block):
+    parts = [*blocks(documents, _BLOCK)]
+    for block in track(parts, total=len(parts), what="Tagging by the teacher"):
+        for found in teacher.probabilities([*chain.from_iterable(block)], documents=[*map(len, block)]):
             table[begin : begin + len(found), places] = found
             begin += len(found)
     probabilities = torch.from_numpy(table)

@@ -184,21 +184,25 @@ class LinearChainCrf(nn.Module):
             posterior = forward_backward(self._scores(rows, emissions, ILLEGAL), rows).posterior
             return rows.unpack(posterior, fill=0.0).to(_result_dtype(emissions))
 
-    def log_marginals(self, emissions: Tensor, mask: Tensor, *, temperature: float = 1.0) -> Tensor:
+    def log_marginals(
+        self, emissions: Tensor, mask: Tensor, *, temperature: float = 1.0, borders: Tensor | None = None
+    ) -> Tensor:
         """Return the logarithms of `marginals`, which can be differentiated; slower.
 
         Args:
             emissions: (batch, positions, tags)
             mask: (batch, positions) bool
             temperature: All scores are divided by it.
+            borders: See `log_likelihood`.
 
         Returns:
             Zeros outside the mask. (batch, positions, tags)
         """
         with _no_autocast(emissions):
-            rows = Rows.of(mask)
-            scores = Scores(*(score / temperature for score in self._scores(rows, emissions, ILLEGAL)))
-            return rows.unpack(log_marginals(scores, rows), fill=0.0).to(_result_dtype(emissions))
+            rows = _rows(mask, borders)
+            scores = Scores(*(score / temperature for score in self._scores(rows, emissions, ILLEGAL, borders)))
+            logs = rows.unpack(log_marginals(scores, rows)[..., : self.num_tags], fill=0.0)
+            return torch.where(mask[..., None], logs, 0.0).to(_result_dtype(emissions))
 
     @torch.no_grad()
     def scores_for_pipeline(self, emissions: Tensor, mask: Tensor, *, borders: Tensor | None = None) -> Tensor:

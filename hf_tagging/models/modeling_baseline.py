@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -204,6 +205,20 @@ class BaselineForTokenClassification(BaselinePreTrainedModel):
         vectors, words = self.baseline(input_ids, attention_mask)
         chain = self.crf.chain(self.classifier(vectors), words.mask)
         return chain._replace(word=chain.word.gather(1, words.of))
+
+    def chain_places(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, None]:
+        """Return where the words of the CRF are, and None: a row is one sentence.
+
+        Args:
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+
+        Returns:
+            (batch, subwords) bool
+        """
+        words = self.baseline.words.tables.group(input_ids, attention_mask)
+        places = torch.arange(input_ids.shape[1], device=input_ids.device)
+        return words.inside & (words.spread(words.first) == places), None
 
     def _loss(self, scores: Tensor, labels: Tensor, mask: Tensor, num_items: Tensor | int | None) -> Tensor:
         scored = labels != IGNORED

@@ -151,9 +151,21 @@ class CrfEncoderForTokenClassification(PreTrainedModel):
             attention_mask: 1 where a subword is. (batch, subwords)
         """
         outputs = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
-        starts, inside, _ = self._words(input_ids, attention_mask)
-        borders = self._borders(inside, attention_mask)
+        starts, borders = self.chain_places(input_ids, attention_mask)
         return self.crf.chain(self.classifier(self.dropout(outputs[0])), starts, borders=borders)
+
+    def chain_places(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return where the words of the CRF are, and where one sentence ends and the next one begins, if any does.
+
+        Args:
+            input_ids: (batch, subwords)
+            attention_mask: 1 where a subword is. (batch, subwords)
+
+        Returns:
+            Both (batch, subwords) bool
+        """
+        starts, inside, _ = self._words(input_ids, attention_mask)
+        return starts, self._borders(inside, attention_mask)
 
     def _loss(
         self,

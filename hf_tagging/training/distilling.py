@@ -62,7 +62,15 @@ class SoftTags:
         """
         return torch.where(words == IGNORED, IGNORED, self.gold[words.clamp(min=0)])
 
-    def loss(self, logits: Tensor, words: Tensor, items: Tensor | int, *, crf: LinearChainCrf | None) -> Tensor:
+    def loss(
+        self,
+        logits: Tensor,
+        words: Tensor,
+        items: Tensor | int,
+        *,
+        crf: LinearChainCrf | None,
+        places: tuple[Tensor, Tensor | None] | None = None,
+    ) -> Tensor:
         """Return the cross-entropy with the teacher, divided by the number of words.
 
         Args:
@@ -70,6 +78,9 @@ class SoftTags:
             words: Numbers of words, -100 where there is none. (batch, subwords)
             items: Words in all batches and processes of the step.
             crf: Its posterior marginals are what learns; None: the softmax of the logits.
+            places: Where the CRF has words, further ones than the numbered too, and where it has borders of sentences,
+                as the model's `chain_places` gives them; None: the numbered words of a row are one sentence. (batch,
+                subwords) bool each
 
         Returns:
             A scalar.
@@ -78,7 +89,10 @@ class SoftTags:
         if crf is None:
             logs = (logits[there].float() / self.temperature).log_softmax(-1)  # (words, tags)
         else:
-            logs = crf.log_marginals(logits.float(), there, temperature=self.temperature)[there]
+            starts, borders = places or (there, None)
+            borders = None if borders is None else borders & ~there
+            known = crf.log_marginals(logits.float(), starts | there, temperature=self.temperature, borders=borders)
+            logs = known[there]
         numbers = words[there]
         share = torch.where(self.gold[numbers] == IGNORED, 1.0, 1.0 - self.gold_weight)
         found = -(self.probabilities[numbers] * logs).sum(-1) * share

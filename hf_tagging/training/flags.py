@@ -110,7 +110,7 @@ def read_arguments(
     """
     with spelled(FLAGS):
         parser = make_parser([part], description)
-        reading = read_settings(argv, parser)
+        reading = read_settings(argv, parser, text_is_data=True)
         reading.convert(parser)
         problems = list(check(reading.values)) if check else []
         built = reading.build(part, problems)
@@ -139,12 +139,15 @@ def make_parser(parts: Sequence[Any], description: str | None) -> HfArgumentPars
     return parser
 
 
-def read_settings(argv: Sequence[str] | None, parser: HfArgumentParser | None = None) -> Reading:
+def read_settings(
+    argv: Sequence[str] | None, parser: HfArgumentParser | None = None, *, text_is_data: bool = False
+) -> Reading:
     """Read flags and the YAML files that they name; a flag wins, and one that names data over all data of the files.
 
     Args:
         argv: Flags; None: those of the command line.
         parser: Prints its help and ends the program where ``--help`` is among the flags.
+        text_is_data: A flag ``--text_file`` is one that names data; taggers learn text beside their data.
     """
     flags, problems = read_flags(list(sys.argv[1:] if argv is None else argv))
     if parser is not None and asks_for_help(flags):
@@ -156,7 +159,8 @@ def read_settings(argv: Sequence[str] | None, parser: HfArgumentParser | None = 
             found, wrong = _read_config(flag.values)
             settings += found
             problems += wrong
-    return Reading(over(settings, [flag for flag in flags if flag.name != "config"]), problems)
+    wins = [flag for flag in flags if flag.name != "config"]
+    return Reading(over(settings, wins, text_is_data=text_is_data), problems)
 
 
 def asks_for_help(flags: Iterable[Setting]) -> bool:

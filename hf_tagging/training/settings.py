@@ -23,8 +23,8 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 # Arguments that name data: given by a flag, they are all the data that is meant. And what belongs to such a name.
-_DATA = frozenset({"dataset", "train_file", "validation_file", "test_file", "text_file"})
-OF_DATA = _DATA | {"dataset_config", "dataset_revision", "also_test"}
+_DATA = frozenset({"dataset", "train_file", "validation_file", "test_file"})
+OF_DATA = _DATA | {"dataset_config", "dataset_revision", "also_test", "text_file"}
 # Arguments that draw a split from the training data, of no effect beside a file for that split.
 _DRAWN = {"validation_file": {"validation_share"}, "test_file": {"test_share", "folds", "fold"}}
 
@@ -113,17 +113,23 @@ def read_yaml(path: Path, *, named_by: str = "") -> tuple[list[Setting], list[Pr
     return settings, problems
 
 
-def over(settings: list[Setting], flags: list[Setting]) -> list[Setting]:
-    """Return settings and what wins over them, without data that is replaced; say once what is left out."""
+def over(settings: list[Setting], flags: list[Setting], *, text_is_data: bool = False) -> list[Setting]:
+    """Return settings and what wins over them, without data that is replaced; say once what is left out.
+
+    Args:
+        settings: Of a file.
+        flags: What wins over them.
+        text_is_data: See `replaced_data`.
+    """
     names = {flag.name for flag in flags}
-    kept = replaced_data({setting.name: setting for setting in settings}, names)
+    kept = replaced_data({setting.name: setting for setting in settings}, names, text_is_data=text_is_data)
     if left_out := [f"{setting.place}: {setting.name}" for setting in settings if setting.name not in kept]:
-        given = " ".join(argument(name) for name in sorted(names & _DATA))
+        given = " ".join(argument(name) for name in sorted(names & _names_of_data(text_is_data)))
         _say_once(f"{given}: all data is what the flags say; left out: {', '.join(left_out)}")
     return [*(setting for setting in settings if setting.name in kept), *flags]
 
 
-def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, T]:
+def replaced_data(settings: Mapping[str, T], given: Iterable[str], *, text_is_data: bool = False) -> dict[str, T]:
     """Return settings without their data where data is given that wins over them.
 
     Otherwise own files would be trained on, and scored on validation and test of the data set that a YAML file names. A
@@ -132,14 +138,19 @@ def replaced_data(settings: Mapping[str, T], given: Iterable[str]) -> dict[str, 
     Args:
         settings: By name.
         given: Names of what wins over them.
+        text_is_data: `text_file` is all that is read, as in pretraining; taggers learn it beside their data.
     """
     wins = set(given)
-    left_out = set(OF_DATA) if _DATA & wins else set()
+    left_out = set(OF_DATA) if _names_of_data(text_is_data) & wins else set()
     drawn = settings.keys() & {name for split, names in _DRAWN.items() if split in wins for name in names}
     left_out |= drawn
     if drawn and not (settings.keys() - left_out | wins) & set(CUTS):
         left_out.add("split_seed")
     return {name: value for name, value in settings.items() if name not in left_out}
+
+
+def _names_of_data(text_is_data: bool) -> frozenset[str]:
+    return _DATA | {"text_file"} if text_is_data else _DATA
 
 
 @cache

@@ -213,7 +213,12 @@ class AlignedTrainer(WordTrainer):
         items = (words != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         labelled = {**inputs, "labels": soft.gold_of(words)}
         gold, outputs = super().compute_loss(model, labelled, True, items)
-        learned = soft.loss(outputs["logits"], words, items, crf=getattr(unwrapped(model), "crf", None))
+        assert self.model is not None
+        student: Any = unwrapped(self.model)  # the model that is given may be wrapped for several processes
+        crf, places = getattr(student, "crf", None), None
+        if crf is not None:  # it learns on the sequences that it sees later
+            places = student.chain_places(inputs["input_ids"], inputs.get("attention_mask"))
+        learned = soft.loss(outputs["logits"], words, items, crf=crf, places=places)
         shares = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
         loss = soft.gold_weight * gold + learned * shares
         return (loss, outputs) if return_outputs else loss

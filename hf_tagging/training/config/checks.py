@@ -117,9 +117,10 @@ def missing_files(config: DataclassInstance, *names: str) -> Iterator[Problem]:
 def missing_paths(config: DataclassInstance, *names: str) -> Iterator[Problem]:
     """Yield names that can only be paths and are not there; what may be a name on the Hub is left to the Hub."""
     for name in names:
-        path = getattr(config, name)
-        if path and looks_like_path(path) and not expanded(path).exists():
-            yield Problem(name, path, f"{path} is not there{near_path(Path(path))}")
+        given = getattr(config, name) or []
+        for path in [given] if isinstance(given, str) else given:
+            if path and looks_like_path(path) and not expanded(path).exists():
+                yield Problem(name, path, f"{path} is not there{near_path(Path(path))}")
 
 
 def refuse(problems: Iterable[Problem | None]) -> None:

@@ -141,7 +141,7 @@ class PretrainingConfig(RunConfig):
         """
         with spelled(FLAGS):
             parser = make_parser((TextConfig, StartConfig, TaggingConfig), description)
-            reading = read_settings(of_script(argv), parser)
+            reading = read_settings(of_script(argv), parser, text_is_data=True)
             for setting in reading.take("task"):
                 if setting.values != [PRETRAINING.name]:
                     reason = f"{' '.join(setting.values)}, but this recipe is for {PRETRAINING.name}; leave it out"

@@ -19,7 +19,7 @@ from hf_tagging.disk import expanded
 from hf_tagging.errors import Problem
 from hf_tagging.secrets import is_secret
 from hf_tagging.tasks import Task
-from hf_tagging.training.config.checks import did_you_mean, near_path, out_of_range, refuse, wrong_kinds
+from hf_tagging.training.config.checks import did_you_mean, missing_paths, near_path, out_of_range, refuse, wrong_kinds
 from hf_tagging.training.config.given import Config, Given, given_by, given_values, remembering, with_defaults
 from hf_tagging.training.config.models import CRF_LEARNING_RATE, LORA_LEARNING_RATE, ModelFacts, training_defaults
 
@@ -274,6 +274,7 @@ def _problems(config: TaggingConfig, given: Collection[str]) -> Iterator[Problem
         yield Problem("teacher_temperature", config.teacher_temperature, f"{config.teacher_temperature} is not above 0")
     if not 0 <= config.gold_weight <= 1:
         yield Problem("gold_weight", config.gold_weight, f"{config.gold_weight} is not between 0 and 1")
+    yield from missing_paths(config, "teacher")
     yield from _backend_problems(config.torch_compile_backend)
     for name in IN_BETWEEN:
         if name in given:
