@@ -183,7 +183,7 @@ def render_runs(runs: Result) -> str:
 def _command(row: Result) -> str:
     part_of = row.get("part_of")
     text = f"`{row['command']}`" + "".join(f", {seed}" for seed in row["seeds"][1:])
-    return text + (f" (part of `{part_of}`)" if part_of else "")
+    return text + (f" (also in `benchmarks/results/{part_of}`)" if part_of else "")
 
 
 def _run_row(row: Result) -> tuple[str, ...]:
