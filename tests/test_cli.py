@@ -494,7 +494,7 @@ def workshop(tmp_path_factory):
         assert run("copy", "compare/quickstart", "mine.yaml") == 0
         tiny = tiny_bert(folder / "encoder")
         short = ("--model", str(tiny), "--dataset", "sample", "--max_train_samples", "20", "--num_train_epochs", "1")
-        assert run("train", "ner/minilm_conll2003", *short, "--output_dir", "runs/seed-1") == 0
+        assert run("train", "ner/minilm_conll2003", *short, "--output_dir", "runs/order-1") == 0
     finally:
         os.chdir(here)
     shutil.copytree(folder / "runs/ner", folder / "runs/ner-2")
@@ -503,7 +503,7 @@ def workshop(tmp_path_factory):
     (folder / "runs/ner-2/run.json").write_text(json.dumps(record))
     tiny_bert(folder, tags=("NN", "DT", "VB", ".")).rename(folder / "runs/pos")
     for seed in (2, 3):
-        shutil.copytree(folder / "runs/seed-1", folder / f"runs/seed-{seed}")
+        shutil.copytree(folder / "runs/order-1", folder / f"runs/order-{seed}")
     (folder / "my.conll").write_text("Jordan B-PER\nwaved O\n. O\n\nPorto B-LOC\n")
     (folder / "texts.txt").write_text("Jordan waved.\nThe ships sailed past Porto.\n")
     (folder / "texts.csv").write_text("id,body\n1,Jordan waved.\n2,The ships sailed past Porto.\n")

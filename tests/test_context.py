@@ -466,7 +466,7 @@ def test_context_goes_with(run, data, kind, flags):
 
 def test_data_without_documents_has_no_context(run, data, tmp_path, caplog):
     alone = {name: written(tmp_path / f"{name}.conll", *some_documents(6, 5), mark="") for name in data}
-    with pytest.raises(DataError, match=r"train: no sentence has a neighbour in its document.*leave context out"):
+    with pytest.raises(DataError, match=r"train: no sentence has a neighbour in its document.*give context=none"):
         run("refused", "--context", "document", files=alone)
     out = run("run", "--context", "document", files=data | {"test": alone["test"]})
     assert "test: no sentence has a neighbour in its document, so there is no context" in caplog.text
