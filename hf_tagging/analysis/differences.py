@@ -22,7 +22,7 @@ from hf_tagging.evaluation.predictions import spelled
 from hf_tagging.evaluation.statistics import RESAMPLES, approximate_randomization, bootstrap_interval
 from hf_tagging.inference.evaluating import EvaluationOptions, evaluate_predictions, evaluate_tagger
 from hf_tagging.inference.evaluation import Evaluation
-from hf_tagging.inference.tagger import Tagger
+from hf_tagging.inference.word_tagger import WordTagger
 from hf_tagging.problems import argument
 from hf_tagging.tasks import Task
 
@@ -90,8 +90,8 @@ class Differences:
 
 
 def diff_taggers(
-    first: str | Path | Tagger,
-    second: str | Path | Tagger,
+    first: str | Path | WordTagger,
+    second: str | Path | WordTagger,
     dataset: str | Path | InMemory | None = None,
     *,
     split: str | None = None,
@@ -127,7 +127,7 @@ def diff_taggers(
         raise ConfigError(f"{argument('dataset')}: a model is compared on data. Give its name or path.")
     found: list[Evaluation] = []
     for side in sides:
-        if is_predictions(side) and not isinstance(side, Tagger):
+        if is_predictions(side) and not isinstance(side, WordTagger):
             found.append(evaluate_predictions(side, task=task, scheme=scheme))
         else:
             more = {"split": split, "task": task, "scheme": scheme, "dataset_revision": dataset_revision}
@@ -136,9 +136,9 @@ def diff_taggers(
     return differences(*map(_answers, found), names=names, split=found[0].split, resamples=resamples)
 
 
-def is_predictions(side: str | Path | Tagger) -> bool:
+def is_predictions(side: str | Path | WordTagger) -> bool:
     """Return whether what is compared is a file of predictions and no tagger."""
-    return not isinstance(side, Tagger) and expanded(side).is_file()
+    return not isinstance(side, WordTagger) and expanded(side).is_file()
 
 
 def differences(
@@ -192,8 +192,8 @@ def _answers(found: Evaluation) -> Answers:
     return Answers(found.task, words, gold, predicted)
 
 
-def _name(side: str | Path | Tagger, place: int) -> str:
-    if isinstance(side, Tagger):
+def _name(side: str | Path | WordTagger, place: int) -> str:
+    if isinstance(side, WordTagger):
         return f"tagger {place + 1}"
     path = Path(side)
     return path.parent.parent.name if is_predictions(side) and path.parent.name == "predictions" else path.name

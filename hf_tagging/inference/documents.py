@@ -13,13 +13,13 @@ from hf_tagging.inference.cutting import Splitter, TextCutter
 from hf_tagging.inference.results import NO_TAG, SCORE_DIGITS, TaggedText, WordLabels, tagged_text
 
 if TYPE_CHECKING:
-    from hf_tagging.inference.tagger import Tagger
+    from hf_tagging.inference.word_tagger import WordTagger
 
 Rows = list[list[tuple[int, int]]]
 
 
 def tag_documents(
-    tagger: Tagger,
+    tagger: WordTagger,
     documents: Iterable[Document],
     *,
     splitter: str | Splitter | None = None,
@@ -50,7 +50,7 @@ def tag_documents(
 
 
 def tag_rows(
-    tagger: Tagger, documents: Iterable[tuple[Document, Rows]], *, model: str | None = None
+    tagger: WordTagger, documents: Iterable[tuple[Document, Rows]], *, model: str | None = None
 ) -> Iterator[Document]:
     """Tag documents that are cut into rows of words; see `tag_documents`.
 
@@ -70,7 +70,7 @@ def tag_rows(
     next(labelled, None)  # raises what the documents raised
 
 
-def predicted_spans(tagger: Tagger, text: str, row: list[tuple[int, int]], labels: WordLabels) -> list[Span]:
+def predicted_spans(tagger: WordTagger, text: str, row: list[tuple[int, int]], labels: WordLabels) -> list[Span]:
     """Return the entities of a row of words as spans of the text; of a tagger without entities, its tagged words.
 
     Args:

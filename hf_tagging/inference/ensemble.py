@@ -6,9 +6,10 @@ length and architecture. Their columns are put in one order by the names of the 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -18,30 +19,20 @@ from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.nbest import Paths, joined_paths, paths_of_words
 from hf_tagging.inference.odds import EntityOdds, word_labels
-from hf_tagging.inference.results import NO_SCORES, WordLabels
+from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.sentences import blocks
+from hf_tagging.inference.word_tagger import WordTagger, checked_confidence
+
+logger = logging.getLogger(__name__)
 
 _SEVERAL = (
     "This tagger is an ensemble: it has no model, tokenizer or windows to be saved or asked for; its `members` have. "
-    "One model comes of runs that started from the same weights (hf-tagging soup RUN RUN ... --output_dir DIR), or "
-    "learns from all of them (recipes/distil.py)."
+    "To get one model, average runs that started from the same weights (hf-tagging soup RUN RUN ... --output_dir DIR), "
+    "or train one on the ensemble (recipes/distil.py)."
 )
 
 
-class Member(Protocol):
-    """A tagger, as an ensemble asks it."""
-
-    @property
-    def schema(self) -> TagSchema:
-        """Tags of the model."""
-
-    def probabilities(
-        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
-    ) -> list[np.ndarray]:
-        """Return the probability of every tag. (words, tags) float32 each"""
-
-
-def common_schema(members: Sequence[Member], names: Sequence[str]) -> TagSchema:
+def common_schema(members: Sequence[WordTagger], names: Sequence[str]) -> TagSchema:
     """Return the tags of an ensemble, in the order of its first member.
 
     Args:
@@ -62,32 +53,43 @@ def common_schema(members: Sequence[Member], names: Sequence[str]) -> TagSchema:
     return first
 
 
-class Averaging:
-    """What an ensemble does otherwise than a tagger of one model; see `hf_tagging.inference.tagger.Ensemble`.
+class Ensemble(WordTagger):
+    """Tagger whose probabilities are the mean of those of several taggers, word by word.
+
+        tagger = Tagger.from_pretrained(["runs/seed-1", "runs/seed-2", "runs/bert"])
+
+    It takes the time of all of them. Each word gets the tag with the highest mean, as from a linear tag head; a member
+    with a CRF gives its posteriors. Members may differ in tokenizer, window length and architecture.
 
     Args:
-        members: The taggers.
-        schema: Their tags.
+        members: Taggers with the same tags, in any order, and the same scheme.
+        min_confidence: See `Tagger`.
+
+    Raises:
+        ConfigError: There are none, or tags or schemes differ; `min_confidence` is not between 0 and 1.
     """
 
-    schema: TagSchema
-    min_confidence: float
-
-    def _average(self, members: Sequence[Member], schema: TagSchema) -> None:
-        self._members, self.schema = members, schema
+    def __init__(self, members: Sequence[WordTagger], *, min_confidence: float = 0.0):
+        if not members:
+            raise ConfigError("model: an ensemble of no models. Give their folders or names.")
+        self.members, self.min_confidence = tuple(members), checked_confidence(min_confidence)
+        self.schema = common_schema(members, [member.name for member in members])
+        self.device, self.tokens_per_batch = members[0].device, members[0].tokens_per_batch
+        self.context_subwords = max(member.context_subwords for member in members)
         # The columns of each member, in the order of the schema. (tags,) each
-        self._columns = [np.array([one.schema.tags.index(tag) for tag in schema.tags]) for one in members]
+        self._columns = [np.array([one.schema.tags.index(tag) for tag in self.schema.tags]) for one in members]
+        self._splitter = members[0].splitter
+        if odd := {str(member.splitter) for member in members} - {str(self.splitter)}:
+            logger.warning(
+                "The models were trained on the words of different splitters: text is cut as by %s, and not as by %s.",
+                self.splitter or "script",
+                ", ".join(sorted(odd)),
+            )
 
-    def probabilities(
-        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
-    ) -> list[np.ndarray]:
-        """Return the mean probability of every tag for a batch of sentences; see `Tagger.probabilities`."""
-        means: list[np.ndarray] = []
-        for member, columns in zip(self._members, self._columns, strict=True):
-            found = member.probabilities(sentences, documents=documents, first=first)
-            tables = [table[:, columns] for table in found]
-            means = [mean + table for mean, table in zip(means, tables, strict=True)] if means else tables
-        return [mean / len(self._members) for mean in means]
+    @property
+    def name(self) -> str:
+        """Names of the members."""
+        return "+".join(member.name for member in self.members)
 
     def label(
         self,
@@ -97,29 +99,23 @@ class Averaging:
         first: int = 0,
         exact: bool = True,
     ) -> list[WordLabels]:
-        """Return label ids and scores for a batch of sentences; see `Tagger.label`."""
-        table, bounds, odds = self._read(sentences, documents, first, exact=exact or self.min_confidence > 0)
+        """Return label ids and scores for a batch of sentences; see `WordTagger.label`."""
+        entities = exact or self.min_confidence > 0
+        table, bounds, odds = self._table(sentences, documents, first, entities=entities)
         return word_labels(table.argmax(-1), table.max(-1), bounds, odds, least=self.min_confidence)
 
-    def all_probabilities(
-        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean probabilities and those of entities; see `Tagger.all_probabilities`."""
-        table, bounds, odds = self._read(sentences, documents, first, exact=True)
-        entities = [] if odds is None else odds.of_sentences(table.argmax(-1), bounds)
-        return table, np.concatenate([NO_SCORES, *entities])
-
-    def _read(
-        self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None, first: int, *, exact: bool
+    def _table(
+        self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None, first: int, *, entities: bool
     ) -> tuple[np.ndarray, np.ndarray, EntityOdds | None]:
-        """Return probabilities (words, tags), bounds of the sentences, and the probabilities of entities."""
-        tables = self.probabilities(sentences, documents=documents, first=first)
         bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))
-        table = np.concatenate([np.zeros((0, len(self.schema.tags)), np.float32), *tables])
-        if not exact or not self.schema.entity_types:
-            return table, bounds, None
-        odds = EntityOdds(self.schema, len(table))
-        odds.keep(np.arange(len(table)), torch.from_numpy(table), None)
+        table = np.zeros((int(bounds[-1]), len(self.schema.tags)), np.float32)
+        for member, columns in zip(self.members, self._columns, strict=True):
+            found = member.probabilities(sentences, documents=documents, first=first)
+            table += np.concatenate([table[:0], *(rows[:, columns] for rows in found)])
+        table /= len(self.members)
+        odds = self._odds(len(table)) if entities else None
+        if odds is not None:
+            odds.keep(np.arange(len(table)), torch.from_numpy(table), None)
         return table, bounds, odds
 
     def _label_parts(

@@ -15,10 +15,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
-import torch
 from datasets import DatasetDict
 
 from hf_tagging.console import track
@@ -37,9 +36,9 @@ from hf_tagging.evaluation.figures import Figures
 from hf_tagging.evaluation.metrics import Tags
 from hf_tagging.evaluation.scoring import score
 from hf_tagging.inference.evaluation import Evaluation, predictions_file
-from hf_tagging.inference.reading import Precision
 from hf_tagging.inference.tagged_lines import read_tagged_lines
 from hf_tagging.inference.tagger import Tagger
+from hf_tagging.inference.word_tagger import TaggerOptions, WordTagger
 from hf_tagging.problems import argument
 from hf_tagging.tasks import Task, get_task, task_of_tags
 from hf_tagging.training.environment import describe_split
@@ -57,23 +56,12 @@ class DataOptions(ReadArguments, total=False):
     cache_dir: str | Path | None
 
 
-class TaggerOptions(TypedDict, total=False):
-    """Options for loading a tagger; see `Tagger.from_pretrained`."""
-
-    revision: str | None
-    trust_remote_code: bool
-    device: str | torch.device | None
-    tokens_per_batch: int | None
-    precision: Precision | None
-    dtype: str | torch.dtype | None
-
-
 class EvaluationOptions(TaggerOptions, DataOptions, total=False):
     """Further arguments of `evaluate_tagger`."""
 
 
 def evaluate_tagger(
-    model: str | Path | Sequence[str | Path] | Tagger,
+    model: str | Path | Sequence[str | Path] | WordTagger,
     dataset: str | Path | InMemory | None = None,
     *,
     split: str | None = None,
@@ -106,8 +94,8 @@ def evaluate_tagger(
         OutputError: The name of the split is not that of a file in `output`.
     """
     of_tagger, of_data = _parted(options)
-    tagger = model if isinstance(model, Tagger) else Tagger.from_pretrained(model, **of_tagger)
-    folder = None if isinstance(model, Tagger) else Path(model if isinstance(model, str | Path) else model[0])
+    tagger = model if isinstance(model, WordTagger) else Tagger.from_pretrained(model, **of_tagger)
+    folder = None if isinstance(model, WordTagger) else Path(model if isinstance(model, str | Path) else model[0])
     _check_complete(tagger)
     task = get_task(task) if task else _task_of(folder, tagger.schema)
     _check_scheme(task, scheme)
@@ -143,7 +131,7 @@ def _parted(options: EvaluationOptions) -> tuple[TaggerOptions, DataOptions]:
     return cast(TaggerOptions, of_tagger), cast(DataOptions, of_data)
 
 
-def evaluate_model(model: str | Path | Tagger, data: Mapping[str, Any], **options: Any) -> Evaluation:
+def evaluate_model(model: str | Path | WordTagger, data: Mapping[str, Any], **options: Any) -> Evaluation:
     """Evaluate a tagger; deprecated, use `evaluate_tagger`.
 
     Args:
@@ -255,7 +243,7 @@ def _gold(
 
 
 def _tagged(
-    tagger: Tagger,
+    tagger: WordTagger,
     words: Sequence[Sequence[str]],
     schema: TagSchema,
     task: Task,
@@ -270,7 +258,7 @@ def _tagged(
     return [[names[label] for label in labels.ids] for labels in labelled]
 
 
-def _check_complete(tagger: Tagger) -> None:
+def _check_complete(tagger: WordTagger) -> None:
     """Refuse a tagger that leaves words without a tag; words of entities that are left out are ``O``."""
     if tagger.min_confidence > 0 and not (tagger.schema.entity_types and "O" in tagger.schema.tags):
         raise ConfigError(

@@ -24,7 +24,7 @@ from hf_tagging.problems import argument
 from hf_tagging.tasks import NER
 
 if TYPE_CHECKING:
-    from hf_tagging.inference.tagger import Tagger
+    from hf_tagging.inference.word_tagger import WordTagger
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def write_export(
 
 
 def tag_export(
-    tagger: Tagger,
+    tagger: WordTagger,
     form: Format,
     path: Path,
     target: str | Path | None,

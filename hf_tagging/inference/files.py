@@ -35,8 +35,8 @@ from hf_tagging.inference.exports import (
 )
 from hf_tagging.inference.records import Record, read_columns, read_lines
 from hf_tagging.inference.results import WordLabels, joined, text_table
-from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.text_records import csv_names, read_csv, read_jsonl, read_texts, text_record
+from hf_tagging.inference.word_tagger import WordTagger
 from hf_tagging.problems import argument, switch
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class FileCounts:
 
 
 def tag_file(
-    tagger: Tagger,
+    tagger: WordTagger,
     source: str | Path,
     target: str | Path | None = None,
     *,
@@ -154,7 +154,7 @@ def tag_file(
 
 
 def tag_text_to(
-    tagger: Tagger,
+    tagger: WordTagger,
     text: str,
     target: str | Path | None = None,
     *,
@@ -351,7 +351,7 @@ def _format_of_lines(path: Path) -> str:
     )
 
 
-def _tag_records(tagger: Tagger, records: Iterable[Record], output: TextIO, *, exact: bool) -> FileCounts:
+def _tag_records(tagger: WordTagger, records: Iterable[Record], output: TextIO, *, exact: bool) -> FileCounts:
     """Write each record as soon as its block is tagged."""
     waiting: deque[Record] = deque()
     sentences = words = 0

@@ -15,7 +15,7 @@ from hf_tagging.data.text_lines import numbered_lines, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.escapes import HEADER
 from hf_tagging.inference.results import WordLabels
-from hf_tagging.inference.tagger import Tagger
+from hf_tagging.inference.word_tagger import WordTagger
 from hf_tagging.tasks import NER
 
 _NO_TAG = "_"
@@ -32,7 +32,7 @@ class Record:
     """
 
     sentences: list[list[str]]
-    render: Callable[[Tagger, WordLabels], str]
+    render: Callable[[WordTagger, WordLabels], str]
     document: str | int | None = None
 
 
@@ -132,7 +132,7 @@ def _column_line(
     return written, fields
 
 
-def _write_columns(lines: list[tuple[str, bool]], layout: ColumnLayout, tagger: Tagger, labels: WordLabels) -> str:
+def _write_columns(lines: list[tuple[str, bool]], layout: ColumnLayout, tagger: WordTagger, labels: WordLabels) -> str:
     tags = iter(labels.tags(tagger.schema))
     between = "\t" if layout.count == 1 else layout.separator or " "
     return "".join(f"{line}{between}{next(tags)}\n" if is_word else f"{line}\n" for line, is_word in lines)

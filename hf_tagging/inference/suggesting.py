@@ -24,6 +24,7 @@ from hf_tagging.inference.exports import is_annotated
 from hf_tagging.inference.suggestions import By, Doubt, Measure, Suggestion, Suggestions
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.vectors import check_vectors, text_vectors
+from hf_tagging.inference.word_tagger import WordTagger
 from hf_tagging.problems import argument
 
 MOST_VECTORS = 50_000
@@ -45,7 +46,7 @@ def suggest_texts(
     number: int = 100,
     by: By = "uncertainty",
     measure: Measure = "entropy",
-    models: Sequence[Tagger] = (),
+    models: Sequence[WordTagger] = (),
     annotated: Iterable[str] = (),
     seed: int = 0,
     model: str | None = None,
@@ -95,7 +96,7 @@ def suggest_texts(
     return Suggestions(by=by, chosen=suggestions, texts=pool.texts, similar=similar, drawn=drawn, **counts)
 
 
-def _check(tagger: Tagger, number: int, by: str, measure: str, models: Sequence[Tagger]) -> None:
+def _check(tagger: Tagger, number: int, by: str, measure: str, models: Sequence[WordTagger]) -> None:
     if number < 1:
         raise ConfigError(f"{argument('number', number)}: expected 1 or more")
     for name, value, known in (("by", by, get_args(By)), ("measure", measure, get_args(Measure))):
@@ -194,7 +195,7 @@ def _key(text: str) -> bytes:
 _Scorer = Callable[[list[_Item]], list[_Item]]
 
 
-def _scorer(tagger: Tagger, models: Sequence[Tagger], by: By, measure: Measure) -> _Scorer:
+def _scorer(tagger: Tagger, models: Sequence[WordTagger], by: By, measure: Measure) -> _Scorer:
     """Return what gives a block of texts their scores."""
 
     def score(items: list[_Item]) -> list[_Item]:
@@ -212,7 +213,7 @@ def _scorer(tagger: Tagger, models: Sequence[Tagger], by: By, measure: Measure) 
     return score
 
 
-def _votes(tagger: Tagger, ids: list[np.ndarray]) -> list[list[str]]:
+def _votes(tagger: WordTagger, ids: list[np.ndarray]) -> list[list[str]]:
     """Return the tags of rows, entities in IOB2 so that models of different schemes agree where they mean the same."""
     tags = [[tagger.schema.tags[i] for i in row.tolist()] for row in ids]
     return rewritten(tags, tagger.schema, "IOB2")[0] if tagger.schema.entity_types else tags

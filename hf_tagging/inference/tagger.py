@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 import numpy as np
 import torch
@@ -25,15 +25,16 @@ from hf_tagging.data.window_plans import parts_of
 from hf_tagging.data.windows import Aligner, Windows
 from hf_tagging.deprecation import renamed_arguments
 from hf_tagging.devices import find_device
-from hf_tagging.errors import ConfigError, TaggingError
-from hf_tagging.inference.cutting import BY_SCRIPT, Splitter, TextCutter, trained_splitter
-from hf_tagging.inference.ensemble import Averaging, common_schema
+from hf_tagging.errors import ConfigError
+from hf_tagging.inference.cutting import TextCutter, trained_splitter
+from hf_tagging.inference.ensemble import Ensemble
 from hf_tagging.inference.nbest import Paths
 from hf_tagging.inference.odds import EntityOdds, word_labels
 from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Precision, TagModel, WindowReader
-from hf_tagging.inference.results import NO_SCORES, TaggedText, WordLabels, joined, tagged_text
-from hf_tagging.inference.sentences import as_sentences, blocks, check_words, encodable
+from hf_tagging.inference.results import WordLabels
+from hf_tagging.inference.sentences import blocks, check_words, encodable
+from hf_tagging.inference.word_tagger import TaggerOptions, WordTagger, checked_confidence
 from hf_tagging.problems import argument
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 _Block = tuple[Windows, np.ndarray]
 
 
-class Tagger:
+class Tagger(WordTagger):
     """Tagger for words or text, with any token-classification model.
 
     On a CPU it uses as many cores as `torch.get_num_threads()` returns when it is called.
@@ -96,7 +97,7 @@ class Tagger:
             tokens_per_batch = CPU_BATCH if self.device.type == "cpu" else ACCELERATOR_BATCH
         if tokens_per_batch < 1:
             raise ConfigError(f"tokens_per_batch: {tokens_per_batch} is not a positive number of subwords.")
-        self.min_confidence = _confidence(min_confidence)
+        self.min_confidence = checked_confidence(min_confidence)
         if columns := getattr(model.config, "word_features", None):
             logger.warning(
                 "The model was trained with the columns %s. Tagging words alone leaves them out, which costs a little "
@@ -118,6 +119,12 @@ class Tagger:
         )
         self._margins = margins(self.model, self.device, precision)
 
+    @overload
+    @classmethod
+    def from_pretrained(cls, model: str | Path, **options: Unpack[TaggerOptions]) -> Tagger: ...
+    @overload
+    @classmethod
+    def from_pretrained(cls, model: Sequence[str | Path], **options: Unpack[TaggerOptions]) -> Tagger | Ensemble: ...
     @classmethod
     @renamed_arguments(name_or_dir="model", batch_subwords="tokens_per_batch")
     def from_pretrained(
@@ -131,7 +138,7 @@ class Tagger:
         precision: Precision | None = None,
         min_confidence: float = 0.0,
         dtype: str | torch.dtype | None = None,
-    ) -> Tagger:
+    ) -> Tagger | Ensemble:
         """Load a tagger.
 
         Args:
@@ -152,10 +159,10 @@ class Tagger:
             ConfigError: There is no such device or dtype, or the model cannot run on it or in this precision; or of
                 several models, tags or schemes differ.
         """
-        _confidence(min_confidence)
+        checked_confidence(min_confidence)
         if not isinstance(model, str | Path):
             if revision is not None and len(model) > 1:
-                raise ConfigError(f"{argument('revision', revision)}: of which of the models? Leave it out.")
+                raise ConfigError(f"{argument('revision', revision)}: applies to one model. Leave it out for several.")
             load = partial(
                 cls.from_pretrained,
                 revision=revision,
@@ -186,167 +193,6 @@ class Tagger:
             min_confidence=min_confidence,
         )
 
-    @overload
-    def tag(self, words: list[str]) -> list[str]: ...
-    @overload
-    def tag(self, words: list[list[str]]) -> list[list[str]]: ...
-    def tag(self, words: list[str] | list[list[str]]) -> list[str] | list[list[str]]:
-        """Tag one sentence or many.
-
-        Args:
-            words: Words of a sentence (words,), or a list of sentences (sentences, words).
-
-        Returns:
-            One tag per word, in the same shape.
-
-        Raises:
-            TaggingError: A string was given instead of words, or an item of the list is not a word.
-        """
-        sentences, many = as_sentences(words)
-        tags = [labels.tags(self.schema) for labels in self.label(sentences, exact=False)]
-        return tags if many else tags[0]
-
-    @overload
-    def tag_with_scores(self, words: list[str]) -> list[tuple[str, float]]: ...
-    @overload
-    def tag_with_scores(self, words: list[list[str]]) -> list[list[tuple[str, float]]]: ...
-    def tag_with_scores(
-        self, words: list[str] | list[list[str]]
-    ) -> list[tuple[str, float]] | list[list[tuple[str, float]]]:
-        """Tag like `tag`, and return each tag with its probability."""
-        sentences, many = as_sentences(words)
-        tags = [list(zip(x.tags(self.schema), x.scores.tolist(), strict=True)) for x in self.label(sentences)]
-        return tags if many else tags[0]
-
-    @overload
-    def tag_nbest(self, words: list[str], n: int) -> list[tuple[list[str], float]]: ...
-    @overload
-    def tag_nbest(self, words: list[list[str]], n: int) -> list[list[tuple[list[str], float]]]: ...
-    def tag_nbest(
-        self, words: list[str] | list[list[str]], n: int
-    ) -> list[tuple[list[str], float]] | list[list[tuple[list[str], float]]]:
-        """Return the n most probable tag sequences of one sentence or of many, each with its probability.
-
-        Of a model with a CRF they are found by list Viterbi, exactly; of other models they are the best products of the
-        probabilities of single words, exactly too. A sentence longer than the model is read in windows, whose tags are
-        independent.
-
-        Args:
-            words: Words of a sentence (words,), or a list of sentences (sentences, words).
-            n: Number of sequences.
-
-        Returns:
-            Tags (words,) and probability of each sequence, the most probable first; a list of these for each sentence
-            of many. Fewer than n where there are not as many, or only such as the scheme rules out. The first one has
-            the tags of `tag`, unless a CRF splits a word of the sentence into several or reads it in several windows:
-            `tag` takes the best path over all of them, and here they are summed over.
-
-        Raises:
-            ConfigError: `n` is not positive.
-            TaggingError: See `tag`.
-        """
-        if n < 1:
-            raise ConfigError(f"n: {n} is not a positive number of tag sequences.")
-        sentences, many = as_sentences(words)
-        found = [
-            [
-                ([self.schema.tags[i] for i in ids], probability)
-                for ids, probability in zip(paths.ids.tolist(), np.exp(paths.logs).tolist(), strict=True)
-            ]
-            for paths in self._paths(sentences, n)
-        ]
-        return found if many else found[0]
-
-    def tag_document(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Tag the sentences of one document.
-
-        A model that was trained with its sentences in context reads them so (`context_subwords`); any other reads them
-        one by one, as `tag` does.
-
-        Args:
-            sentences: Words of the sentences of the document, from first to last. (sentences, words)
-
-        Returns:
-            One tag per word, sentence by sentence.
-
-        Raises:
-            TaggingError: A sentence was given instead of sentences, or an item of one is not a word.
-        """
-        found, many = as_sentences(sentences)
-        if not many:
-            raise TaggingError("Tagger.tag_document takes a list of sentences; one sentence goes to Tagger.tag.")
-        return [labels.tags(self.schema) for labels in self.label(found, documents=[len(found)], exact=False)]
-
-    def tag_stream(self, sentences: Iterable[Sequence[str]], block: int = 1000) -> Iterator[list[str]]:
-        """Tag a stream of sentences in constant memory.
-
-        Args:
-            sentences: Any iterable of sentences; read one block ahead of the tags.
-            block: Number of sentences that are batched together.
-
-        Yields:
-            Tags of each sentence, in the order given.
-        """
-        for labels in self.label_stream(sentences, block, exact=False):
-            yield labels.tags(self.schema)
-
-    def tag_text(
-        self, text: str, *, splitter: str | Splitter | None = None, split_sentences: bool = True
-    ) -> TaggedText:
-        """Split a text into sentences of words, tag each sentence, and read entities off the tags.
-
-        For a model that was trained with its sentences in context, the text is a document.
-
-        Args:
-            text: Text to tag.
-            splitter: Name of a splitter (see `hf_tagging.data.get_splitter`), or a function that returns start and end
-                of each word in order. Default: the one that cut the words of the model's training, as its config says;
-                without that, by script: Han by characters, all else as in English.
-            split_sentences: Tag sentence by sentence, as the model was trained. False: the text is one sentence.
-
-        Raises:
-            TaggingError: `text` is not a string, or `splitter` returns spans that are not in it.
-            ConfigError: There is no splitter of this name, or its package is not installed.
-        """
-        if not isinstance(text, str):
-            raise TaggingError(
-                f"tag_text takes a string, and was given a {type(text).__name__}; words go to Tagger.tag."
-            )
-        cut = self.cutter(splitter, split_sentences=split_sentences)(text)
-        labels = self.label(cut.sentences, documents=[len(cut.sentences)])
-        return tagged_text(text, cut.spans, joined(labels), self.schema, starts=cut.starts)
-
-    def cutter(self, splitter: str | Splitter | None = None, *, split_sentences: bool = True) -> TextCutter:
-        """Return what cuts texts into sentences of words for this tagger; the arguments are those of `tag_text`."""
-        if splitter is not None or not split_sentences:
-            return TextCutter(splitter, trained=self._splitter, split_sentences=split_sentences)
-        if self._cutter is None:
-            self._cutter = TextCutter(trained=self._splitter)
-        return self._cutter
-
-    def label_stream(
-        self, sentences: Iterable[Sequence[str]], block: int = 1000, *, exact: bool = True
-    ) -> Iterator[WordLabels]:
-        """Yield label ids and scores of each sentence, like `tag_stream`; `exact` as in `label`."""
-        return self._label_parts(([sentence] for sentence in sentences), block, exact=exact)
-
-    def label_documents(
-        self, documents: Iterable[Iterable[Sequence[str]]], block: int = 1000, *, exact: bool = True
-    ) -> Iterator[WordLabels]:
-        """Yield label ids and scores of each sentence of a stream of documents, in constant memory.
-
-        Args:
-            documents: Sentences of each document, from first to last; read ahead as by `label_stream`.
-            block: Number of sentences that are batched together.
-            exact: See `label`.
-
-        Yields:
-            Labels of each sentence, document after document.
-        """
-        if not self.context_subwords:
-            return self.label_stream(chain.from_iterable(documents), block, exact=exact)
-        return self._label_parts(chain.from_iterable(map(parts_of, documents)), block, exact=exact)
-
     def _label_parts(
         self, parts: Iterable[Sequence[Sequence[str]]], block: int, *, exact: bool
     ) -> Iterator[WordLabels]:
@@ -354,7 +200,7 @@ class Tagger:
         ahead = self._prepared(parts, block)
         prepared, error = _next_of(ahead)
         while prepared is not None:
-            odds = self._odds(prepared[1], exact)
+            odds = self._odds(int(prepared[1][-1])) if exact else None
             with self._reader.reading(*prepared, margin=self._margin(exact), odds=odds) as result:
                 following, error = _next_of(ahead)  # read and tokenized while the model runs
                 labels = result()
@@ -371,64 +217,12 @@ class Tagger:
         first: int = 0,
         exact: bool = True,
     ) -> list[WordLabels]:
-        """Return label ids and scores for a batch of sentences.
-
-        Args:
-            sentences: Words. (sentences, words)
-            documents: Number of sentences in each document, for a model that reads them in context. None: each
-                sentence stands alone. (documents,)
-            first: Number of the first sentence, for messages.
-            exact: False: read in the precision of `tag`, in which scores may differ slightly, and without scores of
-                entities; see `Tagger`.
-
-        Returns:
-            Labels of each sentence, in the same order.
-        """
+        """Return label ids and scores for a batch of sentences; see `WordTagger.label`."""
         exact = exact or self.min_confidence > 0
         windows, bounds = self._prepare(sentences, first, documents)
-        odds = self._odds(bounds, exact)
+        odds = self._odds(int(bounds[-1])) if exact else None
         with self._reader.reading(windows, bounds, margin=self._margin(exact), odds=odds) as result:
             return word_labels(*result(), bounds, odds, least=self.min_confidence)
-
-    def probabilities(
-        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
-    ) -> list[np.ndarray]:
-        """Return the probability of every tag for a batch of sentences: the softmax of the logits of each word.
-
-        A CRF or a hidden Markov model returns posteriors, by forward-backward over the whole window. Where its best
-        path does not pass through a word's most probable tag, the tag of the path is raised to just above it, so that
-        the most probable tag is the one that `tag` returns.
-
-        Args:
-            sentences: Words. (sentences, words)
-            documents: See `label`.
-            first: Number of the first sentence, for messages.
-
-        Returns:
-            An array per sentence, in the same order. (words, tags) float32 each; a tag's column is its label id
-        """
-        windows, bounds = self._prepare(sentences, first, documents)
-        table = self._reader.probabilities(windows, bounds, margin=self._margins.scores)
-        return [table[a:b] for a, b in pairwise(bounds)]
-
-    def all_probabilities(
-        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return `probabilities` and those of the entities that the most probable tags make.
-
-        Args:
-            sentences: Words. (sentences, words)
-            documents: See `label`.
-            first: Number of the first sentence, for messages.
-
-        Returns:
-            Of every tag, all words in one array (words, tags), and of the entities, in order (entities,), both float32
-        """
-        windows, bounds = self._prepare(sentences, first, documents)
-        odds = self._odds(bounds, exact=True)
-        table = self._reader.probabilities(windows, bounds, margin=self._margins.scores, odds=odds)
-        entities = [] if odds is None else odds.of_sentences(table.argmax(-1), bounds)
-        return table, np.concatenate([NO_SCORES, *entities])
 
     @property
     def name(self) -> str:
@@ -441,11 +235,6 @@ class Tagger:
         message = "batch_subwords is now tokens_per_batch; the old name goes with the next release."
         warnings.warn(message, FutureWarning, stacklevel=2)
         return self.tokens_per_batch
-
-    @property
-    def splitter(self) -> str | None:
-        """Name of the splitter that cuts texts, as the words of training were cut; None: by script."""
-        return None if self._splitter in BY_SCRIPT else self._splitter
 
     @property
     def max_length(self) -> int:
@@ -474,9 +263,13 @@ class Tagger:
     def _margin(self, exact: bool) -> float | None:
         return self._margins.scores if exact else self._margins.tags
 
-    def _odds(self, bounds: np.ndarray, exact: bool) -> EntityOdds | None:
-        """Return what collects the probabilities of entities; None where nobody reads them."""
-        return EntityOdds(self.schema, int(bounds[-1])) if exact and self.schema.entity_types else None
+    def _table(
+        self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None, first: int, *, entities: bool
+    ) -> tuple[np.ndarray, np.ndarray, EntityOdds | None]:
+        windows, bounds = self._prepare(sentences, first, documents)
+        odds = self._odds(int(bounds[-1])) if entities else None
+        table = self._reader.probabilities(windows, bounds, margin=self._margins.scores, odds=odds)
+        return table, bounds, odds
 
     def _prepared(self, parts: Iterable[Sequence[Sequence[str]]], size: int) -> Iterator[_Block]:
         first = 0
@@ -494,56 +287,12 @@ class Tagger:
         return self.windows(sentences, documents), bounds
 
 
-class Ensemble(Averaging, Tagger):  # type: ignore[misc]  # it refuses what only one model has
-    """Tagger whose probabilities are the mean of those of several taggers, word by word.
-
-        tagger = Tagger.from_pretrained(["runs/seed-1", "runs/seed-2", "runs/bert"])
-
-    It takes the time of all of them. Each word gets the tag with the highest mean, as from a linear tag head; a member
-    with a CRF gives its posteriors. Members may differ in tokenizer, window length and architecture.
-
-    Args:
-        members: Taggers with the same tags, in any order, and the same scheme.
-        min_confidence: See `Tagger`.
-
-    Raises:
-        ConfigError: There are none, or tags or schemes differ; `min_confidence` is not between 0 and 1.
-    """
-
-    def __init__(self, members: Sequence[Tagger], *, min_confidence: float = 0.0):
-        if not members:
-            raise ConfigError("model: an ensemble of no models. Give their folders or names.")
-        self.members, self.min_confidence = tuple(members), _confidence(min_confidence)
-        self.schema = common_schema(members, [member.name for member in members])
-        self.device, self.tokens_per_batch = members[0].device, members[0].tokens_per_batch
-        self.context_subwords = max(member.context_subwords for member in members)
-        self._average(self.members, self.schema)
-        self._splitter, self._cutter = members[0].splitter, None
-        if odd := {str(member.splitter) for member in members} - {str(self.splitter)}:
-            logger.warning(
-                "The models were trained on the words of different splitters: text is cut as by %s, and not as by %s.",
-                self.splitter or "script",
-                ", ".join(sorted(odd)),
-            )
-
-    @property
-    def name(self) -> str:
-        """Names of the members."""
-        return "+".join(member.name for member in self.members)
-
-
 def _next_of(blocks: Iterator[_Block]) -> tuple[_Block | None, Exception | None]:
     """Return the next block (None at the end), or the error in its place, to be raised after what came before it."""
     try:
         return next(blocks, None), None
     except Exception as error:
         return None, error
-
-
-def _confidence(value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ConfigError(f"{argument('min_confidence', value)}: is not between 0 and 1.")
-    return value
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | Literal["auto"] | None:

@@ -14,7 +14,7 @@ from hf_tagging.data.rows import arrow_batches, flat_lists
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.sentences import blocks
-from hf_tagging.inference.tagger import Tagger
+from hf_tagging.inference.word_tagger import WordTagger
 from hf_tagging.problems import argument
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.distilling import SoftTags
@@ -22,7 +22,7 @@ from hf_tagging.training.distilling import SoftTags
 _BLOCK = 1000  # sentences
 
 
-def ask_teacher(teacher: Tagger, split: AlignedSplit, schema: TagSchema, training: TaggingConfig) -> SoftTags:
+def ask_teacher(teacher: WordTagger, split: AlignedSplit, schema: TagSchema, training: TaggingConfig) -> SoftTags:
     """Tag the words of a training split; a teacher that was trained with context reads documents.
 
     Args:

@@ -19,7 +19,7 @@ from hf_tagging.errors import DataError
 from hf_tagging.inference.cutting import CutText, TextCutter
 from hf_tagging.inference.records import Record, read_lines
 from hf_tagging.inference.results import SCORE_DIGITS, TaggedText, WordLabels, tagged_text
-from hf_tagging.inference.tagger import Tagger
+from hf_tagging.inference.word_tagger import WordTagger
 from hf_tagging.problems import argument
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -90,15 +90,15 @@ def _json_record(row: Json, cutter: TextCutter, tokens_key: str | None, text_key
     return text_record(text, cutter, row) if words is None and tokens_key is None and isinstance(text, str) else None
 
 
-def _write_tags(row: Mapping[str, Json], tagger: Tagger, labels: WordLabels) -> str:
+def _write_tags(row: Mapping[str, Json], tagger: WordTagger, labels: WordLabels) -> str:
     return _json_line({**row, "tags": labels.tags(tagger.schema)})
 
 
-def _write_text(row: Mapping[str, Json], cut: CutText, tagger: Tagger, labels: WordLabels) -> str:
+def _write_text(row: Mapping[str, Json], cut: CutText, tagger: WordTagger, labels: WordLabels) -> str:
     return _json_line({**row, **_found(cut, tagger, labels)})
 
 
-def _found(cut: CutText, tagger: Tagger, labels: WordLabels) -> dict[str, object]:
+def _found(cut: CutText, tagger: WordTagger, labels: WordLabels) -> dict[str, object]:
     """Return words, tags and, from a tagger of entities, entities of a text."""
     tagged = _rounded(tagged_text(cut.text, cut.spans, labels, tagger.schema, starts=cut.starts))
     result = {"words": tagged["words"], "tags": [word["tag"] for word in tagged["words"]]}
@@ -235,12 +235,12 @@ def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-def _write_names(names: Sequence[str], separator: str, tagger: Tagger, labels: WordLabels) -> str:
+def _write_names(names: Sequence[str], separator: str, tagger: WordTagger, labels: WordLabels) -> str:
     return _csv_line([*names, *(name for name in _added(tagger) if name not in names)], separator)
 
 
 def _write_row(
-    names: Sequence[str], row: Sequence[str], separator: str, cut: CutText, tagger: Tagger, labels: WordLabels
+    names: Sequence[str], row: Sequence[str], separator: str, cut: CutText, tagger: WordTagger, labels: WordLabels
 ) -> str:
     found = _found(cut, tagger, labels)
     added = {name: _json(found[name]) for name in _added(tagger)}
@@ -248,7 +248,7 @@ def _write_row(
     return _csv_line([*kept, *added.values()], separator)
 
 
-def _added(tagger: Tagger) -> tuple[str, ...]:
+def _added(tagger: WordTagger) -> tuple[str, ...]:
     return ("entities",) if tagger.schema.entity_types else ("words", "tags")
 
 
