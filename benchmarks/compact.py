@@ -46,7 +46,7 @@ from transformers import (
 from hf_tagging import TaggingConfig, align_dataset
 from hf_tagging.console import plain_errors
 from hf_tagging.data import TagSchema
-from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.aligned import AlignedSplit
 from hf_tagging.models import load_encoder
 from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training.environment import peak_memory

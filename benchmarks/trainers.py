@@ -32,7 +32,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from hf_tagging.data import TagSchema
-from hf_tagging.data.alignment import IGNORED, AlignedSplit
+from hf_tagging.data.aligned import IGNORED, AlignedSplit
 from hf_tagging.errors import ConfigError
 from hf_tagging.models import resolve_model
 from hf_tagging.models.encoder import quiet

@@ -96,7 +96,7 @@ class Soup:
 
     @property
     def outcome(self) -> str:
-        """What was kept, in a sentence."""
+        """Sentence that says which weights were kept."""
         if self.kind == BEST_RUN:
             return f"No average was better than the best run: these are the weights of {self.parts[0].name}."
         count, gain = sum(part.averaged for part in self.parts), self.validation[self.kind] - self.validation[BEST_RUN]

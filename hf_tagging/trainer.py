@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_utils import TrainOutput
 
-from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.aligned import AlignedSplit
 from hf_tagging.data.in_memory import InMemory
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError

@@ -16,7 +16,7 @@ from torch._dynamo.utils import counters
 from transformers import AutoTokenizer
 
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
-from hf_tagging.data.alignment import window_lengths
+from hf_tagging.data.aligned import window_lengths
 from hf_tagging.data.batching import Collate, CountedWindows, TokenBudgetBatches, WindowCollator, WindowRows
 from hf_tagging.errors import ConfigError, ModelError
 from hf_tagging.models import load_encoder, resolve_model

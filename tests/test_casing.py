@@ -11,7 +11,8 @@ from tiny_models import TAGS, tiny_bert, tiny_encoders, tiny_roberta
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from hf_tagging import Tagger, TaggingConfig, TaggingTrainer, TagSchema, align_dataset, load_encoder
-from hf_tagging.data.alignment import Aligner, without_marked_labels
+from hf_tagging.data.aligned import without_marked_labels
+from hf_tagging.data.alignment import Aligner
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.case_dropout import drop_case
 from hf_tagging.data.casing import CAPITAL, CAPITALS, is_uncased, marker_ids, with_case_markers

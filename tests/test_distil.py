@@ -1,6 +1,7 @@
 """Learning from a teacher: the loss by hand, tokenizers that differ, text without tags, and a run of the recipe."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from hf_tagging import (
     load_encoder,
     load_tagging_dataset,
 )
-from hf_tagging.data.alignment import IGNORED
+from hf_tagging.data.aligned import IGNORED
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.casing import marker_ids
 from hf_tagging.data.documents import document_bounds
@@ -238,3 +239,22 @@ class TestRefused:
             run_here("distil", *arguments, "--teacher", other)
         with pytest.raises(ConfigError, match="nobody to learn from"):
             run_here("distil", *arguments)
+
+
+def test_a_run_goes_on_with_the_same_teacher_alone(tmp_path):
+    teacher, out = tiny_bert(tmp_path / "teacher", tags=TAGS), tmp_path / "out"
+    flags = (
+        "--task", "ner", "--dataset", "sample", "--teacher", teacher, "--encoder", "cnn", "--head", "linear",
+        "--max_train_samples", 20, "--max_eval_samples", 5, "--max_steps", 4, "--save_strategy", "steps",
+        "--save_steps", 2, "--eval_strategy", "no", "--load_best_model_at_end", "false", "--use_cpu",
+        "--output_dir", out,
+    )  # fmt: skip
+    run_here("distil", *flags)
+    assert len(record(out)["teacher"]) == 16
+    shutil.rmtree(out / "checkpoint-4")
+    (out / "results.json").unlink()
+    run_here("distil", *flags, "--resume")
+    shutil.copytree(tiny_bert(tmp_path / "other", tags=TAGS, seed=5), teacher, dirs_exist_ok=True)
+    shutil.rmtree(out / "checkpoint-4")
+    with pytest.raises(ConfigError, match="teacher: gives other tags to the training words"):
+        run_here("distil", *flags, "--resume")

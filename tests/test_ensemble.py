@@ -11,7 +11,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from hf_tagging import Tagger, TagSchema, evaluate_tagger
 from hf_tagging.cli import main
 from hf_tagging.errors import ConfigError, TaggingError
-from hf_tagging.inference.tagger import Ensemble
+from hf_tagging.inference.ensemble import Ensemble
 from hf_tagging.models import load_encoder
 
 SENTENCES = [["Jordan", "waved", "in", "Porto", "."], ["ships"], ["Maria", "asks", "Jordan"] * 40]

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts, align_dataset, align_split, vocabulary
+    from hf_tagging.data.aligned import AlignedSplit, AlignmentCounts
+    from hf_tagging.data.alignment import align_dataset, align_split, vocabulary
     from hf_tagging.data.batching import WindowCollator
     from hf_tagging.data.converting import convert
     from hf_tagging.data.loading import load_tagging_dataset, unseen_tags
@@ -17,13 +18,8 @@ if TYPE_CHECKING:
     from hf_tagging.data.word_features import feature_values
 
 _WHERE = {
-    "alignment": (
-        "AlignedSplit",
-        "AlignmentCounts",
-        "align_dataset",
-        "align_split",
-        "vocabulary",
-    ),
+    "aligned": ("AlignedSplit", "AlignmentCounts"),
+    "alignment": ("align_dataset", "align_split", "vocabulary"),
     "batching": ("WindowCollator",),
     "converting": ("convert",),
     "loading": (

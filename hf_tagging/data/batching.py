@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
 
-from hf_tagging.data.alignment import IGNORED
+from hf_tagging.data.aligned import IGNORED
 from hf_tagging.data.rows import flat_lists
 
 Window: TypeAlias = Mapping[str, Sequence[int] | np.ndarray]

@@ -61,6 +61,18 @@ def marker_ids(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     return known if np.isin(marked, known).any() and not np.isin(plain, known).any() else known[:0]
 
 
+def behind_markers(ids: np.ndarray, markers: np.ndarray) -> np.ndarray:
+    """Return which subwords follow a case marker. (subwords,) bool
+
+    Args:
+        ids: Of windows, one after the other. (subwords,)
+        markers: Ids of the case markers. (markers,)
+    """
+    behind = np.zeros(len(ids), bool)
+    behind[1:] = np.isin(ids[:-1], markers)
+    return behind
+
+
 def with_case_markers(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     """Return a tokenizer that writes case markers.
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from hf_tagging.data.alignment import IGNORED
+from hf_tagging.data.aligned import IGNORED
 from hf_tagging.data.batching import Window
 from hf_tagging.data.pretokenized import OUTSIDE, STARTS
 

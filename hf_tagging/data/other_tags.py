@@ -45,7 +45,7 @@ class OtherTags:
 
     @property
     def given(self) -> str:
-        """The argument, as it is spelled in messages."""
+        """Argument that named the files, spelled for messages."""
         return argument(ALSO_TEST, list(self.files))
 
     def first(self, sentences: int | None) -> OtherTags:

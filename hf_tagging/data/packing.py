@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from hf_tagging.data.alignment import IGNORED
+from hf_tagging.data.aligned import IGNORED
 from hf_tagging.data.batching import Windows, flat_columns
 from hf_tagging.data.rows import row_ranges
 from hf_tagging.errors import ConfigError

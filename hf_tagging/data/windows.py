@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_tagging.data.casing import marker_ids
+from hf_tagging.data.casing import behind_markers, marker_ids
 from hf_tagging.data.pretokenized import (
     prepare_tokenizer,
     separator_token,
@@ -223,8 +223,8 @@ class Aligner:
         owned = ~special & (words >= plan.own_first[window]) & (words < plan.own_end[window])
         heads = np.zeros(len(window), bool)
         heads[~special] = source[~special] == starts[words[~special]]
-        marked = np.zeros(len(window), bool)
-        marked[1:] = heads[:-1] & np.isin(input_ids[:-1], self._markers) & (words[1:] == words[:-1])
+        marked = behind_markers(input_ids, self._markers)
+        marked[1:] &= heads[:-1] & (words[1:] == words[:-1])  # not in the middle of a word, as in U.S.
         return Windows(
             input_ids,
             offsets,

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from hf_tagging.atomic import read_json, write_json
-from hf_tagging.data.alignment import AlignedSplit, window_lengths
+from hf_tagging.data.aligned import AlignedSplit, window_lengths
 from hf_tagging.devices import computes_bfloat16
 from hf_tagging.models.margins import KEY, SAFETY_FACTOR, FastTagging, digest_of_head, has_margin
 from hf_tagging.models.precision import exact

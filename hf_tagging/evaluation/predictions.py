@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hf_tagging.atomic import whole_file
 from hf_tagging.console import read_text, text_table
-from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.aligned import AlignedSplit
 from hf_tagging.errors import DataError
 from hf_tagging.evaluation.escapes import escaped_line, unescaped
 from hf_tagging.evaluation.figures import Figures, Results

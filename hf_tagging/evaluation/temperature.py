@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hf_tagging.data.alignment import IGNORED, AlignedSplit, window_lengths
+from hf_tagging.data.aligned import IGNORED, AlignedSplit, window_lengths
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.models.crf import LinearChainCrf
 from hf_tagging.models.precision import exact

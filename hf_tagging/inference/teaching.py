@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hf_tagging.console import track
-from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.aligned import AlignedSplit
 from hf_tagging.data.documents import document_bounds
 from hf_tagging.data.rows import arrow_batches, flat_lists
 from hf_tagging.data.schema import TagSchema

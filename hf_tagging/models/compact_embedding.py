@@ -1,4 +1,4 @@
-"""Embedding matrix of which some rows alone are trained; the model is saved and loaded with all of them."""
+"""Embedding matrix of which only some rows are trained; the model is saved and loaded with all of them."""
 
 from __future__ import annotations
 

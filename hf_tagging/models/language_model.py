@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_tagging.data.alignment import IGNORED
+from hf_tagging.data.aligned import IGNORED
 from hf_tagging.data.masking import MASKED_SHARE, LanguageModelCollator, Objective, Predictable
 from hf_tagging.data.plain_text import NO_TAGS
 from hf_tagging.data.pretokenized import subword_kinds

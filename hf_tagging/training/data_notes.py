@@ -10,7 +10,7 @@ from typing import cast
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedConfig
 
-from hf_tagging.data.alignment import AlignedSplit, AlignmentCounts
+from hf_tagging.data.aligned import AlignedSplit, AlignmentCounts
 from hf_tagging.data.files import ALSO_TEST
 from hf_tagging.data.findings import SUSPICIOUS_UNKNOWN, TOO_MANY_UNKNOWN, UNKNOWN_WORDS
 from hf_tagging.data.loading import unseen_tags

@@ -6,6 +6,7 @@ subwords. The windows that are trained on hold the numbers of words in the place
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,8 +15,8 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from hf_tagging.data.alignment import IGNORED, AlignedSplit
-from hf_tagging.data.rows import arrow_batches, flat_lists, row_ranges
+from hf_tagging.data.aligned import IGNORED, AlignedSplit
+from hf_tagging.data.rows import flat_lists
 from hf_tagging.models.crf import LinearChainCrf, per_item
 
 
@@ -35,6 +36,12 @@ class SoftTags:
     gold: Tensor
     temperature: float
     gold_weight: float
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the tags that are most probable, which other numbers of threads do not change."""
+        tags = self.probabilities.argmax(-1).to(torch.int32).cpu().numpy()
+        return hashlib.sha256(tags.tobytes()).hexdigest()[:16]
 
     def to(self, device: torch.device) -> SoftTags:
         """Return a copy on a device."""
@@ -108,13 +115,10 @@ def numbered_words(split: AlignedSplit, markers: np.ndarray) -> Dataset:
             rows of `SoftTags.with_continuations`. (markers,)
     """
     numbers, bounds = [], [np.zeros(1, np.int64)]
-    for batch in arrow_batches(split.features, "input_ids", "sentence", "first_word", "word_starts"):
-        starts, start_bounds = flat_lists(batch.column("word_starts"))
+    for batch, row, starts, words in split.owned_words("input_ids"):
         ids, offsets = flat_lists(batch.column("input_ids"))
-        row, nth = row_ranges(np.diff(start_bounds))
-        first = split.sentence_starts[batch.column("sentence").to_numpy()] + batch.column("first_word").to_numpy()
         found = np.full(offsets[-1], IGNORED, np.int32)
-        places, words = offsets[row] + starts, first[row] + nth
+        places = offsets[row] + starts
         found[places] = words
         marked = np.isin(ids[places], markers)
         found[places[marked] + 1] = words[marked] + split.sentence_starts[-1]

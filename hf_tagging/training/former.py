@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from transformers import set_seed
 
-from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.aligned import AlignedSplit
 from hf_tagging.data.files import tagged_split
 from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.evaluation.figures import Results

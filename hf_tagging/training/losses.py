@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from transformers.utils import ModelOutput
 
-from hf_tagging.data.alignment import IGNORED, AlignedSplit
+from hf_tagging.data.aligned import IGNORED, AlignedSplit
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.tag_columns import tag_counts

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from hf_tagging.data.alignment import AlignedSplit
+from hf_tagging.data.aligned import AlignedSplit
 from hf_tagging.data.in_memory import InMemory
 from hf_tagging.data.loading import load_tagging_dataset
 from hf_tagging.data.origin import origin_of

@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.utils import ModelOutput
 
-from hf_tagging.data.alignment import IGNORED, AlignedSplit
+from hf_tagging.data.aligned import IGNORED, AlignedSplit
 from hf_tagging.data.masking import LanguageModelCollator
 from hf_tagging.evaluation.figures import Figures, Results
 from hf_tagging.models.precision import exact

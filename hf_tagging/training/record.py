@@ -213,6 +213,7 @@ class RunRecord(TypedDict, total=False):
     alignment: dict[str, AlignmentRecord]
     parameters: ParametersRecord
     vocabulary: VocabularyRecord
+    teacher: str
     parts: dict[str, object]
     context_subwords: int
     tokens_per_batch: int | None

@@ -61,6 +61,24 @@ def check_same_run(before: RunRecord, now: RunRecord, folder: Path) -> None:
         logger.warning("The run was started with other versions (%s): its weights may differ", versions_then)
 
 
+def check_same_teacher(before: RunRecord, now: RunRecord, folder: Path) -> None:
+    """Make sure that a run is resumed with the teacher that it was started with, as the teacher was then.
+
+    Args:
+        before: The record in the folder.
+        now: The record of the run that is to go on with it.
+        folder: Of both.
+
+    Raises:
+        ConfigError: If the teacher gives other tags to the training words.
+    """
+    if before.get("teacher", now.get("teacher")) != now.get("teacher", before.get("teacher")):
+        raise ConfigError(
+            f"{argument('teacher')}: gives other tags to the training words than when the run in {folder} was started. "
+            f"Give the teacher as it was then, or give {switch('overwrite')} to start again."
+        )
+
+
 def check_same_data(before: RunRecord, splits: dict[str, SplitRecord], *, name: str, folder: Path) -> None:
     """Make sure that a run is resumed on the words and tags that it was started with.
 

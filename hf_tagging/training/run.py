@@ -47,7 +47,7 @@ from hf_tagging.training.record import (
     History,
     RunRecord,
 )
-from hf_tagging.training.resuming import check_same_data, check_same_run, find_start
+from hf_tagging.training.resuming import check_same_data, check_same_run, check_same_teacher, find_start
 
 logger = logging.getLogger("hf_tagging")
 
@@ -154,6 +154,7 @@ class TaggingRun(DataNotes, FormerRun):
             check_same_run(before, self.record, self.folder.path)
             noted = self.record.get("dataset", {}).get("splits", {})  # in Python, before the folder is looked at
             check_same_data(before, noted, name=self.arguments.dataset_name, folder=self.folder.path)
+            check_same_teacher(before, self.record, self.folder.path)  # likewise
 
     # Training
 
@@ -274,6 +275,18 @@ class TaggingRun(DataNotes, FormerRun):
         self.record["files"] = sorted({*self.record["files"], *(f.name for f in files), *_AT_THE_END})
         self.folder.write(RECORD, self.record)  # said before it is done: a killed run still knows its own files
         self.folder.take(files)
+
+    def note_teacher(self, fingerprint: str) -> None:
+        """Note what a teacher says of the training words.
+
+        Args:
+            fingerprint: From `SoftTags.fingerprint`.
+
+        Raises:
+            ConfigError: If the run to be resumed had another teacher.
+        """
+        self.record["teacher"] = fingerprint
+        check_same_teacher(self._before, self.record, self.folder.path)
 
     def write_predictions(self, name: str, words: Sequence[Sequence[str]], gold: Tags, predicted: Tags) -> None:
         """Write the predictions of a split; by the main process.

@@ -22,7 +22,7 @@ from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, Split
 from hf_tagging.training.resuming import FREE_ARGUMENTS
 
 _SCORED = ("validation", "test")
-_IDLE_PIECES = ("truncation", "padding", "decoder")  # of a tokenizer: they change no subword
+_IDLE_PARTS = ("truncation", "padding", "decoder")  # of a tokenizer: they change no subword
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def check_models(
     kinds = [type(model).__name__ for model in models]
     if kinds[0] != kinds[1]:
         raise _differ(*parts, "models or tag heads", *kinds)
-    if _pieces(tokenizers[0]) != _pieces(tokenizers[1]):
+    if _subword_rules(tokenizers[0]) != _subword_rules(tokenizers[1]):
         raise _differ(*parts, "tokenizers or vocabularies")
     shapes = [{name: tuple(weight.shape) for name, weight in all_weights(model).items()} for model in models]
     if shapes[0] != shapes[1]:
@@ -192,13 +192,13 @@ def _place(model: str) -> str:
     return str(expanded(model).resolve()) if expanded(model).exists() else model
 
 
-def _pieces(tokenizer: PreTrainedTokenizerBase) -> object:
+def _subword_rules(tokenizer: PreTrainedTokenizerBase) -> object:
     """Return what decides which subwords a word has, to be compared."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return tokenizer.get_vocab()
     content: dict[str, Any] = json.loads(backend.to_str())
-    return {name: value for name, value in content.items() if name not in _IDLE_PIECES}
+    return {name: value for name, value in content.items() if name not in _IDLE_PARTS}
 
 
 def _whole_numbers(model: PreTrainedModel) -> dict[str, torch.Tensor]:

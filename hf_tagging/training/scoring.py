@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from transformers import EvalPrediction
 
-from hf_tagging.data.alignment import IGNORED, AlignedSplit, vocabulary
+from hf_tagging.data.aligned import IGNORED, AlignedSplit
+from hf_tagging.data.alignment import vocabulary
 from hf_tagging.data.prefixes import UNSCORED
 from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.evaluation.figures import Figures

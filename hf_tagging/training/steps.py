@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
-from hf_tagging.data.alignment import window_lengths
+from hf_tagging.data.aligned import window_lengths
 from hf_tagging.data.batching import Collator
 from hf_tagging.errors import ConfigError
 from hf_tagging.foreign.trainer import TrainerHooks

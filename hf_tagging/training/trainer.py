@@ -19,7 +19,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_utils import PredictionOutput, TrainOutput
 
-from hf_tagging.data.alignment import IGNORED, AlignedSplit, without_marked_labels
+from hf_tagging.data.aligned import IGNORED, AlignedSplit, without_marked_labels
 from hf_tagging.data.batching import WindowCollator
 from hf_tagging.data.casing import marker_ids
 from hf_tagging.data.files import ALSO_TEST
@@ -190,6 +190,7 @@ class AlignedTrainer(WordTrainer):
             soft_tags: Of the words of the training split.
         """
         assert self.model is not None
+        self.run.note_teacher(soft_tags.fingerprint)
         crf = getattr(unwrapped(self.model), "crf", None)
         assert isinstance(self.processing_class, PreTrainedTokenizerBase)
         markers = marker_ids(self.processing_class)[: 0 if crf is not None else None]  # a CRF reads words

@@ -42,7 +42,7 @@ class EncoderConfig(Config):
     context: Literal["none", "document"] | None = field(
         default=None,
         metadata={
-            "help": "What a sentence is read with: nothing else (none), or its neighbours in its document (document). "
+            "help": "What a sentence is read with: nothing else (none), or its neighbors in its document (document). "
             "Default: as a model that tags was trained; none where it is no tagger yet."
         },
     )

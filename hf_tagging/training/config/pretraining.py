@@ -10,7 +10,8 @@ from typing import Any, Literal
 from datasets import DatasetDict
 from transformers import PreTrainedTokenizerBase
 
-from hf_tagging.data.alignment import AlignedSplit, align_dataset
+from hf_tagging.data.aligned import AlignedSplit
+from hf_tagging.data.alignment import align_dataset
 from hf_tagging.data.masking import MASKED_SHARE
 from hf_tagging.data.plain_text import NO_TAGS, load_text, without_tags
 from hf_tagging.data.request import READ_OPTIONS

@@ -13,7 +13,8 @@ from datasets import Dataset, DatasetDict
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from hf_tagging.data.alignment import AlignedSplit, align_dataset
+from hf_tagging.data.aligned import AlignedSplit
+from hf_tagging.data.alignment import align_dataset
 from hf_tagging.data.case_dropout import drop_case
 from hf_tagging.data.documents import check_context
 from hf_tagging.data.files import ALSO_TEST, looks_like_path

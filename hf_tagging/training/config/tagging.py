@@ -127,9 +127,9 @@ class TaggingConfig(Config, TrainingArguments):
     compact_vocabulary: Literal["auto", "on", "off"] = field(
         default="auto",
         metadata={
-            "help": "Train those rows of an encoder's embedding matrix alone that the splits use, and special tokens. "
-            "The result is the same, but for the rows that no split uses: they stay as they are, without weight "
-            "decay. `auto`: where that leaves out at least a million weights, and a twentieth of all."
+            "help": "Train only the embedding rows that the splits use, plus special tokens, of a pretrained encoder. "
+            "The other rows stay unchanged, without weight decay; all else is the same. `auto`: where that leaves out "
+            "at least a million weights, and a twentieth of all."
         },
     )
     calibrate: bool = field(
