@@ -10,7 +10,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipe_runs import without_dropout
-from run_configs import run_config
+from run_configs import encoder_trainer, run_config
 from tiny_models import tiny_bert
 from torch._dynamo.utils import counters
 from transformers import AutoTokenizer
@@ -161,18 +161,7 @@ def folder(tmp_path_factory):
 
 
 def trainer(folder, sample, output, *flags):
-    args = run_config("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
-    schema = TagSchema.detect(sample, task="pos")
-    model, tokenizer = load_encoder(str(folder), schema)
-    splits = align_dataset(sample, tokenizer, schema)
-    return TaggingTrainer(
-        model=model,
-        args=args.training,
-        train_dataset=splits["train"],
-        eval_dataset=splits["validation"],
-        processing_class=tokenizer,
-        task="pos",
-    )
+    return encoder_trainer(folder, sample, output, *flags)[0]
 
 
 def test_the_trainer_sees_every_window_and_counts_its_steps(folder, sample, tmp_path):

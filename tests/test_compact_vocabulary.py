@@ -6,21 +6,19 @@ import shutil
 import pytest
 import torch
 from recipe_runs import without_dropout
-from run_configs import run_config
+from run_configs import encoder_trainer, run_config
 from safetensors.torch import load_file
 from tiny_models import tiny_bert, tiny_roberta
 from torch import nn
 from transformers import AutoModelForTokenClassification, TrainerCallback, pipeline
 
-from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.data import load_tagging_dataset
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference import Tagger
-from hf_tagging.models import load_encoder
 from hf_tagging.models.compact_embedding import CompactEmbedding
-from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training.config.pretraining import PretrainingConfig
 
-STEPS = ("--max_steps", 4, "--eval_strategy", "steps", "--eval_steps", 2, "--save_total_limit", 5, "--use_cpu",
+STEPS = ("--max_steps", 4, "--eval_strategy", "steps", "--eval_steps", 2, "--save_total_limit", 5,
          "--learning_rate", 1e-2, "--load_best_model_at_end", "false", "--bf16", "false", "--weight_decay", 0.1,
          "--max_grad_norm", 0.1)  # fmt: skip
 MATRIX = "word_embeddings.weight"
@@ -52,21 +50,9 @@ def wide(bert, tmp_path_factory):
     return without_dropout(folder)
 
 
-def trainer(folder, sample, output, *flags, head="linear", lora=None, freeze=None, **more):
-    args = run_config("ner", ["--output_dir", str(output), *map(str, (*STEPS, *flags))])
-    schema = TagSchema.detect(sample, task="ner")
+def trainer(folder, sample, output, *flags, **options):
     torch.manual_seed(0)
-    model, tokenizer = load_encoder(str(folder), schema, head=head, lora=lora, freeze_layers=freeze)
-    splits = align_dataset(sample, tokenizer, schema)
-    return TaggingTrainer(
-        model=model,
-        args=args.training,
-        train_dataset=splits["train"],
-        eval_dataset=splits["validation"],
-        processing_class=tokenizer,
-        task="ner",
-        **more,
-    )
+    return encoder_trainer(folder, sample, output, *STEPS, *flags, task="ner", **options)[0]
 
 
 def matrix_of(weights):
@@ -209,7 +195,7 @@ def test_sharded_weights_are_trained_whole_and_that_is_said(wide, sample, tmp_pa
 @pytest.mark.parametrize(
     ("flags", "options", "reason"),
     [
-        ((), {"freeze": 0}, r"the embedding matrix is frozen, by LoRA or freeze_layers"),
+        ((), {"freeze_layers": 0}, r"the embedding matrix is frozen, by LoRA or freeze_layers"),
         ((), {"lora": {"rank": 2}}, r"the embedding matrix is frozen, by LoRA or freeze_layers"),
         (("--optim", "adafactor"), {}, r"optim adafactor looks at the whole matrix; adamw_torch, adamw_torch_fused"),
     ],

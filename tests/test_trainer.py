@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset, DatasetDict
 from recipe_runs import check_batches_of_8, without_dropout
-from run_configs import run_config
+from run_configs import encoder_trainer, run_config
 from safetensors.torch import load_file
 from tiny_models import tiny_bert
 from transformers import (
@@ -48,18 +48,7 @@ def sample():
 
 
 def trainer(folder, sample, output, *flags, head="linear"):
-    args = run_config("pos", ["--output_dir", str(output), "--use_cpu", *map(str, flags)])
-    schema = TagSchema.detect(sample, task="pos")
-    model, tokenizer = load_encoder(str(folder), schema, head=head)
-    splits = align_dataset(sample, tokenizer, schema)
-    return TaggingTrainer(
-        model=model,
-        args=args.training,
-        train_dataset=splits["train"],
-        eval_dataset=splits["validation"],
-        processing_class=tokenizer,
-        task="pos",
-    ), splits
+    return encoder_trainer(folder, sample, output, *flags, head=head)
 
 
 class Steps(TrainerCallback):

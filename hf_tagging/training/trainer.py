@@ -36,16 +36,16 @@ from hf_tagging.training.averaging import trained_weights
 from hf_tagging.training.compact_vocabulary import cannot_compact, compact_embedding, find_obstacle
 from hf_tagging.training.config import TaggingConfig
 from hf_tagging.training.counting import counts, fit_counted
-from hf_tagging.training.distilling import SoftTags, numbered_words
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score, WordPredictions, WordScorer
-from hf_tagging.training.word_trainer import Optimizers, WordTrainer
+from hf_tagging.training.student import StudentTrainer
+from hf_tagging.training.word_trainer import Optimizers
 
 logger = logging.getLogger(__name__)
 
 
-class AlignedTrainer(WordTrainer):
+class AlignedTrainer(StudentTrainer):
     """A trainer of taggers on aligned splits. `hf_tagging.TaggingTrainer` is one that takes words and tags, too.
 
     Where it differs from `WordTrainer`:
@@ -109,7 +109,6 @@ class AlignedTrainer(WordTrainer):
         self.splits = {n: s for n, s in {"train": train_dataset, "validation": eval_dataset}.items() if s is not None}
         self.validation = eval_dataset and eval_dataset.longest_first()
         self.outcomes: dict[str, WordPredictions] = {}
-        self.soft_tags: SoftTags | None = None
         self.scorer = WordScorer(
             schema,
             task=run.task,
@@ -183,47 +182,6 @@ class AlignedTrainer(WordTrainer):
             self.run.record["parameters"]["trained"] = sum(w.numel() for w in trained_weights(self.model).values())
             yield
 
-    def learn_from(self, soft_tags: SoftTags) -> None:
-        """Train on what a teacher says of the training words, beside their gold tags; see `SoftTags`.
-
-        Args:
-            soft_tags: Of the words of the training split.
-        """
-        assert self.model is not None
-        self.run.note_teacher(soft_tags.fingerprint)
-        crf = getattr(unwrapped(self.model), "crf", None)
-        assert isinstance(self.processing_class, PreTrainedTokenizerBase)
-        markers = marker_ids(self.processing_class)[: 0 if crf is not None else None]  # a CRF reads words
-        if len(markers):
-            soft_tags = soft_tags.with_continuations(self.schema.continuation_ids())
-        self.soft_tags = soft_tags.to(self.args.device)
-        self.train_dataset = numbered_words(self.splits["train"], markers)
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
-        """Return the loss of a batch, see `Trainer.compute_loss`; with a teacher, the labels are numbers of words."""
-        soft = self.soft_tags
-        if soft is None or not model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        words = inputs["labels"]
-        items = (words != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-        labelled = {**inputs, "labels": soft.gold_of(words)}
-        gold, outputs = super().compute_loss(model, labelled, True, items)
-        assert self.model is not None
-        student: Any = unwrapped(self.model)  # the model that is given may be wrapped for several processes
-        crf, places = getattr(student, "crf", None), None
-        if crf is not None:  # it learns on the sequences that it sees later
-            places = student.chain_places(inputs["input_ids"], inputs.get("attention_mask"))
-        learned = soft.loss(outputs["logits"], words, items, crf=crf, places=places)
-        shares = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
-        loss = soft.gold_weight * gold + learned * shares
-        return (loss, outputs) if return_outputs else loss
-
     def aligned(self, data: object, name: str) -> AlignedSplit:
         """Return data as an aligned split.
 
@@ -240,6 +198,8 @@ class AlignedTrainer(WordTrainer):
 
     def _labelled(self, data: object, name: str) -> AlignedSplit:
         """Return data as an aligned split with labels as the model learns them; see `aligned`."""
+        if any(data is split for split in self.splits.values()):
+            return cast(AlignedSplit, data)
         return without_marked_labels(self.aligned(data, name), self._markers)
 
     def evaluate(
@@ -305,7 +265,7 @@ class AlignedTrainer(WordTrainer):
         """
         training = self.run.arguments.training
         if test_dataset is not None and training.do_predict:
-            self.splits["test"] = self.aligned(test_dataset, "test")
+            self.splits["test"] = self._labelled(test_dataset, "test")
         results: Results = {}
         for name, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
             if wanted and name in self.splits and name not in self.outcomes:
