@@ -8,7 +8,7 @@ RUN    := runs/quickstart-pos
 THREADS := $${OMP_NUM_THREADS:-$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)}
 export TEXT ?= Jordan will book a table in May because the chef from Lisbon loves her book.
 
-.PHONY: install quickstart test test-latest fuzz lint bench browser docs wheel-test clean
+.PHONY: install quickstart test test-latest fuzz lint bench bench-peers browser docs wheel-test clean
 
 install: $(STAMP)
 
@@ -59,6 +59,12 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/tagging.py $(TAGGING)
 	$(BIN)/python benchmarks/render.py
 
+# spaCy, Flair and SpanMarker on the same data, each in an environment of its own (4 GB): minutes. Trained to the end as
+# well, which takes hours: make bench-peers PEERS="--whole spacy flair spanmarker"
+bench-peers: $(STAMP)
+	$(BIN)/python benchmarks/peers.py $(PEERS)
+	$(BIN)/python benchmarks/render.py
+
 # The wheel in an environment of its own, with no source tree in sight.
 wheel-test: $(STAMP)
 	rm -rf build dist .venv-wheel
@@ -79,4 +85,4 @@ test-latest:
 	-.venv-latest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(LATEST)
 
 clean:
-	rm -rf $(RUN) build dist .venv-wheel .venv-latest site
+	rm -rf $(RUN) build dist .venv-wheel .venv-latest .venv-peer-* site

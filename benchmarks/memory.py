@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -97,9 +98,11 @@ def evaluate(args: argparse.Namespace) -> None:
 # All points
 
 
-def command(*words: object, folder: Path, python: str = sys.executable) -> tuple[str, float]:
+def command(
+    *words: object, folder: Path, python: str = sys.executable, variables: Mapping[str, str] | None = None
+) -> tuple[str, float]:
     """Runs a point to its end, with caches of its own; what it printed, and the most memory of its own in bytes."""
-    environment = os.environ | {"HF_DATASETS_CACHE": str(folder / "cache")}
+    environment = os.environ | {"HF_DATASETS_CACHE": str(folder / "cache")} | dict(variables or {})
     with open(folder / "printed", "w+") as printed, open(folder / "said", "w+") as said:
         process = subprocess.Popen([python, *map(str, words)], env=environment, stdout=printed, stderr=said)
         own = 0.0

@@ -223,7 +223,7 @@ def seconds_until(record: Record, target: float) -> float | None:
     return next((point["seconds"] for point in record["curve"] if point["f1"] >= target), None)
 
 
-def compare_f1(split: str, mine: list[Record], theirs: list[Record]) -> dict[str, Any]:
+def compare_f1(split: str, mine: list[Record], theirs: list[Record], against: str = STOCK) -> dict[str, Any]:
     """Return the line of a split: mean F1 over seeds, the paired difference with its interval and p-value."""
     first, second = (
         sum_seeds([SentenceCounts("ner", np.array(record["counts"][split])) for record in records])
@@ -233,7 +233,7 @@ def compare_f1(split: str, mine: list[Record], theirs: list[Record]) -> dict[str
     low, high = bootstrap_interval(first, second)
     return {
         "what": f"NER, {split} F1, {len(mine)} seed{'s' * (len(mine) != 1)}",
-        "against": STOCK,
+        "against": against,
         "unit": "",
         "show": "difference",
         "ours": means[0],

@@ -43,6 +43,7 @@ BENCHMARKS = {
     "packing": tuple(DEVICES),
     "scaling": tuple(DEVICES),
     "suspects": ("cpu",),
+    "peers": ("cpu",),
 }
 # Lines of the table that README.md repeats: benchmark, what is measured, the peer.
 HIGHLIGHTS = (
