@@ -15,6 +15,8 @@ from run_configs import run_config
 from hf_tagging import cli
 from hf_tagging.cli.data_check import DataCheck
 from hf_tagging.comparison.plan import read_plan
+from hf_tagging.search.command import arguments
+from hf_tagging.search.config import read_search
 from hf_tagging.training import RunConfig
 from hf_tagging.training.config.pretraining import PretrainingConfig
 
@@ -59,6 +61,9 @@ def parse_recipe(recipe: str, flags: list[str]) -> None:
         others = [flag for flag in flags if flag != "--dry_run"]
         assert others[0] == "--config"
         assert read_plan(Path(others[1]), output_dir=None, flags=others[2:]).jobs
+    elif recipe == "search":
+        args, others = arguments(flags)
+        assert read_search(args.config, flags=[*others, "--use_cpu"]).space
     elif recipe == "pretrain":
         PretrainingConfig.from_command_line(flags)
     elif recipe == "distil":

@@ -18,11 +18,12 @@ from tiny_models import tiny_bert
 
 from hf_tagging.analysis.seen import read_seen
 from hf_tagging.atomic import read_json
+from hf_tagging.comparison.children import why_it_failed
 from hf_tagging.comparison.compare import compare_runs
 from hf_tagging.comparison.page import markdown_page, write_comparison
 from hf_tagging.comparison.plan import Job, Plan, read_plan
 from hf_tagging.comparison.plots import draw_plots
-from hf_tagging.comparison.runner import carry_out, describe_plan, why_it_failed
+from hf_tagging.comparison.runner import carry_out, describe_plan
 from hf_tagging.comparison.runs import find_runs, name_of
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.evaluation import write_predictions

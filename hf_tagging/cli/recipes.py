@@ -20,6 +20,7 @@ from hf_tagging.cli.shipped import (
     CONFIG,
     PRETRAIN,
     RECIPE,
+    SEARCH,
     Shipped,
     existing_file,
     find_shipped,
@@ -142,6 +143,8 @@ def _checked(recipe: Shipped, config: Path, flags: list[str]) -> dict[str, Any]:
             "checks": check_jobs(plan.jobs),
         }
     argv = ["--config", str(config), *flags]
+    if recipe.name == SEARCH:
+        return _checked_search(argv)
     parsed: RunConfig
     if recipe.name == PRETRAIN:
         parsed = PretrainingConfig.from_command_line(argv)
@@ -154,6 +157,21 @@ def _checked(recipe: Shipped, config: Path, flags: list[str]) -> dict[str, Any]:
         )
     checks = [] if recipe.name == PRETRAIN else [check_data(parsed)]
     return {"arguments": sorted(parsed.given), "output_dir": str(parsed.training.output_dir), "checks": checks}
+
+
+def _checked_search(argv: list[str]) -> dict[str, Any]:
+    from hf_tagging.cli.data_check import check_data
+    from hf_tagging.search.command import arguments
+    from hf_tagging.search.config import read_search
+
+    own, common = arguments(argv)
+    search = read_search(own.config, output_dir=own.output_dir, flags=common)
+    return {
+        "arguments": sorted(search.config.given),
+        "space": {name: parameter.written() for name, parameter in search.space.items()},
+        "output_dir": str(search.output_dir),
+        "checks": [check_data(search.config)],
+    }
 
 
 def _own_flags(flags: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -209,18 +227,22 @@ def _train(args: argparse.Namespace) -> None:
         if args.accelerate_config:
             raise ConfigError("--accelerate_config: a comparison starts its runs itself; give `launcher:` in its file.")
         _check_named_files(config)
+    elif recipe.stem == SEARCH:
+        if args.accelerate_config:
+            raise ConfigError("--accelerate_config: a search starts its processes itself; give --workers N.")
     elif args.accelerate_config:
         accelerate = existing_file(args.accelerate_config, kinds=[ACCELERATE])
         _check_accelerate(accelerate)
         asked = ["--config_file", str(accelerate), *asked]
+    is_alone = recipe.stem in (COMPARE, SEARCH)
     if args.dry_run:
         asked = [*asked[: len(asked) - len(flags)], *masked(args.flags)]  # what a person would type
-        print(shlex.join([*(["python"] if recipe.stem == COMPARE else ["accelerate", "launch"]), *asked]))
+        print(shlex.join([*(["python"] if is_alone else ["accelerate", "launch"]), *asked]))
         return
     from hf_tagging.cli.launching import launch, run_script
 
     os.environ |= secrets
-    raise SystemExit(run_script(asked) if recipe.stem == COMPARE else launch(asked))
+    raise SystemExit(run_script(asked) if is_alone else launch(asked))
 
 
 def _check_accelerate(path: Path) -> None:
@@ -291,7 +313,7 @@ COMMANDS = (
         name="train",
         summary="Train a tagger from a config, with accelerate.",
         details="All flags that are not its own go to the recipe and win over the file; the exit code is the recipe's. "
-        "Comparisons and pretraining are started in the same way. " + _FLAGS,
+        "Comparisons, searches and pretraining are started in the same way. " + _FLAGS,
         add=_add_train,
         run=_train,
         takes_flags=True,

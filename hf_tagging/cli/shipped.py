@@ -19,7 +19,7 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.training.config.kinds import kind_of, recipe_that_trains, shipped_folder
 
 RECIPE, CONFIG, ACCELERATE = KINDS = ("recipe", "config", "accelerate config")
-COMPARE, PRETRAIN = "compare", "pretrain"  # recipes that train no single tagger
+COMPARE, PRETRAIN, SEARCH = "compare", "pretrain", "search"  # recipes that train no single tagger
 _NAMED = re.compile(r"(?<![\w./~-])recipes/[\w./-]+\.(?:py|ya?ml)\b")
 _END_OF_SENTENCE = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
@@ -111,7 +111,7 @@ def recipe_for(config: Path, flags: Sequence[str], *, otherwise: str) -> Shipped
     """Return the recipe that trains what a config asks for, by its keys `task` and `model`; flags win over it.
 
     Args:
-        config: A YAML file; one with `runs` is a comparison's.
+        config: A YAML file; one with `runs` is a comparison's, one with `search` a search's.
         flags: ``--name value ...``
         otherwise: What to type where the config does not say its task.
 
@@ -122,6 +122,8 @@ def recipe_for(config: Path, flags: Sequence[str], *, otherwise: str) -> Shipped
     given = dict(settings)
     if "runs" in given:
         return find_shipped(COMPARE, kinds=[RECIPE])
+    if "search" in given:
+        return find_shipped(SEARCH, kinds=[RECIPE])
     if "task" not in given:
         raise ConfigError(
             f"{config}: does not say its task. Add a line such as `task: pos` or `task: ner` (and `model: scratch` "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from datasets import Dataset
 from torch import nn
@@ -140,7 +140,7 @@ class TrainerHooks(Trainer):
         checkpoint = Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         unwrapped = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         with self.saving_checkpoint(checkpoint), under_names_in_memory(unwrapped):
-            super()._save_checkpoint(model, trial)
+            super()._save_checkpoint(model, cast(Any, trial))  # of Optuna, where that is installed
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Upstream, reads the weights first of all or, under FSDP, once the model is wrapped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -221,7 +221,7 @@ class WordTrainer(StepTrainer):
             ignore_keys_for_eval: See `Trainer.train`.
         """
         (enable_full_determinism if self.args.full_determinism else set_seed)(self.args.seed)
-        return super().train(checkpoint, trial, ignore_keys_for_eval)
+        return super().train(checkpoint, cast(Any, trial), ignore_keys_for_eval)  # of Optuna, where that is installed
 
     def save_finished(self, folder: str | None) -> None:
         """Save a model that `pipeline` and `Tagger` load, each file whole; adapters are merged into it.

@@ -90,6 +90,20 @@ def read_file(run: RunClass[DataConfig, ModelConfig, Run], path: str | Path, ove
         return _read_run(run, reading, None, None)
 
 
+def read_given(run: RunClass[DataConfig, ModelConfig, Run], settings: Sequence[Setting]) -> Run:
+    """Read a run from settings, such as those of a file with some of them replaced.
+
+    Args:
+        run: Class of the run.
+        settings: The last one of a name counts.
+
+    Raises:
+        ConfigError: See `RunConfig.from_command_line`.
+    """
+    with spelled(KEYS):
+        return _read_run(run, Reading(list(settings), []), None, None)
+
+
 def of_script(argv: Sequence[str] | None) -> Sequence[str]:
     """Return flags: as given, or those of the running script.
 
