@@ -199,6 +199,29 @@ def test_characters_of_an_unseen_word_count(sample):
     assert len({tagger.label([[word]])[0].scores[0] for word in ("Xyzzyfold", "quuxing", "QUUX-7")}) == 1
 
 
+def test_character_cnn_reads_words_of_like_length_together(sample):
+    model, _ = built(sample, "mlp", "linear", "characters")
+    cnn = model.baseline.words.characters
+    lengths = torch.randint(0, 20, (150,))  # three blocks; a spelling can be empty
+    spelled = torch.randint(2, 30, (150, 20)).masked_fill(torch.arange(20) >= lengths[:, None], 0)
+    whole = cnn._maxima(spelled, *cnn._joined_filters())
+    in_blocks = cnn._filtered(spelled)
+    torch.testing.assert_close(in_blocks, whole, rtol=0, atol=1e-6)
+    weights = torch.randn_like(whole)
+    gradients = [torch.autograd.grad((found * weights).sum(), cnn.filters[2].weight) for found in (in_blocks, whole)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_tags_do_not_depend_on_the_size_of_batches(sample):
+    model, tokens = built(sample, "lstm", "crf", "characters")
+    torch.nn.init.normal_(model.crf.transitions)
+    sentences = list(sample["validation"]["tokens"])
+    assert Tagger(model, tokens, device="cpu").tokens_per_batch == 2048
+    found = [Tagger(model, tokens, device="cpu", tokens_per_batch=n).tag(sentences) for n in (16, 512, 2048)]
+    assert found[0] == found[1] == found[2]
+    assert len({tag for tags in found[0] for tag in tags}) > 1
+
+
 def test_lower_cased_words_share_a_vector_and_keep_their_characters(sample):
     options = {"vocabulary": {"lowercase": True}}
     schema = TagSchema.detect(sample, task="ner")

@@ -36,6 +36,9 @@ Keep: TypeAlias = Callable[[np.ndarray, Tensor, WordChain | None], None]
 # A CPU is fastest where a batch's activations fit a core's cache: in two lanes, 256 or 512 subwords per batch give
 # 376 and 374 sentences a second, 768 give 365. Half the calls of Python let more lanes share its lock.
 CPU_BATCH, ACCELERATOR_BATCH = 512, 8192
+# A tagger from scratch has few activations and spells each word of a batch once: an LSTM-CRF reads 13,500, 17,000 and
+# 19,600 words of CoNLL-2003 a second of one core in batches of 512, 1,024 and 2,048 subwords.
+SCRATCH_BATCH = 2048
 _KNOWN_CODE = ("torch.nn.", "transformers.models.", "transformers.activations", "hf_tagging.models.")
 # They change themselves in every forward pass; looked for in all taggers of transformers 5.23. So do rotary positions
 # of these kinds, as texts get longer.
@@ -209,6 +212,15 @@ class WindowReader:
         assert logits is not None
         read: Tensor = logits[rows, places].float()
         return read
+
+
+def default_batch(model: TagModel, device: torch.device) -> int:
+    """Return the subwords per batch that a model reads fast."""
+    from hf_tagging.models.configuration_baseline import BaselineConfig  # here: it waits for Transformers
+
+    if device.type != "cpu":
+        return ACCELERATOR_BATCH
+    return SCRATCH_BATCH if isinstance(model.config, BaselineConfig) else CPU_BATCH
 
 
 def are_clear(logits: Tensor, margin: float) -> Tensor:

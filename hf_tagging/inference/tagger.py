@@ -31,7 +31,7 @@ from hf_tagging.inference.ensemble import Ensemble
 from hf_tagging.inference.nbest import Paths
 from hf_tagging.inference.odds import EntityOdds, word_labels
 from hf_tagging.inference.onnx_model import OnnxModel
-from hf_tagging.inference.reading import ACCELERATOR_BATCH, CPU_BATCH, Precision, TagModel, WindowReader
+from hf_tagging.inference.reading import Precision, TagModel, WindowReader, default_batch
 from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.sentences import blocks, check_words, encodable
 from hf_tagging.inference.word_tagger import TaggerOptions, WordTagger, checked_confidence
@@ -55,7 +55,7 @@ class Tagger(WordTagger):
         tokenizer: Fast tokenizer of the model.
         device: Device to run on. Default: the accelerator if there is one, else the CPU.
         tokens_per_batch: Subwords per batch, including padding; a longer window is a batch of its own. Default: 8192 on
-            an accelerator, 512 on a CPU.
+            an accelerator, 512 on a CPU, 2048 there for a tagger from scratch.
         precision: How matrices are multiplied. ``"exact"``: in the dtype of the weights. ``"fast"``: in bfloat16, and
             windows in which two tags are close are read again in the dtype of the weights, so that tags are those of
             ``"exact"``; scores differ slightly. How close is a margin that a training run measures on its validation
@@ -94,7 +94,7 @@ class Tagger(WordTagger):
             self.device = find_device(device)
             self.model = model.eval().to(self.device)
         if tokens_per_batch is None:
-            tokens_per_batch = CPU_BATCH if self.device.type == "cpu" else ACCELERATOR_BATCH
+            tokens_per_batch = default_batch(self.model, self.device)
         if tokens_per_batch < 1:
             raise ConfigError(f"tokens_per_batch: {tokens_per_batch} is not a positive number of subwords.")
         self.min_confidence = checked_confidence(min_confidence)
