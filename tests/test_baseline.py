@@ -321,14 +321,26 @@ def test_flags_that_would_do_nothing_are_errors():
     with pytest.raises(ConfigError) as caught:
         run_config(
             "pos",
-            ["--encoder", "lstm", "--kernel_size", "5", "--character_widths", "3", "--freeze_vectors", "true"],
+            [
+                "--encoder",
+                "lstm",
+                "--kernel_size",
+                "5",
+                "--character_widths",
+                "3",
+                "--freeze_vectors",
+                "true",
+                "--vector_words",
+                "9",
+            ],
             kind="scratch",
         )
     message = str(caught.value)
-    assert "3 problems" in message
+    assert "4 problems" in message
     assert "kernel_size: goes with encoder cnn, not lstm" in message
     assert "character_widths: goes with characters cnn, not none" in message
     assert "freeze_vectors: needs --word_vectors FILE" in message
+    assert "vector_words: needs --word_vectors FILE" in message
     with pytest.raises(ConfigError, match="hidden_size: an hmm has no use for it"):
         run_config("pos", ["--encoder", "hmm", "--hidden_size", "5"], kind="scratch")
     with pytest.raises(ConfigError, match="did you mean lstm"):

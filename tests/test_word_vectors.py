@@ -9,10 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Dataset, DatasetDict
 from gensim.models import FastText, KeyedVectors
 from gensim.models.fasttext import save_facebook_model
+from tiny_models import tiny_bert
 
+from hf_tagging import TagSchema
 from hf_tagging.errors import ConfigError, DataError, OutputError
+from hf_tagging.models import build_baseline
+from hf_tagging.models.encoder_vectors import encoder_vectors
 from hf_tagging.models.vector_training import train_vectors, write_vectors
 from hf_tagging.models.word_tokenizer import build_word_tokenizer
 from hf_tagging.models.word_vectors import initial_vectors, read_vectors
@@ -127,6 +132,29 @@ def test_rows_are_found_as_written_then_in_another_case(tmp_path):
     assert np.array_equal(matrix, again)
 
 
+def test_words_of_the_file_that_training_lacks_are_known_on_request(tmp_path):
+    lines = ["The 0 1", "Porto 2 3", "0000 4 5", "1990 6 7", "two words 6 7", "[PAD] 8 9", "late 10 11"]
+    (tmp_path / "v.txt").write_text("\n".join(lines))
+    train = Dataset.from_dict({"tokens": [["the", "harbour"]]})
+    schema = TagSchema(("O", "B-LOC", "I-LOC"), "IOB2")
+    options = {"vocabulary": {"lowercase": True, "fold_digits": True}, "word_vectors": str(tmp_path / "v.txt")}
+
+    def rows(count):
+        parts = {"encoder": "mlp", "hidden_size": 4}
+        model, tokens = build_baseline(
+            DatasetDict(train=train), schema, parts=parts, given=parts, vector_words=count, **options
+        )
+        ids = [tokens([word], is_split_into_words=True)["input_ids"] for word in ("PORTO", "2001", "late", "the")]
+        table = model.baseline.words
+        return [[table.vectors.weight[table.tables.vector_of_id[i].long()].tolist() for i in word] for word in ids]
+
+    assert rows(6)[:2] == [[[2.0, 3.0]], [[4.0, 5.0]]]
+    assert len(rows(6)[2]) == 4  # spelled: it is the file's seventh word
+    assert rows(7)[2] == [[10.0, 11.0]]
+    assert [len(word) for word in rows(0)] == [5, 4, 4, 1]
+    assert rows(0)[3] == rows(7)[3] == [[0.0, 1.0]]
+
+
 def test_random_rows_spread_like_those_found(tmp_path):
     words = [f"w{i}" for i in range(2_000)]
     vectors = KeyedVectors(10)
@@ -235,3 +263,27 @@ def test_the_recipe_names_all_mistakes_at_once(recipe, tmp_path):
         "--output: is missing",
     ):
         assert part in printed, part
+
+
+def test_vectors_of_an_encoder(monkeypatch, capsys, tmp_path):
+    """Each word alone: it has the same vector whichever words are read with it, but for the axes that all choose."""
+    words = ["chef", "lisbon", "00", "book", "zqx", "an extraordinarily-long-word", "a", "may"]
+    model = str(tiny_bert(tmp_path / "encoder"))
+    vectors = encoder_vectors(words, model, size=4, device="cpu")
+    assert vectors.index_to_key == words
+    assert vectors.vectors.shape == (8, 4)
+    assert np.isclose(vectors.vectors.std(), 0.5)
+    turned = encoder_vectors(words[::-1], model, size=4, device="cpu")
+    np.testing.assert_allclose(np.abs(turned.vectors[::-1]), np.abs(vectors.vectors), atol=1e-2)
+    with pytest.raises(ConfigError, match=r"size=9: 8 words and this encoder give 8 at most"):
+        encoder_vectors(words, model, size=9)
+
+    (tmp_path / "words.txt").write_text("Porto\nporto\n\n1990\n")
+    monkeypatch.setattr(sys, "argv", ["encoder_vectors.py", "--model", model, "--dataset", "sample", "--size", "4",
+        "--words_file", str(tmp_path / "words.txt"), "--lowercase", "--fold_digits",
+        "--output", str(tmp_path / "v.txt")])  # fmt: skip
+    runpy.run_path(str(RECIPE.with_name("encoder_vectors.py")), run_name="__main__")
+    written = read_vectors(tmp_path / "v.txt").index_to_key
+    assert {"porto", "0000", "the"} <= set(written)
+    assert not [word for word in written if word != word.lower() or "1" in word]
+    assert "of them from training" in capsys.readouterr().out

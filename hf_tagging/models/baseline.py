@@ -25,11 +25,12 @@ from hf_tagging.models.hmm import HmmConfig, HmmForTokenClassification
 from hf_tagging.models.modeling_baseline import BaselineForTokenClassification
 from hf_tagging.models.word_embeddings import DIGIT, LOWER, OTHER, UPPER
 from hf_tagging.models.word_tokenizer import WordOptions, WordVocabulary, build_word_tokenizer, describe_tokenizer
-from hf_tagging.models.word_vectors import initial_vectors
+from hf_tagging.models.word_vectors import initial_vectors, read_vectors
 from hf_tagging.problems import argument
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+    from gensim.models import KeyedVectors
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class VocabularyOptions(TypedDict, total=False):
     words: str
     vocabulary: WordOptions
     word_vectors: str | None
+    vector_words: int
     word_features: Sequence[str] | None
 
 
@@ -57,6 +59,7 @@ def build_baseline(
     parts: Mapping[str, object] | None = None,
     given: Collection[str] = (),
     word_vectors: str | None = None,
+    vector_words: int = 0,
     word_features: Sequence[str] | None = None,
     max_length: int | None = None,
     model: str | None = None,
@@ -75,6 +78,7 @@ def build_baseline(
         parts: Fields of `BaselineConfig`; ``encoder="hmm"`` builds an `HmmForTokenClassification`.
         given: Which of the parts were asked for, and not left to their default: they must agree with `model`.
         word_vectors: A file of word vectors to start from, see `initial_vectors`.
+        vector_words: Words from the start of this file that are known too, whether or not training has them.
         word_features: Further columns of the dataset.
         max_length: Subwords per window; None: 512.
         model: Start from this folder (of recipes/pretrain.py, or a tagger from scratch) instead.
@@ -98,7 +102,9 @@ def build_baseline(
             f"a tagger from scratch takes its words from a training split; give {argument('train_file')}, "
             f"or {argument('model')}."
         )
-    found = _vocabulary(dataset["train"], words, vocabulary or {}, revision, trust_remote_code)
+    read = read_vectors(word_vectors) if word_vectors else None
+    further = read.index_to_key[:vector_words] if read else []
+    found = _vocabulary(dataset["train"], words, vocabulary or {}, further, revision, trust_remote_code)
     found.tokenizer.model_max_length = max_length or DEFAULT_MAX_LENGTH
     settings: dict[str, Any] = _sizes(found) | _tags(schema) | dict(parts or {})
     settings["vocabulary"] = dict(vocabulary or {}) if words == VOCABULARY else None
@@ -108,7 +114,8 @@ def build_baseline(
     settings["word_pooling"] = "unknown" if words == VOCABULARY else "mean"
     vectors = None
     if word_vectors:
-        vectors = _read_vectors(word_vectors, found, size=settings["word_size"] if "word_size" in given else None)
+        asked_size = settings["word_size"] if "word_size" in given else None
+        vectors = _looked_up(word_vectors, read, found, size=asked_size)
     return _drawn(found, settings, vectors), found.tokenizer
 
 
@@ -134,18 +141,23 @@ def _drawn(found: WordVocabulary, settings: dict[str, Any], vectors: np.ndarray 
     return tagger
 
 
-def _read_vectors(file: str, found: WordVocabulary, size: int | None) -> np.ndarray:
+def _looked_up(file: str, read: KeyedVectors | None, found: WordVocabulary, size: int | None) -> np.ndarray:
     generator = np.random.default_rng(torch.initial_seed() % 2**32)
-    vectors, coverage = initial_vectors(file, found, size=size, generator=generator)
+    vectors, coverage = initial_vectors(file, found, size=size, generator=generator, vectors=read)
     logger.info("%s: %s", file, coverage.describe())
     return vectors
 
 
 def _vocabulary(
-    train: Dataset, words: str, options: WordOptions, revision: str | None, trust_remote_code: bool
+    train: Dataset,
+    words: str,
+    options: WordOptions,
+    further: Sequence[str],
+    revision: str | None,
+    trust_remote_code: bool,
 ) -> WordVocabulary:
     if words == VOCABULARY:
-        return build_word_tokenizer(_sentences(train), **options)
+        return build_word_tokenizer(_sentences(train), **options, further=further)
     source = resolve_model(words)
     with model_errors(words), quiet():
         return describe_tokenizer(load_tokenizer(source, hub_options(source, revision, trust_remote_code)))

@@ -94,11 +94,11 @@ def check_output(path: str | Path, *, overwrite: bool = False) -> None:
     check_writable(Path(path).parent)
 
 
-def write_vectors(model: Word2Vec, path: str | Path, *, overwrite: bool = False) -> None:
+def write_vectors(model: Word2Vec | KeyedVectors, path: str | Path, *, overwrite: bool = False) -> None:
     """Write word vectors for `read_vectors`; the file appears whole or not at all.
 
     Args:
-        model: A trained one.
+        model: A trained one, or the vectors alone.
         path: ``.bin``: word2vec's binary format, or of a fastText model Facebook's, which keeps the n-grams. ``.txt``,
             ``.vec``: text.
         overwrite: Replace the file if it is there.
@@ -106,7 +106,7 @@ def write_vectors(model: Word2Vec, path: str | Path, *, overwrite: bool = False)
     Raises:
         OutputError: See `check_output`, or if the file cannot be written.
     """
-    from gensim.models import FastText
+    from gensim.models import FastText, KeyedVectors
     from gensim.models.fasttext import save_facebook_model
 
     check_output(path, overwrite=overwrite)
@@ -114,7 +114,8 @@ def write_vectors(model: Word2Vec, path: str | Path, *, overwrite: bool = False)
         if isinstance(model, FastText) and Path(path).suffix == ".bin":
             save_facebook_model(model, str(partial))
         else:
-            model.wv.save_word2vec_format(str(partial), binary=Path(path).suffix == ".bin")
+            vectors = model if isinstance(model, KeyedVectors) else model.wv
+            vectors.save_word2vec_format(str(partial), binary=Path(path).suffix == ".bin")
 
 
 def neighbours(vectors: KeyedVectors, words: int = 5, near: int = 5) -> dict[str, list[str]]:

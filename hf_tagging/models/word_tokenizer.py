@@ -87,6 +87,7 @@ def build_word_tokenizer(
     fold_digits: bool = False,
     fold_tweets: bool = False,
     max_words: int | None = None,
+    further: Iterable[str] = (),
     model_max_length: int = 512,
 ) -> WordVocabulary:
     """Build a vocabulary of words and its tokenizer.
@@ -104,6 +105,8 @@ def build_word_tokenizer(
         fold_digits: Every digit is read as 0.
         fold_tweets: ``@name``, ``#tag`` and URLs are read as ``@user``, ``#hashtag`` and ``URL``.
         max_words: Keep the most frequent ones only.
+        further: Words that are known besides, such as those of a file of word vectors. Left out are those with white
+            space, and those that folding would change.
         model_max_length: Subwords that the model takes at once.
 
     Raises:
@@ -116,6 +119,9 @@ def build_word_tokenizer(
     pre_tokenizer = _pre_tokenizer(counts)
     fold: Callable[[str], str] = str.lower if lowercase else str
     rows = _rows(counts, fold, min_count, max_words, _TWEET_WORDS if fold_tweets else ())
+    for word in further:
+        if _is_one_word(word, normalizer):
+            rows.setdefault(fold(word), 0)
     row_of_form = _forms(rows, counts, lowercase=lowercase)
     characters = _alphabet(counts)
     subwords = [PAD, UNK, MASK, *row_of_form, *characters, *(PREFIX + character for character in characters)]
@@ -209,6 +215,13 @@ def _normalized_counts(raw: Counter[str], normalizer: normalizers.Normalizer) ->
         for part in [normal] if normal.isalnum() else normal.split():
             counts[part] += count
     return Counter(dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))))
+
+
+def _is_one_word(word: str, normalizer: normalizers.Normalizer) -> bool:
+    """Return whether a word can be in the vocabulary as it is."""
+    if len(word) > _LONGEST_WORD or word in (PAD, UNK, MASK) or len(word.split()) != 1:
+        return False
+    return word.isalpha() or normalizer.normalize_str(word) == word
 
 
 def _pre_tokenizer(counts: Counter[str]) -> pre_tokenizers.PreTokenizer:

@@ -72,6 +72,7 @@ def initial_vectors(
     *,
     size: int | None = None,
     generator: np.random.Generator | None = None,
+    vectors: KeyedVectors | None = None,
 ) -> tuple[np.ndarray, Coverage]:
     """Return the initial table of word vectors of a vocabulary.
 
@@ -80,6 +81,7 @@ def initial_vectors(
         vocabulary: Its words.
         size: Dimensions that are expected. Default: those of the file.
         generator: Draws the vectors of words that the file lacks, with the standard deviation of those found.
+        vectors: What the file holds, where it was read already.
 
     Returns:
         Vectors (rows, size) float32, that of padding zero, and how many were found.
@@ -88,7 +90,7 @@ def initial_vectors(
         ConfigError: If the vectors have another size than expected, or gensim is missing.
         DataError: If the file cannot be read as vectors, or has none of the words.
     """
-    vectors = read_vectors(path)
+    vectors = read_vectors(path) if vectors is None else vectors
     if size is not None and size != vectors.vector_size:
         raise ConfigError(
             f"word_size: {size} was asked for, but the vectors of {path} have {vectors.vector_size} dimensions; "

@@ -34,6 +34,7 @@ GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "fold_tweets": ("words", ("vocabulary",)),
     "word_dropout": ("words", ("vocabulary",)),
     "freeze_vectors": ("word_vectors", ()),
+    "vector_words": ("word_vectors", ()),
 }
 # Arguments that only a model uses which learns by gradient.
 _OF_GRADIENTS = (
@@ -42,7 +43,7 @@ _OF_GRADIENTS = (
     "gradient_accumulation_steps", "class_weights", "label_smoothing_factor", "ema_decay",
     "calibrate",
 )  # fmt: skip
-_OF_NEW_WORDS = ("words", "word_vectors")
+_OF_NEW_WORDS = ("words", "word_vectors", "vector_words")
 _COUNTED = ("encoder", "words", "model", "min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")
 
 
@@ -87,6 +88,12 @@ class ScratchConfig(Config):
     word_vectors: str | None = field(
         default=None,
         metadata={"help": "A file of word vectors: word2vec, GloVe or fastText, text or binary. Default: random."},
+    )
+    vector_words: int = field(
+        default=0,
+        metadata={
+            "help": "So many words from the start of the word_vectors file are known, even if training lacks them."
+        },
     )
     freeze_vectors: bool = field(default=False, metadata={"help": "Leave the word vectors of the file as they are."})
     word_dropout: float = field(
@@ -135,7 +142,8 @@ class ScratchConfig(Config):
             "min_count", "word_size", "character_size", "character_filters", "character_hidden_size", "feature_size",
             "hidden_size", "num_layers", "dilation", "num_heads", "intermediate_size", "kernel_size", "max_words",
         )  # fmt: skip
-        problems = [*below(self, 1, *counts), *below(self, 0, "context", "highway_layers", "word_dropout")]
+        problems = list(below(self, 1, *counts))
+        problems += below(self, 0, "context", "highway_layers", "word_dropout", "vector_words")
         if not 0 <= self.dropout < 1:
             problems.append(Problem("dropout", self.dropout, f"{self.dropout} is not from 0 up to below 1"))
         if not self.character_widths or min(self.character_widths) < 1:
@@ -175,6 +183,7 @@ class ScratchConfig(Config):
                 "fold_tweets": self.fold_tweets,
             },
             "word_vectors": self.word_vectors,
+            "vector_words": self.vector_words,
             "word_features": self.word_features,
         }
 
@@ -188,7 +197,10 @@ class ScratchConfig(Config):
 
 VOCABULARY = ("min_count", "max_words", "lowercase", "fold_digits", "fold_tweets")
 # Fields of a model's config; the other ones say which words it reads and where it comes from.
-_NO_PARTS = {"model", "words", "model_revision", "trust_remote_code", *VOCABULARY, "word_vectors", "word_features"}
+_NO_PARTS = {
+    "model", "words", "model_revision", "trust_remote_code", *VOCABULARY, "word_vectors", "vector_words",
+    "word_features",
+}  # fmt: skip
 PARTS = tuple(f.name for f in fields(ScratchConfig) if f.name not in _NO_PARTS)
 
 
@@ -227,8 +239,11 @@ def idle_problems(given: Mapping[str, object]) -> Iterator[Problem]:
             yield idle(name, f"needs {argument('word_vectors', 'FILE')}", "")
         elif good and (now := given.get(other, _default(other))) not in good:
             yield idle(name, f"goes with {other} {' or '.join(good)}, not {now}", "")
-    if encoder == "hmm" and given.get("words", "vocabulary") != "vocabulary":
-        yield idle("words", "an hmm counts whole words")
+    if given.get("words", "vocabulary") != "vocabulary":
+        if encoder == "hmm":
+            yield idle("words", "an hmm counts whole words")
+        elif "vector_words" in given:
+            yield idle("vector_words", "adds whole words, and the tokenizer has its subwords")
 
 
 def _default(name: str) -> object:
