@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 NOT_RUN = (
-    "needs the Hub", "needs the package index", "needs your data", "takes minutes", "runs until it is stopped"
+    "needs the Hub", "needs the package index", "needs your data", "takes minutes", "runs until it is stopped",
+    "needs a cluster",
 )  # fmt: skip
 PRINTS = "output"
 LANGUAGES = ("python", "sh", "text", "yaml", "json", "conll")

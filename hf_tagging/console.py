@@ -17,8 +17,9 @@ from hf_tagging.disk import drop_stdout, refusal, why_full, writing_to_stdout
 from hf_tagging.errors import ConfigError, OutputError, TaggingError, printable
 from hf_tagging.memory import LOADING, out_of_memory
 from hf_tagging.problems import FLAGS, Spelling, spelled
-from hf_tagging.processes import exit_code, follow_parent, heard, stop_listening
+from hf_tagging.processes import exit_code, follow_parent, heard, lost_process, stop_listening
 
+OTHER_ENDED = "Another process of this run has ended, or its machine is out of reach ({said}). See what it said."
 GO_ON = "The same command with --resume goes on from the last complete checkpoint."
 
 T = TypeVar("T")
@@ -64,6 +65,8 @@ def plain_errors(*, interrupted: str = GO_ON, spelling: Spelling = FLAGS) -> Ite
         except Exception as error:
             if said := out_of_memory(error):
                 _end(f"Out of memory ({said}). {LOADING}", 1, on_any=True)
+            if said := lost_process(error):
+                _end(f"{OTHER_ENDED.format(said=said)} {interrupted}".rstrip(), 1)
             if not (told := _stdout_refusal(error) or refusal(error)):
                 raise
             _end(f"{told} {interrupted}".rstrip(), 1, on_any=True)

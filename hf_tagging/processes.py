@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import select
 import signal
 import threading
@@ -35,6 +36,9 @@ _MARKS = ("LOCAL_RANK", "ACCELERATE_MIXED_PRECISION")  # what torchrun and accel
 # Of two that they set together a shell may have exported one, which a launcher is not told by.
 _PAIRS = (("LOCAL_RANK", "TORCHELASTIC_RUN_ID"), ("ACCELERATE_MIXED_PRECISION", "ACCELERATE_DYNAMO_BACKEND"))
 _STARTED = os.getpid(), os.getppid()
+# "[.../gloo/transport/tcp/pair.cc:537] Read error [10.0.0.2]:45745: Connection reset by peer. This is typically ..."
+# "[.../gloo/transport/tcp/pair.cc:547] Connection closed by peer [10.0.0.2]:45745. This is typically ..."
+_GLOO = re.compile(r"gloo/transport/[^]]+\] (.*?)(?:\. |$)")
 
 logger = logging.getLogger("hf_tagging")
 
@@ -118,6 +122,16 @@ def put_off() -> Iterator[None]:
         _state.is_put_off = False
     if _state.noted:
         raise Terminated(_state.noted)
+
+
+def lost_process(error: BaseException) -> str:
+    """Return what an error says of a broken connection to another process of the run; empty for other errors."""
+    kinds = ("DistBackendError", "DistNetworkError")  # torch.distributed's; looked for by name, PyTorch loads slowly
+    text = str(error).strip().partition("\n")[0]
+    if type(error).__name__ in kinds:
+        return text
+    found = _GLOO.search(text) if isinstance(error, RuntimeError) else None
+    return found[1] if found else ""
 
 
 def stop_listening() -> None:

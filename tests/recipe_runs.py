@@ -137,10 +137,10 @@ def check_batches_of_8(recipe: str, folder: Path, *flags: object) -> None:
         run_recipe(recipe, "--output_dir", folder / name, *flags, *batches, processes=processes)
         assert record(folder / name)["hardware"]["processes"] == processes, name
     for other in ("accumulated", "processes"):
-        _check_alike(folder / "eight", folder / other)
+        check_alike(folder / "eight", folder / other)
 
 
-def _check_alike(run: Path, other: Path) -> None:
+def check_alike(run: Path, other: Path) -> None:
     """The same training, as exactly as sums in another order let it be; the same tags."""
     names = {"loss", "grad_norm", "eval_loss", "eval_accuracy", "eval_macro_f1", "eval_f1"}
     for entry, same in zip(training_log(run), training_log(other), strict=True):

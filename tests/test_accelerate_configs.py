@@ -32,7 +32,16 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "accelerate_configs"
-NAMES = ["cpu", "deepspeed_zero2", "deepspeed_zero3", "fsdp2", "multi_gpu", "multi_node", "single_gpu"]
+NAMES = [
+    "cpu",
+    "deepspeed_zero2",
+    "deepspeed_zero3",
+    "fsdp2",
+    "multi_gpu",
+    "multi_node",
+    "multi_node_cpu",
+    "single_gpu",
+]
 
 OPTIONS: dict[str, Action] = {action.dest: action for action in launch_command_parser()._actions}
 FIELDS = {field.name: get_type_hints(ClusterConfig)[field.name] for field in fields(ClusterConfig)}

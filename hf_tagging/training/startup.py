@@ -13,6 +13,7 @@ from transformers import set_seed
 
 from hf_tagging.console import log_to_terminal
 from hf_tagging.training.environment import keep_freed_memory, use_cores
+from hf_tagging.training.machines import watch_machines
 from hf_tagging.training.parsing import RunConfig
 from hf_tagging.training.pushing import prepare_repository
 from hf_tagging.training.run import TaggingRun
@@ -29,6 +30,7 @@ def start_run(config: RunConfig) -> TaggingRun:
             `overwrite` is set, or the Hub refuses the repository.
         ConfigError: If the run to be resumed had other arguments.
     """
+    watch_machines()
     state = PartialState()
     quiet_libraries(is_main_process=state.is_main_process)
     use_cores(config.training.use_cpu)
