@@ -37,6 +37,7 @@ BENCHMARKS = {
     "compact": tuple(DEVICES),
     "quality": tuple(DEVICES),
     "tagging": tuple(DEVICES),
+    "annotating": ("cpu",),
     "alignment": ("cpu",),
     "loading": ("cpu",),
     "memory": tuple(DEVICES),

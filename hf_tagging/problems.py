@@ -39,7 +39,7 @@ class Problem:
         return replace(self, place=place)
 
     def __str__(self) -> str:
-        return _current().line(self)
+        return current().line(self)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def argument(name: str, value: object = None) -> str:
         name: As in Python: ``train_file``.
         value: As in Python.
     """
-    spelling = _current()
+    spelling = current()
     return spelling.name(name) if value is None else spelling.given(name, value)
 
 
@@ -131,7 +131,7 @@ def switch(name: str) -> str:
     Args:
         name: As in Python.
     """
-    spelling = _current()
+    spelling = current()
     return spelling.name(name) if spelling.between == " " else spelling.given(name, True)
 
 
@@ -180,5 +180,6 @@ def counted(problems: Iterable[Problem], where: str) -> str:
     return "\n  ".join([f"{count} with {where}:", *found])
 
 
-def _current() -> Spelling:
+def current() -> Spelling:
+    """Return how arguments are spelled here, for a process that is started to spell them alike."""
     return _spelling.get() or (_of_program[-1] if _of_program else ARGUMENTS)

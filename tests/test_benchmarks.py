@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import alignment  # noqa: E402
 import annotate  # noqa: E402
+import annotating  # noqa: E402
 import common  # noqa: E402
 import compact  # noqa: E402
 import loading  # noqa: E402
@@ -340,6 +341,22 @@ def test_annotating(encoder, tmp_path, capsys):
     assert capsys.readouterr().out.count("finished before") == 2
     with pytest.raises(ConfigError, match=r"seed-1\.json: was asked for with"):
         annotate.main(flags(encoder, tmp_path, *given, "--steps", 3))
+
+
+@pytest.mark.slow
+def test_annotating_a_corpus(model, tmp_path):
+    annotating.main(flags(model, tmp_path, "--sentences", 300, "--rounds", 1, "--growth", 200, 400))
+    found = result(tmp_path, "annotating")
+    assert sides_of(found) == [
+        ("annotating by 2 workers", "twice 1 worker"),
+        ("annotating by 1 worker", "a loop over pipeline"),
+        ("annotating by 1 worker", "datasets.map over pipeline"),
+        ("annotating by 2 workers", "a loop over pipeline"),
+        ("annotating by 2 workers", "datasets.map over pipeline"),
+        ("memory of a worker, 400 sentences", "200 sentences"),
+        ("memory of the process that hands out shards, 400 sentences", "200 sentences"),
+    ]
+    assert found["figures"]["400 sentences"]["worker_memory"] > 2**26
 
 
 def test_rounds_of_annotation_are_a_table():

@@ -36,6 +36,18 @@ class UnreachableData(DataError):
 def read_hub(
     name: str, *, config_name: str | None, revision: str | None, builders: BuilderCache
 ) -> dict[str, datasets.Dataset]:
+    """Load the splits of a dataset that we know, under our names; see `load_hub`.
+
+    Raises:
+        DataError: It is neither there nor in the cache, or has no split that we know.
+    """
+    loaded = load_hub(name, config_name=config_name, revision=revision, builders=builders)
+    return named_splits(loaded, place=name)
+
+
+def load_hub(
+    name: str, *, config_name: str | None, revision: str | None, builders: BuilderCache
+) -> datasets.DatasetDict:
     """Load a dataset from the Hub, or from the cache if the Hub cannot be reached.
 
     Args:
@@ -45,17 +57,17 @@ def read_hub(
         builders: Where it is cached, and the processes to load it with.
 
     Returns:
-        Its splits under our names.
+        All of its splits.
 
     Raises:
-        DataError: It is neither there nor in the cache, or has no split that we know.
+        DataError: It is neither there nor in the cache.
     """
     repository, its_revision = HUB_ALIASES.get(name, (name, None))
     revision = revision or its_revision
     unreachable = why_unreachable(repository, repo_type="dataset", revision=revision)
     try:
         with offline(unreachable is not None):
-            loaded = _load_from_hub(repository, config_name, revision, builders)
+            return _load_from_hub(repository, config_name, revision, builders)
     except _FAILURES as error:
         full_name = f"{name!r}" if name == repository else f"{name!r} ({repository} at {revision})"
         near = nearest_path(Path(name))
@@ -63,7 +75,6 @@ def read_hub(
         reason = f"not in the cache, and {unreachable}" if unreachable else innermost_cause(error)
         kind = UnreachableData if unreachable else DataError
         raise kind(f"dataset {full_name}: {reason}. {spell(WITHOUT_HUB)}{hint}") from error
-    return named_splits(loaded, place=name)
 
 
 def _load_from_hub(name: str, config_name: str | None, revision: str | None, builders: BuilderCache) -> Any:

@@ -42,7 +42,7 @@ from hf_tagging.models.precision import mixes_precision
 Dtype = torch.dtype | Literal["auto"]
 
 _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --model MODEL, or recipes/pos_bert.py."
-_HOW_TO_FIND = "Give the output folder of a run, or a name on the Hub that this machine can reach or has in its cache."
+HOW_TO_FIND = "Give the output folder of a run, or a name on the Hub that this machine can reach or has in its cache."
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 # What a tagger is read from; a repository may hold whatever else beside it.
 _FILES = (*_WEIGHTS, "adapter_model.*", "*.json", "*.txt", "*.model", "*.codes", "*.py", f"{GRAPH}*")
@@ -66,9 +66,9 @@ def load_tagger(
         ModelError: If there is no such model, or it has no trained tag head.
         ConfigError: If an exported model is asked for in another dtype, or on a device that it cannot run on.
     """
-    source = _existing(name)
+    source = existing_model(name)
     hub = hub_options(source, revision, trust_remote_code)
-    with quiet(), model_errors(name, advice=_HOW_TO_FIND):
+    with quiet(), model_errors(name, advice=HOW_TO_FIND):
         source = _as_folder(source, hub)
         exported = is_exported(Path(source))
         if exported and dtype is not None:
@@ -132,7 +132,14 @@ def margins(model: TagModel, device: torch.device, precision: Precision | None) 
     return Margins(measured.margin if measured and fast else None, None)
 
 
-def _existing(name: str) -> str:
+def files_of_model(folder: Path) -> list[Path]:
+    """Return the files of a tagger that its tags depend on, by name: weights, configs and the tokenizer's."""
+    others = ("results.json", "run.json", "trainer_state.json", "predictions.json")
+    found = {path for pattern in _FILES for path in folder.glob(pattern) if path.is_file()}
+    return sorted(path for path in found if path.name not in others)
+
+
+def existing_model(name: str) -> str:
     """Return the folder or the name on the Hub; a path must exist and hold a model."""
     source = resolve_model(name)
     folder = Path(source)
@@ -200,7 +207,7 @@ def _load_adapter(
     """
     from peft import PeftConfig, PeftModel
 
-    with model_errors(f"{name} (an adapter, which needs its base model)", advice=_HOW_TO_FIND):
+    with model_errors(f"{name} (an adapter, which needs its base model)", advice=HOW_TO_FIND):
         adapter = PeftConfig.from_pretrained(source, revision=hub["revision"])
         base = resolve_model(adapter.base_model_name_or_path)
         model, report = AutoModelForTokenClassification.from_pretrained(
