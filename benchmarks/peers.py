@@ -16,7 +16,8 @@ left out.
 
 --whole trains ours and the named peers to the end on all of `train`: ours by --config; Flair and SpanMarker for as many
 epochs; spaCy as long as its configuration says, by its score on validation. All are scored by the metric of this
-project. That takes hours, but what is finished is kept in --work, and the same command goes on there.
+project. That takes hours. Whatever is finished, a round of a side or a whole training, is kept in --work, and the same
+command goes on there.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,7 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="of tagging, per side and round (5)")
     parser.add_argument("--epochs", type=positive, default=3, help="of a whole training (3)")
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"of our recipe ({CONFIG.name})")
-    parser.add_argument("--work", type=Path, default=Path("runs/peers"), help="finished trainings (runs/peers)")
+    parser.add_argument("--work", type=Path, default=Path("runs/peers"), help="what is finished (runs/peers)")
     args = parser.parse_args(argv)
     if unknown := sorted(set(args.whole) - set(args.peers)):
         raise ConfigError(f"--whole {unknown[0]}: is not among --peers {' '.join(args.peers)}. Add it there.")
@@ -181,8 +183,8 @@ def kept(path: Path, asked: dict[str, Any], make: Callable[[], Any]) -> Any:
             raise ConfigError(f"{path}: was asked {record['asked']}, and now {asked}. Give another --work.")
         print(f"{path.stem}: finished before", flush=True)
         return record["figures"]
-    print(f"{path.stem}:", flush=True)
     figures = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(json_text({"asked": asked, "figures": figures}, indent=None))
     return figures
@@ -264,9 +266,14 @@ def main(argv: list[str] | None = None) -> None:
         for name in ((OURS, *args.whole) if args.whole else ())
     }
 
-    def rounds(what: str, each: dict[str, Callable[[], Figures]]) -> dict[str, list[Figures]]:
-        measured = {name: getattr(args, name) for name in ("sentences", "rounds", "seconds", "peers", "whole")}
-        return kept(args.work / f"{what}.json", asked | measured, lambda: alternate(each, args.rounds))
+    def rounds(what: str, each: dict[str, Callable[[], Figures]], *flags: str) -> dict[str, list[Figures]]:
+        measured = asked | {name: getattr(args, name) for name in ("sentences", *flags)}
+        numbers = {name: count(1) for name in each}
+
+        def one(name: str) -> Figures:
+            return kept(args.work / what / f"{name}-{next(numbers[name])}.json", measured, each[name])
+
+        return alternate({name: partial(one, name) for name in each}, args.rounds)
 
     some_train, some_test = (args.work / "data" / f"{name}.jsonl" for name in drawn)
     quick = {name: args.work / f"{name}-quick" for name in sides}
@@ -274,7 +281,7 @@ def main(argv: list[str] | None = None) -> None:
     fits = {name: partial(fit, name, args, some_train, quick[name], epochs=PEERS[name].epochs) for name in sides}
     words = ("tag", "--file", some_test, "--seconds", args.seconds, "--folder")
     tags = {name: partial(ask, name, *words, folders[name]) for name in sides}
-    trained, tagged = rounds("training", fits), rounds("tagging", tags)
+    trained, tagged = rounds("training", fits), rounds("tagging", tags, "seconds", "whole")
 
     lines = compare({name: f"{PEERS[name].title} {versions[name]}" for name in args.peers}, trained, tagged, whole)
     scores = {
@@ -285,5 +292,5 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors(interrupted=f"{INTERRUPTED} Finished trainings are kept: the same command goes on."):
+    with plain_errors(interrupted=f"{INTERRUPTED} What is finished is kept: the same command goes on."):
         main()

@@ -35,6 +35,7 @@ DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 BENCHMARKS = {
     "training": tuple(DEVICES),
     "compact": tuple(DEVICES),
+    "levers": tuple(DEVICES),
     "quality": tuple(DEVICES),
     "tagging": tuple(DEVICES),
     "annotating": ("cpu",),
