@@ -44,6 +44,7 @@ BENCHMARKS = {
     "memory": tuple(DEVICES),
     "packing": tuple(DEVICES),
     "scaling": tuple(DEVICES),
+    "small": ("cpu",),
     "suspects": ("cpu",),
     "peers": ("cpu",),
 }

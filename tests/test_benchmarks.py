@@ -27,6 +27,7 @@ import packing  # noqa: E402
 import quality  # noqa: E402
 import render  # noqa: E402
 import scaling  # noqa: E402
+import small  # noqa: E402
 import suspects  # noqa: E402
 import tagging  # noqa: E402
 import trainers  # noqa: E402
@@ -305,6 +306,21 @@ def test_suspects(model, tmp_path):
         ("annotation errors, average precision", suspects.PEER),
         ("annotation errors, found in the first 10%", suspects.PEER),
     ]
+
+
+def test_small(model, tmp_path):
+    small.main(flags(model, tmp_path, "--teacher", model, "--rounds", 1))
+    found = result(tmp_path, "small")
+    threads = f"{torch.get_num_threads()} threads"
+    assert [what for what, _ in sides_of(found)] == [
+        "small tagger: NER, test F1",
+        f"small tagger: tagging, {threads}",
+        "small tagger: tagging, of processor time",
+    ]
+    assert found["lines"][0]["ratio"]["median"] == 0  # one model is its own teacher
+    assert all(line["ours"] > 0 for line in found["lines"][1:])
+    with pytest.raises(ConfigError, match="--teacher minilm: is no trained tagger"):
+        small.main(flags(model, tmp_path, "--teacher", "minilm"))
 
 
 @pytest.mark.slow
