@@ -55,8 +55,9 @@ def main() -> None:
 
     data = load_tagging_dataset(args.dataset, task="pos", train_file=args.train_file)
     counts = Counter(chain.from_iterable(data["train"]["tokens"]))
-    words = list(dict.fromkeys(folded(args, word) for word in chain(most_frequent(counts), read_words(args))))
-    print(f"{len(words):,} words, {len(counts):,} of them from training")
+    trained = dict.fromkeys(folded(args, word) for word, _ in counts.most_common())
+    words = list(trained | dict.fromkeys(folded(args, word) for word in read_words(args)))
+    print(f"{len(words):,} words, {len(trained):,} of them from training")
 
     started = time.perf_counter()
     vectors = encoder_vectors(words, args.model, size=args.size, revision=args.model_revision)
@@ -64,10 +65,6 @@ def main() -> None:
     print(f"{args.output}: {args.size} dimensions, written after {time.perf_counter() - started:.1f} s")
     for word, near in neighbours(vectors).items():
         print(printable(f"  {word}: {', '.join(near)}"))
-
-
-def most_frequent(counts: Counter[str]) -> Iterator[str]:
-    return (word for word, _ in counts.most_common())
 
 
 def read_words(args: EncoderVectorConfig) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import runpy
 import subprocess
 import sys
@@ -286,4 +287,7 @@ def test_vectors_of_an_encoder(monkeypatch, capsys, tmp_path):
     written = read_vectors(tmp_path / "v.txt").index_to_key
     assert {"porto", "0000", "the"} <= set(written)
     assert not [word for word in written if word != word.lower() or "1" in word]
-    assert "of them from training" in capsys.readouterr().out
+    found = re.search(r"([\d,]+) words, ([\d,]+) of them from training", capsys.readouterr().out)
+    total, trained = (int(number.replace(",", "")) for number in found.groups())
+    assert total == len(written)
+    assert trained < total <= trained + 2  # porto and 0000
