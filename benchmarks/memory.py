@@ -89,7 +89,7 @@ def evaluate(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if args.evaluate == "ours":
             trainer = our_trainer(dataset, schema, folder=folder, **options)
-            trainer.predict_words(trainer.splits["validation"])
+            trainer.predict_words(trainer.splits["validation"], "validation")
         else:
             stock_trainer(dataset, schema, folder=folder, **options).evaluate()
     print(json.dumps(peak_memory()))

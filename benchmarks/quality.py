@@ -127,7 +127,7 @@ def ours(corpus: Corpus, args: argparse.Namespace, seed: int, folder: Path) -> t
     trainer = our_trainer(corpus.dataset, corpus.schema, flags=flags, folder=str(folder), **_options(args, seed))
 
     def count(split: str) -> SentenceCounts:
-        outcome = trainer.predict_words(trainer.splits[split])
+        outcome = trainer.predict_words(trainer.splits[split], split)
         return count_sentences("ner", outcome.gold, outcome.predicted)
 
     return trainer, count

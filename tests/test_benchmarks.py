@@ -269,6 +269,9 @@ def test_quality_goes_on_where_it_was(encoder, tmp_path, capsys):
     ]
     assert [point["epoch"] for point in found["figures"]["ours"][0]["curve"]] == [0.5, 1.0]
     assert capsys.readouterr().out.count("finished before") == 0
+    for side in ("ours", "stock"):
+        kept = json.loads((tmp_path / "work" / f"{side}-seed-1.json").read_text())
+        assert kept["counts"]["validation"] != kept["counts"]["test"], side  # each split's own entities
 
     (tmp_path / "work" / "stock-seed-2.json").unlink()
     quality.main(given)

@@ -193,6 +193,16 @@ def test_a_split_without_words_gets_no_tags(folder, sample, tmp_path):
     assert "accuracy" not in outcome.metrics
 
 
+def test_a_split_keeps_its_name_unless_it_is_given_another(folder, sample, tmp_path):
+    """The figures of validation were kept as those of the test split."""
+    run, splits = trainer(folder, sample, tmp_path / "out")
+    run.predict_words(splits["validation"])
+    assert run.splits["validation"] is splits["validation"]
+    assert list(run.outcomes) == ["validation"]
+    run.predict_words(splits["test"])
+    assert list(run.outcomes) == ["validation", "test"]
+
+
 def test_a_split_is_scored_as_itself_whoever_asks(folder, sample, tmp_path):
     """Trainer.predict was scored with the split that was evaluated before."""
     run, splits = trainer(folder, sample, tmp_path / "out")

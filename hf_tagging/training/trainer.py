@@ -232,13 +232,15 @@ class AlignedTrainer(StudentTrainer):
         windows = self.scorer.begin(self._labelled(test_dataset, metric_key_prefix)).features
         return super().predict(windows, ignore_keys, metric_key_prefix)
 
-    def predict_words(self, split: object, name: str = "test") -> WordPredictions:
+    def predict_words(self, split: object, name: str | None = None) -> WordPredictions:
         """Tag a split and score it.
 
         Args:
             split: The split.
-            name: Its name; "validation" and "test" are part of the run's results.
+            name: Its name; "validation" and "test" are part of the run's results. By default, the name that it has in
+                `splits`; of a split that is not there, "test".
         """
+        name = name or next((known for known, own in self.splits.items() if own is split), "test")
         aligned = self._labelled(split, name)
         windows = self.scorer.begin(aligned).features
         self.args.prediction_loss_only = False  # that flag is for the evaluations while training
