@@ -9,7 +9,8 @@ value of the space is checked before anything is loaded. A further flag, such as
 
 Trials are scored on the validation split and see nothing of the test split. Those that fall behind are stopped early.
 The best are trained again with further seeds, and only the winner is scored on the test split. The same command goes on
-with what was interrupted; finished trials are never repeated. Several such commands, or --workers N, share one search.
+with what was interrupted; finished trials are never repeated. Several such commands, or --workers N, share one search;
+with --engine ray, Ray Tune places the trials on the cores and GPUs of a machine or a cluster.
 
 Left in the output folder: best.yaml, a run with the best values; search.html, what mattered; search.json; the study of
 Optuna, study.db; trials/ and finalists/, whose runs have their models.
@@ -20,7 +21,7 @@ import sys
 
 from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
-from hf_tagging.search.command import GO_ON, arguments, describe_search, require_optuna
+from hf_tagging.search.command import GO_ON, arguments, describe_search, require
 from hf_tagging.search.config import read_search
 
 
@@ -32,11 +33,15 @@ def main() -> None:
     if args.dry_run:
         print(describe_search(search))
         return
-    require_optuna()
+    require(args.engine)
     from hf_tagging.search.finish import finish
     from hf_tagging.search.work import work, work_in_parallel
 
-    if args.workers == 1:
+    if args.engine == "ray":
+        from hf_tagging.search.ray_tune import work_with_ray
+
+        work_with_ray(search, args.workers, sys.argv[1:])
+    elif args.workers == 1:
         work(search)
     else:
         work_in_parallel(search, args.workers, sys.argv[1:])

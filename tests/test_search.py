@@ -64,6 +64,9 @@ def test_values_of_a_space():
     ]  # fmt: skip
     assert [choice and choice.values for choice in map(head.setting, head.checked())] == [["1e-3"], None]
     assert [(s.values, s.is_list) for s in map(widths.setting, widths.checked())] == [(["1", "2"], True), (["3"], True)]
+    assert [parameter.written() for parameter in (rate, size, head, widths)] == [
+        "{low: 0.0001, high: 0.01, log: true}", "{low: 32, high: 96, step: 32}", "[1e-3, ~]", '[["1", "2"], ["3"]]',
+    ]  # fmt: skip
     space = {"hidden_size": size, "head_learning_rate": head}
     assert [tuple(values.values()) for values in values_to_check(space)] == [
         (32, '"1e-3"'), (64, '"1e-3"'), (96, '"1e-3"'), (32, "null"),
@@ -340,6 +343,33 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path):
     assert record(folder / "trials" / "0")["resumed_from"].startswith("checkpoint-")
 
 
+@pytest.mark.slow
+@pytest.mark.failure_mode("search-ray-process")
+def test_ray_tune_trains_the_same_trials_again_after_a_kill_and_ctrl_c(tmp_path, capsys):
+    pytest.importorskip("ray")
+    path = write_search(tmp_path, "trials: 2", "pruner: none", "seeds: []", run=RUN.replace("epochs: 2", "epochs: 8"))
+    folder = tmp_path / "out"
+    process = start_recipe("search", path, "--output_dir", folder, "--engine", "ray")
+    wait_for(lambda: checkpoints(folder, 0), process, 400)
+    trainer = json.loads((folder / "trials" / "0" / ".hf-tagging.lock").read_text())["process"]
+    psutil.Process(trainer).kill()
+    wait_for(lambda: checkpoints(folder, 1), process, 400)
+    os.kill(process.processes[0], signal.SIGINT)
+    code, said, errors = process.communicate(120)
+    assert (code, "Type the same command again to go on" in errors) == (130, True), said + errors
+    assert record(folder / "trials" / "0")["resumed_from"].startswith("checkpoint-")
+
+    search_here(path, folder)  # what Ray has begun goes on without it
+    assert re.findall(r"^trial (\d+) goes on", capsys.readouterr().out, re.MULTILINE) == ["1"]
+    assert record(folder / "trials" / "1")["resumed_from"].startswith("checkpoint-")
+    search_here(path, tmp_path / "alone")
+    ours, rays = trials_of(tmp_path / "alone"), trials_of(folder)
+    assert [trial.state.name for trial in rays] == ["COMPLETE"] * 2
+    assert [(t.params, t.value, t.intermediate_values) for t in rays] == [
+        (t.params, t.value, t.intermediate_values) for t in ours
+    ]
+
+
 def test_a_space_without_further_values_ends_the_search(tmp_path, capsys):
     path = write_search(tmp_path, "trials: 4", "seeds: []", space="  space:\n    hidden_size: [16, 32]\n")
     search_here(path, tmp_path / "out")
@@ -360,4 +390,6 @@ def test_without_optuna_the_command_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setattr("hf_tagging.search.command.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"A search needs Optuna. Type: pip install 'hf-tagging\[search\]'"):
         search_here(QUICKSTART, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"A search needs Optuna"):
+        search_here(QUICKSTART, tmp_path / "out", "--engine", "ray")
     assert not (tmp_path / "out").exists()

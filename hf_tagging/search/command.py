@@ -11,7 +11,10 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.search.config import Search
 
 GO_ON = "Type the same command again to go on: finished trials are kept, begun ones go on from their last checkpoint."
-MISSING = "A search needs Optuna. Type: pip install 'hf-tagging[search]'"
+_NEEDED = {
+    "optuna": "A search needs Optuna. Type: pip install 'hf-tagging[search]'",
+    "ray": "--engine ray needs Ray Tune. Type: pip install 'hf-tagging[ray,search]'",
+}
 
 
 def parser(description: str | None = None) -> argparse.ArgumentParser:
@@ -27,6 +30,9 @@ def parser(description: str | None = None) -> argparse.ArgumentParser:
     found.add_argument("--config", required=True, type=Path, metavar="FILE.yaml", help="the run, with a search section")
     found.add_argument("--output_dir", type=Path, metavar="DIR", help="where to; wins over the file")
     found.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that train trials at a time")
+    found.add_argument(
+        "--engine", choices=("optuna", "ray"), default="optuna", help="ray: trials on a cluster, by Ray Tune"
+    )
     found.add_argument("--dry_run", action="store_true", help="check everything, print what would be searched")
     return found
 
@@ -48,14 +54,18 @@ def arguments(argv: Sequence[str], description: str | None = None) -> tuple[argp
     return parser(description).parse_known_args([*named, *argv])
 
 
-def require_optuna() -> None:
-    """Check that Optuna is installed.
+def require(engine: str) -> None:
+    """Check that the packages of an engine are installed.
+
+    Args:
+        engine: "optuna" or "ray", which needs both.
 
     Raises:
-        ConfigError: If it is not, with what to type.
+        ConfigError: If one is not, with what to type.
     """
-    if find_spec("optuna") is None:
-        raise ConfigError(MISSING)
+    for package in dict.fromkeys(("optuna", engine)):
+        if find_spec(package) is None:
+            raise ConfigError(_NEEDED[package])
 
 
 def describe_search(search: Search) -> str:

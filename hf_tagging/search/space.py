@@ -147,7 +147,7 @@ class Choices:
 
     def written(self) -> str:
         """Return the list as it is written, for messages and to be compared with that of an earlier command."""
-        return f"[{', '.join(map(str, self.checked()))}]"
+        return f"[{', '.join('~' if c is None else self.shown(json.dumps(c)) for c in self.choices)}]"
 
 
 Parameter = Numbers | Choices

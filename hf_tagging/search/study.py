@@ -53,20 +53,25 @@ class Taken:
         trial: Of Optuna.
         values: Of all parameters.
         folder: Of its run.
-        lock: Of the trial.
+        lock: Of the trial; None where another process holds it for this one.
         again: A process that has ended had begun it.
     """
 
     trial: Trial
     values: dict[str, Value]
     folder: Path
-    lock: FolderLock
+    lock: FolderLock | None
     again: bool
 
     @property
     def number(self) -> int:
         """Number of the trial, from 0."""
         return self.trial.number
+
+    def release(self) -> None:
+        """Let others take the trial, if it has not ended."""
+        if self.lock is not None:
+            self.lock.release()
 
 
 class SearchStudy:
@@ -157,6 +162,18 @@ class SearchStudy:
         """Return a trial to train: one that was left behind, or a new one; None where there are enough."""
         with self._alone():
             return self._left_behind() or self._new()
+
+    def lent(self, number: int) -> Taken | None:
+        """Return a trial that another process has taken for this one; None if it has ended.
+
+        Args:
+            number: Number of the trial.
+        """
+        found = self.study.get_trials(deepcopy=False)[number]
+        if found.state != TrialState.RUNNING:
+            return None
+        again = bool(found.intermediate_values)
+        return Taken(Trial(self.study, found._trial_id), dict(found.params), self.path(number), None, again)
 
     def _left_behind(self) -> Taken | None:
         for found in self.of_state(TrialState.RUNNING):

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from datasets import Dataset
@@ -40,43 +40,73 @@ def work(search: Search) -> None:
     study = SearchStudy(search)
     if len(study.trials) >= search.options.trials and not study.of_state(TrialState.RUNNING):
         return
-    quiet_libraries(is_main_process=True)
-    logging.getLogger("hf_tagging").setLevel(logging.WARNING)
-    splits = load_splits(search.config)
-    study.check_data(splits)
+    splits = prepare(study)
     while True:
+        check_hope(study)
         if taken := study.take():
-            _train(study, taken, splits)
+            train(study, taken, splits)
         elif study.of_state(TrialState.RUNNING):
             time.sleep(_LOOK)
         else:
             return
 
 
-def _train(study: SearchStudy, taken: Taken, splits: Mapping[str, Dataset]) -> None:
-    """Train one trial; whatever it fails with is noted, and ends the search only where nothing else comes of it."""
+def prepare(study: SearchStudy) -> dict[str, Dataset]:
+    """Quiet this process, and load the data of all trials.
+
+    Args:
+        study: The study, whose earlier trials had the same data.
+    """
+    quiet_libraries(is_main_process=True)
+    logging.getLogger("hf_tagging").setLevel(logging.WARNING)
+    splits = load_splits(study.search.config)
+    study.check_data(splits)
+    return splits
+
+
+def train(
+    study: SearchStudy,
+    taken: Taken,
+    splits: Mapping[str, Dataset],
+    *,
+    also: Callable[[float, float], None] = lambda epoch, value: None,
+) -> None:
+    """Train one trial; whatever it fails with is noted, and the search goes on.
+
+    Args:
+        study: The study.
+        taken: The trial.
+        splits: From `prepare`.
+        also: Hears of each evaluation, too: epoch and figure.
+    """
     search, began = study.search, time.monotonic()
+
+    def report(epoch: float, value: float) -> str:
+        also(epoch, value)
+        return study.report(taken, epoch, value)
+
     values = describe(search, taken.values)
     say(f"trial {taken.number}{' goes on' if taken.again else ''}: {values}")
     try:
         config = search.trial(taken.values, taken.folder)
         taken.folder.mkdir(parents=True, exist_ok=True)
-        outcome = train_trial(config, splits, lambda epoch, value: study.report(taken, epoch, value))
+        outcome = train_trial(config, splits, report)
         study.finish(taken, outcome, time.monotonic() - began)
     except KeyboardInterrupt:
         study.interrupted(taken)
         raise
     except Exception as error:
+        if refusal(error):  # by the disk, which the next trial would meet as well
+            raise
         reason = _reason(error)
-        if not (refusal(error) or isinstance(error, TaggingError)):  # a fault of the program
+        if not isinstance(error, TaggingError):  # a fault of the program
             taken.folder.with_name(f"{taken.number}.error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         study.fail(taken.trial, reason)
         say(f"trial {taken.number} failed: {reason}")
-        _check_hope(study)
         return
     finally:
         _remove_weights_of_ended(study, taken)
-        taken.lock.release()
+        taken.release()
     seconds = time.monotonic() - began
     if outcome.stopped:
         say(f"trial {taken.number} stopped early: {outcome.stopped} ({seconds:.0f} s)")
@@ -90,8 +120,7 @@ def _reason(error: Exception) -> str:
     """Return why a trial has failed, in one line."""
     if isinstance(error, ConfigError):
         return "; ".join(lines(error.problems))
-    known = refusal(error) or (first_line(error) if isinstance(error, TaggingError) else "")
-    return known or f"{type(error).__name__}: {first_line(error)}"
+    return first_line(error) if isinstance(error, TaggingError) else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _remove_weights_of_ended(study: SearchStudy, taken: Taken) -> None:
@@ -99,7 +128,15 @@ def _remove_weights_of_ended(study: SearchStudy, taken: Taken) -> None:
         remove_weights(taken.folder)
 
 
-def _check_hope(study: SearchStudy) -> None:
+def check_hope(study: SearchStudy) -> None:
+    """Refuse to go on where the first trials have all failed.
+
+    Args:
+        study: The study.
+
+    Raises:
+        OutputError: With the reason of the last failure.
+    """
     failed = study.of_state(TrialState.FAIL)
     if len(failed) >= _MOST_FAILURES and len(failed) == len(study.trials) - len(study.of_state(TrialState.RUNNING)):
         raise OutputError(
@@ -144,7 +181,7 @@ def work_in_parallel(search: Search, workers: int, argv: Sequence[str]) -> None:
             while running:
                 time.sleep(_LOOK)
                 interrupts.check()
-                _tell_news(study, told)
+                tell_news(study, told)
                 for place, child in enumerate(running):
                     if child.popen.poll() is not None:
                         _check_end(child)
@@ -155,7 +192,7 @@ def work_in_parallel(search: Search, workers: int, argv: Sequence[str]) -> None:
         except BaseException:
             end_children(running, interrupts)
             raise
-    _tell_news(study, told)
+    tell_news(study, told)
 
 
 def _check_end(child: Child) -> None:
@@ -165,8 +202,13 @@ def _check_end(child: Child) -> None:
         raise OutputError(f"A process of the search failed: {child.why_it_failed()} (see {child.log})")
 
 
-def _tell_news(study: SearchStudy, told: set[int]) -> None:
-    """Print a line for each trial that has ended since the last call."""
+def tell_news(study: SearchStudy, told: set[int]) -> None:
+    """Print a line for each trial that has ended since the last call.
+
+    Args:
+        study: The study.
+        told: Numbers of the trials that need no line; those of this call are added.
+    """
     for trial in study.trials:
         if trial.state != TrialState.RUNNING and trial.number not in told:
             told.add(trial.number)
