@@ -128,7 +128,7 @@ def lines_of(figures: dict[str, Any], growth: dict[str, Any]) -> list[dict[str, 
     one, two = (column(figures[side], RATE) for side in ("1 worker", "2 workers"))
     lines = [
         row(
-            "annotating by 2 workers, of twice 1 worker",
+            "annotating by 2 workers",
             "twice 1 worker",
             two,
             [2 * rate for rate in one],

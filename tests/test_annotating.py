@@ -4,6 +4,7 @@ import io
 import json
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -300,6 +301,11 @@ class TestRefused:
             AnnotationRequest(model=[model], input=["x"], output="y", format="xml", workers=0, ray_address="here")
         assert [problem.field for problem in raised.value.problems] == ["format", "workers", "ray_address"]
 
+    def test_is_an_engine_that_is_not_installed(self, annotate, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "ray", None)
+        with pytest.raises(ConfigError, match=r"engine=ray: Ray is not installed.*hf-tagging\[ray\]"):
+            annotate(numbered(tmp_path / "in.jsonl"), engine="ray")
+
     def test_is_a_missing_model_before_the_input_is_read(self, annotate, tmp_path):
         with pytest.raises(ModelError, match="there is no such folder"):
             annotate(tmp_path / "no.jsonl", model=[str(tmp_path / "none")])
@@ -338,6 +344,7 @@ class TestInterrupted:
         written = {path: path.stat().st_mtime_ns for path in records(tmp_path / "killed")}
         assert 3 <= len(written) < 150
         if number != signal.SIGKILL:
+            assert not list((tmp_path / "killed").rglob("*.partial"))
             assert process.returncode == 128 + number
             assert told.rstrip().endswith("The shards that are written stay. The same command goes on with the others.")
         psutil.wait_procs(workers, timeout=30)

@@ -86,8 +86,9 @@ def _join(first, second):
 
 def _start(name, *flags):
     ray = [str(Path(sys.executable).with_name("ray")), "start", "--num-cpus", 1, "--object-store-memory", 80_000_000]
-    subprocess.run(["ip", "netns", "exec", name, *map(str, (*ray, *flags))], env=environment(**RAY), check=True,
-                   capture_output=True, text=True, timeout=180)  # fmt: skip
+    done = subprocess.run(["ip", "netns", "exec", name, *map(str, (*ray, *flags))], env=environment(**RAY),
+                          capture_output=True, text=True, timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _processes(name):

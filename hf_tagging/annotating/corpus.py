@@ -60,7 +60,10 @@ def annotate_corpus(request: AnnotationRequest, *, overwrite: bool = False) -> d
         _check_folder(folder, overwrite=overwrite)
         plan = _planned(request, folder)
         remove_partial(folder)
-        return _carry_out(request, plan, folder)
+        try:
+            return _carry_out(request, plan, folder)
+        finally:
+            remove_partial(folder)  # of workers that were ended
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
