@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TaggingRun,
         parse_arguments,
     )
+    from hf_tagging.trim import trim_vocabulary
 
 _WHERE = {
     "comparison.compare": ("compare_runs",),
@@ -49,6 +50,7 @@ _WHERE = {
         "TaggingRun",
         "parse_arguments",
     ),
+    "trim": ("trim_vocabulary",),
 }
 
 __all__ = [
@@ -87,6 +89,7 @@ __all__ = [
     "push_folder",
     "register_task",
     "suggest_texts",
+    "trim_vocabulary",
     "write_report",
 ]
 

@@ -13,44 +13,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_tagging.console import text_table
 from hf_tagging.data.in_memory import InMemory
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError
 from hf_tagging.evaluation.figures import Results
 from hf_tagging.evaluation.temperature import note_temperature
 from hf_tagging.inference.loading import load_tagger
 from hf_tagging.models.temperature import Temperature
 from hf_tagging.problems import argument
-from hf_tagging.tasks import get_task
 from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training.averaging import add_to_mean, all_weights, put_weights
-from hf_tagging.training.config import DataConfig, EncoderConfig, RunConfig, ScratchConfig, TaggingConfig
-from hf_tagging.training.preparing import IN_MEMORY
-from hf_tagging.training.record import ArgumentsRecord, PartRecord, RunRecord
+from hf_tagging.training.record import PartRecord, RunRecord
+from hf_tagging.training.rescoring import check_same_splits, load_splits, note_origin, rescoring_config
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.same_origin import Part, check_models, differing_arguments, read_parts
 from hf_tagging.training.scoring import WordPredictions
 
 logger = logging.getLogger(__name__)
 
+_IN_PYTHON = "In Python, give it: average_runs(runs, output_dir, dataset=...)."
 BEST_RUN, GREEDY, UNIFORM = "best run", "greedy", "uniform"
-_PUSHING = ("push_to_hub", "hub_model_id")
-_CARRIED = ("seed", "data_seed", "use_cpu", "per_device_eval_batch_size", "do_predict", "calibrate")
-# Arguments of data and model that only a training reads.
-_TRAINING_ONLY = frozenset({
-    "case_dropout", "text_file",
-    "casing", "head_dropout", "freeze_layers",
-    "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_merge",
-    "word_vectors", "freeze_vectors", "word_dropout", "dropout",
-})  # fmt: skip
-
 Weights = dict[str, torch.Tensor]
 
 
@@ -147,7 +136,8 @@ def average_runs(
     parts = read_parts(runs)
     if any(part.folder.resolve() == Path(output_dir).resolve() for part in parts):
         raise ConfigError(f"{argument('output_dir', output_dir)} is one of the runs. Give another.")
-    run = TaggingRun(_config(parts[0], output_dir, overwrite=overwrite, trust_remote_code=trust_remote_code))
+    config = rescoring_config(parts[0].record, output_dir, overwrite=overwrite, trust_remote_code=trust_remote_code)
+    run = TaggingRun(config)
     with run.opened():
         averaging = _Averaging(parts, run, dataset)
         tried = averaging.candidates()
@@ -190,14 +180,9 @@ class _Averaging:
         self.model, self.tokenizer = self._load(parts[0])
         for part in parts[1:]:  # before anything is scored
             self._weights(part)
-        splits = _data(run.arguments) if dataset is None else dataset
+        splits = load_splits(run.arguments, advice=_IN_PYTHON) if dataset is None else dataset
         self.trainer = TaggingTrainer.of_run(run, splits, model=self.model, processing_class=self.tokenizer)
-        found = (run.record.get("dataset") or {}).get("splits") or {}
-        if changed := [name for name, facts in parts[0].scored.items() if found.get(name) != facts]:
-            raise DataError(
-                f"{run.arguments.dataset_name}: the {changed[0]} split is not the one that the runs were scored on. "
-                "Give the data as they had it."
-            )
+        check_same_splits(parts[0].record, run.record, run.arguments.dataset_name)
 
     def candidates(self) -> list[_Candidate]:
         """Score the runs; return the best one, the greedy average and the uniform one, as far as they differ."""
@@ -262,38 +247,6 @@ class _Averaging:
         return model, tokenizer
 
 
-def _config(part: Part, output_dir: str | Path, *, overwrite: bool, trust_remote_code: bool) -> RunConfig:
-    """Return the arguments of a run that reads the data of another and trains nothing."""
-    arguments: dict[str, Any] = dict(part.arguments)
-    given = {*part.record.get("given", ())} - _TRAINING_ONLY
-    kind = ScratchConfig if "encoder" in arguments else EncoderConfig
-
-    def chosen(config: type) -> dict[str, Any]:
-        return {f.name: arguments[f.name] for f in fields(config) if f.name in given and f.name in arguments}
-
-    training = {name: arguments[name] for name in _CARRIED if arguments.get(name) is not None}
-    return RunConfig(
-        get_task(part.record["task"]),
-        DataConfig(**chosen(DataConfig)),
-        kind(**chosen(kind) | {"trust_remote_code": trust_remote_code}),
-        TaggingConfig(output_dir=str(output_dir), overwrite=overwrite, do_train=False, report_to="none", **training),
-    )
-
-
-def _data(config: RunConfig) -> Mapping[str, InMemory]:
-    """Return the data of the runs.
-
-    Raises:
-        ConfigError: It was in memory.
-    """
-    if config.named_dataset == IN_MEMORY:
-        raise ConfigError(
-            "runs: they were trained on data in memory, which is not on this machine's disk. In Python, give it: "
-            "average_runs(runs, output_dir, dataset=...)."
-        )
-    return cast(Mapping[str, InMemory], config.load_dataset())
-
-
 def _note(record: RunRecord, soup: Soup, best: RunRecord) -> None:
     """Note the parts, and the arguments of the best run, which the card shows as those of the training."""
     record["soup"] = {
@@ -302,9 +255,4 @@ def _note(record: RunRecord, soup: Soup, best: RunRecord) -> None:
         "validation": soup.validation,
         "parts": [cast(PartRecord, asdict(part)) for part in soup.parts],
     }
-    own = {name: record["arguments"].get(name) for name in ("output_dir", "overwrite", *_PUSHING)}
-    names = [part.name for part in soup.parts]
-    record["arguments"] = cast(ArgumentsRecord, {**best["arguments"], **own, "soup": names})
-    record["seed"] = best["seed"]
-    if "words" in best:
-        record["words"] = best["words"]
+    note_origin(record, best, soup=[part.name for part in soup.parts])

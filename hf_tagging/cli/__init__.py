@@ -8,7 +8,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hf_tagging.cli import about, annotating, averaging, converting, differing, handing_on, inspecting, recipes, taggers
+from hf_tagging.cli import (
+    about,
+    annotating,
+    averaging,
+    converting,
+    differing,
+    handing_on,
+    inspecting,
+    recipes,
+    taggers,
+    trimming,
+)
 from hf_tagging.cli.answers import Answer, print_json
 from hf_tagging.cli.command import Command
 from hf_tagging.console import plain_errors, quiet_end_of_pipe
@@ -23,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
     *taggers.COMMANDS,
     *differing.COMMANDS,
     *averaging.COMMANDS,
+    *trimming.COMMANDS,
     *annotating.COMMANDS,
     *handing_on.COMMANDS,
     *about.COMMANDS,

@@ -100,7 +100,7 @@ def with_case_markers(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizer
     own_decoder = [] if backend.decoder is None else [backend.decoder]
     leave_out = decoders.Replace(Regex(_PRINTED), "")
     backend.decoder = decoders.Sequence([*own_decoder, decoders.Fuse(), leave_out])
-    return _generic(tokenizer, backend)
+    return generic_tokenizer(tokenizer, backend)
 
 
 def _steps() -> list[normalizers.Normalizer]:
@@ -143,7 +143,7 @@ def _with_marker_rows(tokenizer: dict[str, Any]) -> dict[str, Any]:
     return tokenizer
 
 
-def _generic(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer) -> PreTrainedTokenizerBase:
+def generic_tokenizer(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer) -> PreTrainedTokenizerBase:
     """Return a tokenizer of the generic class with the special tokens and settings of another one."""
     from transformers import PreTrainedTokenizerFast
 

@@ -5,7 +5,7 @@ They go where tagged words go, with one and the same tag for every word.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def load_text(
         DataError: If a file cannot be read, or there is no word in any.
     """
     names = [str(expanded(file)) for file in files]
-    lines = _read_rows(Text, names, encoding="utf-8-sig", encoding_errors="replace")
+    lines = _lines(names)
     train = lines.map(
         _split_lines,
         batched=True,
@@ -112,6 +112,22 @@ def add_text(
 def _unannotated(batch: dict[str, Any], numbers: list[int], name: str) -> dict[str, Any]:
     tags = [[UNSCORED_ID] * len(words) for words in batch["tokens"]]
     return {"tokens": batch["tokens"], "tags": tags, "document_id": [f"{name}:{number}" for number in numbers]}
+
+
+def read_lines(files: Sequence[str | Path]) -> Iterator[str]:
+    """Yield the lines of plain text.
+
+    Args:
+        files: See `load_text`.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    yield from _lines([str(expanded(file)) for file in files])["text"]
+
+
+def _lines(files: Sequence[str | Path]) -> Dataset:
+    return _read_rows(Text, files, encoding="utf-8-sig", encoding_errors="replace")
 
 
 def read_table(files: Sequence[str | Path]) -> Dataset:

@@ -152,7 +152,7 @@ class Aligner:
         Args:
             words: Different ones. (words,)
         """
-        ids, sizes = self._encode(words)
+        ids, sizes = self.encode(words)
         return sizes, self._are_unknown(ids, sizes)
 
     def _subwords(self, sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, ...]:
@@ -163,7 +163,7 @@ class Aligner:
         words = list(chain.from_iterable(sentences))
         numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
         which = np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))
-        ids, sizes = self._encode(list(numbers))
+        ids, sizes = self.encode(list(numbers))
         unknown = self._are_unknown(ids, sizes)
         vanished = sizes == 0
         if vanished.any():
@@ -183,8 +183,12 @@ class Aligner:
         starts = row_starts(sizes)
         return (np.diff(total[starts]) > 0) & (np.diff(empty[starts]) == sizes)
 
-    def _encode(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return subword ids (subwords,) and subwords per word (words,), 0 for a word that the tokenizer drops."""
+    def encode(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return subword ids (subwords,) and subwords per word (words,), 0 for a word that the tokenizer drops.
+
+        Args:
+            words: Each is cut alone, as in any sentence. (words,)
+        """
         backend = self.tokenizer.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()

@@ -56,6 +56,8 @@ class ArgumentsRecord(TypedDict, total=False):
     word_features: list[str] | None
     word_vectors: str | None
     soup: list[str]
+    trimmed: str
+    case_dropout: float
 
 
 class HardwareRecord(TypedDict, total=False):
@@ -188,6 +190,35 @@ class SoupRecord(TypedDict, total=False):
     parts: list[PartRecord]
 
 
+class SizeRecord(TypedDict, total=False):
+    """Subwords of a tagger, and bytes of its weights; see `hf_tagging.inference.trimming.Size`."""
+
+    subwords: int
+    bytes: int
+
+
+class AgreementRecord(TypedDict, total=False):
+    """Tags of the same words before and after; see `hf_tagging.inference.trimming.Agreement`."""
+
+    words: int
+    equal: float
+    score_difference: float
+    before: float | None
+    after: float | None
+
+
+class TrimmedRecord(TypedDict, total=False):
+    """Trimmed vocabulary; see `hf_tagging.trim.Trimmed`."""
+
+    source: str
+    before: SizeRecord
+    after: SizeRecord
+    used: int
+    most_common: int
+    metric: str
+    agreement: dict[str, AgreementRecord]
+
+
 History = list[dict[str, float]]
 """The evaluations during training, in order: epoch, step, loss and figures."""
 
@@ -227,6 +258,7 @@ class RunRecord(TypedDict, total=False):
     files: list[str]
     history: History
     soup: SoupRecord
+    trimmed: TrimmedRecord
     results: Results
 
 
@@ -314,8 +346,10 @@ _VALUES: tuple[tuple[Callable[[object], bool], str, str], ...] = (
     (is_finite, "a finite number",
      "parameters.all model_bytes seconds.training memory.process memory.gpu "
      "results.test.words_per_second results.validation.words_per_second results.also_test.words_per_second "
-     "soup.validation.greedy soup.validation.uniform"),
-    (lambda value: isinstance(value, str), "a string", "arguments.hub_model_id scheme.target"),
+     "soup.validation.greedy soup.validation.uniform "
+     "trimmed.before.subwords trimmed.before.bytes trimmed.after.subwords trimmed.after.bytes trimmed.used "
+     "trimmed.most_common"),
+    (lambda value: isinstance(value, str), "a string", "arguments.hub_model_id scheme.target trimmed.source"),
     (lambda value: isinstance(value, list), "a list", "hardware.gpus"),
     (_is_history, "a list of objects", "history dataset.findings soup.parts"),
 )  # fmt: skip

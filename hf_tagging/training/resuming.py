@@ -27,6 +27,9 @@ FREE_ARGUMENTS = {
     "also_test",
 }  # fmt: skip
 
+# Keys of the record of a folder that no training has written, and what it is.
+_NOT_TRAINED = {"trimmed": "a run with a trimmed vocabulary", "soup": "an average of runs"}
+
 
 def check_same_run(before: RunRecord, now: RunRecord, folder: Path) -> None:
     """Make sure that a run is resumed as it was started; other versions of libraries are warned of.
@@ -37,12 +40,12 @@ def check_same_run(before: RunRecord, now: RunRecord, folder: Path) -> None:
         folder: Of both.
 
     Raises:
-        ConfigError: If an argument differs that changes the outcome, or the number of processes; or the folder holds an
-            average of runs.
+        ConfigError: If an argument differs that changes the outcome, or the number of processes; or no training has
+            written the folder.
     """
-    if "soup" in before:
+    if made := next((words for name, words in _NOT_TRAINED.items() if name in before), None):
         raise ConfigError(
-            f"{folder}: is an average of runs, with no training to go on with. Give {switch('overwrite')} to replace "
+            f"{folder}: is {made}, with no training to go on with. Give {switch('overwrite')} to replace "
             f"it, or another {argument('output_dir')}."
         )
     new = json.loads(json_text(now["arguments"], default=str)) | {"processes": now["hardware"]["processes"]}

@@ -17,8 +17,8 @@ from hf_tagging.disk import expanded
 from hf_tagging.errors import ConfigError
 from hf_tagging.problems import argument
 from hf_tagging.training.averaging import all_weights
-from hf_tagging.training.folder import RunFolder
-from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, SplitRecord, wrong_value
+from hf_tagging.training.record import ArgumentsRecord, RunRecord, SplitRecord
+from hf_tagging.training.rescoring import finished_record, scored_splits
 from hf_tagging.training.resuming import FREE_ARGUMENTS
 
 _SCORED = ("validation", "test")
@@ -47,8 +47,7 @@ class Part:
     @property
     def scored(self) -> dict[str, SplitRecord]:
         """Size and fingerprint of the splits that the run was scored on."""
-        splits = (self.record.get("dataset") or {}).get("splits") or {}
-        return {name: splits[name] for name in _SCORED if name in splits}
+        return scored_splits(self.record)
 
     @property
     def origin(self) -> tuple[str, object]:
@@ -164,13 +163,7 @@ def _differ(first: Part, other: Part, what: str, *values: str, advice: str = "")
 
 def _finished(folder: Path) -> RunRecord:
     """Return the record of a run whose model is whole and its own."""
-    record = RunFolder(folder).record()
-    damage = RunFolder(folder).damage() if record is None else wrong_value(record)
-    if record is None or damage:
-        what = f"{RECORD} {damage}" if damage else f"holds no run (no {RECORD})"
-        raise ConfigError(f"{folder}: {what}. Give the output folder of a finished run.")
-    if record["status"] != "finished":
-        raise ConfigError(f"{folder}: the run is not finished (status: {record['status']}). Finish it first.")
+    record = finished_record(folder)
     if (folder / "adapter_config.json").is_file():
         raise ConfigError(
             f"{folder}: has adapters that are not merged (adapter_config.json), which have no average. Train it with "

@@ -27,6 +27,7 @@ from hf_tagging.publishing.card.results import headline, history_view, results_v
 from hf_tagging.publishing.card.soup import soup_view
 from hf_tagging.publishing.card.template import render
 from hf_tagging.publishing.card.training_data import data_view
+from hf_tagging.publishing.card.trimmed import trimmed_view
 from hf_tagging.tasks import get_task, task_of_tags
 from hf_tagging.training.record import RunRecord
 
@@ -109,6 +110,7 @@ def model_card(
             "headline": _headline(record, results, seeds, analysis or {}),
             "usage": _usage(name, record, schema),
             "soup": soup_view(record),
+            "trimmed": trimmed_view(record),
             "results": results_view(results, seeds, task),
             "other_tags": provenance.source(record, ALSO_TEST) if ALSO_TEST in results else None,
             "limits": limits_view(record, results),
