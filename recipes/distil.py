@@ -20,7 +20,7 @@ from hf_tagging.training import RunConfig, start_run
 def main() -> None:
     args = RunConfig.from_command_line(description=__doc__)
     if not args.training.teacher:
-        raise ConfigError(f"teacher: there is nobody to learn from. Give {argument('teacher', 'DIR')}.")
+        raise ConfigError(f"teacher: there is no teacher to learn from. Give {argument('teacher', 'DIR')}.")
     run = start_run(args)
 
     with run.main_process_first():

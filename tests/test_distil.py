@@ -216,31 +216,34 @@ class TestTeacher:
 
 
 class TestRefused:
+    @pytest.mark.failure_mode("teacher-arguments")
     @pytest.mark.parametrize(
         ("model", "arguments", "match"),
         [
             ({}, {"gold_weight": 0.1}, "has no effect without a teacher"),
             ({}, {"teacher": ["a"], "label_smoothing_factor": 0.1}, "does not go with a teacher"),
-            ({}, {"teacher": ["a"], "do_train": False}, "there is no training to learn in"),
+            ({}, {"teacher": ["a"], "do_train": False}, "nothing is trained"),
             ({}, {"teacher": ["owner/name", "./none"]}, "teacher: ./none is not there"),
             ({}, {"teacher": ["a"], "gold_weight": 1.5}, "not between 0 and 1"),
             ({}, {"teacher": ["a"], "teacher_temperature": 0.0}, "not above 0"),
-            ({"encoder": "hmm"}, {"teacher": ["a"]}, "learns from no probabilities"),
+            ({"encoder": "hmm"}, {"teacher": ["a"]}, "cannot learn from probabilities"),
         ],
     )
     def test_arguments(self, model, arguments, match):
         with pytest.raises(ConfigError, match=match):
             RunConfig("ner", DataConfig(dataset="sample"), ScratchConfig(**model), TaggingConfig(**arguments))
 
+    @pytest.mark.failure_mode("teacher-other-tags")
     def test_teachers_of_other_tags_or_none(self, tmp_path):
         other = tiny_bert(tmp_path, tags=("O", "B-ODD", "I-ODD"))
         arguments = (*SHORT, "--encoder", "cnn", "--output_dir", tmp_path / "run")
-        with pytest.raises(ConfigError, match="tags that the training data has not \\(B-ODD, I-ODD\\)"):
+        with pytest.raises(ConfigError, match="tags that the training data does not have \\(B-ODD, I-ODD\\)"):
             run_here("distil", *arguments, "--teacher", other)
-        with pytest.raises(ConfigError, match="nobody to learn from"):
+        with pytest.raises(ConfigError, match="there is no teacher to learn from"):
             run_here("distil", *arguments)
 
 
+@pytest.mark.failure_mode("teacher-changed")
 def test_a_run_goes_on_with_the_same_teacher_alone(tmp_path):
     teacher, out = tiny_bert(tmp_path / "teacher", tags=TAGS), tmp_path / "out"
     flags = (

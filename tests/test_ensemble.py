@@ -80,20 +80,21 @@ def test_one_model_twice_is_that_model(folders):
     assert not isinstance(Tagger.from_pretrained([folders["crf"]]), Ensemble)
 
 
+@pytest.mark.failure_mode("ensemble-other-tags", "ensemble-saved")
 def test_what_is_refused(folders, tagger, tmp_path):
-    with pytest.raises(ConfigError, match="no models"):
+    with pytest.raises(ConfigError, match="an ensemble needs models"):
         Tagger.from_pretrained([])
     with pytest.raises(ConfigError, match="revision"):
         Tagger.from_pretrained([*folders.values()], revision="v1")
     other = tiny_bert(tmp_path, tags=(*TAGS[:4], "I-ODD"))
-    with pytest.raises(ConfigError, match="bert and bert are no ensemble: not both have the tags I-LOC, I-ODD"):
+    with pytest.raises(ConfigError, match="cannot be an ensemble: only one of them has the tags I-LOC, I-ODD"):
         Tagger.from_pretrained([folders["bert"], other])
     config = json.loads((folders["bert"] / "config.json").read_text()) | {"tag_scheme": "IOB1"}
     model = AutoModelForTokenClassification.from_pretrained(folders["bert"])
     model.save_pretrained(tmp_path / "iob1")
     AutoTokenizer.from_pretrained(folders["bert"]).save_pretrained(tmp_path / "iob1")
     (tmp_path / "iob1" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ConfigError, match="entities are written in IOB2 and IOB1"):
+    with pytest.raises(ConfigError, match="they write entities in IOB2 and IOB1"):
         Tagger.from_pretrained([folders["bert"], tmp_path / "iob1"])
     for use in (lambda: tagger.save_pretrained(tmp_path), lambda: tagger.model, lambda: tagger.windows(SENTENCES)):
         with pytest.raises(ConfigError, match=r"is an ensemble.*hf-tagging soup"):

@@ -95,7 +95,7 @@ def check_context(dataset: Mapping[str, Dataset]) -> None:
     for name, split in dataset.items():
         runs = len(document_bounds(split)) - 1
         if len(split) and runs == len(split):
-            alone = f"{name}: no sentence has a neighbour in its document, so there is no context to be had"
+            alone = f"{name}: no sentence has a neighbour in its document, so there is no context"
             if name != "train":
                 logger.warning("%s; its sentences are read alone", alone)
                 continue
@@ -106,7 +106,7 @@ def check_context(dataset: Mapping[str, Dataset]) -> None:
         known[name] = set(_neighbours(split)) if _COLUMN in split.column_names else set()
         logger.info("%s: %d sentences of %d documents are context for each other", name, len(split), len(known[name]))
         if 2 * len(known[name]) < runs:
-            logger.warning("%s: sentences of a document stand apart: %d runs of neighbours", name, runs)
+            logger.warning("%s: sentences of a document do not follow each other: they are in %d places", name, runs)
     for (name, ids), (other, others) in combinations(known.items(), 2):
         if torn := len(ids & others):
             logger.warning(

@@ -1,6 +1,6 @@
-"""Several taggers as one: the mean of what they say of each word.
+"""Several taggers as one: the mean of their probabilities for each word.
 
-What the members share is the word: each reads it in subwords and windows of its own, so they may differ in tokenizer,
+The members share only the words: each reads them in subwords and windows of its own, so they may differ in tokenizer,
 length and architecture. Their columns are put in one order by the names of the tags.
 """
 
@@ -26,7 +26,7 @@ from hf_tagging.inference.word_tagger import WordTagger, checked_confidence
 logger = logging.getLogger(__name__)
 
 _SEVERAL = (
-    "This tagger is an ensemble: it has no model, tokenizer or windows to be saved or asked for; its `members` have. "
+    "This tagger is an ensemble: it has no model, tokenizer or windows of its own; its `members` have. "
     "To get one model, average runs that started from the same weights (hf-tagging soup RUN RUN ... --output_dir DIR), "
     "or train one on the ensemble (recipes/distil.py)."
 )
@@ -44,12 +44,14 @@ def common_schema(members: Sequence[WordTagger], names: Sequence[str]) -> TagSch
     """
     first = members[0].schema
     for member, name in zip(members[1:], names[1:], strict=True):
-        other, pair = member.schema, f"model: {names[0]} and {name} are no ensemble"
+        other, pair = member.schema, f"model: {names[0]} and {name} cannot be an ensemble"
         if {*other.tags} != {*first.tags}:
             odd = ", ".join(sorted({*first.tags} ^ {*other.tags})[:6])
-            raise ConfigError(f"{pair}: not both have the tags {odd}. Give taggers with one set of tags.")
+            raise ConfigError(f"{pair}: only one of them has the tags {odd}. Give taggers with the same tags.")
         if other.scheme != first.scheme:
-            raise ConfigError(f"{pair}: entities are written in {first.scheme} and {other.scheme}. Give one scheme.")
+            raise ConfigError(
+                f"{pair}: they write entities in {first.scheme} and {other.scheme}. Give taggers with the same scheme."
+            )
     return first
 
 
@@ -71,7 +73,7 @@ class Ensemble(WordTagger):
 
     def __init__(self, members: Sequence[WordTagger], *, min_confidence: float = 0.0):
         if not members:
-            raise ConfigError("model: an ensemble of no models. Give their folders or names.")
+            raise ConfigError("model: an ensemble needs models. Give their folders or names.")
         self.members, self.min_confidence = tuple(members), checked_confidence(min_confidence)
         self.schema = common_schema(members, [member.name for member in members])
         self.device, self.tokens_per_batch = members[0].device, members[0].tokens_per_batch

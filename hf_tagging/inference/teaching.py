@@ -32,7 +32,7 @@ def ask_teacher(teacher: WordTagger, split: AlignedSplit, schema: TagSchema, tra
         training: Its `teacher_temperature` and `gold_weight`.
 
     Raises:
-        ConfigError: The teacher has tags that the student has not, or writes entities in another scheme.
+        ConfigError: The teacher has tags that the student does not have, or writes entities in another scheme.
     """
     places = _places(teacher.schema, schema)
     table = np.zeros((int(split.sentence_starts[-1]), len(schema.tags)), np.float32)
@@ -63,7 +63,7 @@ def _places(teacher: TagSchema, student: TagSchema) -> list[int]:
         )
     if unknown := [tag for tag in teacher.tags if tag not in student.tags]:
         raise ConfigError(
-            f"teacher: it has tags that the training data has not ({', '.join(unknown[:6])}). Give a teacher for the "
-            "tags of the data."
+            f"teacher: it has tags that the training data does not have ({', '.join(unknown[:6])}). Give a teacher "
+            "with the tags of the data."
         )
     return [student.tags.index(tag) for tag in teacher.tags]

@@ -130,7 +130,7 @@ def check_models(
         raise _differ(*parts, f"shapes of {name}", *(str(shape.get(name, "none")) for shape in shapes))
     buffers = [_whole_numbers(model) for model in models]
     if unlike := [name for name, values in buffers[0].items() if not torch.equal(values, buffers[1][name])]:
-        raise _differ(*parts, f"numbers in {unlike[0]}, which are no weights and have no average")
+        raise _differ(*parts, f"integers in {unlike[0]}, which cannot be averaged")
 
 
 def _check_runs(first: Part, other: Part) -> None:
@@ -166,13 +166,13 @@ def _finished(folder: Path) -> RunRecord:
     record = finished_record(folder)
     if (folder / "adapter_config.json").is_file():
         raise ConfigError(
-            f"{folder}: has adapters that are not merged (adapter_config.json), which have no average. Train it with "
-            f"{argument('lora_merge', True)}."
+            f"{folder}: has adapters that are not merged (adapter_config.json), and they cannot be averaged. Train it "
+            f"with {argument('lora_merge', True)}."
         )
     if ((record.get("parts") or {}).get("encoder") or record["arguments"].get("encoder")) == "hmm":
-        raise ConfigError(f"{folder}: an hmm is counted and not trained; there is nothing to average.")
+        raise ConfigError(f"{folder}: an hmm is estimated by counting, and has no weights to average.")
     if "validation" not in ((record.get("dataset") or {}).get("splits") or {}):
-        raise ConfigError(f"{folder}: the run has no validation split, which decides what is averaged.")
+        raise ConfigError(f"{folder}: the run has no validation split, by which averages are chosen.")
     return record
 
 

@@ -128,11 +128,13 @@ def teacher_problems(given: Mapping[str, object]) -> Iterator[Problem]:
         return
     for name, idle_value in {**_OF_SUMS, "label_strategy": "first"}.items():
         if given.get(name, idle_value) != idle_value:
-            yield Problem(name, given[name], "does not go with a teacher, who gives probabilities", "leave it out")
+            yield Problem(name, given[name], "does not go with a teacher, which gives probabilities", "leave it out")
     if given.get("encoder") == "hmm":
-        yield Problem("encoder", "hmm", "is counted, and learns from no probabilities", "give another encoder")
+        yield Problem(
+            "encoder", "hmm", "is estimated by counting, and cannot learn from probabilities", "give another encoder"
+        )
     if given.get("do_train") is False:
-        yield Problem("teacher", given["teacher"], "there is no training to learn in", "leave it out")
+        yield Problem("teacher", given["teacher"], "nothing is trained", "leave it out")
     if given.get("text_file") and given.get("max_train_samples"):
         reason = "would leave out the text of text_file, which comes last"
         yield Problem("max_train_samples", given["max_train_samples"], reason, "leave one of them out")
