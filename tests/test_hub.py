@@ -21,6 +21,8 @@ from run_configs import run_config
 from tiny_models import tiny_bert
 
 from hf_tagging import Tagger
+from hf_tagging.annotating import AnnotationRequest
+from hf_tagging.annotating.model import describe_model
 from hf_tagging.errors import ConfigError, ModelError, OutputError, TaggingError
 from hf_tagging.inference.export import export_tagger
 from hf_tagging.publishing.hub.bundle import bundle, portable, without_paths
@@ -179,6 +181,18 @@ def test_a_pushed_export_is_loaded_by_its_name(hub, tiny, tmp_path):
     assert scores_of("user/exported") == scores_of(exported)
     with pytest.raises(ConfigError, match="dtype: user/exported is an exported model"):
         Tagger.from_pretrained("user/exported", dtype="bfloat16")
+
+
+def test_another_commit_of_a_model_is_another_annotation(hub, tiny):
+    """What was annotated by one is not gone on with by the other."""
+    facts = []
+    for seed in range(2):
+        push_folder(tiny_bert(tiny.parent / str(seed), seed=seed), "user/annotator")
+        facts.append(
+            describe_model(AnnotationRequest(model=["user/annotator"], input=["a.txt"], output="out")).fingerprints
+        )
+    commits = hub.repositories["model", "user/annotator"].history
+    assert facts == [(f"user/annotator@{commit}",) for commit in commits[-2:]]
 
 
 def scores_of(model):

@@ -34,7 +34,7 @@ _PRELOADED = ["hf_tagging.annotating.work", "hf_tagging.inference.loading"]
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    shard: int
+    at: int  # the shard that it annotates
 
 
 def default_workers(cores: int) -> int:
@@ -72,15 +72,15 @@ def run_local(
                 if outcome is not None:
                     yield outcome
                 if outcome is None and not alive:
-                    deaths[worker.shard] += 1
-                    if deaths[worker.shard] >= _TRIES:
+                    deaths[worker.at] += 1
+                    if deaths[worker.at] >= _TRIES:
                         raise ModelError(_lost(worker))
                     worker.process.join()
-                    running[position] = _start(job, position, worker.shard)
+                    running[position] = _start(job, position, worker.at)
                 elif outcome is not None and waiting and alive:
-                    worker.shard = waiting.popleft()
+                    worker.at = waiting.popleft()
                     with suppress(OSError):  # it has died; the next look finds it so
-                        worker.pipe.send(worker.shard)
+                        worker.pipe.send(worker.at)
                 elif outcome is not None:
                     _dismiss(running.pop(position))
             yield None
@@ -119,7 +119,7 @@ def _heard(worker: _Worker, told: Callable[[int, int], None]) -> tuple[Outcome |
             said = worker.pipe.recv()
             if isinstance(said, Outcome):
                 return said, True
-            told(worker.shard, said)
+            told(worker.at, said)
     except (EOFError, OSError):
         return None, False
     return None, True
@@ -137,7 +137,7 @@ def _lost(worker: _Worker) -> str:
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     memory = ", which the system sends when memory runs out" if code == -signal.SIGKILL else ""
     return (
-        f"The worker of shard {worker.shard} {how}{memory}; it was the second one. If memory is short, give fewer "
+        f"The worker of shard {worker.at} {how}{memory}; it was the second one. If memory is short, give fewer "
         f"{argument('workers')}, a smaller {argument('tokens_per_batch')} or a smaller {argument('max_characters')}."
     )
 

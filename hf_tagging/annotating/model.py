@@ -7,6 +7,7 @@ from pathlib import Path
 
 import xxhash
 from transformers import AutoConfig
+from transformers.utils import cached_file
 
 from hf_tagging.annotating.inputs import fingerprint
 from hf_tagging.annotating.request import AnnotationRequest
@@ -46,9 +47,15 @@ def _described(name: str, request: AnnotationRequest) -> tuple[str, bool]:
     with quiet(), model_errors(name, advice=HOW_TO_FIND):
         hub = hub_options(source, request.revision, request.trust_remote_code)
         config = AutoConfig.from_pretrained(source, **hub)
-    commit = getattr(config, "_commit_hash", None)
-    entities = bool(TagSchema.from_config(config).entity_types)
-    return (_of_files(Path(source)) if Path(source).is_dir() else f"{name}@{commit}"), entities
+        is_folder = Path(source).is_dir()
+        contents = _of_files(Path(source)) if is_folder else f"{name}@{_commit(source, request.revision)}"
+    return contents, bool(TagSchema.from_config(config).entity_types)
+
+
+def _commit(name: str, revision: str | None) -> str:
+    """Return the commit of a model on the Hub: the cache keeps its files in a folder of that name."""
+    config = cached_file(name, "config.json", revision=revision or "main")
+    return Path(config or "").parent.name
 
 
 def _of_files(folder: Path) -> str:
