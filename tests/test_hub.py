@@ -191,7 +191,7 @@ def test_another_commit_of_a_model_is_another_annotation(hub, tiny):
         facts.append(
             describe_model(AnnotationRequest(model=["user/annotator"], input=["a.txt"], output="out")).fingerprints
         )
-    commits = hub.repositories["model", "user/annotator"].history
+    commits = hub.repositories["models", "user/annotator"].history
     assert facts == [(f"user/annotator@{commit}",) for commit in commits[-2:]]
 
 

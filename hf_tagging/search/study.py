@@ -97,11 +97,15 @@ class SearchStudy:
             self.study = self._opened()
 
     def _opened(self) -> optuna.Study:
-        storage = optuna.storages.RDBStorage(
+        self.storage = optuna.storages.RDBStorage(
             f"sqlite:///{self.folder / STUDY}", engine_kwargs={"connect_args": {"timeout": _WAIT}}
         )
         study = optuna.create_study(
-            storage=storage, study_name=_NAME, direction="maximize", load_if_exists=True, pruner=_pruner(self.search)
+            storage=self.storage,
+            study_name=_NAME,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=_pruner(self.search),
         )
         asked = _asked(self.search)
         before = study.user_attrs.get("asked")
@@ -173,7 +177,12 @@ class SearchStudy:
         if found.state != TrialState.RUNNING:
             return None
         again = bool(found.intermediate_values)
-        return Taken(Trial(self.study, found._trial_id), dict(found.params), self.path(number), None, again)
+        return Taken(self._trial(found.number), dict(found.params), self.path(number), None, again)
+
+    def _trial(self, number: int) -> Trial:
+        """Return a trial that an earlier process has begun; `Study.ask` gives only new ones."""
+        of_study = self.storage.get_study_id_from_name(_NAME)
+        return Trial(self.study, self.storage.get_trial_id_from_study_id_trial_number(of_study, number))
 
     def _left_behind(self) -> Taken | None:
         for found in self.of_state(TrialState.RUNNING):
@@ -181,7 +190,7 @@ class SearchStudy:
             if lock is None:
                 continue
             starts = found.user_attrs.get("starts", 0)
-            trial = Trial(self.study, found._trial_id)
+            trial = self._trial(found.number)
             if found.params.keys() != self.distributions.keys():  # killed while its values were drawn
                 trial.set_user_attr("twin_of", found.number)
                 self.study.tell(trial, state=TrialState.FAIL)
