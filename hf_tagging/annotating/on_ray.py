@@ -71,7 +71,9 @@ def run_ray(job: Job, shards: Sequence[int], workers: int) -> Iterator[Outcome |
 
 def _connect(ray: Any, address: str | None) -> None:
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        # Left without an address, Ray looks for a cluster of this machine, and finds those that are long gone.
+        found = address or os.environ.get("RAY_ADDRESS") or "local"
+        ray.init(address=found, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         token = " The cluster wants a token: set RAY_AUTH_MODE=token." if "Token" in str(error.__cause__) else ""
         raise ConfigError(
