@@ -70,7 +70,8 @@ def test_a_command_spells_flags_in_all_of_its_threads():
 
 # Files that are part of a command line: they make flags, print help, or say which command to type.
 ABOVE = ("cli/", "console.py", "secrets.py", "inference/command.py", "training/flags.py", "comparison/plan.py",
-         "training/config/reading.py", "publishing/hub/push.py")  # fmt: skip
+         "training/config/reading.py", "publishing/hub/push.py",
+         "annotating/command.py", "search/command.py", "search/finish.py")  # fmt: skip
 COMMAND = re.compile(
     r"hf-tagging [a-z]|accelerate launch|pip install|python recipes|git|var\(--|--hue|<!--|--error-unmatch"
 )

@@ -83,7 +83,7 @@ def keep_rows(model: PreTrainedModel, rows: Tensor) -> None:
     numbers = {old: new for new, old in enumerate(rows.tolist())}
     padding = None if embedding.padding_idx is None else numbers[embedding.padding_idx]
     weight = embedding.weight[rows].clone()
-    model.set_input_embeddings(nn.Embedding(len(rows), embedding.embedding_dim, padding, _weight=weight))
+    model.set_input_embeddings(nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=padding))
     if isinstance(model, CrfEncoderForTokenClassification):
         model.subword_kind = model.subword_kind[rows].clone()
     for config in _configs(model):

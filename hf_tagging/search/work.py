@@ -13,6 +13,7 @@ import torch
 from datasets import Dataset
 from optuna.trial import TrialState
 
+from hf_tagging.atomic import whole_file
 from hf_tagging.comparison.children import Child, Interrupts, end_children, start_child
 from hf_tagging.disk import refusal
 from hf_tagging.errors import ConfigError, OutputError, TaggingError
@@ -100,7 +101,8 @@ def train(
             raise
         reason = _reason(error)
         if not isinstance(error, TaggingError):  # a fault of the program
-            taken.folder.with_name(f"{taken.number}.error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            with whole_file(taken.folder.with_name(f"{taken.number}.error.txt")) as file:
+                file.write(traceback.format_exc())
         study.fail(taken.trial, reason)
         say(f"trial {taken.number} failed: {reason}")
         return
