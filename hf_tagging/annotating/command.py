@@ -113,9 +113,11 @@ def run(args: argparse.Namespace) -> None:
     log_to_terminal()
     logging.getLogger("hf_tagging").setLevel(logging.INFO)
     found = annotate_corpus(AnnotationRequest.from_arguments(values), overwrite=overwrite)
-    entities = "" if found["entities"] is None else f", {found['entities']:,} entities"
+    count = found["entities"]
+    entities = "" if count is None else f", {count:,} {'entity' if count == 1 else 'entities'}"
+    words = f"{found['words']:,} word{'s' * (found['words'] != 1)}"
     print(
-        f"{found['annotated']:,} of {found['rows']:,} rows annotated: {found['words']:,} words{entities}. "
+        f"{found['annotated']:,} of {found['rows']:,} rows annotated: {words}{entities}. "
         f"{args.output}/{SUMMARY} has the summary."
     )
     if found["rejected"]:
