@@ -15,6 +15,7 @@ import argparse
 
 from hf_tagging.annotating.command import add_arguments, run
 from hf_tagging.console import plain_errors
+from hf_tagging.inference.command import add_model
 
 
 def main() -> None:
@@ -22,13 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=summary, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument(
-        "--model",
-        required=True,
-        nargs="+",
-        metavar="DIR",
-        help="output folder of a run or an export, or a name on the Hub; of several, the mean is taken",
-    )
+    add_model(parser)
     add_arguments(parser)
     run(parser.parse_args())
 

@@ -1,11 +1,7 @@
 """Corpora annotated by Ray Data: on one machine, and on two nodes in network namespaces of which one is killed."""
 
-import contextlib
 import importlib.util
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,12 +12,12 @@ import pytest
 from recipe_runs import ROOT, environment, recipe_command
 from test_annotating import TEXTS, records, rows_of, wait_until
 from tiny_models import tiny_bert
+from two_machines import said, two_machines
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: the extra ray"),
 ]
-HEAD, OTHER = "10.78.0.1", "10.78.0.2"
 PORT = 6399
 # Its clusters are open to whom they listen to: one to loopback, the other to a namespace.
 RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
@@ -63,72 +59,32 @@ def test_ray_writes_what_worker_processes_write(model, tmp_path):
 
 @pytest.fixture
 def nodes(place):
-    """Two nodes of Ray, each in a network namespace of its own; gives the names of these."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("network namespaces need root and the command ip")
-    names = [f"hta{os.getpid()}", f"htb{os.getpid()}"]
-    try:
-        _join(*names)
-    except subprocess.CalledProcessError as error:
-        _remove(names)
-        pytest.skip(f"no network namespaces here: {error.stderr.strip()}")
-    try:
-        head = ("--head", "--port", PORT, "--include-dashboard", "false", "--node-ip-address", HEAD)
-        _start(names[0], *head)
-        _start(names[1], "--address", f"{HEAD}:{PORT}", "--node-ip-address", OTHER)
-        yield names
-    finally:
-        _remove(names)
+    """Two nodes of Ray, each in a network namespace of its own."""
+    with two_machines() as (head, other):
+        flags = ("--head", "--port", PORT, "--include-dashboard", "false", "--node-ip-address", head.address)
+        start_ray(head, *flags)
+        start_ray(other, "--address", f"{head.address}:{PORT}", "--node-ip-address", other.address)
+        yield head, other
 
 
-def _join(first, second):
-    for line in (
-        f"netns add {first}",
-        f"netns add {second}",
-        f"link add v{first} netns {first} type veth peer name v{second} netns {second}",
-        f"-n {first} addr add {HEAD}/24 dev v{first}",
-        f"-n {second} addr add {OTHER}/24 dev v{second}",
-        *(f"-n {name} link set {link} up" for name in (first, second) for link in ("lo", f"v{name}")),
-    ):
-        subprocess.run(["ip", *line.split()], check=True, capture_output=True, text=True)
-
-
-def _start(name, *flags):
+def start_ray(machine, *flags):
     ray = [str(Path(sys.executable).with_name("ray")), "start", "--num-cpus", 1, "--object-store-memory", 80_000_000]
-    done = subprocess.run(["ip", "netns", "exec", name, *map(str, (*ray, *flags))], env=environment(**RAY),
-                          capture_output=True, text=True, timeout=300)  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _processes(name):
-    found = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
-
-
-def _kill(name):
-    for process in _processes(name):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-
-
-def _remove(names):
-    for name in names:
-        _kill(name)
-        subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    started = machine.start([*map(str, (*ray, *flags))], **RAY)
+    assert started.wait(300) == 0, said(started)
 
 
 @pytest.mark.failure_mode("annotate-node")
 def test_nothing_is_lost_when_a_node_is_killed(model, nodes, tmp_path):
     source = corpus(tmp_path / "in.jsonl", 5000)
-    flags = ("--engine", "ray", "--ray_address", f"{HEAD}:{PORT}", "--workers", 2)
-    line = ["ip", "netns", "exec", nodes[0], *command(model, source, tmp_path / "out", *flags)]
+    flags = ("--engine", "ray", "--ray_address", f"{nodes[0].address}:{PORT}", "--workers", 2)
+    line = ["ip", "netns", "exec", nodes[0].name, *command(model, source, tmp_path / "out", *flags)]
     process = subprocess.Popen(line, env=environment(**RAY), cwd=ROOT, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     try:
         wait_until(lambda: _taggers(nodes[1]) or process.poll() is not None, 180)
         wait_until(lambda: len(records(tmp_path / "out")) >= 10 or process.poll() is not None, 180)
         assert process.poll() is None, process.communicate()[1]
-        _kill(nodes[1])
+        nodes[1].kill()
         before = time.monotonic()
         printed, told = process.communicate(timeout=300)
     finally:
@@ -139,9 +95,9 @@ def test_nothing_is_lost_when_a_node_is_killed(model, nodes, tmp_path):
     assert [row["id"] for row in rows_of(tmp_path / "out")] == list(range(5000))
 
 
-def _taggers(name):
-    """Whether an actor has been started in a namespace."""
-    return any(b"MapWorker" in _command_line(process) for process in _processes(name))
+def _taggers(machine):
+    """Whether an actor has been started there."""
+    return any(b"MapWorker" in _command_line(process) for process in machine.processes())
 
 
 def _command_line(process):

@@ -26,6 +26,7 @@ from hf_tagging.data.text_lines import BOM, other_kind, shortened
 from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.inference.files import detect_format
+from hf_tagging.inference.text_records import csv_separators
 from hf_tagging.problems import argument
 
 _KIND_OF_SUFFIX = {
@@ -36,7 +37,6 @@ _KIND_OF_SUFFIX = {
     **dict.fromkeys((".txt", ".text", ".md"), "text"),
 }
 _SAMPLE = 1 << 20
-_SEPARATORS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
@@ -201,10 +201,7 @@ def _refuse_unreadable(path: Path, kind: str) -> None:
 def _csv_head(path: Path, request: AnnotationRequest) -> tuple[str, tuple[str, ...]]:
     """Return the separator of a CSV file and the names of its columns."""
     wanted = request.text_column or request.tokens_column or "text"
-    asked = {"tab": "\t", "space": " "}.get(request.separator or "", request.separator)
-    if asked is not None and len(asked) != 1:
-        raise DataError(f"{argument('separator', asked)}: expected tab or one character between columns of CSV.")
-    found = {separator: _first_row(path, separator) for separator in ((asked,) if asked else _SEPARATORS)}
+    found = {separator: _first_row(path, separator) for separator in csv_separators(request.separator)}
     separator, names = max(found.items(), key=lambda item: (wanted in item[1], len(item[1])))
     if not names and path.stat().st_size:
         raise DataError(f"{path}, line 1: does not name columns; expected CSV in UTF-8 with a first line of names.")

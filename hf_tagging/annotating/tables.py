@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from hf_tagging.annotating.rows import Rejected, Rows
 from hf_tagging.errors import DataError
+from hf_tagging.hub import first_line
 
 BATCH_ROWS = 256
 _BUFFER = 1 << 20
@@ -29,7 +30,7 @@ def table_head(path: Path, kind: str) -> tuple[pa.Schema, int]:
         with _arrow_batches(path) as (schema, batches):
             return schema, sum(batch.num_rows for batch in batches())
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as {kind.capitalize()} ({_first_line(error)}).") from error
+        raise DataError(f"{path}: cannot be read as {kind.capitalize()} ({first_line(error)}).") from error
 
 
 def table_rows(path: Path, kind: str, column: str, first: int, count: int) -> Iterator[Rows]:
@@ -55,8 +56,8 @@ def table_rows(path: Path, kind: str, column: str, first: int, count: int) -> It
         why = "the file has become shorter"
     except (OSError, pa.ArrowException) as error:
         if getattr(error, "errno", None) is not None:  # of the system, which may recover
-            raise DataError(f"{path}: cannot be read ({_first_line(error)}).") from error
-        why = _first_line(error)
+            raise DataError(f"{path}: cannot be read ({first_line(error)}).") from error
+        why = first_line(error)
     if place < end:
         lost = [Rejected(row, "damaged", f"the file is damaged here: {why}") for row in range(place + 1, end + 1)]
         yield Rows([], [], [], lost)
@@ -126,7 +127,3 @@ def _cell(value: pa.Scalar) -> object:
         return value.as_py()
     except UnicodeDecodeError as error:
         return error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

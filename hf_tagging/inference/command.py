@@ -11,6 +11,17 @@ from hf_tagging.console import quiet_end_of_pipe, working
 NOTHING_WRITTEN = "No output file was changed."
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the argument `model` of a recipe, one tagger or several; `hf-tagging` takes it without a flag."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="output folder of a run or an export, or a name on the Hub; of several, the mean is taken",
+    )
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `run`, except for the model."""
     what = parser.add_mutually_exclusive_group(required=True)

@@ -178,6 +178,23 @@ def _refuse_empty(path: Path) -> None:
             raise DataError(f"{path}: is empty; expected names of columns in the first line, and rows below.")
 
 
+def csv_separators(asked: str | None) -> Sequence[str]:
+    """Return the separators that a CSV file may have: the one that is asked for, or the usual ones.
+
+    Args:
+        asked: ``tab``, ``space`` or one character.
+
+    Raises:
+        DataError: It is longer.
+    """
+    separator = {"tab": "\t", "space": " "}.get(asked or "", asked)
+    if separator is None:
+        return _SEPARATORS
+    if len(separator) != 1:
+        raise DataError(f"{argument('separator', asked)}: expected tab or one character between columns of CSV.")
+    return (separator,)
+
+
 def csv_head(path: Path, column: str, separator: str | None = None) -> tuple[str, list[str], int]:
     """Return the separator of a CSV file, the names of its columns, and the position of one.
 
@@ -189,11 +206,7 @@ def csv_head(path: Path, column: str, separator: str | None = None) -> tuple[str
     Raises:
         DataError: It is empty, or has no such column.
     """
-    asked = {"tab": "\t", "space": " "}.get(separator or "", separator)
-    if asked is not None and len(asked) != 1:
-        raise DataError(f"{argument('separator', separator)}: expected tab or one character between columns of CSV.")
-    candidates = _SEPARATORS if asked is None else (asked,)
-    found: dict[str, list[str]] = {candidate: _first_row(path, candidate) for candidate in candidates}
+    found: dict[str, list[str]] = {candidate: _first_row(path, candidate) for candidate in csv_separators(separator)}
     for candidate, names in sorted(found.items(), key=lambda item: len(item[1]) < 2):  # stable: a single column is last
         if (position := _position(names, column)) is not None:
             return candidate, names, position
