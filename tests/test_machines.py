@@ -176,6 +176,19 @@ def test_a_machine_that_has_ended_by_itself_is_not_lost(hearts):
     assert pair[0].lost() == ""
 
 
+def test_the_store_of_a_machine_that_has_ended_by_itself_is_not_missed(hearts, monkeypatch):
+    pair, ended = hearts
+    for heart in pair:
+        heart.start()
+    wait_until(lambda: both_heard(pair), 10)
+    pair[0].stop()
+    wait_until(lambda: pair[1]._last[0][0] >= machines._ENDED, 10)
+    monkeypatch.setattr(pair[1], "_exchange", lambda store, beats: None)  # as when the store has gone
+    time.sleep(1.5)
+    assert pair[1].lost() == ""
+    assert ended == []
+
+
 def test_a_machine_that_falls_silent_is_lost_by_name(hearts, monkeypatch):
     pair, ended = hearts
     for heart in pair:

@@ -65,7 +65,8 @@ class Heartbeat:
         """Return which machine has not answered in time, and for how long; empty if all have."""
         now = time.monotonic()
         host, port = self.address
-        if self.machine != 0 and (silence := now - self._answered) > PATIENCE:
+        # The store is on machine 0, and may end with it while others still write.
+        if self.machine != 0 and self._last[0][0] < _ENDED and (silence := now - self._answered) > PATIENCE:
             return f"Machine 0 ({host}, port {port}) has not answered for {silence:.0f} seconds"
         for other, (count, since) in self._last.items():
             if count < _ENDED and (silence := now - since) > PATIENCE:
