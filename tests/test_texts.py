@@ -14,7 +14,7 @@ from tiny_models import TAGS, tiny_bert
 
 from hf_tagging import Tagger
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError, DataError, TaggingError
 from hf_tagging.inference.files import tag_file
 from hf_tagging.inference.results import TaggedText
 
@@ -30,6 +30,21 @@ def tagger(tmp_path_factory):
 def pos_tagger(tmp_path_factory):
     folder = tiny_bert(tmp_path_factory.mktemp("pos"), tags=("NN", "VB", "."))
     return Tagger.from_pretrained(str(folder), device="cpu")
+
+
+def assert_alike(found, expected):
+    """The same texts, words, tags and entities; scores may differ in their last digits, as batches differ."""
+
+    def facts(tagged):
+        entities = [(e.type, e.text, e.start, e.end, e.first_word, e.end_word) for e in tagged.entities]
+        return tagged.text, [(w.text, w.start, w.end, w.tag) for w in tagged.words], entities
+
+    def scores(texts):
+        return [item.score for tagged in texts for item in (*tagged.words, *tagged.entities)]
+
+    found = list(found)
+    assert list(map(facts, found)) == list(map(facts, expected))
+    np.testing.assert_allclose(scores(found), scores(expected), rtol=1e-5)
 
 
 def tags(*found: TaggedText):
@@ -48,6 +63,49 @@ def test_a_long_text_is_tagged_sentence_by_sentence(tagger):
     assert [word.text for word in at_once.words] == [word.text for word in whole.words]
     assert tags(at_once) == tagger.tag([word.text for word in at_once.words])
     assert tags(at_once) != tags(whole)  # else this would see nothing
+
+
+class TestTagTexts:
+    def test_gives_what_tag_text_gives_in_order(self, tagger, pos_tagger):
+        texts = [" ".join(SENTENCES[:n]) for n in (3, 0, 1, 2)] * 5 + [""]
+        for one in (tagger, pos_tagger, Tagger.from_pretrained([str(tagger.model.name_or_path)] * 2, device="cpu")):
+            for block in (1, 4, 1000):
+                assert_alike(one.tag_texts(iter(texts), block=block), [one.tag_text(text) for text in texts])
+        assert list(tagger.tag_texts([])) == []
+        assert [text.words for text in tagger.tag_texts(["", " "])] == [[], []]
+
+    def test_takes_the_arguments_of_tag_text(self, tagger):
+        options = {"splitter": "characters", "split_sentences": False}
+        assert_alike(tagger.tag_texts(SENTENCES, **options), [tagger.tag_text(text, **options) for text in SENTENCES])
+
+    def test_reads_a_block_ahead_and_no_more(self, tagger):
+        taken = []
+        stream = tagger.tag_texts((taken.append(text) or text for text in SENTENCES * 100), block=6)
+        assert taken == []
+        next(stream)
+        assert len(taken) == 12
+
+    def test_reads_sentences_of_many_texts_in_one_batch(self, tagger, monkeypatch):
+        batches = []
+        forward = tagger.model.forward
+        monkeypatch.setattr(
+            tagger.model, "forward", lambda *a, **k: batches.append(k["input_ids"].shape) or forward(*a, **k)
+        )
+        list(tagger.tag_texts(SENTENCES * 10))
+        assert len(batches) < 10
+        assert all(rows * length <= tagger.tokens_per_batch for rows, length in batches)
+
+    def test_gives_what_came_before_an_error(self, tagger):
+        given = []
+        with pytest.raises(TaggingError, match=r"text 3 is a NoneType, None; expected a string"):
+            given.extend(tagger.tag_texts([*SENTENCES, None, *SENTENCES], block=3))
+        assert_alike(given, [tagger.tag_text(text) for text in SENTENCES])
+
+    def test_refuses_what_is_no_list_of_texts(self, tagger):
+        with pytest.raises(TaggingError, match=r"was given a str; one text goes to Tagger\.tag_text"):
+            tagger.tag_texts("Jordan waved")
+        with pytest.raises(ConfigError, match="splitter"):
+            tagger.tag_texts(["Jordan waved"], splitter="none such")
 
 
 def test_no_entity_is_in_two_sentences(tagger):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice, pairwise, tee
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hf_tagging.data.formats.base import Document, Span
@@ -60,14 +60,11 @@ def tag_rows(
         model: Name of the model. Default: the last part of the model's name or folder.
     """
     model = model or tagger.name
-    # What has been read and is not yet yielded waits in the tee: as much as the tagger reads ahead.
-    here, ahead = tee(documents)
-    labelled = tagger.label_documents([words_of(document, row) for row in rows] for document, rows in ahead)
-    for document, rows in here:
-        tagged = zip(rows, islice(labelled, len(rows)), strict=True)
-        spans = [span for row, labels in tagged for span in predicted_spans(tagger, document.text, row, labels)]
+    items = (((document, rows), [words_of(document, row) for row in rows]) for document, rows in documents)
+    for (document, rows), labels in tagger.label_each(items):
+        tagged = zip(rows, labels, strict=True)
+        spans = [span for row, found in tagged for span in predicted_spans(tagger, document.text, row, found)]
         yield replace(document, spans=spans, model=model)
-    next(labelled, None)  # raises what the documents raised
 
 
 def predicted_spans(tagger: WordTagger, text: str, row: list[tuple[int, int]], labels: WordLabels) -> list[Span]:

@@ -61,6 +61,16 @@ def check_words(sentences: Sequence[object], first: int) -> None:
                 )
 
 
+def checked_texts(texts: Iterable[object]) -> Iterator[str]:
+    """Yield texts if they are strings; the error names the first that is not."""
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TaggingError(
+                f"text {number} is a {type(text).__name__}, {text!r:.60}; expected a string. (Texts count from 0.)"
+            )
+        yield text
+
+
 def checked_spans(text: str, spans: Iterable[object]) -> list[tuple[int, int]]:
     """Return the spans of words from a splitter if they are in the text and in order."""
     checked, behind = [], 0

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
-from typing import TypedDict, overload
+from itertools import chain, islice, pairwise, tee
+from typing import TypedDict, TypeVar, overload
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ import torch
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.window_plans import parts_of
 from hf_tagging.errors import ConfigError, TaggingError
-from hf_tagging.inference.cutting import BY_SCRIPT, Splitter, TextCutter
+from hf_tagging.inference.cutting import BY_SCRIPT, CutText, Splitter, TextCutter
 from hf_tagging.inference.nbest import Paths
 from hf_tagging.inference.odds import EntityOdds
 from hf_tagging.inference.reading import Precision
 from hf_tagging.inference.results import NO_SCORES, TaggedText, WordLabels, joined, tagged_text
-from hf_tagging.inference.sentences import as_sentences
+from hf_tagging.inference.sentences import as_sentences, checked_texts
 from hf_tagging.problems import argument
+
+T = TypeVar("T")
 
 
 class TaggerOptions(TypedDict, total=False):
@@ -195,7 +197,40 @@ class WordTagger(ABC):
             )
         cut = self.cutter(splitter, split_sentences=split_sentences)(text)
         labels = self.label(cut.sentences, documents=[len(cut.sentences)])
-        return tagged_text(text, cut.spans, joined(labels), self.schema, starts=cut.starts)
+        return self._tagged(cut, labels)
+
+    def tag_texts(
+        self,
+        texts: Iterable[str],
+        *,
+        splitter: str | Splitter | None = None,
+        split_sentences: bool = True,
+        block: int = 1000,
+    ) -> Iterator[TaggedText]:
+        """Tag a stream of texts like `tag_text`, in constant memory and with sentences of many texts in a batch.
+
+        Args:
+            texts: Any iterable of texts; read one block ahead of what is yielded.
+            splitter: See `tag_text`.
+            split_sentences: See `tag_text`.
+            block: Number of sentences that are batched together.
+
+        Returns:
+            An iterator of what `tag_text` returns for each text, in the order given.
+
+        Raises:
+            TaggingError: See `tag_text`; of a text after the first, when it is reached.
+            ConfigError: See `tag_text`.
+        """
+        if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+            hint = " one text goes to Tagger.tag_text." if isinstance(texts, str) else ""
+            raise TaggingError(f"tag_texts takes texts, and was given a {type(texts).__name__};{hint}")
+        cutter = self.cutter(splitter, split_sentences=split_sentences)
+        cuts = ((cut, cut.sentences) for cut in map(cutter, checked_texts(texts)))
+        return (self._tagged(cut, labels) for cut, labels in self.label_each(cuts, block))
+
+    def _tagged(self, cut: CutText, labels: Sequence[WordLabels]) -> TaggedText:
+        return tagged_text(cut.text, cut.spans, joined(labels), self.schema, starts=cut.starts)
 
     def cutter(self, splitter: str | Splitter | None = None, *, split_sentences: bool = True) -> TextCutter:
         """Return what cuts texts into sentences of words for this tagger; the arguments are those of `tag_text`."""
@@ -227,6 +262,22 @@ class WordTagger(ABC):
         if not self.context_subwords:
             return self.label_stream(chain.from_iterable(documents), block, exact=exact)
         return self._label_parts(chain.from_iterable(map(parts_of, documents)), block, exact=exact)
+
+    def label_each(
+        self, items: Iterable[tuple[T, Sequence[Sequence[str]]]], block: int = 1000
+    ) -> Iterator[tuple[T, list[WordLabels]]]:
+        """Yield any items, each with the labels of the sentences that come with it, in constant memory.
+
+        Args:
+            items: Each with its sentences, which are one document; read ahead as by `label_stream`.
+            block: Number of sentences that are batched together.
+        """
+        # What has been read and is not yet yielded waits in the tee: as much as the tagger reads ahead.
+        here, ahead = tee(items)
+        labels = self.label_documents((sentences for _, sentences in ahead), block)
+        for item, sentences in here:
+            yield item, [*islice(labels, len(sentences))]
+        next(labels, None)  # raises what the items raised
 
     @abstractmethod
     def label(
