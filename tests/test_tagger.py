@@ -34,8 +34,9 @@ from hf_tagging.errors import ConfigError, ModelError, TaggingError
 from hf_tagging.evaluation.fast_tagging import keep_margin, measure_margin
 from hf_tagging.inference import Entity, Tagger
 from hf_tagging.inference.reading import are_clear, batches_of, runs_side_by_side
-from hf_tagging.inference.results import TaggedText, WordLabels, tagged_text, text_table
+from hf_tagging.inference.results import WordLabels, tagged_text, text_table
 from hf_tagging.inference.spans import TaggedWord
+from hf_tagging.inference.tagged_text import TaggedText
 from hf_tagging.models import load_encoder
 
 BUILDERS = {"bert": tiny_bert, "roberta": tiny_roberta, "modernbert": tiny_modernbert}

@@ -16,7 +16,7 @@ from hf_tagging import Tagger
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError, DataError, TaggingError
 from hf_tagging.inference.files import tag_file
-from hf_tagging.inference.results import TaggedText
+from hf_tagging.inference.tagged_text import TaggedText
 
 SENTENCES = ["Jordan will book a table in May.", "The chef from Lisbon loves her book!", "Nobody waved on the pier."]
 

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from hf_tagging.inference.evaluating import evaluate_predictions, evaluate_tagger
     from hf_tagging.inference.evaluation import Evaluation, write_evaluation
     from hf_tagging.inference.files import FileCounts, tag_file
-    from hf_tagging.inference.results import TaggedText
     from hf_tagging.inference.spans import Entity, TaggedWord
     from hf_tagging.inference.suggesting import suggest_texts
     from hf_tagging.inference.suggestions import Doubt, Suggestion, Suggestions
+    from hf_tagging.inference.tagged_text import TaggedText, entities_dataframe, to_dataframe
     from hf_tagging.inference.tagger import Tagger
 
 _WHERE = {
@@ -22,10 +22,10 @@ _WHERE = {
     "evaluating": ("evaluate_predictions", "evaluate_tagger"),
     "evaluation": ("Evaluation", "write_evaluation"),
     "files": ("FileCounts", "tag_file"),
-    "results": ("TaggedText",),
     "spans": ("Entity", "TaggedWord"),
     "suggesting": ("suggest_texts",),
     "suggestions": ("Doubt", "Suggestion", "Suggestions"),
+    "tagged_text": ("TaggedText", "entities_dataframe", "to_dataframe"),
     "tagger": ("Tagger",),
 }
 
@@ -39,11 +39,13 @@ __all__ = [
     "TaggedText",
     "TaggedWord",
     "Tagger",
+    "entities_dataframe",
     "evaluate_predictions",
     "evaluate_tagger",
     "suggest_texts",
     "tag_documents",
     "tag_file",
+    "to_dataframe",
     "write_evaluation",
 ]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hf_tagging.data.formats.base import Document, Span
 from hf_tagging.data.formats.spans import ends_row
 from hf_tagging.inference.cutting import Splitter, TextCutter
-from hf_tagging.inference.results import NO_TAG, SCORE_DIGITS, TaggedText, WordLabels, tagged_text
+from hf_tagging.inference.results import NO_TAG, SCORE_DIGITS, WordLabels, tagged_text
 
 if TYPE_CHECKING:
     from hf_tagging.inference.word_tagger import WordTagger
@@ -76,7 +76,7 @@ def predicted_spans(tagger: WordTagger, text: str, row: list[tuple[int, int]], l
         row: Start and end of each word. (words, 2)
         labels: What the tagger says of them.
     """
-    tagged: TaggedText = tagged_text(text, row, labels, tagger.schema)
+    tagged = tagged_text(text, row, labels, tagger.schema)
     if tagger.schema.entity_types:
         return [Span(e.start, e.end, e.type, round(e.score, SCORE_DIGITS)) for e in tagged.entities]
     marked = (word for word in tagged.words if word.tag not in ("O", NO_TAG))

@@ -101,7 +101,7 @@ class Ensemble(WordTagger):
         first: int = 0,
         exact: bool = True,
     ) -> list[WordLabels]:
-        """Return label ids and scores for a batch of sentences; see `WordTagger.label`."""
+        """Return label ids and scores for a batch of sentences; see `Labeller.label`."""
         entities = exact or self.min_confidence > 0
         table, bounds, odds = self._table(sentences, documents, first, entities=entities)
         return word_labels(table.argmax(-1), table.max(-1), bounds, odds, least=self.min_confidence)

@@ -10,8 +10,8 @@ import numpy as np
 
 from hf_tagging import console
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.inference.html import STYLE, entities_html, hues, words_html
 from hf_tagging.inference.spans import Entity, TaggedWord
+from hf_tagging.inference.tagged_text import TaggedText
 
 SCORE_DIGITS = 6
 """Digits of a score in a file."""
@@ -20,24 +20,6 @@ SCORE_DIGITS = 6
 LEFT_OUT, NO_TAG = -1, "_"
 """Label id and tag of a word whose tag is left out for its low score, in a task without ``O``."""
 NO_SCORES = np.zeros(0, np.float32)
-
-
-@dataclass(frozen=True)
-class TaggedText:
-    """A text with its words and, where the tagger knows entities, its entities. Jupyter shows it in colour."""
-
-    text: str
-    words: list[TaggedWord]
-    entities: list[Entity]
-
-    def _repr_html_(self) -> str:
-        """Return the text with its entities in colour, or else with a tag at every word, for Jupyter."""
-        names = {entity.type for entity in self.entities}
-        if names or all(word.tag == "O" for word in self.words):
-            shown = entities_html(self.text, self.words, self.entities, hues(names))
-        else:
-            shown = words_html(self.text, self.words, hues({word.tag for word in self.words}))
-        return f'<style>{STYLE}</style><div style="white-space: pre-wrap; line-height: 2">{shown}</div>'
 
 
 @dataclass(frozen=True)
@@ -96,7 +78,7 @@ def tagged_text(
     for first, last, score in zip(*edges, labels.entities.tolist(), strict=True):
         start, end = words[first].start, words[last].end
         entities.append(Entity(schema.entity_types[types[first]], text[start:end], start, end, score, first, last + 1))
-    return TaggedText(text, words, entities)
+    return TaggedText(text, words, entities, tuple(starts))
 
 
 def text_table(tagged: TaggedText) -> str:

@@ -217,7 +217,7 @@ class Tagger(WordTagger):
         first: int = 0,
         exact: bool = True,
     ) -> list[WordLabels]:
-        """Return label ids and scores for a batch of sentences; see `WordTagger.label`."""
+        """Return label ids and scores for a batch of sentences; see `Labeller.label`."""
         exact = exact or self.min_confidence > 0
         windows, bounds = self._prepare(sentences, first, documents)
         odds = self._odds(int(bounds[-1])) if exact else None

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,7 @@ from hf_tagging.data.text_lines import BOM, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.inference.cutting import CutText, TextCutter
 from hf_tagging.inference.records import Record, read_lines
-from hf_tagging.inference.results import SCORE_DIGITS, TaggedText, WordLabels, tagged_text
+from hf_tagging.inference.results import SCORE_DIGITS, WordLabels, tagged_text
 from hf_tagging.inference.word_tagger import WordTagger
 from hf_tagging.problems import argument
 
@@ -100,16 +99,10 @@ def _write_text(row: Mapping[str, Json], cut: CutText, tagger: WordTagger, label
 
 def _found(cut: CutText, tagger: WordTagger, labels: WordLabels) -> dict[str, object]:
     """Return words, tags and, from a tagger of entities, entities of a text."""
-    tagged = _rounded(tagged_text(cut.text, cut.spans, labels, tagger.schema, starts=cut.starts))
-    result = {"words": tagged["words"], "tags": [word["tag"] for word in tagged["words"]]}
-    return {**result, "entities": tagged["entities"]} if tagger.schema.entity_types else result
-
-
-def _rounded(tagged: TaggedText) -> dict[str, list[dict[str, object]]]:
-    found = asdict(tagged)
-    for item in (*found["words"], *found["entities"]):
-        item["score"] = round(item["score"], SCORE_DIGITS)
-    return found
+    tagged = tagged_text(cut.text, cut.spans, labels, tagger.schema, starts=cut.starts)
+    found = tagged.to_dict(score_digits=SCORE_DIGITS)
+    kept = ("words", "tags", "entities") if tagger.schema.entity_types else ("words", "tags")
+    return {name: found[name] for name in kept}
 
 
 def _json_line(row: Mapping[str, object]) -> str:

@@ -1,30 +1,25 @@
-"""What every tagger offers for words and text: tags, scores, the best tag sequences, documents, streams and texts.
-
-All of it rests on a few things that a tagger of one model and an ensemble do in ways of their own.
-"""
+"""What every tagger offers for words and text: tags, scores, the best tag sequences, documents, streams and texts."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice, pairwise, tee
-from typing import TypedDict, TypeVar, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypedDict, overload
 
 import numpy as np
 import torch
 
-from hf_tagging.data.schema import TagSchema
-from hf_tagging.data.window_plans import parts_of
 from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.inference.cutting import BY_SCRIPT, CutText, Splitter, TextCutter
-from hf_tagging.inference.nbest import Paths
-from hf_tagging.inference.odds import EntityOdds
+from hf_tagging.inference.labelling import Labeller
+from hf_tagging.inference.piping import column_of, cuts_of, features_of, tell_of_missing
 from hf_tagging.inference.reading import Precision
-from hf_tagging.inference.results import NO_SCORES, TaggedText, WordLabels, joined, tagged_text
+from hf_tagging.inference.results import WordLabels, joined, tagged_text
 from hf_tagging.inference.sentences import as_sentences, checked_texts
+from hf_tagging.inference.tagged_text import TaggedText
 from hf_tagging.problems import argument
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from datasets import Features
 
 
 class TaggerOptions(TypedDict, total=False):
@@ -50,24 +45,12 @@ def checked_confidence(value: float) -> float:
     return value
 
 
-class WordTagger(ABC):
-    """Tagger of words and texts, whatever it reads them with.
+class WordTagger(Labeller):
+    """Tagger of words and texts, whatever it reads them with."""
 
-    Attributes:
-        schema: Tags.
-        min_confidence: See `Tagger`.
-        context_subwords: Subwords of its document that a sentence is read with on each side; 0: none.
-        device: Where it runs.
-        tokens_per_batch: See `Tagger`.
-    """
-
-    schema: TagSchema
-    min_confidence: float
-    context_subwords: int
-    device: torch.device
-    tokens_per_batch: int
     _splitter: str | None  # that cut the words of training
     _cutter: TextCutter | None = None
+    _told_of_missing: bool = False
 
     @overload
     def tag(self, words: list[str]) -> list[str]: ...
@@ -229,6 +212,58 @@ class WordTagger(ABC):
         cuts = ((cut, cut.sentences) for cut in map(cutter, checked_texts(texts)))
         return (self._tagged(cut, labels) for cut, labels in self.label_each(cuts, block))
 
+    def pipe(
+        self,
+        columns: object,
+        column: str = "text",
+        *,
+        splitter: str | Splitter | None = None,
+        split_sentences: bool = True,
+    ) -> dict[str, list[object]]:
+        """Tag a column of a table: columns in, columns out, for `datasets.Dataset.map` and pandas.
+
+            dataset = dataset.map(tagger.pipe, batched=True, fn_kwargs={"column": "review"})
+            frame = frame.assign(**tagger.pipe(frame["review"]))
+
+        Args:
+            columns: Columns by name, such as the batch that `map` gives or a DataFrame; or a column, such as a Series
+                or a list.
+            column: Name of the column with the texts. A list of words is tagged as the sentence that it is; its offsets
+                are those of the words joined by blanks. None and NaN are texts without words, and are counted in
+                a warning: that of `map` for its first batch with any, and for each call otherwise.
+            splitter: See `tag_text`.
+            split_sentences: See `tag_text`.
+
+        Returns:
+            Columns ``words``, ``tags`` and, of a tagger with entities, ``entities``, with an item for each text: the
+            lists that `TaggedText.to_dict` returns.
+
+        Raises:
+            TaggingError: There is no such column, or a value of it is no text.
+            ConfigError: See `tag_text`.
+        """
+        values = column_of(columns, column)
+        if not (isinstance(columns, Mapping) and self._told_of_missing):
+            self._told_of_missing |= tell_of_missing(values, str(getattr(columns, "name", column)))
+        cuts = cuts_of(values, self.cutter(splitter, split_sentences=split_sentences))
+        rows = [
+            self._tagged(cut, found).to_dict() for cut, found in self.label_each((cut, cut.sentences) for cut in cuts)
+        ]
+        return {name: [row[name] for row in rows] for name in self.pipe_features}
+
+    @property
+    def pipe_features(self) -> Features:
+        """Types of the columns that `pipe` returns, for the `features` of `map`.
+
+        `map` takes types from its first batch, and stops at the first entity after a batch without any:
+        `dataset.map(tagger.pipe, batched=True, features=Features({**dataset.features, **tagger.pipe_features}))`.
+        """
+        return features_of(entities=bool(self.schema.entity_types))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the state without what was kept while tagging, so that `map` finds the columns of an earlier call."""
+        return {**self.__dict__, "_cutter": None, "_told_of_missing": False}
+
     def _tagged(self, cut: CutText, labels: Sequence[WordLabels]) -> TaggedText:
         return tagged_text(cut.text, cut.spans, joined(labels), self.schema, starts=cut.starts)
 
@@ -240,138 +275,7 @@ class WordTagger(ABC):
             self._cutter = TextCutter(trained=self._splitter)
         return self._cutter
 
-    def label_stream(
-        self, sentences: Iterable[Sequence[str]], block: int = 1000, *, exact: bool = True
-    ) -> Iterator[WordLabels]:
-        """Yield label ids and scores of each sentence, like `tag_stream`; `exact` as in `label`."""
-        return self._label_parts(([sentence] for sentence in sentences), block, exact=exact)
-
-    def label_documents(
-        self, documents: Iterable[Iterable[Sequence[str]]], block: int = 1000, *, exact: bool = True
-    ) -> Iterator[WordLabels]:
-        """Yield label ids and scores of each sentence of a stream of documents, in constant memory.
-
-        Args:
-            documents: Sentences of each document, from first to last; read ahead as by `label_stream`.
-            block: Number of sentences that are batched together.
-            exact: See `label`.
-
-        Yields:
-            Labels of each sentence, document after document.
-        """
-        if not self.context_subwords:
-            return self.label_stream(chain.from_iterable(documents), block, exact=exact)
-        return self._label_parts(chain.from_iterable(map(parts_of, documents)), block, exact=exact)
-
-    def label_each(
-        self, items: Iterable[tuple[T, Sequence[Sequence[str]]]], block: int = 1000
-    ) -> Iterator[tuple[T, list[WordLabels]]]:
-        """Yield any items, each with the labels of the sentences that come with it, in constant memory.
-
-        Args:
-            items: Each with its sentences, which are one document; read ahead as by `label_stream`.
-            block: Number of sentences that are batched together.
-        """
-        # What has been read and is not yet yielded waits in the tee: as much as the tagger reads ahead.
-        here, ahead = tee(items)
-        labels = self.label_documents((sentences for _, sentences in ahead), block)
-        for item, sentences in here:
-            yield item, [*islice(labels, len(sentences))]
-        next(labels, None)  # raises what the items raised
-
-    @abstractmethod
-    def label(
-        self,
-        sentences: Sequence[Sequence[str]],
-        *,
-        documents: Sequence[int] | None = None,
-        first: int = 0,
-        exact: bool = True,
-    ) -> list[WordLabels]:
-        """Return label ids and scores for a batch of sentences.
-
-        Args:
-            sentences: Words. (sentences, words)
-            documents: Number of sentences in each document, for a model that reads them in context. None: each
-                sentence stands alone. (documents,)
-            first: Number of the first sentence, for messages.
-            exact: False: read in the precision of `tag`, in which scores may differ slightly, and without scores of
-                entities; see `Tagger`.
-
-        Returns:
-            Labels of each sentence, in the same order.
-        """
-
-    def probabilities(
-        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
-    ) -> list[np.ndarray]:
-        """Return the probability of every tag for a batch of sentences: the softmax of the logits of each word.
-
-        A CRF or a hidden Markov model returns posteriors, by forward-backward over the whole window. Where its best
-        path does not pass through a word's most probable tag, the tag of the path is raised to just above it, so that
-        the most probable tag is the one that `tag` returns.
-
-        Args:
-            sentences: Words. (sentences, words)
-            documents: See `label`.
-            first: Number of the first sentence, for messages.
-
-        Returns:
-            An array per sentence, in the same order. (words, tags) float32 each; a tag's column is its label id
-        """
-        table, bounds, _ = self._table(sentences, documents, first, entities=False)
-        return [table[a:b] for a, b in pairwise(bounds)]
-
-    def all_probabilities(
-        self, sentences: Sequence[Sequence[str]], *, documents: Sequence[int] | None = None, first: int = 0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return `probabilities` and those of the entities that the most probable tags make.
-
-        Args:
-            sentences: Words. (sentences, words)
-            documents: See `label`.
-            first: Number of the first sentence, for messages.
-
-        Returns:
-            Of every tag, all words in one array (words, tags), and of the entities, in order (entities,), both float32
-        """
-        table, bounds, odds = self._table(sentences, documents, first, entities=True)
-        entities = [] if odds is None else odds.of_sentences(table.argmax(-1), bounds)
-        return table, np.concatenate([NO_SCORES, *entities])
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Name to show, without any path."""
-
     @property
     def splitter(self) -> str | None:
         """Name of the splitter that cuts texts, as the words of training were cut; None: by script."""
         return None if self._splitter in BY_SCRIPT else self._splitter
-
-    def _odds(self, words: int) -> EntityOdds | None:
-        """Return what collects the probabilities of the entities of a block of words; None without entity types."""
-        return EntityOdds(self.schema, words) if self.schema.entity_types else None
-
-    @abstractmethod
-    def _label_parts(
-        self, parts: Iterable[Sequence[Sequence[str]]], block: int, *, exact: bool
-    ) -> Iterator[WordLabels]:
-        """Yield labels of each sentence of a stream of parts of documents; see `label_documents`."""
-
-    @abstractmethod
-    def _paths(self, sentences: Sequence[Sequence[str]], n: int) -> list[Paths]:
-        """Return the n most probable paths of each sentence."""
-
-    @abstractmethod
-    def _table(
-        self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None, first: int, *, entities: bool
-    ) -> tuple[np.ndarray, np.ndarray, EntityOdds | None]:
-        """Return the probability of every tag (words, tags), the bounds of the sentences, and those of entities.
-
-        Args:
-            sentences: Words. (sentences, words)
-            documents: See `label`.
-            first: Number of the first sentence, for messages.
-            entities: Collect the probabilities of entities.
-        """

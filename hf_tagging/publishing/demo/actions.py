@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hf_tagging.errors import ConfigError, DataError, TaggingError
 from hf_tagging.inference.files import tag_file
-from hf_tagging.inference.results import TaggedText
+from hf_tagging.inference.tagged_text import TaggedText
 from hf_tagging.problems import labels, spelled
 from hf_tagging.publishing.demo.page import Answer, answers_page, error_note, file_note, hues_of
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.inference.html import MOST_SHOWN, entities_html, escaped, hues, words_html
 from hf_tagging.inference.html import STYLE as MARKS
-from hf_tagging.inference.results import TaggedText
+from hf_tagging.inference.tagged_text import TaggedText
 
 Hues = Mapping[str, int]  # of an entity type or a tag, in degrees
 
