@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hf_tagging.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from hf_tagging.inference.async_tagger import AsyncTagger
     from hf_tagging.inference.documents import tag_documents
     from hf_tagging.inference.evaluating import evaluate_predictions, evaluate_tagger
     from hf_tagging.inference.evaluation import Evaluation, write_evaluation
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger
 
 _WHERE = {
+    "async_tagger": ("AsyncTagger",),
     "documents": ("tag_documents",),
     "evaluating": ("evaluate_predictions", "evaluate_tagger"),
     "evaluation": ("Evaluation", "write_evaluation"),
@@ -30,6 +32,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "AsyncTagger",
     "Doubt",
     "Entity",
     "Evaluation",

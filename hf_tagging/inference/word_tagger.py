@@ -244,7 +244,7 @@ class WordTagger(Labeller):
         """
         values = column_of(columns, column)
         if not (isinstance(columns, Mapping) and self._told_of_missing):
-            self._told_of_missing |= tell_of_missing(values, str(getattr(columns, "name", column)))
+            self._told_of_missing |= tell_of_missing(values, str(getattr(columns, "name", None) or column))
         cuts = cuts_of(values, self.cutter(splitter, split_sentences=split_sentences))
         rows = [
             self._tagged(cut, found).to_dict() for cut, found in self.label_each((cut, cut.sentences) for cut in cuts)
