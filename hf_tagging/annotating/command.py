@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 
-from hf_tagging.inference.command import add_computing
+from hf_tagging.inference.command import add_computing, add_rules
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +91,7 @@ def _add_tagger(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
     parser.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     parser.add_argument("--device", help="of every worker; default: the accelerators in turns, else the CPU")
+    add_rules(parser)
     add_computing(parser)
 
 

@@ -11,7 +11,9 @@ from transformers.utils import cached_file
 
 from hf_tagging.annotating.inputs import fingerprint
 from hf_tagging.annotating.request import AnnotationRequest
+from hf_tagging.data.files import missing_path
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.disk import expanded
 from hf_tagging.hub import model_errors
 from hf_tagging.inference.loading import HOW_TO_FIND, existing_model, files_of_model
 from hf_tagging.models.encoder import hub_options, quiet
@@ -49,7 +51,16 @@ def _described(name: str, request: AnnotationRequest) -> tuple[str, bool]:
         config = AutoConfig.from_pretrained(source, **hub)
         is_folder = Path(source).is_dir()
         contents = _of_files(Path(source)) if is_folder else f"{name}@{_commit(source, request.revision)}"
+        if request.rules not in (None, "none"):
+            contents += f" {fingerprint(_existing(request.rules))}"
     return contents, bool(TagSchema.from_config(config).entity_types)
+
+
+def _existing(rules: str) -> Path:
+    path = expanded(rules)
+    if not path.is_file():
+        raise missing_path(path)
+    return path
 
 
 def _commit(name: str, revision: str | None) -> str:

@@ -48,6 +48,7 @@ class AnnotationRequest:
         dtype: See `Tagger.from_pretrained`.
         tokens_per_batch: See `Tagger`.
         min_confidence: See `Tagger`.
+        rules: File of rules beside the tagger, ``"none"`` for none. Default: those that come with it.
         workers: Processes that tag, each with a model of its own. Default: one per accelerator, else one per core, at
             most eight.
         engine: ``"local"``, processes of this machine, or ``"ray"``, Ray Data on this machine or a cluster.
@@ -77,6 +78,7 @@ class AnnotationRequest:
     dtype: str | None = None
     tokens_per_batch: int | None = None
     min_confidence: float = 0.0
+    rules: str | None = None
     workers: int | None = None
     engine: Engine = "local"
     ray_address: str | None = None

@@ -15,6 +15,7 @@ from hf_tagging.annotating.plan import Plan, read_plan
 from hf_tagging.annotating.request import AnnotationRequest
 from hf_tagging.annotating.shards import ShardRecord, annotate_shard, finished
 from hf_tagging.errors import ModelError, TaggingError
+from hf_tagging.inference.command import rules_of
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.memory import enough_memory, out_of_memory
 from hf_tagging.problems import Spelling, spelled
@@ -112,6 +113,7 @@ class ShardWorker:
             precision=request.precision,
             min_confidence=request.min_confidence,
             dtype=request.dtype,
+            rules=rules_of(request.rules),
         )
         annotator = RowAnnotator(
             tagger,

@@ -14,7 +14,7 @@ from hf_tagging.console import working
 from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.disk import writing_to
 from hf_tagging.errors import ConfigError
-from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing
+from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing, add_rules, rules_of
 from hf_tagging.inference.command import add_arguments as add_predict_arguments
 from hf_tagging.inference.command import run as tag
 from hf_tagging.locks import FolderLock
@@ -69,6 +69,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     model.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
     add_model_options(model)  # type: ignore[arg-type]  # a group takes arguments as a parser does
+    add_rules(model)
     add_computing(model)
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DIR", help="write predictions/SPLIT.conll and results.json there")
@@ -94,6 +95,7 @@ def _evaluate(args: argparse.Namespace) -> Answer:
                 task=args.task,
                 scheme=args.scheme,
                 output=args.output,
+                rules=rules_of(args.rules),
                 **{name: value for name, value in given.items() if value is not None},
             )
         if args.output:
@@ -114,7 +116,7 @@ def _check_evaluate(args: argparse.Namespace) -> None:
     if bool(args.model) == bool(args.predictions):
         raise ConfigError("Give the folder of a model, or --predictions FILE: one of the two.")
     if args.predictions:
-        idle = [n for n in (*_DATA, "split", *_LOADING) if getattr(args, n)]
+        idle = [n for n in (*_DATA, "split", "rules", *_LOADING) if getattr(args, n)]
         if idle:
             raise ConfigError(
                 f"--{', --'.join(idle)}: of no use with --predictions, which has its words and tags. Leave out."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from typing import Literal
 
 from hf_tagging.console import quiet_end_of_pipe, working
 
@@ -73,7 +74,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         help="cpu, cuda, cuda:1 ...; default: the accelerator if there is one, for an exported model the CPU",
     )
+    add_rules(parser)
     add_computing(parser)
+
+
+def add_rules(parser: argparse._ActionsContainer) -> None:
+    """Add the rules beside a model: `rules` of `Tagger.from_pretrained`."""
+    parser.add_argument(
+        "--rules",
+        metavar="FILE",
+        help="rules beside the model, a JSON object a line; none: without those of the model; default: rules.jsonl of "
+        "the model, if it has one",
+    )
+
+
+def rules_of(value: str | None) -> str | Literal[False] | None:
+    """Return what `Tagger.from_pretrained` takes as `rules`: False for ``none``."""
+    return False if value == "none" else value
 
 
 def add_reading_exports(parser: argparse._ActionsContainer) -> None:
@@ -137,6 +154,7 @@ def run(args: argparse.Namespace) -> None:
         precision=args.precision,
         min_confidence=args.min_confidence,
         dtype=args.dtype,
+        rules=rules_of(args.rules),
     )
     with quiet_end_of_pipe():
         if args.text is not None:

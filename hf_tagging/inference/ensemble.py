@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -18,8 +19,9 @@ from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.nbest import Paths, joined_paths, paths_of_words
-from hf_tagging.inference.odds import EntityOdds, word_labels
+from hf_tagging.inference.odds import EntityOdds
 from hf_tagging.inference.results import WordLabels
+from hf_tagging.inference.ruling import load_rules
 from hf_tagging.inference.sentences import blocks
 from hf_tagging.inference.word_tagger import WordTagger, checked_confidence
 
@@ -66,12 +68,13 @@ class Ensemble(WordTagger):
     Args:
         members: Taggers with the same tags, in any order, and the same scheme.
         min_confidence: See `Tagger`.
+        rules: See `Tagger`; rules of the members are not heeded.
 
     Raises:
         ConfigError: There are none, or tags or schemes differ; `min_confidence` is not between 0 and 1.
     """
 
-    def __init__(self, members: Sequence[WordTagger], *, min_confidence: float = 0.0):
+    def __init__(self, members: Sequence[WordTagger], *, min_confidence: float = 0.0, rules: str | Path | None = None):
         if not members:
             raise ConfigError("model: an ensemble needs models. Give their folders or names.")
         self.members, self.min_confidence = tuple(members), checked_confidence(min_confidence)
@@ -81,6 +84,7 @@ class Ensemble(WordTagger):
         # The columns of each member, in the order of the schema. (tags,) each
         self._columns = [np.array([one.schema.tags.index(tag) for tag in self.schema.tags]) for one in members]
         self._splitter = members[0].splitter
+        self.rules = None if rules is None else load_rules(rules, self.schema, self.cutter)
         if odd := {str(member.splitter) for member in members} - {str(self.splitter)}:
             logger.warning(
                 "The models were trained on the words of different splitters: text is cut as by %s, and not as by %s.",
@@ -104,7 +108,10 @@ class Ensemble(WordTagger):
         """Return label ids and scores for a batch of sentences; see `Labeller.label`."""
         entities = exact or self.min_confidence > 0
         table, bounds, odds = self._table(sentences, documents, first, entities=entities)
-        return word_labels(table.argmax(-1), table.max(-1), bounds, odds, least=self.min_confidence)
+        ruling = self._ruling(sentences, bounds)
+        if ruling is not None:
+            ruling.keep(np.arange(len(table)), torch.from_numpy(table), None)
+        return self._labels(table.argmax(-1), table.max(-1), bounds, odds, ruling)
 
     def _table(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None, first: int, *, entities: bool

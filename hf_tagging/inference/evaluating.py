@@ -114,14 +114,14 @@ def evaluate_tagger(
     _check_common(own, gold, task)
     began = time.monotonic()
     documents = np.diff(document_bounds(splits[split])) if tagger.context_subwords else None
-    predicted = _tagged(tagger, words, own, task, documents)
+    predicted, rules = _tagged(tagger, words, own, task, documents)
     seconds = time.monotonic() - began
     known = None if folder is None or task.has_entities else _words_of_training(folder, splits)
     figures = score(task, predicted, gold, scheme=own.scheme, words=words, known_words=known)
     figures["words_per_second"] = figures["words"] / seconds if seconds else 0.0
     unknown = _unknown(figures, own)
-    notes = (*notes, *_unscored(gold), *_told(unknown, task), *_alone(documents))
-    return Evaluation(task, split, figures, words, gold, predicted, unknown, notes)
+    notes = (*notes, *_unscored(gold), *_told(unknown, task), *_alone(documents), *_ruled(rules))
+    return Evaluation(task, split, figures, words, gold, predicted, unknown, notes, rules)
 
 
 def _parted(options: EvaluationOptions) -> tuple[TaggerOptions, DataOptions]:
@@ -248,14 +248,18 @@ def _tagged(
     schema: TagSchema,
     task: Task,
     documents: np.ndarray | None,
-) -> Tags:
-    """Return the tags of sentences, which are read by their documents where these are given as sizes."""
+) -> tuple[Tags, Tags]:
+    """Return tags of sentences, which are read by their documents where these are given as sizes, and their rules."""
     names = schema.spelled if task.has_entities else schema.tags
     sizes = [1] * len(words) if documents is None else documents.tolist()
     sentences = iter(words)
     stream = tagger.label_documents([*islice(sentences, size)] for size in sizes)
-    labelled = track(stream, total=len(words), what="Tagging")
-    return [[names[label] for label in labels.ids] for labels in labelled]
+    tags: Tags = []
+    rules: Tags = []
+    for labels in track(stream, total=len(words), what="Tagging"):
+        tags.append([names[label] for label in labels.ids])
+        rules.append(labels.rules.tolist())
+    return tags, rules if tagger.rules is not None else []
 
 
 def _check_complete(tagger: WordTagger) -> None:
@@ -309,6 +313,15 @@ def _alone(documents: np.ndarray | None) -> list[str]:
         "The model was trained with sentences in the context of their document, and no sentence of this data has a "
         "neighbour in its document: each was read alone."
     ]
+
+
+def _ruled(rules: Tags) -> list[str]:
+    """Return a note on words that rules have tagged."""
+    if not rules:
+        return []
+    names = [*chain.from_iterable(rules)]
+    words, ruled = len(names), len([*filter(None, names)])
+    return [f"Rules beside the model have decided or changed the tags of {ruled:,} of {words:,} words."]
 
 
 def _told(unknown: dict[str, int], task: Task) -> list[str]:

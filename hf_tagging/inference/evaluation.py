@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_tagging.atomic import inside, read_json, remove_left_behind, write_json
@@ -34,6 +34,8 @@ class Evaluation:
         unknown: Tags or entity types that the data has and the model does not, with the number of words or entities
             that bear them. None of these can be right.
         notes: Sentences that a reader of the figures should know.
+        rules: Of a tagger with rules, the name of the rule that has decided or changed each tag; empty for a tag of the
+            model. (sentences, words)
     """
 
     task: Task
@@ -44,6 +46,7 @@ class Evaluation:
     predicted: Tags
     unknown: dict[str, int]
     notes: tuple[str, ...]
+    rules: Tags = field(default_factory=list)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", get_task(self.task))

@@ -16,8 +16,10 @@ import torch
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.window_plans import parts_of
 from hf_tagging.inference.nbest import Paths
-from hf_tagging.inference.odds import EntityOdds
+from hf_tagging.inference.odds import EntityOdds, word_labels
 from hf_tagging.inference.results import NO_SCORES, WordLabels
+from hf_tagging.inference.ruling import Ruling
+from hf_tagging.rules.rules import Rules
 
 T = TypeVar("T")
 
@@ -31,6 +33,7 @@ class Labeller(ABC):
         context_subwords: Subwords of its document that a sentence is read with on each side; 0: none.
         device: Where it runs.
         tokens_per_batch: See `Tagger`.
+        rules: Rules beside the model; None without any.
     """
 
     schema: TagSchema
@@ -38,6 +41,7 @@ class Labeller(ABC):
     context_subwords: int
     device: torch.device
     tokens_per_batch: int
+    rules: Rules | None = None
 
     def label_stream(
         self, sentences: Iterable[Sequence[str]], block: int = 1000, *, exact: bool = True
@@ -108,7 +112,7 @@ class Labeller(ABC):
 
         A CRF or a hidden Markov model returns posteriors, by forward-backward over the whole window. Where its best
         path does not pass through a word's most probable tag, the tag of the path is raised to just above it, so that
-        the most probable tag is the one that `tag` returns.
+        the most probable tag is the one that `tag` returns. Rules beside the model are not heeded.
 
         Args:
             sentences: Words. (sentences, words)
@@ -146,6 +150,17 @@ class Labeller(ABC):
     def _odds(self, words: int) -> EntityOdds | None:
         """Return what collects the probabilities of the entities of a block of words; None without entity types."""
         return EntityOdds(self.schema, words) if self.schema.entity_types else None
+
+    def _ruling(self, sentences: Sequence[Sequence[str]], bounds: np.ndarray) -> Ruling | None:
+        """Return the rules in a block of sentences; None without rules."""
+        return None if self.rules is None else Ruling(self.rules, sentences, bounds)
+
+    def _labels(
+        self, ids: np.ndarray, scores: np.ndarray, bounds: np.ndarray, odds: EntityOdds | None, ruling: Ruling | None
+    ) -> list[WordLabels]:
+        """Return the labels of each sentence, by the rules, and without those below `min_confidence`."""
+        labels = word_labels if ruling is None else ruling.labels
+        return labels(ids, scores, bounds, odds, least=self.min_confidence)
 
     @abstractmethod
     def _label_parts(

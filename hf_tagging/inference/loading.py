@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -38,6 +38,8 @@ from hf_tagging.models.heads import crf_over
 from hf_tagging.models.margins import FastTagging
 from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig
 from hf_tagging.models.precision import mixes_precision
+from hf_tagging.problems import argument
+from hf_tagging.rules.rules import RULES
 
 Dtype = torch.dtype | Literal["auto"]
 
@@ -45,7 +47,7 @@ _HOW_TO_TRAIN = "Train a tagger first: accelerate launch recipes/ner_bert.py --m
 HOW_TO_FIND = "Give the output folder of a run, or a name on the Hub that this machine can reach or has in its cache."
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 # What a tagger is read from; a repository may hold whatever else beside it.
-_FILES = (*_WEIGHTS, "adapter_model.*", "*.json", "*.txt", "*.model", "*.codes", "*.py", f"{GRAPH}*")
+_FILES = (*_WEIGHTS, "adapter_model.*", "*.json", "*.txt", "*.model", "*.codes", "*.py", RULES, f"{GRAPH}*")
 
 
 def load_tagger(
@@ -82,6 +84,43 @@ def load_tagger(
         if _needs_its_base(Path(source)):
             return _load_adapter(name, source, config, tokenizer, hub, dtype), tokenizer
         return _load_model(name, source, config, hub, dtype), tokenizer
+
+
+def common_rules(
+    models: Sequence[str | Path], *, revision: str | None = None, trust_remote_code: bool = False
+) -> Path | None:
+    """Return the file of rules that comes with a model, or with each of several; None where none has one.
+
+    Args:
+        models: Folders or names on the Hub.
+        revision: Of a name on the Hub.
+        trust_remote_code: See `load_tagger`.
+
+    Raises:
+        ConfigError: Several models come with different rules.
+        ModelError: There is no such model.
+    """
+    found = [_rules_of(str(model), revision, trust_remote_code) for model in models]
+    contents = {None if path is None else path.read_bytes() for path in found}
+    if len(contents) > 1:
+        raise ConfigError(
+            f"{argument('rules')}: {models[0]} and the others come with different rules. Give the file of those that "
+            "apply, or in Python rules=False for none."
+        )
+    return next(iter(found), None)
+
+
+def _rules_of(name: str, revision: str | None, trust_remote_code: bool) -> Path | None:
+    source = existing_model(name)
+    if Path(source).exists():
+        path = Path(source) / RULES
+        return path if path.is_file() else None
+    hub = hub_options(source, revision, trust_remote_code)
+    try:
+        found = cached_file(source, RULES, revision=hub["revision"], local_files_only=hub["local_files_only"])
+    except OSError:  # not there, not to be read, not in the cache
+        return None
+    return Path(found) if found else None
 
 
 def longest_window(model: TagModel, tokenizer: PreTrainedTokenizerBase) -> int:

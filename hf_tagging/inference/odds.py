@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,27 @@ from hf_tagging.inference.results import LEFT_OUT, NO_SCORES, WordLabels
 
 if TYPE_CHECKING:
     from hf_tagging.models.crf_recursions import Chain
+
+
+class ChainOfWords(Protocol):
+    """Markov chain of words of a batch; see `WordChain`."""
+
+    @property
+    def posterior(self) -> Tensor:
+        """Probabilities of each word's tags. (words, tags)"""
+
+    def pairs(self) -> Tensor:
+        """Return the numbers of the words that are followed by another one of their sentence and window. (pairs,)"""
+
+    def onward(self, pairs: Tensor, tags: Tensor) -> Tensor:
+        """Return the probabilities of the tags of the words after `pairs`, given those of `pairs`."""
+
+
+class Collector(Protocol):
+    """Collects what a model says of words, batch by batch."""
+
+    def keep(self, words: np.ndarray, probabilities: Tensor, chain: ChainOfWords | None) -> None:
+        """Collect what is said of some words; see `EntityOdds.keep`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,9 @@ class EntityOdds:
     Args:
         schema: Tags of the model.
         words: Number of words of the block.
+
+    Attributes:
+        outside: Probabilities of ``O``. (words,)
     """
 
     def __init__(self, schema: TagSchema, words: int):
@@ -80,10 +104,10 @@ class EntityOdds:
         self._stops = np.full(
             words, np.nan
         )  # of the entity not going on, given the tag of the word; nan: not yet known
-        self._outside = np.zeros(words, np.float32)  # of O
+        self.outside = np.zeros(words, np.float32)
         self._inside = np.zeros((words, len(schema.tags)), np.float32)  # of going on with an entity of each last tag
 
-    def keep(self, words: np.ndarray, probabilities: Tensor, chain: WordChain | None) -> None:
+    def keep(self, words: np.ndarray, probabilities: Tensor, chain: ChainOfWords | None) -> None:
         """Collect what is said of some words.
 
         Args:
@@ -96,7 +120,7 @@ class EntityOdds:
         posterior = probabilities if chain is None else chain.posterior
         self._inside[words] = (posterior @ goes_on.to(posterior.dtype).T).cpu().numpy()
         if self._o is not None:
-            self._outside[words] = probabilities[:, self._o].cpu().numpy()
+            self.outside[words] = probabilities[:, self._o].cpu().numpy()
         self._first[words] = self._link[words] = posterior.gather(-1, tags)[:, 0].cpu().numpy()
         if chain is None:
             return
@@ -144,7 +168,7 @@ class EntityOdds:
         entity, nth = row_ranges(last - first + 1)
         words = first[entity] + nth
         ids[words] = LEFT_OUT if self._o is None else self._o
-        scores[words] = self._outside[words]
+        scores[words] = self.outside[words]
         return [sentence[sentence >= least] for sentence in entities]
 
 

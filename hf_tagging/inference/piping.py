@@ -90,16 +90,19 @@ def cut_words(words: Sequence[str]) -> CutText:
     return CutText(" ".join(words), spans, [0] * bool(words))
 
 
-def features_of(*, entities: bool) -> Features:
+def features_of(*, entities: bool, rules: bool) -> Features:
     """Return the types of the columns that `Tagger.pipe` gives.
 
     Args:
         entities: Whether the tagger knows entities.
+        rules: Whether there are rules beside it.
     """
     from datasets import Features, Value  # here: what tags need not load it
 
     def items(kind: type[TaggedWord] | type[Entity]) -> list[dict[str, Value]]:
-        return [{field.name: Value(_TYPES[str(field.type)]) for field in fields(kind)}]
+        found = {field.name: Value(_TYPES[str(field.type)]) for field in fields(kind)}
+        rule = found.pop("rule")
+        return [{**found, "rule": rule, "source": rule} if rules else found]
 
     found = Features({"words": items(TaggedWord), "tags": [Value("string")]})
     return Features({**found, "entities": items(Entity)}) if entities else found

@@ -9,7 +9,7 @@ on the number of lanes, so neither do the tags.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -22,7 +22,7 @@ from torch import Tensor
 from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.data.windows import Windows
 from hf_tagging.inference.nbest import Paths, joined_paths, paths_of_windows, paths_of_words
-from hf_tagging.inference.odds import EntityOdds, WordChain
+from hf_tagging.inference.odds import Collector, WordChain
 from hf_tagging.inference.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
@@ -62,7 +62,13 @@ class WindowReader:
 
     @contextmanager
     def reading(
-        self, windows: Windows, bounds: np.ndarray, *, margin: float | None, odds: EntityOdds | None = None
+        self,
+        windows: Windows,
+        bounds: np.ndarray,
+        *,
+        margin: float | None,
+        collectors: Sequence[Collector] = (),
+        exactly: np.ndarray | None = None,
     ) -> Iterator[Callable[[], Labels]]:
         """Read every word of a block while the caller does something else.
 
@@ -71,7 +77,8 @@ class WindowReader:
             bounds: Number of each sentence's first word, and the end. (sentences + 1,)
             margin: Multiply matrices in bfloat16, and read a window again without it if a tag leads by less than this
                 in one of its words. None: without bfloat16.
-            odds: What collects the probabilities of entities.
+            collectors: What collects probabilities beside the best tags: of entities, of words that rules limit.
+            exactly: Words whose windows are read without bfloat16 in any case. (words,) bool
 
         Yields:
             A function that waits for the result. Leaving the block without calling it drops batches not yet begun.
@@ -81,10 +88,10 @@ class WindowReader:
         def keep(words: np.ndarray, probabilities: Tensor, chain: WordChain | None) -> None:
             best, labels = probabilities.max(-1)
             ids[words], scores[words] = labels.cpu().numpy(), best.cpu().numpy()
-            if odds is not None:
-                odds.keep(words, probabilities, chain)
+            for collector in collectors:
+                collector.keep(words, probabilities, chain)
 
-        with self._running(windows, bounds, keep, margin, chained=odds is not None) as finish:
+        with self._running(windows, bounds, keep, margin, chained=bool(collectors), exactly=exactly) as finish:
 
             def result() -> Labels:
                 finish()
@@ -93,7 +100,7 @@ class WindowReader:
             yield result
 
     def probabilities(
-        self, windows: Windows, bounds: np.ndarray, *, margin: float | None, odds: EntityOdds | None = None
+        self, windows: Windows, bounds: np.ndarray, *, margin: float | None, collectors: Sequence[Collector] = ()
     ) -> np.ndarray:
         """Return the probability of every tag for every word of a block; arguments as of `reading`.
 
@@ -104,10 +111,10 @@ class WindowReader:
 
         def keep(words: np.ndarray, probabilities: Tensor, chain: WordChain | None) -> None:
             table[words] = probabilities.cpu().numpy()
-            if odds is not None:
-                odds.keep(words, probabilities, chain)
+            for collector in collectors:
+                collector.keep(words, probabilities, chain)
 
-        with self._running(windows, bounds, keep, margin, chained=odds is not None) as finish:
+        with self._running(windows, bounds, keep, margin, chained=bool(collectors)) as finish:
             finish()
         return table
 
@@ -126,9 +133,16 @@ class WindowReader:
 
     @contextmanager
     def _running(
-        self, windows: Windows, bounds: np.ndarray, keep: Keep, margin: float | None, *, chained: bool
+        self,
+        windows: Windows,
+        bounds: np.ndarray,
+        keep: Keep,
+        margin: float | None,
+        *,
+        chained: bool,
+        exactly: np.ndarray | None = None,
     ) -> Iterator[Callable[[], None]]:
-        """Run all windows; `chained`: with the chain of a CRF, if the model has one."""
+        """Run all windows; `chained`: with the chain of a CRF, if the model has one; `exactly`: see `reading`."""
         read_batch = self._read_chain if chained and has_chain(self.model) else self._read
         starts, start_offsets = windows.word_starts()
         first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
@@ -137,7 +151,8 @@ class WindowReader:
             row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
             words = first_words[batch][row] + nth
             at = starts[start_offsets[batch][row] + nth]
-            keep(words, *read_batch(windows, batch, row, at, margin))
+            again = None if exactly is None or margin is None else exactly[words]
+            keep(words, *read_batch(windows, batch, row, at, margin, again))
 
         batches = list(batches_of(np.diff(windows.offsets), self.tokens_per_batch))
         with self._lanes(len(batches)) as lanes:
@@ -172,14 +187,23 @@ class WindowReader:
 
     @torch.inference_mode()
     def _read(
-        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, margin: float | None
+        self,
+        windows: Windows,
+        batch: np.ndarray,
+        row: np.ndarray,
+        at: np.ndarray,
+        margin: float | None,
+        exactly: np.ndarray | None,
     ) -> tuple[Tensor, None]:
         """Return probabilities (words, tags) of one batch, read at subwords `at` of rows `row`, each (words,)."""
         ids, mask, rows, places = self._batch(windows, batch, row, at)
         logits = self._logits(ids, mask, rows, places, half=margin is not None)
         if margin is None:
             return logits.softmax(-1), None
-        rows_again = rows[~are_clear(logits, margin)].unique()  # in their order
+        clear = are_clear(logits, margin)
+        if exactly is not None:
+            clear &= ~torch.from_numpy(exactly).to(clear.device)
+        rows_again = rows[~clear].unique()  # in their order
         if len(rows_again):
             again = torch.isin(rows, rows_again)  # (words,)
             new_rows = torch.searchsorted(rows_again, rows[again])
@@ -188,7 +212,13 @@ class WindowReader:
 
     @torch.inference_mode()
     def _read_chain(
-        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, margin: float | None
+        self,
+        windows: Windows,
+        batch: np.ndarray,
+        row: np.ndarray,
+        at: np.ndarray,
+        margin: float | None,
+        _: np.ndarray | None,
     ) -> tuple[Tensor, WordChain]:
         """Return probabilities and the chain of one batch; arguments as of `_read`."""
         ids, mask, rows, places = self._batch(windows, batch, row, at)

@@ -20,6 +20,7 @@ SCORE_DIGITS = 6
 LEFT_OUT, NO_TAG = -1, "_"
 """Label id and tag of a word whose tag is left out for its low score, in a task without ``O``."""
 NO_SCORES = np.zeros(0, np.float32)
+NO_RULES = np.zeros(0, object)
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,14 @@ class WordLabels:
         ids: (words,) int64; `LEFT_OUT` of a word whose tag is left out.
         scores: Their probabilities. (words,) float32
         entities: Probabilities of its entities, in order; empty where they were not asked for. (entities,) float32
+        rules: Name of the rule that has decided or changed each tag, empty for those of the model. (words,) of strings;
+            empty of a tagger without rules.
     """
 
     ids: np.ndarray
     scores: np.ndarray
     entities: np.ndarray = field(default_factory=lambda: NO_SCORES)
+    rules: np.ndarray = field(default_factory=lambda: NO_RULES)
 
     def tags(self, schema: TagSchema) -> list[str]:
         """Return the tags by name."""
@@ -46,7 +50,8 @@ def joined(labels: Sequence[WordLabels]) -> WordLabels:
     ids = [np.zeros(0, np.int64), *(sentence.ids for sentence in labels)]
     scores = [NO_SCORES, *(sentence.scores for sentence in labels)]
     entities = [NO_SCORES, *(sentence.entities for sentence in labels)]
-    return WordLabels(*map(np.concatenate, (ids, scores, entities)))
+    rules = [NO_RULES, *(sentence.rules for sentence in labels)]
+    return WordLabels(*map(np.concatenate, (ids, scores, entities, rules)))
 
 
 def tagged_text(
@@ -67,9 +72,10 @@ def tagged_text(
         starts: Number of the first word of each sentence: no entity is in two of them.
     """
     scores = labels.scores.tolist()
+    rules = labels.rules.tolist() or [""] * len(scores)
     words = [
-        TaggedWord(text[start:end], start, end, tag, score)
-        for (start, end), tag, score in zip(spans, labels.tags(schema), scores, strict=True)
+        TaggedWord(text[start:end], start, end, tag, score, rule)
+        for (start, end), tag, score, rule in zip(spans, labels.tags(schema), scores, rules, strict=True)
     ]
     bounds = np.array([*(starts if words else [0]), len(words)])
     first_words, ends, types = schema.entity_edges(labels.ids, bounds)
@@ -77,8 +83,10 @@ def tagged_text(
     edges = (np.flatnonzero(first_words).tolist(), np.flatnonzero(ends).tolist())
     for first, last, score in zip(*edges, labels.entities.tolist(), strict=True):
         start, end = words[first].start, words[last].end
-        entities.append(Entity(schema.entity_types[types[first]], text[start:end], start, end, score, first, last + 1))
-    return TaggedText(text, words, entities, tuple(starts))
+        rule = next(filter(None, rules[first : last + 1]), "")
+        kind = schema.entity_types[types[first]]
+        entities.append(Entity(kind, text[start:end], start, end, score, first, last + 1, rule))
+    return TaggedText(text, words, entities, tuple(starts), has_rules=len(labels.rules) > 0)
 
 
 def text_table(tagged: TaggedText) -> str:

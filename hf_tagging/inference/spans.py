@@ -14,7 +14,8 @@ class TaggedWord:
         start: Offset of its first character in the text.
         end: Offset behind its last character.
         tag: Predicted tag.
-        score: Probability of the tag.
+        score: Probability of the tag; of one that a rule has decided, 1.
+        rule: Id of the rule that has decided or changed the tag, or its line; empty for a tag of the model.
     """
 
     text: str
@@ -22,6 +23,12 @@ class TaggedWord:
     end: int
     tag: str
     score: float
+    rule: str = ""
+
+    @property
+    def source(self) -> str:
+        """``"rule"`` or ``"model"``."""
+        return "rule" if self.rule else "model"
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Entity:
             a CRF it comes from the constrained forward algorithm, else it is a product over words.
         first_word: Index of its first word.
         end_word: Index behind its last word.
+        rule: Id of the first rule that has decided or changed one of its tags, or its line; else empty.
     """
 
     type: str
@@ -46,3 +54,9 @@ class Entity:
     score: float
     first_word: int
     end_word: int
+    rule: str = ""
+
+    @property
+    def source(self) -> str:
+        """``"rule"`` or ``"model"``."""
+        return "rule" if self.rule else "model"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,14 @@ class TaggedText:
         words: Its words, with their tags.
         entities: Its entities.
         sentence_starts: Index of the first word of each sentence.
+        has_rules: Whether there were rules beside the tagger: dictionaries then say what each tag comes from.
     """
 
     text: str
     words: list[TaggedWord]
     entities: list[Entity]
     sentence_starts: tuple[int, ...] = (0,)
+    has_rules: bool = False
 
     def to_dict(self, *, score_digits: int | None = None) -> dict[str, object]:
         """Return text, words, tags and entities in dictionaries and lists, as `hf-tagging predict` writes them.
@@ -42,10 +44,17 @@ class TaggedText:
         """
         return {
             "text": self.text,
-            "words": [_plain(word, score_digits) for word in self.words],
+            "words": [self._plain(word, score_digits) for word in self.words],
             "tags": [word.tag for word in self.words],
-            "entities": [_plain(entity, score_digits) for entity in self.entities],
+            "entities": [self._plain(entity, score_digits) for entity in self.entities],
         }
+
+    def _plain(self, item: TaggedWord | Entity, digits: int | None) -> dict[str, object]:
+        found = {**vars(item), "score": item.score if digits is None else round(item.score, digits)}
+        if not self.has_rules:
+            del found["rule"]
+            return found
+        return found | {"source": item.source}
 
     def to_dataframe(self) -> DataFrame:
         """Return a DataFrame with a row for each word; see `hf_tagging.inference.to_dataframe`."""
@@ -83,17 +92,19 @@ def to_dataframe(texts: TaggedText | Iterable[TaggedText]) -> DataFrame:
 
     Returns:
         Columns `text_number` and `sentence_number`, which count from 0, the latter in each text, and those of
-        `TaggedWord`. They are there, with their types, if there is no word.
+        `TaggedWord`, `rule` only if there were rules beside the tagger. They are there, with their types, if there is
+        no word.
 
     Raises:
         ConfigError: pandas is not installed.
     """
+    found = [texts] if isinstance(texts, TaggedText) else [*texts]
     rows = (
         {"text_number": number, "sentence_number": text.sentence_of(place), **vars(word)}
-        for number, text in _numbered(texts)
+        for number, text in enumerate(found)
         for place, word in enumerate(text.words)
     )
-    return _dataframe(rows, TaggedWord)
+    return _dataframe(rows, TaggedWord, has_rules=any(text.has_rules for text in found))
 
 
 def entities_dataframe(texts: TaggedText | Iterable[TaggedText]) -> DataFrame:
@@ -103,32 +114,29 @@ def entities_dataframe(texts: TaggedText | Iterable[TaggedText]) -> DataFrame:
         texts: A tagged text, or any number of them.
 
     Returns:
-        Columns `text_number` and `sentence_number`, which count from 0, the latter in each text, and those of `Entity`.
-        They are there, with their types, if there is no entity.
+        Columns `text_number` and `sentence_number`, which count from 0, the latter in each text, and those of `Entity`,
+        `rule` if there were rules beside the tagger. They are there, with their types, if there is no entity.
 
     Raises:
         ConfigError: pandas is not installed.
     """
+    found = [texts] if isinstance(texts, TaggedText) else [*texts]
     rows = (
         {"text_number": number, "sentence_number": text.sentence_of(entity.first_word), **vars(entity)}
-        for number, text in _numbered(texts)
+        for number, text in enumerate(found)
         for entity in text.entities
     )
-    return _dataframe(rows, Entity)
+    return _dataframe(rows, Entity, has_rules=any(text.has_rules for text in found))
 
 
-def _plain(item: TaggedWord | Entity, digits: int | None) -> dict[str, object]:
-    return {**vars(item), "score": item.score if digits is None else round(item.score, digits)}
-
-
-def _numbered(texts: TaggedText | Iterable[TaggedText]) -> Iterator[tuple[int, TaggedText]]:
-    return enumerate([texts] if isinstance(texts, TaggedText) else texts)
-
-
-def _dataframe(rows: Iterable[Mapping[str, object]], kind: type[TaggedWord] | type[Entity]) -> DataFrame:
+def _dataframe(
+    rows: Iterable[Mapping[str, object]], kind: type[TaggedWord] | type[Entity], *, has_rules: bool
+) -> DataFrame:
     try:
         import pandas as pd
     except ImportError:
         raise ConfigError("A DataFrame needs pandas, which is not installed. Type: pip install pandas") from None
     types = _PLACE | {field.name: _TYPES[str(field.type)] for field in fields(kind)}
+    if not has_rules:
+        del types["rule"]
     return pd.DataFrame(list(rows), columns=[*types]).astype(types)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -29,10 +30,11 @@ from hf_tagging.errors import ConfigError
 from hf_tagging.inference.cutting import TextCutter, trained_splitter
 from hf_tagging.inference.ensemble import Ensemble
 from hf_tagging.inference.nbest import Paths
-from hf_tagging.inference.odds import EntityOdds, word_labels
+from hf_tagging.inference.odds import EntityOdds
 from hf_tagging.inference.onnx_model import OnnxModel
-from hf_tagging.inference.reading import Precision, TagModel, WindowReader, default_batch
+from hf_tagging.inference.reading import Labels, Precision, TagModel, WindowReader, default_batch
 from hf_tagging.inference.results import WordLabels
+from hf_tagging.inference.ruling import Ruling, load_rules
 from hf_tagging.inference.sentences import blocks, check_words, encodable
 from hf_tagging.inference.word_tagger import TaggerOptions, WordTagger, checked_confidence
 from hf_tagging.problems import argument
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_Block = tuple[Windows, np.ndarray]
+_Block = tuple[Windows, np.ndarray, Ruling | None]
 
 
 class Tagger(WordTagger):
@@ -64,11 +66,14 @@ class Tagger(WordTagger):
             device multiplies bfloat16 natively, and few windows are read again; else, and for all scores, ``"exact"``.
         min_confidence: Entities with a lower score are left out, so that their words are ``O``; without entities, a
             word with a lower score has the tag ``_``. `probabilities` and `tag_nbest` do not heed it. Default: 0, all.
+        rules: File of rules that apply before or after the model or limit its tags, as ``docs/rules.md`` describes.
+            `probabilities` and `tag_nbest` do not heed them.
 
     Raises:
         ModelError: The tokenizer is not a fast one.
         ConfigError: `tokens_per_batch` is not positive, `min_confidence` is not between 0 and 1, there is no such
-            device, or the model cannot run in this precision.
+            device, the model cannot run in this precision, or a rule is wrong.
+        DataError: The file of rules cannot be read.
     """
 
     @renamed_arguments(batch_subwords="tokens_per_batch", half=("precision", {True: None, False: "exact", None: None}))
@@ -81,6 +86,7 @@ class Tagger(WordTagger):
         tokens_per_batch: int | None = None,
         precision: Precision | None = None,
         min_confidence: float = 0.0,
+        rules: str | Path | None = None,
     ):
         # Imported here: `from hf_tagging import Tagger` need not wait for the modeling code of Transformers.
         from hf_tagging.inference.loading import longest_window, margins
@@ -118,6 +124,7 @@ class Tagger(WordTagger):
             pad_token_id=tokenizer.pad_token_id or 0,
         )
         self._margins = margins(self.model, self.device, precision)
+        self.rules = None if rules is None else load_rules(rules, self.schema, self.cutter)
 
     @overload
     @classmethod
@@ -138,6 +145,7 @@ class Tagger(WordTagger):
         precision: Precision | None = None,
         min_confidence: float = 0.0,
         dtype: str | torch.dtype | None = None,
+        rules: str | Path | Literal[False] | None = None,
     ) -> Tagger | Ensemble:
         """Load a tagger.
 
@@ -153,13 +161,20 @@ class Tagger(WordTagger):
             min_confidence: See `Tagger`.
             dtype: Dtype of the weights, such as ``"bfloat16"``; ``"auto"``: the one that they were saved in. Default:
                 float32, or as the model was exported.
+            rules: File of rules, see `Tagger`; False: without rules. Default: `rules.jsonl` of the model, if it has
+                one. Several models are an ensemble with the rules that all of them have.
 
         Raises:
             ModelError: There is no such model, or it has no trained tag head.
             ConfigError: There is no such device or dtype, or the model cannot run on it or in this precision; or of
-                several models, tags or schemes differ.
+                several models, tags, schemes or rules differ.
         """
         checked_confidence(min_confidence)
+        names = [model] if isinstance(model, str | Path) else model
+        if rules is None:
+            from hf_tagging.inference.loading import common_rules  # here, as in __init__
+
+            rules = common_rules(names, revision=revision, trust_remote_code=trust_remote_code)
         if not isinstance(model, str | Path):
             if revision is not None and len(model) > 1:
                 raise ConfigError(f"{argument('revision', revision)}: applies to one model. Leave it out for several.")
@@ -173,8 +188,9 @@ class Tagger(WordTagger):
                 dtype=dtype,
             )
             if len(model) == 1:
-                return load(model[0], min_confidence=min_confidence)
-            return Ensemble([load(one) for one in model], min_confidence=min_confidence)
+                return load(model[0], min_confidence=min_confidence, rules=rules or False)
+            members = [load(one, rules=False) for one in model]
+            return Ensemble(members, min_confidence=min_confidence, rules=rules or None)
         from hf_tagging.inference.loading import load_tagger  # here, as in __init__
 
         loaded, tokenizer = load_tagger(
@@ -191,6 +207,7 @@ class Tagger(WordTagger):
             tokens_per_batch=tokens_per_batch,
             precision=precision,
             min_confidence=min_confidence,
+            rules=rules or None,
         )
 
     def _label_parts(
@@ -200,11 +217,12 @@ class Tagger(WordTagger):
         ahead = self._prepared(parts, block)
         prepared, error = _next_of(ahead)
         while prepared is not None:
-            odds = self._odds(int(prepared[1][-1])) if exact else None
-            with self._reader.reading(*prepared, margin=self._margin(exact), odds=odds) as result:
+            _, bounds, ruling = prepared
+            odds = self._odds(int(bounds[-1])) if exact else None
+            with self._reading(prepared, odds, exact=exact) as result:
                 following, error = _next_of(ahead)  # read and tokenized while the model runs
                 labels = result()
-            yield from word_labels(*labels, prepared[1], odds, least=self.min_confidence)
+            yield from self._labels(*labels, bounds, odds, ruling)
             prepared = following
         if error is not None:
             raise error
@@ -220,9 +238,10 @@ class Tagger(WordTagger):
         """Return label ids and scores for a batch of sentences; see `Labeller.label`."""
         exact = exact or self.min_confidence > 0
         windows, bounds = self._prepare(sentences, first, documents)
+        ruling = self._ruling(sentences, bounds)
         odds = self._odds(int(bounds[-1])) if exact else None
-        with self._reader.reading(windows, bounds, margin=self._margin(exact), odds=odds) as result:
-            return word_labels(*result(), bounds, odds, least=self.min_confidence)
+        with self._reading((windows, bounds, ruling), odds, exact=exact) as result:
+            return self._labels(*result(), bounds, odds, ruling)
 
     @property
     def name(self) -> str:
@@ -260,27 +279,39 @@ class Tagger(WordTagger):
         windows, bounds = self._prepare(sentences, 0)
         return self._reader.paths(windows, bounds, n, margin=self._margins.scores)
 
-    def _margin(self, exact: bool) -> float | None:
-        return self._margins.scores if exact else self._margins.tags
+    def _reading(
+        self, block: _Block, odds: EntityOdds | None, *, exact: bool
+    ) -> AbstractContextManager[Callable[[], Labels]]:
+        """Read a block while the caller does something else; see `WindowReader.reading`."""
+        windows, bounds, ruling = block
+        return self._reader.reading(
+            windows,
+            bounds,
+            margin=self._margins.scores if exact else self._margins.tags,
+            collectors=[collector for collector in (odds, ruling) if collector is not None],
+            exactly=None if ruling is None else ruling.limited,
+        )
 
     def _table(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None, first: int, *, entities: bool
     ) -> tuple[np.ndarray, np.ndarray, EntityOdds | None]:
         windows, bounds = self._prepare(sentences, first, documents)
         odds = self._odds(int(bounds[-1])) if entities else None
-        table = self._reader.probabilities(windows, bounds, margin=self._margins.scores, odds=odds)
+        collectors = () if odds is None else (odds,)
+        table = self._reader.probabilities(windows, bounds, margin=self._margins.scores, collectors=collectors)
         return table, bounds, odds
 
     def _prepared(self, parts: Iterable[Sequence[Sequence[str]]], size: int) -> Iterator[_Block]:
         first = 0
         for block in blocks(parts, size):
             sentences = [*chain.from_iterable(block)]
-            yield self._prepare(sentences, first, [*map(len, block)])
+            windows, bounds = self._prepare(sentences, first, [*map(len, block)])
+            yield windows, bounds, self._ruling(sentences, bounds)
             first += len(sentences)
 
     def _prepare(
         self, sentences: Sequence[Sequence[str]], first: int, documents: Sequence[int] | None = None
-    ) -> _Block:
+    ) -> tuple[Windows, np.ndarray]:
         """Return windows, and the number of each sentence's first word with the end. (sentences + 1,)"""
         check_words(sentences, first)
         bounds = row_starts(np.fromiter(map(len, sentences), np.int64, len(sentences)))

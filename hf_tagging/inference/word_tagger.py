@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict, overload
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ class TaggerOptions(TypedDict, total=False):
     precision: Precision | None
     min_confidence: float
     dtype: str | torch.dtype | None
+    rules: str | Path | Literal[False] | None
 
 
 def checked_confidence(value: float) -> float:
@@ -95,7 +97,7 @@ class WordTagger(Labeller):
 
         List Viterbi finds them for a CRF; for other models they are the best products of the probabilities of single
         words. Both are exact. A sentence longer than the model is read in windows, whose tags are
-        independent.
+        independent. Rules beside the model are not heeded.
 
         Args:
             words: Words of a sentence (words,), or a list of sentences (sentences, words).
@@ -258,7 +260,7 @@ class WordTagger(Labeller):
         `map` takes types from its first batch, and stops at the first entity after a batch without any:
         `dataset.map(tagger.pipe, batched=True, features=Features({**dataset.features, **tagger.pipe_features}))`.
         """
-        return features_of(entities=bool(self.schema.entity_types))
+        return features_of(entities=bool(self.schema.entity_types), rules=self.rules is not None)
 
     def __getstate__(self) -> dict[str, object]:
         """Return the state without what was kept while tagging, so that `map` finds the columns of an earlier call."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,12 +72,8 @@ class DemoActions:
             TaggingError: If the text has no words or is too long, or the tagger does not exist.
         """
         name = model or next(iter(self.taggers))
-        tagged = self._tagged(text, name)
-        return {
-            "model": name,
-            "words": [asdict(word) for word in tagged.words],
-            "entities": [asdict(entity) for entity in tagged.entities],
-        }
+        found = self._tagged(text, name).to_dict()
+        return {"model": name, "words": found["words"], "entities": found["entities"]}
 
     def show_file(
         self, path: str | None, pasted: str | None, format: str | None, name: str, folder: Path

@@ -1,0 +1,227 @@
+"""Token patterns: sequences of descriptions of words, with the keys of spaCy's Matcher as far as words alone tell."""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from hf_tagging.atomic import Json
+from hf_tagging.errors import ConfigError, TaggingError
+from hf_tagging.rules.effects import Match
+from hf_tagging.rules.phrases import HOW_TO_INSTALL
+
+if TYPE_CHECKING:
+    import regex
+
+LONGEST_MATCH = 100
+"""Words of the longest match of a pattern."""
+MOST_TOKENS, LONGEST_REGEX = 50, 1000
+SECONDS = 0.1
+"""Time that a regular expression has for one word."""
+
+Test = Callable[[str], bool]
+_TEXTS: dict[str, Callable[[str], str]] = {"TEXT": str, "LOWER": str.lower, "SHAPE": lambda word: shape(word)}
+_KEYS = (*_TEXTS, "LENGTH", "OP")
+_COMPARED = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_REPEATS = ("1", "?", "*", "+")
+_KNOWN_WORDS = 100_000  # whose first tokens are remembered
+
+
+class PatternError(ValueError):
+    """A pattern that cannot be read; its message says what is wrong with which token."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """Description of a word.
+
+    Args:
+        tests: All of them hold for the word; none: any word.
+        repeat: How often such a word comes: ``"1"``, ``"?"``, ``"*"`` or ``"+"``.
+    """
+
+    tests: tuple[Test, ...]
+    repeat: str = "1"
+
+    def fits(self, word: str) -> bool:
+        """Return whether a word is as described."""
+        return all(test(word) for test in self.tests)
+
+
+class TokenMatcher:
+    """Matcher of token patterns. Most words begin none, which is remembered by word."""
+
+    def __init__(self) -> None:
+        self._patterns: list[tuple[int, tuple[Token, ...]]] = []
+        self._beginning = lru_cache(maxsize=_KNOWN_WORDS)(self._begin_with)
+
+    def add(self, tokens: tuple[Token, ...], rule: int) -> None:
+        """Add a pattern of a rule."""
+        self._patterns.append((rule, tokens))
+
+    def matches(self, words: Sequence[str]) -> Iterator[Match]:
+        """Yield the longest match of each pattern at each word of a sentence.
+
+        Raises:
+            TaggingError: A regular expression takes too long.
+        """
+        if not self._patterns:
+            return
+        for first, word in enumerate(words):
+            for number in self._beginning(word):
+                rule, tokens = self._patterns[number]
+                if end := _longest(tokens, words, first):
+                    yield Match(rule, first, end)
+
+    def _begin_with(self, word: str) -> tuple[int, ...]:
+        """Return the numbers of the patterns that can begin with a word."""
+        return tuple(
+            number
+            for number, (_, tokens) in enumerate(self._patterns)
+            if any(place < len(tokens) and tokens[place].fits(word) for place in _reached({0}, tokens))
+        )
+
+
+def _longest(tokens: Sequence[Token], words: Sequence[str], first: int) -> int:
+    """Return the end of the longest match that begins at a word; 0 where none does."""
+    end, places = 0, _reached({0}, tokens)
+    for index in range(first, min(len(words), first + LONGEST_MATCH)):
+        fitting = [place for place in places if place < len(tokens) and tokens[place].fits(words[index])]
+        again = {place for place in fitting if tokens[place].repeat in "*+"}
+        places = _reached({place + 1 for place in fitting} | again, tokens)
+        if not places:
+            break
+        if len(tokens) in places:
+            end = index + 1
+    return end
+
+
+def _reached(places: set[int], tokens: Sequence[Token]) -> set[int]:
+    """Return the places in a pattern that are reached without a further word: tokens may be left out."""
+    found = set(places)
+    for place in places:
+        while place < len(tokens) and tokens[place].repeat in "?*":
+            place += 1
+            found.add(place)
+    return found
+
+
+def read_pattern(pattern: Sequence[Json]) -> tuple[Token, ...]:
+    """Return the tokens of a pattern.
+
+    Args:
+        pattern: A list of objects, such as ``[{"LOWER": "flight"}, {"TEXT": {"REGEX": "^[A-Z]{2}$"}}]``.
+
+    Raises:
+        PatternError: It is none.
+    """
+    if len(pattern) > MOST_TOKENS:
+        raise PatternError(f"pattern: has {len(pattern)} tokens; expected at most {MOST_TOKENS}")
+    tokens = tuple(_token(node, f"pattern, token {number}") for number, node in enumerate(pattern, 1))
+    if all(token.repeat in "?*" for token in tokens):
+        raise PatternError("pattern: every token may be left out, so it would match anything")
+    return tokens
+
+
+def _token(node: Json, place: str) -> Token:
+    if not isinstance(node, dict):
+        raise PatternError(f'{place}: {node!r:.40}; expected an object such as {{"LOWER": "new"}}')
+    tests: list[Test] = []
+    for key, value in node.items():
+        if key not in _KEYS:
+            raise PatternError(f"{place}: there is no key {key!r}{nearest(key, _KEYS)}")
+        if key in _TEXTS:
+            tests += _text_tests(_TEXTS[key], value, f"{place}, {key}")
+        elif key == "LENGTH":
+            tests += _length_tests(value, f"{place}, {key}")
+    repeat = node.get("OP", "1")
+    if repeat not in _REPEATS:
+        raise PatternError(f"{place}, OP: {repeat!r:.20}; expected one of {', '.join(_REPEATS)}")
+    return Token(tuple(tests), str(repeat))
+
+
+def _text_tests(form: Callable[[str], str], value: Json, place: str) -> Iterator[Test]:
+    if isinstance(value, str):
+        yield lambda word: form(word) == value
+        return
+    if not isinstance(value, dict) or not value:
+        raise PatternError(f'{place}: {value!r:.40}; expected a string, {{"REGEX": ...}}, {{"IN": [...]}} or NOT_IN')
+    for key, what in value.items():
+        if key == "REGEX":
+            yield _regex_test(form, what, f"{place}, REGEX")
+        elif key not in ("IN", "NOT_IN"):
+            raise PatternError(f"{place}: there is no key {key!r}{nearest(key, ('REGEX', 'IN', 'NOT_IN'))}")
+        elif not isinstance(what, list) or not all(isinstance(item, str) for item in what):
+            raise PatternError(f"{place}, {key}: {what!r:.40}; expected a list of strings")
+        else:
+            yield _member_test(form, frozenset(map(str, what)), inside=key == "IN")
+
+
+def _member_test(form: Callable[[str], str], texts: frozenset[str], *, inside: bool) -> Test:
+    return lambda word: (form(word) in texts) is inside
+
+
+def _length_tests(value: Json, place: str) -> Iterator[Test]:
+    for key, number in value.items() if isinstance(value, dict) else [("==", value)]:
+        compare = _COMPARED.get(key)
+        if compare is None or type(number) is not int:
+            raise PatternError(f'{place}: {value!r:.40}; expected a number, or as in {{">=": 5}}')
+        yield _length_test(compare, number)
+
+
+def _length_test(compare: Callable[[int, int], bool], number: int) -> Test:
+    return lambda word: compare(len(word), number)
+
+
+def _regex_test(form: Callable[[str], str], value: Json, place: str) -> Test:
+    if not isinstance(value, str) or len(value) > LONGEST_REGEX:
+        raise PatternError(f"{place}: {value!r:.40}; expected a string of at most {LONGEST_REGEX} characters")
+    found = _compiled(value, place)
+
+    def test(word: str) -> bool:
+        try:
+            return found.search(form(word), timeout=SECONDS) is not None
+        except TimeoutError:
+            raise TaggingError(
+                f"rules: the regular expression {value!r:.60} takes more than {SECONDS} seconds for the word "
+                f"{word!r:.40}. Write it without repeats inside of repeats."
+            ) from None
+
+    return test
+
+
+def _compiled(text: str, place: str) -> regex.Pattern[str]:
+    try:
+        import regex
+    except ImportError as error:
+        raise ConfigError(
+            f"rules: regular expressions need the package regex, which is not installed. {HOW_TO_INSTALL}"
+        ) from error
+    try:
+        return regex.compile(text)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise PatternError(f"{place}: {text!r:.60} is not a regular expression ({error})") from None
+
+
+def shape(word: str) -> str:
+    """Return the shape of a word, as spaCy writes it: letters are X and x, digits d, runs at most four characters."""
+    kinds = ("X" if c.isupper() else "x" if c.isalpha() else "d" if c.isdigit() else c for c in word)
+    return "".join(kind * min(4, len([*run])) for kind, run in groupby(kinds))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest one, or all of them."""
+    near = difflib.get_close_matches(name, known, 1) or difflib.get_close_matches(name.upper(), known, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(known)}"
