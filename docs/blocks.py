@@ -29,10 +29,10 @@ from typing import Any
 
 NOT_RUN = (
     "needs the Hub", "needs the package index", "needs your data", "takes minutes", "runs until it is stopped",
-    "needs a cluster",
+    "needs a cluster", "with the server running",
 )  # fmt: skip
 PRINTS = "output"
-LANGUAGES = ("python", "sh", "text", "yaml", "json", "conll")
+LANGUAGES = ("python", "sh", "text", "yaml", "json", "conll", "js", "nginx")
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 
 

@@ -22,7 +22,7 @@ from hf_tagging.training.config.pretraining import PretrainingConfig
 
 PROGRAMS = (
     "accelerate", "torchrun", "python", ".venv/bin/python", "hf-tagging", "make", "pip", "hf", "trackio", "source",
-    "sbatch", "sky",
+    "sbatch", "sky", "curl", "docker",
 )  # fmt: skip
 _OURS = re.compile(r"(recipes|accelerate_configs|benchmarks|tests)/")
 _FILE = re.compile(r"(PATH/)?[\w-]+\.(conllu?|tsv|txt|jsonl?)$")

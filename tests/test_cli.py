@@ -27,7 +27,7 @@ from hf_tagging.training import RunConfig
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
 NAMES = (
     "ls", "copy", "validate", "train", "inspect", "convert", "predict", "evaluate", "compare", "export", "diff",
-    "soup", "trim", "suggest", "report", "push", "demo", "env", "completion",
+    "soup", "trim", "suggest", "report", "push", "demo", "serve", "env", "completion",
 )  # fmt: skip
 # Examples that are parsed alone: what they start takes minutes, serves until it is stopped, or needs a Hub.
 NOT_RUN = (
@@ -37,6 +37,9 @@ NOT_RUN = (
     "hf-tagging push runs/ner user/my-tagger --public --revision v1",
     "hf-tagging demo runs/ner",  # tests/test_demo.py serves it
     "hf-tagging demo runs/ner runs/ner-2 --port 8080 --no_browser",
+    "hf-tagging serve runs/ner",  # tests/test_serving_process.py serves it
+    "hf-tagging serve ner=runs/ner pos=runs/pos --port 8080",
+    "hf-tagging serve runs/ner-int8 --host 0.0.0.0 --token_file token.txt --root_path /tagger",
 )
 COMPARISONS = [item.name for item in shipped("config") if item.name.startswith("compare/")]
 SCRIPT = """

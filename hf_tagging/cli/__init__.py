@@ -17,6 +17,7 @@ from hf_tagging.cli import (
     handing_on,
     inspecting,
     recipes,
+    serving,
     taggers,
     trimming,
 )
@@ -37,6 +38,7 @@ COMMANDS: tuple[Command, ...] = (
     *trimming.COMMANDS,
     *annotating.COMMANDS,
     *handing_on.COMMANDS,
+    *serving.COMMANDS,
     *about.COMMANDS,
 )
 _START = """a first run, without a hub:

@@ -1,0 +1,193 @@
+"""Process around the application: address, token, and an end in which nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import math
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from hf_tagging.console import read_text
+from hf_tagging.errors import ConfigError, Problem
+from hf_tagging.hub import first_line
+from hf_tagging.inference.reading import Precision
+from hf_tagging.problems import argument
+from hf_tagging.serving.limits import Limits
+from hf_tagging.serving.models import load_models, named_models
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+TOKEN = "HF_TAGGING_SERVE_TOKEN"
+"""Environment variable with the token."""
+
+_PATIENCE = 5  # seconds beyond those of a request, in which answers are sent before the process ends
+_LAST_ANSWERS = 0.3  # seconds in which requests on open connections are still answered, after the port has closed
+
+logger = logging.getLogger(__name__)
+
+
+def serve(
+    models: Sequence[str],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token_file: str | Path | None = None,
+    root_path: str = "",
+    limits: Limits | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    trust_remote_code: bool = False,
+) -> None:
+    """Serve models over HTTP until SIGTERM or Ctrl-C.
+
+    After SIGTERM, requests that were accepted are answered, new ones are refused with 503 for `Limits.drain_seconds`,
+    then the port closes.
+
+    Args:
+        models: Folders or names on the Hub, or ``NAME=MODEL``; the first one is the default.
+        host: Address to listen on; ``0.0.0.0`` accepts connections from other machines.
+        port: Port to listen on; 0: any free one.
+        token_file: File with the token that requests must carry. Default: the environment variable
+            ``HF_TAGGING_SERVE_TOKEN``; without either, none.
+        root_path: Prefix that a proxy has removed from the path of requests, such as ``/tagger``.
+        limits: Limits of requests. Default: those of `Limits`.
+        device: Device to run on. Default: the accelerator if there is one; the CPU for an exported model.
+        precision: Of requests that ask for none, see `Tagger`.
+        trust_remote_code: Run code that comes with a model.
+
+    Raises:
+        ConfigError: FastAPI is not installed, or an argument is wrong.
+        ModelError: A model does not exist, or is not a tagger.
+    """
+    limits, named = limits or Limits(), named_models(models)
+    token = read_token(token_file)
+    build_app = _imported()
+    with _listening(host, port) as listener:
+        loaded = load_models(named.items(), device=device, precision=precision, trust_remote_code=trust_remote_code)
+        warn_if_open(listener, token)
+        _run(build_app(loaded, limits=limits, token=token), listener, limits, root_path=_prefix(root_path))
+
+
+def _imported() -> Callable[..., FastAPI]:
+    try:
+        from hf_tagging.serving.app import build_app
+    except ImportError as error:
+        raise ConfigError(
+            f"serve: needs fastapi and uvicorn, which are not installed ({first_line(error)}). Type: "
+            "pip install 'hf-tagging[serve]'"
+        ) from error
+    return build_app
+
+
+def read_token(file: str | Path | None) -> str:
+    """Return the token that requests must carry, from a file or else from the environment; empty for none.
+
+    Raises:
+        ConfigError: The file cannot be read or is empty, or no header can carry the token.
+    """
+    token = os.environ.get(TOKEN, "") if file is None else read_text(Path(file), ConfigError, advice="Save it so.")
+    token = token.strip()
+    if file is not None and not token:
+        raise ConfigError([Problem("token_file", str(file), f"{file} is empty", "write the token into it")])
+    if not all("!" <= character <= "~" for character in token):
+        raise ConfigError("The token has blanks or characters that are not ASCII, which no header can carry.")
+    return token
+
+
+def warn_if_open(listener: socket.socket, token: str) -> None:
+    """Warn if other machines can use the models without a token."""
+    host = listener.getsockname()[0]
+    if not token and not ipaddress.ip_address(host).is_loopback:
+        logger.warning(
+            "%s: anybody who reaches this address can use the models. Set a token: %s, or the environment variable %s.",
+            host,
+            argument("token_file", "FILE"),
+            TOKEN,
+        )
+
+
+def _prefix(root_path: str) -> str:
+    if root_path and not root_path.startswith("/"):
+        problem = Problem("root_path", root_path, f"{root_path} does not begin with /", f"give /{root_path}")
+        raise ConfigError([problem])
+    return root_path.rstrip("/")
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address, before models are loaded in vain; connections wait for `_run`.
+
+    Raises:
+        ConfigError: The address cannot be used.
+    """
+    if not 0 <= port < 2**16:
+        raise ConfigError([Problem("port", port, f"there is no port {port}", f"give a number from 0 to {2**16 - 1}")])
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = found[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = f"cannot listen on {host}, port {port} ({first_line(error)})"
+        raise ConfigError([Problem("host, port", (host, port), reason, "choose others")]) from error
+    return listener
+
+
+def _run(app: FastAPI, listener: socket.socket, limits: Limits, *, root_path: str) -> None:
+    """Run the application until the process is asked to end."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Server that goes on for a while after SIGTERM, so that requests meet 503 and no closed port."""
+
+        closes_at = math.inf
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            """Refuse new requests; close the port after a while, or at once after Ctrl-C or a second signal.
+
+            The signal is not raised again at the end, as uvicorn does: an end that was asked for is no failure.
+            """
+            is_first = not app.state.gate.draining
+            app.state.gate.draining = True
+            wait = limits.drain_seconds if is_first and sig == signal.SIGTERM else 0
+            self.closes_at = time.monotonic() + wait
+            self.force_exit = not is_first and sig == signal.SIGINT
+
+        async def on_tick(self, counter: int) -> bool:
+            """End when the time has come."""
+            self.should_exit = self.should_exit or time.monotonic() >= self.closes_at
+            return await super().on_tick(counter)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """Let no further connection in, and give those that there are the time for an answer."""
+            for server in self.servers:
+                server.close()
+            await asyncio.sleep(_LAST_ANSWERS)
+            await super().shutdown(sockets)
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """Say where the server is, once it listens."""
+            await super().startup(sockets)
+            host, port, *_ = listener.getsockname()
+            print(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port} (/docs shows how).", flush=True)
+
+    config = uvicorn.Config(
+        app,
+        root_path=root_path,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(limits.max_seconds) + _PATIENCE,
+    )
+    Server(config).run([listener])
+    print("The server has stopped.", flush=True)
