@@ -1,18 +1,18 @@
-"""Parts of a training step changed in turns, step by step, within one training: seconds of a step.
+"""Parts of a training step taken back in turns, step by step, within one training: seconds of a step.
 
     python benchmarks/levers.py
     python benchmarks/levers.py --rounds 60 --words 60 200
 
-One training by the recipe, in which each step is as the recipe has it or has one part changed, round after round, in
+One training by the recipe, in which each step is as the recipe has it or has one part taken back, round after round, in
 the opposite order in every other round. So all have the same weights, and batches of as many subwords. The time of a
 step is what its process computes, from the batch to the optimizer's update, so that what else the machine does counts
 little; with several threads it is the sum of theirs. The first rounds do not count. A figure is a median over steps,
 and the range of a ratio is that of the three thirds of the training.
 
-Masks: random bits for dropout, where PyTorch's `bernoulli_` draws a number for each element on one thread. They come
-from the same generator, so that a run is resumed exactly. Attention: eager where SDPA is the default; with --words also
-on sentences of so many words. Casts: each weight is cast to bfloat16 at each use, where autocast keeps it for a step.
-AdamW: a loop over weights, where PyTorch's fused kernel is the default.
+Masks: PyTorch's `bernoulli_`, which draws a number for each element on one thread, where the trainer's steps on a CPU
+take random bits. Attention: SDPA, where they compute it eagerly; with --words also on sentences of so many words. Casts:
+each weight is cast to bfloat16 at each use, where autocast keeps it for a step. AdamW: a loop over weights, where
+PyTorch's fused kernel is the default.
 """
 
 import argparse
@@ -39,60 +39,47 @@ from common import (
     write_result,
 )
 from datasets import Dataset, DatasetDict
-from torch import Tensor
 from trainers import our_trainer
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
 
 AS_IT_IS = "the recipe as it is"
 WARM_UP = 2  # rounds
-_STEPS = 2**16  # of a probability, as each element gets 16 bits
-_dropout = torch.nn.functional.dropout
 Seconds = dict[str, list[float]]
+Change = Callable[[ExitStack, Trainer], None]
 
 
-def drop(values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Dropout with a mask of random bits: one number of 64 bits decides on four elements."""
-    if not training or not 1 / _STEPS <= p < 1 or inplace:
-        return _dropout(values, p, training, inplace)
-    zeros = round(p * _STEPS)
-    drawn = torch.empty(-(-values.numel() // 4), dtype=torch.int64, device=values.device).random_(-(2**63), None)
-    bits = drawn.view(torch.int16)[: values.numel()].view(values.shape)
-    return values * (bits >= zeros - _STEPS // 2).to(values.dtype).mul_(1 / (1 - zeros / _STEPS))
+def stock_masks(step: ExitStack, trainer: Trainer) -> None:
+    step.enter_context(mock.patch.object(trainer.cpu_steps, "dropout", torch.nn.functional.dropout))
 
 
-def bits(step: ExitStack, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    step.enter_context(mock.patch.object(torch.nn.functional, "dropout", drop))
+def sdpa(step: ExitStack, trainer: Trainer) -> None:
+    step.enter_context(mock.patch.object(trainer.cpu_steps, "eager_up_to", 0))
 
 
-def eager(step: ExitStack, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    model.set_attn_implementation("eager")
-    step.callback(model.set_attn_implementation, "sdpa")
+def stock_step(step: ExitStack, trainer: Trainer) -> None:
+    stock_masks(step, trainer)
+    sdpa(step, trainer)
 
 
-def both(step: ExitStack, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    bits(step, model, optimizer)
-    eager(step, model, optimizer)
-
-
-def casts(step: ExitStack, model: Any, optimizer: torch.optim.Optimizer) -> None:
+def casts(step: ExitStack, trainer: Trainer) -> None:
     torch.set_autocast_cache_enabled(False)
     step.callback(torch.set_autocast_cache_enabled, True)
 
 
-def loop(step: ExitStack, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    for group in optimizer.param_groups:
+def loop(step: ExitStack, trainer: Trainer) -> None:
+    for group in trainer.optimizer.param_groups:
         step.callback(group.update, fused=group["fused"])
         group["fused"] = False
 
 
-# What a step has changed, for as long as the stack that it is given is open.
-LEVERS: dict[str, Callable[[ExitStack, Any, torch.optim.Optimizer], None]] = {
-    "dropout masks of random bits": bits,
-    "eager attention": eager,
-    "eager attention, masks of random bits": both,
+# Take back a part of a step, for as long as the stack that they are given is open.
+CHANGES: dict[str, Change] = {
+    "dropout masks of PyTorch": stock_masks,
+    "SDPA attention": sdpa,
+    "SDPA attention, masks of PyTorch": stock_step,
     "weights cast at each use": casts,
     "AdamW in a loop": loop,
 }
@@ -102,12 +89,14 @@ class Alternating(TrainerCallback):
     """Changes a part before each step, puts it back after it, and takes the time in between.
 
     Args:
+        trainer: Of the training.
+        changes: By name, what a step may have changed.
         device: ``"cpu"`` or ``"cuda"``.
     """
 
-    def __init__(self, device: str):
-        self.device = device
-        self.seconds: Seconds = {name: [] for name in (AS_IT_IS, *LEVERS)}
+    def __init__(self, trainer: Trainer, changes: dict[str, Change], device: str):
+        self.trainer, self.changes, self.device = trainer, changes, device
+        self.seconds: Seconds = {name: [] for name in (AS_IT_IS, *changes)}
         self._step = ExitStack()
         self._side, self._began = AS_IT_IS, 0.0
 
@@ -116,7 +105,7 @@ class Alternating(TrainerCallback):
         number, place = divmod(state.global_step, len(self.seconds))
         self._side = list(self.seconds)[:: -1 if number % 2 else 1][place]
         if self._side != AS_IT_IS:
-            LEVERS[self._side](self._step, named["model"], named["optimizer"])
+            self.changes[self._side](self._step, self.trainer)
         self._began = self._now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **named: Any) -> None:
@@ -151,35 +140,30 @@ def pieces(split: Dataset, words: int) -> Dataset:
 def measure(split: Dataset, corpus: Corpus, args: argparse.Namespace) -> Seconds:
     """Train with parts changed in turns; the seconds of each step that counts."""
     device = device_of(args)
-    clock = Alternating(device)
-    steps = len(clock.seconds) * (WARM_UP + args.rounds)
+    changes = {name: change for name, change in CHANGES.items() if device == "cpu" or change in (casts, loop)}
+    steps = (1 + len(changes)) * (WARM_UP + args.rounds)
     flags = ("--eval_strategy", "no", "--save_strategy", "no", "--max_steps", str(steps), "--tokens_per_batch", "768")
     options: dict[str, Any] = {"model": args.model, "device": device, "seed": args.seed, "flags": flags}
     with tempfile.TemporaryDirectory() as folder:
         trainer = our_trainer(DatasetDict(train=split), corpus.schema, folder=folder, **options)
+        clock = Alternating(trainer, changes, device)
         trainer.add_callback(clock)
         trainer.train()
     return {name: seconds[WARM_UP:] for name, seconds in clock.seconds.items()}
 
 
 def compare(seconds: Seconds, where: str) -> list[dict[str, Any]]:
-    """Return a line for each part: a step with it changed against a step as it is."""
+    """Return a line for each part: a step as it is against a step with that part taken back."""
 
     def thirds(name: str) -> list[float]:
         size = len(seconds[name]) // 3
         return [median(seconds[name][start : start + size]) for start in (0, size, len(seconds[name]) - size)]
 
     lines = []
-    for name in LEVERS:
-        line = row(
-            f"step of training{where}, {name}",
-            AS_IT_IS,
-            thirds(name),
-            thirds(AS_IT_IS),
-            unit="s/step",
-            less_is_better=True,
-        )
-        line["ours"], line["peer"] = median(seconds[name]), median(seconds[AS_IT_IS])
+    for name in (name for name in seconds if name != AS_IT_IS):
+        figures = (thirds(AS_IT_IS), thirds(name))
+        line = row(f"step of training{where}", name, *figures, unit="s/step", less_is_better=True)
+        line["ours"], line["peer"] = median(seconds[AS_IT_IS]), median(seconds[name])
         lines.append(line)
     return lines
 

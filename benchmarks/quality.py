@@ -12,7 +12,8 @@ linear schedule), the model that its last step leaves. Both are scored over whol
 this project, as conlleval counts; words that the peer's truncation drops count as O.
 
 Both are evaluated on validation every quarter of an epoch besides, and the clock of the curve stands still meanwhile,
-and while checkpoints are written: the seconds are those of training alone. A target counts as reached at the first
+and while checkpoints are written: the seconds are those of training alone, on a CPU those that the process computes (of
+all its threads), so that what else the machine does counts little. A target counts as reached at the first
 evaluation that has it; between evaluations nothing is read off the curve. The F1 is not that of the curve's best point.
 """
 
@@ -93,7 +94,7 @@ class Curve(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **named: Any) -> None:
         """Starts the clock."""
-        self._since = time.perf_counter()
+        self._since = self._now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **named: Any) -> None:
         """Takes the time of a step, and evaluates where that is due."""
@@ -101,21 +102,24 @@ class Curve(TrainerCallback):
         due = [int(step * asked / state.max_steps) for step in (state.global_step - 1, state.global_step)]
         if due[0] < due[1]:
             synchronize(self.device)
-        self.seconds += time.perf_counter() - self._since
+        self.seconds += self._now() - self._since
         if due[0] < due[1]:
             with torch.random.fork_rng():  # a loader draws a seed: the training goes on as if nobody had looked
                 f1 = self.score()
             self.points.append({"epoch": due[1] / self.per_epoch, "seconds": round(self.seconds, 2), "f1": f1})
             print(f"  epoch {due[1] / self.per_epoch:g}: validation F1 {f1:.4f} ({self.seconds:.0f} s)", flush=True)
-        self._since = time.perf_counter()
+        self._since = self._now()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **named: Any) -> None:
         """Leaves out the Trainer's own evaluation."""
-        self._since = time.perf_counter()
+        self._since = self._now()
 
     def on_save(self, args: Any, state: Any, control: Any, **named: Any) -> None:
         """Leaves out the writing of a checkpoint."""
-        self._since = time.perf_counter()
+        self._since = self._now()
+
+    def _now(self) -> float:
+        return time.process_time() if self.device == "cpu" else time.perf_counter()
 
 
 # The sides

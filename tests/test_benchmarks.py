@@ -412,12 +412,9 @@ def test_levers(model, tmp_path):
     levers.main(flags(model, tmp_path, "--rounds", 3, "--words", 9))
     found = result(tmp_path, "levers")
     assert sides_of(found) == [
-        (f"step of training{where}, {part}", levers.AS_IT_IS)
-        for where in ("", ", sentences of 9 words")
-        for part in levers.LEVERS
+        (f"step of training{where}", part) for where in ("", ", sentences of 9 words") for part in levers.CHANGES
     ]
     assert [len(seconds) for seconds in found["figures"]["all"].values()] == [3] * 6
-    assert torch.nn.functional.dropout is levers._dropout, "a part that a step has changed is put back"
 
 
 def test_words_cut_anew_are_the_same_words(corpus):
@@ -426,20 +423,6 @@ def test_words_cut_anew_are_the_same_words(corpus):
     assert list(cut["tags"]) == [[1, 0], [1, 0]]
     with pytest.raises(ConfigError, match="--words 6: the data has 5 words"):
         levers.pieces(corpus.dataset["train"], 6)
-
-
-def test_masks_of_random_bits_are_dropout():
-    torch.manual_seed(1)
-    values = torch.full((300, 101), 2.0, requires_grad=True)
-    dropped = levers.drop(values, 0.1, True)
-    zeros = (dropped == 0).float().mean().item()
-    assert zeros == pytest.approx(0.1, abs=4 * (0.1 * 0.9 / values.numel()) ** 0.5)
-    assert dropped[dropped != 0].unique().tolist() == pytest.approx([2 / 0.9], rel=1e-4)
-    dropped.sum().backward()
-    assert torch.equal(values.grad == 0, dropped == 0)
-    torch.manual_seed(1)
-    assert torch.equal(levers.drop(values, 0.1, True), dropped), "another mask by the same seed"
-    assert torch.equal(levers.drop(values, 0.1, False), values)
 
 
 def test_packing(model, tmp_path):

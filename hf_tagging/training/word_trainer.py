@@ -35,6 +35,7 @@ from hf_tagging.training.averaging import AveragedWeights, load_step_weights, sa
 from hf_tagging.training.callbacks import CompleteCheckpoints, EndWhenAsked, stopped_early
 from hf_tagging.training.checkpoints import loading, lost_best, read_state
 from hf_tagging.training.config import TaggingConfig
+from hf_tagging.training.cpu_steps import CpuSteps
 from hf_tagging.training.energy import EnergyMeter
 from hf_tagging.training.finite import FiniteTraining
 from hf_tagging.training.folder import RunFolder
@@ -57,6 +58,7 @@ class WordTrainer(StepTrainer):
 
     - A checkpoint counts once it is complete; a loss that is not finite ends the training before anything is saved.
     - Weights averaged by an `AveragedWeights` callback are evaluated and saved in the place of the last step's.
+    - Steps on a CPU are cheaper, see `CpuSteps`.
 
     Args:
         model: A model that takes `input_ids`; one that says ``computes_loss`` gets labels, and its own loss is used.
@@ -111,6 +113,9 @@ class WordTrainer(StepTrainer):
                 callbacks=list(callbacks or ()),
                 optimizers=optimizers,
             )
+        attention = getattr(run.arguments.model, "attn_implementation", None)
+        own_steps = self.args.device.type == "cpu" and not self.args.torch_compile  # which fuses dropout by itself
+        self.cpu_steps = CpuSteps(model, keep_attention=attention is not None) if own_steps else None
         # Our loss does the smoothing; the stock smoother would divide by the batch's own words.
         self.label_smoother = None
         if args.ema_decay:
@@ -268,7 +273,8 @@ class WordTrainer(StepTrainer):
         self, model: nn.Module, inputs: dict[str, torch.Tensor], *args: Any, **options: Any
     ) -> torch.Tensor:
         """Train on a batch, see `Trainer.training_step`, and remember it in case its loss is not finite."""
-        loss = super().training_step(model, inputs, *args, **options)
+        with self.cpu_steps.step(inputs["input_ids"].shape[1]) if self.cpu_steps else nullcontext():
+            loss = super().training_step(model, inputs, *args, **options)
         assert self.optimizer is not None
         rate = float(self.optimizer.param_groups[0]["lr"])
         self._finite.note(self.state.global_step + 1, rate, loss, inputs["input_ids"])
