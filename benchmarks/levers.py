@@ -10,9 +10,9 @@ little; with several threads it is the sum of theirs. The first rounds do not co
 and the range of a ratio is that of the three thirds of the training.
 
 Masks: PyTorch's `bernoulli_`, which draws a number for each element on one thread, where the trainer's steps on a CPU
-take random bits. Attention: SDPA, where they compute it eagerly; with --words also on sentences of so many words. Casts:
-each weight is cast to bfloat16 at each use, where autocast keeps it for a step. AdamW: a loop over weights, where
-PyTorch's fused kernel is the default.
+take random bits. Attention: SDPA, where they compute it eagerly; with --words also on sentences of so many words.
+Casts: each weight is cast to bfloat16 at each use, where autocast keeps it for a step. AdamW: a loop over weights,
+where PyTorch's fused kernel is the default.
 """
 
 import argparse
