@@ -136,6 +136,12 @@ class Ensemble(WordTagger):
             yield from self.label(sentences, documents=[*map(len, together)], first=first, exact=exact)
             first += len(sentences)
 
+    def _gradients(self, words: list[str], position: int, label: int) -> np.ndarray:
+        """Return the mean of the members' contributions, which are those to the mean of their probabilities."""
+        tag = self.schema.tags[label]
+        found = [member._gradients(words, position, member.schema.label2id[tag]) for member in self.members]
+        return np.asarray(np.mean(found, axis=0))
+
     def _paths(self, sentences: Sequence[Sequence[str]], n: int) -> list[Paths]:
         tables = map(torch.from_numpy, self.probabilities(sentences))
         return [joined_paths(paths_of_words(table, n), n) for table in tables]

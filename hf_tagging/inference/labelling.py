@@ -15,6 +15,7 @@ import torch
 
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.window_plans import parts_of
+from hf_tagging.inference.explaining import Transition
 from hf_tagging.inference.nbest import Paths
 from hf_tagging.inference.odds import EntityOdds, word_labels
 from hf_tagging.inference.results import NO_SCORES, WordLabels
@@ -167,6 +168,14 @@ class Labeller(ABC):
         self, parts: Iterable[Sequence[Sequence[str]]], block: int, *, exact: bool
     ) -> Iterator[WordLabels]:
         """Yield labels of each sentence of a stream of parts of documents; see `label_documents`."""
+
+    @abstractmethod
+    def _gradients(self, words: list[str], position: int, label: int) -> np.ndarray:
+        """Return the contribution of every word by integrated gradients. (words,) float64"""
+
+    def _transitions(self, ids: np.ndarray, position: int) -> tuple[Transition, ...]:
+        """Return what a CRF says of the tags around a word, given label ids (words,); nothing without one."""
+        return ()
 
     @abstractmethod
     def _paths(self, sentences: Sequence[Sequence[str]], n: int) -> list[Paths]:

@@ -29,6 +29,7 @@ from hf_tagging.devices import find_device
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.cutting import TextCutter, trained_splitter
 from hf_tagging.inference.ensemble import Ensemble
+from hf_tagging.inference.explaining import Transition, crf_transitions, integrated_gradients
 from hf_tagging.inference.nbest import Paths
 from hf_tagging.inference.odds import EntityOdds
 from hf_tagging.inference.onnx_model import OnnxModel
@@ -273,6 +274,15 @@ class Tagger(WordTagger):
         ends = row_starts(np.asarray(documents, np.int64))
         sizes = (map(len, parts_of(words[a:b])) for a, b in pairwise(ends))
         return self._aligner.windows(words, row_starts(np.fromiter(chain.from_iterable(sizes), np.int64)))
+
+    def _gradients(self, words: list[str], position: int, label: int) -> np.ndarray:
+        """Return the contribution of every word by integrated gradients; see `integrated_gradients`."""
+        windows = self.windows([words])
+        return integrated_gradients(self.model, self.tokenizer, windows, len(words), position, label)
+
+    def _transitions(self, ids: np.ndarray, position: int) -> tuple[Transition, ...]:
+        """Return what a CRF says of the tags around a word; see `crf_transitions`."""
+        return crf_transitions(self.model, self.schema, ids, position)
 
     def _paths(self, sentences: Sequence[Sequence[str]], n: int) -> list[Paths]:
         """Return the n most probable paths of each sentence."""
