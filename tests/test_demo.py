@@ -194,6 +194,26 @@ def test_an_example_fills_the_text(page):
     page.wait_for_function("document.querySelector('#text textarea').value.endsWith('loves her book.')")
 
 
+def test_explains_the_tag_of_a_word(page, taggers):
+    page.locator("#text textarea").fill(TEXT)
+    page.get_by_text("Why this tag?").click()
+    page.locator("#word textarea, #word input").fill("Porto")
+    page.get_by_role("button", name="Explain").click()
+    page.locator("#why section").first.wait_for()
+
+    sentence = next(found for found in taggers["one"].cutter()(TEXT).sentences if "Porto" in found)
+    found = taggers["one"].explain([*sentence], [*sentence].index("Porto"))
+    assert page.locator("#why section").count() == 3
+    line = page.locator("#why section").first
+    assert [float(value) for value in line.locator("span").evaluate_all("all => all.map(one => one.title)")] == [
+        pytest.approx(value, abs=1e-4) for value in found.contributions
+    ]
+    page.locator("#word textarea, #word input").fill("<b>")
+    page.get_by_role("button", name="Explain").click()
+    expected = "'<b>' is not a word of the text. Type one of its words as it is written there."
+    assert page.locator("#why [role=alert]").inner_text() == expected
+
+
 def test_text_stays_text(page):
     text = "<script>alert(1)</script> ${alert(2)} {{value}} <img src=x onerror=alert(3)> & `x` \\n"
     tag_on(page, text)
@@ -305,6 +325,11 @@ class TestText:
 
         assert page.startswith('<p class="ht-error" role="alert">')
         assert message in page
+
+    def test_explains_words_of_short_sentences_alone(self, actions):
+        assert "expected at most 200" in actions.explain_word("Porto " * 201, "Porto", ["one"])
+        assert "Transitions" not in actions.explain_word(TEXT, "Porto", None)
+        assert "is not a word of the text" in actions.explain_word(TEXT, None, ["one"])
 
 
 class TestFiles:

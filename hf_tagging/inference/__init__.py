@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hf_tagging.inference.documents import tag_documents
     from hf_tagging.inference.evaluating import evaluate_predictions, evaluate_tagger
     from hf_tagging.inference.evaluation import Evaluation, write_evaluation
+    from hf_tagging.inference.explaining import Explanation
     from hf_tagging.inference.files import FileCounts, tag_file
     from hf_tagging.inference.spans import Entity, TaggedWord
     from hf_tagging.inference.suggesting import suggest_texts
@@ -23,6 +24,7 @@ _WHERE = {
     "documents": ("tag_documents",),
     "evaluating": ("evaluate_predictions", "evaluate_tagger"),
     "evaluation": ("Evaluation", "write_evaluation"),
+    "explaining": ("Explanation",),
     "files": ("FileCounts", "tag_file"),
     "spans": ("Entity", "TaggedWord"),
     "suggesting": ("suggest_texts",),
@@ -36,6 +38,7 @@ __all__ = [
     "Doubt",
     "Entity",
     "Evaluation",
+    "Explanation",
     "FileCounts",
     "Suggestion",
     "Suggestions",

@@ -31,7 +31,7 @@ METHODS: tuple[str, ...] = get_args(Method)
 UNKNOWN_WORD = ""
 """A word that every tagger reads as the unknown token."""
 
-_STEPS = 32  # of the integral: on MiniLM the contributions add up to within 0.01 of the change in probability
+_STEPS = 64  # of the integral: the sum of the contributions is then within 0.004 of the limit with MiniLM, with 32 0.07
 _AT_ONCE = 8  # sentences in a forward and backward pass
 
 

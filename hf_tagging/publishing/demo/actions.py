@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_tagging.errors import ConfigError, DataError, TaggingError
+from hf_tagging.inference.explaining import Explanation
 from hf_tagging.inference.files import tag_file
 from hf_tagging.inference.tagged_text import TaggedText
 from hf_tagging.problems import labels, spelled
-from hf_tagging.publishing.demo.page import Answer, answers_page, error_note, file_note, hues_of
+from hf_tagging.publishing.demo.page import Answer, answers_page, error_note, explanations_page, file_note, hues_of
 
 if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger
 
 MOST_CHARACTERS = 200_000  # of a text; longer ones are uploaded as files
 MOST_BYTES = 5 * 2**20  # of a file
+MOST_EXPLAINED = 200  # words of a sentence, which is tagged once for each of them
 _PREVIEW_LINES, _PREVIEW_WIDTH = 12, 300
 # Arguments as the page calls them; what it has not, `hf-tagging predict` has.
 _OF_PREDICT = ("tokens_column", "text_column", "separator", "splitter")
@@ -57,6 +59,23 @@ class DemoActions:
         except TaggingError as error:
             return error_note(str(error))
         return answers_page(self._compared(chosen, answers), self._hues)
+
+    def explain_word(self, text: str | None, word: str | None, names: Sequence[str] | None) -> str:
+        """Explain the tag of a word, by one or more taggers.
+
+        Args:
+            text: The text.
+            word: One of its words; the first place where it occurs counts.
+            names: Names of the taggers. Default: all.
+
+        Returns:
+            HTML: the word's sentence as a heat line for each tagger, or an error message.
+        """
+        try:
+            chosen = list(self.taggers) if names is None else list(names)
+            return explanations_page({name: self._explained(text, (word or "").strip(), name) for name in chosen})
+        except TaggingError as error:
+            return error_note(str(error))
 
     def tag(self, text: str, model: str = "") -> dict[str, object]:
         """Tag a text for the HTTP API.
@@ -115,15 +134,21 @@ class DemoActions:
         return self.taggers[name]
 
     def _tagged(self, text: str | None, name: str) -> TaggedText:
-        tagger = self._tagger(name)
-        if len(text or "") > MOST_CHARACTERS:
-            raise DataError(
-                f"The text has {len(text or ''):,} characters; expected at most {MOST_CHARACTERS:,}. Tag it as a file."
-            )
-        tagged = tagger.tag_text((text or "").encode("utf-8", "replace").decode())  # JSON can spell half a character
+        tagged = self._tagger(name).tag_text(_checked_text(text))
         if not tagged.words:
             raise DataError("The text has no words.")
         return tagged
+
+    def _explained(self, text: str | None, word: str, name: str) -> Explanation:
+        tagger = self._tagger(name)
+        sentence = next((found for found in tagger.cutter()(_checked_text(text)).sentences if word in found), None)
+        if sentence is None:
+            raise DataError(f"{word!r:.80} is not a word of the text. Type one of its words as it is written there.")
+        if len(sentence) > MOST_EXPLAINED:
+            raise DataError(
+                f"The sentence has {len(sentence):,} words; expected at most {MOST_EXPLAINED}. Shorten the text."
+            )
+        return tagger.explain(list(sentence), list(sentence).index(word))
 
     def _compared(self, names: Sequence[str], tagged: Sequence[TaggedText]) -> list[Answer]:
         """Return answers with the words that taggers with the same tags have both, and tag otherwise."""
@@ -141,6 +166,14 @@ class DemoActions:
             )
             answers.append(Answer(name, text, schema, differing))
         return answers
+
+
+def _checked_text(text: str | None) -> str:
+    if len(text or "") > MOST_CHARACTERS:
+        raise DataError(
+            f"The text has {len(text or ''):,} characters; expected at most {MOST_CHARACTERS:,}. Tag it as a file."
+        )
+    return (text or "").encode("utf-8", "replace").decode()  # JSON can spell half a character
 
 
 def _tags(text: TaggedText) -> dict[tuple[int, int], str]:

@@ -196,6 +196,19 @@ def _text_tab(gradio: ModuleType, actions: DemoActions) -> None:
         api_visibility="private",
         **_ONE_AT_A_TIME,
     )
+    with gradio.Accordion("Why this tag?", open=False):
+        with gradio.Row():
+            word = gradio.Textbox(label="Word of the text", placeholder="Porto", max_lines=1, elem_id="word")
+            explain = gradio.Button("Explain", elem_id="explain")
+        why = gradio.HTML(elem_id="why")
+    gradio.on(
+        [explain.click, word.submit],
+        actions.explain_word,
+        [text, word, chosen],
+        why,
+        api_visibility="private",
+        **_ONE_AT_A_TIME,
+    )
 
 
 def _file_tab(gradio: ModuleType, actions: DemoActions) -> None:

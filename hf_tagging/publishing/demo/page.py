@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.inference.explaining import Explanation
 from hf_tagging.inference.html import MOST_SHOWN, entities_html, escaped, hues, words_html
 from hf_tagging.inference.html import STYLE as MARKS
 from hf_tagging.inference.tagged_text import TaggedText
@@ -114,6 +115,25 @@ def _details(tagged: TaggedText) -> str:
     return (
         '<details><summary>Every word with its tag</summary><div class="ht-scroll"><table><thead><tr>'
         f"<th>word</th><th>tag</th><th>score</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def explanations_page(explanations: Mapping[str, Explanation]) -> str:
+    """Return the heat line of each tagger, by the taggers' names, with what its colours mean."""
+    parts = []
+    for name, explanation in explanations.items():
+        title = f"<h3>{escaped(name)}</h3>" if len(explanations) > 1 else ""
+        steps = "; ".join(
+            f"{escaped(step.previous or 'beginning')} → {escaped(step.tag or 'end')} {step.score:+.2f}"
+            for step in explanation.transitions
+        )
+        note = f'<p class="ht-note">Transitions of the CRF: {steps}.</p>' if steps else ""
+        parts.append(
+            f'<section class="ht-answer">{title}<div class="ht-text">{explanation.to_html()}</div>{note}</section>'
+        )
+    return (
+        '<p class="ht-note">Blue words speak for the tag, orange ones against it: how much of its probability is lost '
+        "where the word is unknown.</p>" + f'<div class="ht-answers">{"".join(parts)}</div>'
     )
 
 
