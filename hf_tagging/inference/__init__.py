@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hf_tagging.inference.evaluation import Evaluation, write_evaluation
     from hf_tagging.inference.explaining import Explanation
     from hf_tagging.inference.files import FileCounts, tag_file
+    from hf_tagging.inference.spacy_docs import from_spacy, to_spacy
     from hf_tagging.inference.spans import Entity, TaggedWord
     from hf_tagging.inference.suggesting import suggest_texts
     from hf_tagging.inference.suggestions import Doubt, Suggestion, Suggestions
@@ -27,6 +28,7 @@ _WHERE = {
     "explaining": ("Explanation",),
     "files": ("FileCounts", "tag_file"),
     "spans": ("Entity", "TaggedWord"),
+    "spacy_docs": ("from_spacy", "to_spacy"),
     "suggesting": ("suggest_texts",),
     "suggestions": ("Doubt", "Suggestion", "Suggestions"),
     "tagged_text": ("TaggedText", "entities_dataframe", "to_dataframe"),
@@ -48,10 +50,12 @@ __all__ = [
     "entities_dataframe",
     "evaluate_predictions",
     "evaluate_tagger",
+    "from_spacy",
     "suggest_texts",
     "tag_documents",
     "tag_file",
     "to_dataframe",
+    "to_spacy",
     "write_evaluation",
 ]
 

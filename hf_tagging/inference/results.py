@@ -86,7 +86,8 @@ def tagged_text(
         rule = next(filter(None, rules[first : last + 1]), "")
         kind = schema.entity_types[types[first]]
         entities.append(Entity(kind, text[start:end], start, end, score, first, last + 1, rule))
-    return TaggedText(text, words, entities, tuple(starts), has_rules=len(labels.rules) > 0)
+    has_entities, has_rules = bool(schema.entity_types), len(labels.rules) > 0
+    return TaggedText(text, words, entities, tuple(starts), has_rules=has_rules, has_entities=has_entities)
 
 
 def text_table(tagged: TaggedText) -> str:

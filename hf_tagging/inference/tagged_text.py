@@ -28,6 +28,7 @@ class TaggedText:
         entities: Its entities.
         sentence_starts: Index of the first word of each sentence.
         has_rules: Whether there were rules beside the tagger: dictionaries then say what each tag comes from.
+        has_entities: Whether the tagger knows entities.
     """
 
     text: str
@@ -35,6 +36,7 @@ class TaggedText:
     entities: list[Entity]
     sentence_starts: tuple[int, ...] = (0,)
     has_rules: bool = False
+    has_entities: bool = True
 
     def to_dict(self, *, score_digits: int | None = None) -> dict[str, object]:
         """Return text, words, tags and entities in dictionaries and lists, as `hf-tagging predict` writes them.

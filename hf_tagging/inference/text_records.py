@@ -101,7 +101,7 @@ def _found(cut: CutText, tagger: WordTagger, labels: WordLabels) -> dict[str, ob
     """Return words, tags and, from a tagger of entities, entities of a text."""
     tagged = tagged_text(cut.text, cut.spans, labels, tagger.schema, starts=cut.starts)
     found = tagged.to_dict(score_digits=SCORE_DIGITS)
-    kept = ("words", "tags", "entities") if tagger.schema.entity_types else ("words", "tags")
+    kept = ("words", "tags", "entities") if tagged.has_entities else ("words", "tags")
     return {name: found[name] for name in kept}
 
 

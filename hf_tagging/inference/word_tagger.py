@@ -283,8 +283,8 @@ class WordTagger(Labeller):
             split_sentences: See `tag_text`.
 
         Returns:
-            Columns ``words``, ``tags`` and, of a tagger with entities, ``entities``, with an item for each text: the
-            lists that `TaggedText.to_dict` returns.
+            Columns ``words``, ``tags`` and, of a tagger with entities, ``entities``, with an item for each text as
+            `TaggedText.to_dict` returns it.
 
         Raises:
             TaggingError: There is no such column, or a value of it is no text.
