@@ -17,6 +17,16 @@ def bars_on_terminals() -> Iterator[None]:
     if sys.stderr is not None and sys.stderr.isatty():
         yield
         return
+    with no_bars():
+        yield
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Hide the libraries' progress bars for as long as the context lasts: of work within other work, many times over.
+
+    Works as a decorator, too.
+    """
     import datasets  # here, since a tagger does without it
     from transformers.utils import logging
 

@@ -80,17 +80,16 @@ def load_hub(
 def _load_from_hub(name: str, config_name: str | None, revision: str | None, builders: BuilderCache) -> Any:
     if is_file_format(name):  # load_dataset("json") would read every file below this folder
         raise ValueError(f"{name} is a kind of file and no dataset")
-    options = {"cache_dir": builders.cache_dir, "num_proc": builders.num_proc}
     if revision == PARQUET_REVISION:
-        return datasets.load_dataset(name, data_dir=config_name, revision=revision, **options)
+        return builders.load(name, data_dir=config_name, revision=revision)
     try:
-        return datasets.load_dataset(name, config_name, revision=revision, **options)
+        return builders.load(name, config_name, revision=revision)
     except RuntimeError as error:
         if revision is not None or "scripts are no longer supported" not in str(error):
             raise
     logger.info("%s is a loading script; reading the Hub's copy at %s", name, PARQUET_REVISION)
     folder = config_name or _only_config(name)
-    return datasets.load_dataset(name, data_dir=folder, revision=PARQUET_REVISION, **options)
+    return builders.load(name, data_dir=folder, revision=PARQUET_REVISION)
 
 
 def _only_config(name: str) -> str:

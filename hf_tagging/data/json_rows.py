@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from hf_tagging.atomic import Json
@@ -45,17 +46,18 @@ def json_rows(path: Path, encoding: str | None = None) -> Iterator[tuple[str, Js
         yield from _one_after_the_other(path, encoding)
 
 
-def check_rows(path: Path) -> None:
+def check_rows(path: Path, *, most: int | None = None) -> None:
     """Make sure that every row of a JSON file is an object: of JSON Lines, of an array, or one after the other.
 
     Args:
         path: The file.
+        most: Rows to look at. Default: all.
 
     Raises:
         DataError: The first row that is none, with its line or its number.
     """
     keys: set[str] = set()
-    for place, row, text in json_rows(path):
+    for place, row, text in islice(json_rows(path), most):
         if not isinstance(row, dict):
             raise DataError(f"{path}, {place}: {shortened(text)} is no JSON object; {_ROW}")
         if text.count("[") + text.count("{") > _DEEPEST and _depth(row) > _DEEPEST:

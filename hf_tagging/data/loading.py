@@ -36,6 +36,7 @@ from hf_tagging.data.sources import BuilderCache, RawSplit, read_files, read_sav
 from hf_tagging.data.splitters import get_splitter
 from hf_tagging.data.splitting import HoldOut
 from hf_tagging.data.spool import Spool
+from hf_tagging.data.streaming import StreamCache, stream_of, with_stream
 from hf_tagging.data.tag_columns import encoded, tag_counts
 from hf_tagging.data.tag_names import TagNames, read_tags
 from hf_tagging.data.word_features import check_feature_names
@@ -67,6 +68,7 @@ def load_tagging_dataset(
     folds: int | None = None,
     fold: int | None = None,
     seed: int = 42,
+    streaming: bool = False,
     num_proc: int | None = None,
     cache_dir: str | Path | None = None,
     **reading: Unpack[ReadArguments],
@@ -91,6 +93,8 @@ def load_tagging_dataset(
         folds: Instead of `test_share`: cut train into this many parts, by whole documents, and hold out one as test.
         fold: Which one, from 0. Over all folds of a seed, every sentence is tested once.
         seed: Seed of the choice of these documents.
+        streaming: Load no more of train than its first sentences, by which its tags are known; a trainer that is given
+            them reads the rest while it trains. For JSON Lines, Parquet, column files, tables, and the Hub.
         num_proc: Processes to read the files of a split with.
         cache_dir: Folder of the cache; None is that of `datasets`.
         **reading: How words and tags are read:
@@ -133,7 +137,8 @@ def load_tagging_dataset(
     _check_hub_only(name_or_path, {"dataset_config": config_name, "dataset_revision": revision})
     cache = str(cache_dir) if cache_dir is not None else None
     files = {"train": train_file, "validation": validation_file, "test": test_file}
-    with Spool() as spool, BuilderCache(cache_dir=cache, num_proc=num_proc) as builders:
+    kind = StreamCache if streaming else BuilderCache
+    with Spool() as spool, kind(cache_dir=cache, num_proc=num_proc) as builders:
         given = files_by_flag(files, spool)
         raw = {split: read_files(found, split, request=request, builders=builders) for split, found in given.items()}
         if name_or_path is not None and len(raw) < len(SPLITS):
@@ -147,7 +152,7 @@ def load_tagging_dataset(
                 spool=spool,
             )
         place = _place(name_or_path, raw)
-        dataset, tags = _as_dataset(raw, request, hold_out=hold_out, place=place, cache_dir=cache)
+        dataset, tags = _as_dataset(raw, request, hold_out=hold_out, place=place, builders=builders)
     found = inventory(dataset, task=task)
     notes = {split: list(raw[split].notes) for split in SPLITS if split in raw}
     report = ReadingReport(notes, tags.remarks + found.remarks, found)
@@ -159,6 +164,7 @@ def load_tagging_dataset(
         dataset_config=config_name,
         dataset_revision=revision,
         num_proc=num_proc,
+        streaming=streaming or None,
         **{f"{split}_file": paths for split, paths in files.items()},
         **hold_out.arguments(),
         **given_options(request),
@@ -219,15 +225,21 @@ def _place(name_or_path: str | Path | InMemory | None, raw: Mapping[str, RawSpli
 
 
 def _as_dataset(
-    raw: Mapping[str, RawSplit], request: ReadRequest, *, hold_out: HoldOut, place: str, cache_dir: str | None
+    raw: Mapping[str, RawSplit], request: ReadRequest, *, hold_out: HoldOut, place: str, builders: BuilderCache
 ) -> tuple[DatasetDict, TagNames]:
     """Return the splits with the columns that every dataset has, and how their tags were read."""
+    cache_dir = builders.cache_dir
     splits = {split: standard_columns(raw[split], cache_dir=cache_dir) for split in SPLITS if split in raw}
     splits = hold_out.split(splits, place)
     names = request.tag_names or tag_names_beside(raw, splits)
     splits = with_integer_tags(splits, names=names)
     splits, tags = read_tags(splits, request=replace(request, tag_names=names), place=place)
+    stream = builders.stream if isinstance(builders, StreamCache) else None
+    if stream and request.task.has_entities:
+        tags = tags.with_all_prefixes()
     found = {split: encoded(splits[split], tags=tags, split=split, cache_dir=cache_dir) for split in splits}
+    if stream and "train" in found:
+        with_stream(found["train"], stream(raw["train"], splits["train"], tags))
     return DatasetDict(found), tags
 
 
@@ -307,6 +319,11 @@ def _log_sizes(dataset: DatasetDict, place: str, task: Task) -> None:
     if missing := [split for split in SPLITS if split not in dataset]:
         level = logging.WARNING if "validation" in missing and "train" in dataset else logging.INFO
         logger.log(level, "%s has no %s split", place, " and no ".join(missing))
+    if stream := stream_of(dataset["train"]) if "train" in dataset else None:
+        logger.info(
+            "train is a stream; what is said of it is true of its first %s sentences", f"{len(stream.sample.dataset):,}"
+        )
+        return
     if unseen := _unseen_types(dataset) if task.has_entities else unseen_tags(dataset):
         counts = "; ".join(
             f"{split}: " + ", ".join(f"{tag} ({count})" for tag, count in tags.items())

@@ -121,6 +121,18 @@ class BuilderCache:
             raise DataError(f"{files.place}: no rows; expected one sentence in each")
         return builder.as_dataset(split), tuple(kept_notes(builder, files.names))
 
+    def load(self, name: str, *args: Any, **options: Any) -> datasets.DatasetDict:
+        """Load a dataset from the Hub or its local cache, see `datasets.load_dataset`.
+
+        Args:
+            name: Its repository.
+            args: Of `load_dataset`.
+            options: Likewise.
+        """
+        found = datasets.load_dataset(name, *args, cache_dir=self.cache_dir, num_proc=self.num_proc, **options)
+        assert isinstance(found, datasets.DatasetDict)
+        return found
+
 
 def read_files(files: SplitFiles, split: str, *, request: ReadRequest, builders: BuilderCache) -> RawSplit:
     """Read the files of one split.

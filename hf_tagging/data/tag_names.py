@@ -3,7 +3,7 @@
 import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import datasets
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from hf_tagging.data.conventions import TagReading, entity_reading, plain_reading
 from hf_tagging.data.findings import Finding, accepted_or_refused, number_tags, swapped, tag_findings, word_findings
 from hf_tagging.data.notes import Remark
-from hf_tagging.data.prefixes import UNSCORED_ID, entity_order
+from hf_tagging.data.prefixes import STANDARD, UNSCORED_ID, entity_order
 from hf_tagging.data.request import ReadRequest
 from hf_tagging.data.rows import arrow_batches
 from hf_tagging.data.source_columns import check_ids, item_kind
@@ -50,6 +50,19 @@ class TagNames:
     def as_they_are(self) -> bool:
         """True where every tag is read as it is written, and every word has one."""
         return not self.unannotated and all(tag == name for tag, name in self.read.items())
+
+    def with_all_prefixes(self) -> "TagNames":
+        """Return the same with B, I and the other prefixes that are used, for every entity type.
+
+        A type may lack one of its prefixes in the sentences that were looked at, and have it in others.
+        """
+        parts = [STANDARD.parts(name) for name in self.names if name != "O"]
+        if self.ids is not None or not all(parts):
+            return self
+        kinds = dict.fromkeys(part[1] for part in parts if part)
+        prefixes = dict.fromkeys(["B", "I", *(part[0] for part in parts if part)])
+        new = [name for kind in kinds for prefix in prefixes if (name := f"{prefix}-{kind}") not in self.names]
+        return replace(self, names=[*self.names, *new], read={**{name: name for name in new}, **self.read})
 
     def codes(self, tags: Sequence[str]) -> np.ndarray:
         """Return the ids that tags of the source are read as, and at the end that of a word without. (tags + 1,)"""

@@ -19,6 +19,7 @@ from hf_tagging.data.other_tags import OtherTags
 from hf_tagging.data.prefixes import PLAIN
 from hf_tagging.data.reading import reading_report
 from hf_tagging.data.schema import Conversion
+from hf_tagging.data.streaming import Stream, stream_of
 from hf_tagging.data.word_cut import find_word_cut
 from hf_tagging.errors import DataError
 from hf_tagging.inspection.checks import check_before_training
@@ -49,6 +50,7 @@ class DataNotes:
         self._before: RunRecord = {}  # the record of the run that is resumed
         self._splits: dict[str, AlignedSplit] = {}
         self.other_tags: OtherTags | None = None
+        self.stream: Stream | None = None
 
     def select(self, dataset: DatasetDict) -> DatasetDict:
         """Keep the first `max_train_samples` and `max_eval_samples` sentences, and note what there is.
@@ -63,6 +65,12 @@ class DataNotes:
         for name, split in dataset.items():
             limit = limits.get(name)
             kept[name] = split if limit is None else split.select(range(min(limit, len(split))))
+        self.stream = stream_of(kept["train"]) if "train" in kept else None
+        if data.streaming and self.stream is None:
+            raise DataError(
+                f"{self.arguments.dataset_name}: the training split is no stream any more, as {argument('streaming')} "
+                "asks for; give it as load_tagging_dataset has returned it, neither mapped nor selected from."
+            )
         if self.arguments.training.do_train and "train" not in kept:
             raise DataError(
                 f"{self.arguments.dataset_name}: has no training split (there is {', '.join(kept)}); give "
@@ -159,7 +167,8 @@ class DataNotes:
         self.record["alignment"] = self.record.get("alignment", {}) | noted
         self._splits |= splits
         # Counted here and not when it was loaded: by now every split is in one scheme.
-        words = DatasetDict({name: split.words for name, split in self._splits.items()})
+        whole = {n: s for n, s in self._splits.items() if n != "train" or self.stream is None}
+        words = DatasetDict({name: split.words for name, split in whole.items()})
         self.record.setdefault("dataset", {})["unseen_tags"] = unseen_tags(words) | self._unseen_other_tags(words)
         return splits
 

@@ -44,6 +44,7 @@ class ArgumentsRecord(TypedDict, total=False):
     test_share: float | None
     folds: int | None
     fold: int | None
+    streaming: bool
     max_train_samples: int | None
     max_eval_samples: int | None
     model: str | None

@@ -51,7 +51,10 @@ def check_same_run(before: RunRecord, now: RunRecord, folder: Path) -> None:
     new = json.loads(json_text(now["arguments"], default=str)) | {"processes": now["hardware"]["processes"]}
     hardware = {name: value for name, value in before.get("hardware", {}).items() if name == "processes"}
     old: dict[str, object] = {**before["arguments"], **hardware}
-    changed = [name for name in new if name not in FREE_ARGUMENTS and name in old and old[name] != new[name]]
+    free = (
+        FREE_ARGUMENTS - {"dataloader_num_workers"} if new.get("streaming") else FREE_ARGUMENTS
+    )  # each reads its part
+    changed = [name for name in new if name not in free and name in old and old[name] != new[name]]
     if changed:
         lines = [f"{name}: was {old[name]!r}, is {new[name]!r}" for name in sorted(changed)]
         raise ConfigError(

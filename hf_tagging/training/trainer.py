@@ -39,13 +39,13 @@ from hf_tagging.training.counting import counts, fit_counted
 from hf_tagging.training.losses import class_weights, refuse_changes_of_loss, word_loss
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.scoring import ComputeMetrics, Score, WordPredictions, WordScorer
-from hf_tagging.training.student import StudentTrainer
+from hf_tagging.training.streaming import StreamTrainer
 from hf_tagging.training.word_trainer import Optimizers
 
 logger = logging.getLogger(__name__)
 
 
-class AlignedTrainer(StudentTrainer):
+class AlignedTrainer(StreamTrainer):
     """A trainer of taggers on aligned splits. `hf_tagging.TaggingTrainer` is one that takes words and tags, too.
 
     Where it differs from `WordTrainer`:
@@ -96,23 +96,24 @@ class AlignedTrainer(StudentTrainer):
         optimizers: Optimizers = (None, None),
     ):
         chains = getattr(unwrapped(model), "computes_loss", False)
-        self._markers = marker_ids(processing_class) if chains else np.zeros(0, np.int64)
+        self.markers = marker_ids(processing_class) if chains else np.zeros(0, np.int64)
         if train_dataset is not None:
-            train_dataset = without_marked_labels(train_dataset, self._markers)
+            train_dataset = without_marked_labels(train_dataset, self.markers)
         if eval_dataset is not None:
-            eval_dataset = without_marked_labels(eval_dataset, self._markers)
+            eval_dataset = without_marked_labels(eval_dataset, self.markers)
         if chains:
             refuse_changes_of_loss(args, train_dataset)
         if train_dataset is not None and args.do_train:
             run.note_words(train_dataset.words, getattr(unwrapped(model), "config", None))
         self.schema = schema
-        self.splits = {n: s for n, s in {"train": train_dataset, "validation": eval_dataset}.items() if s is not None}
+        whole = None if run.stream else train_dataset
+        self.splits = {n: s for n, s in {"train": whole, "validation": eval_dataset}.items() if s is not None}
         self.validation = eval_dataset and eval_dataset.longest_first()
         self.outcomes: dict[str, WordPredictions] = {}
         self.scorer = WordScorer(
             schema,
             task=run.task,
-            train=train_dataset,
+            train=self.splits.get("train"),
             score_by=score,
             compute_metrics=compute_metrics,
             by_batch=args.batch_eval_metrics,
@@ -131,6 +132,7 @@ class AlignedTrainer(StudentTrainer):
             optimizers=optimizers,
             run=run,
         )
+        self.prepare_stream()
         self._compact: CompactEmbedding | None = None
         if args.compact_vocabulary == "on" and (obstacle := self._obstacle_to_compact()):
             raise cannot_compact(obstacle)
@@ -158,6 +160,8 @@ class AlignedTrainer(StudentTrainer):
 
     def _obstacle_to_compact(self) -> str | None:
         assert self.model is not None
+        if self.run.stream is not None:
+            return "the training split is a stream, whose subwords are not known before"
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         return find_obstacle(self.model, self.args, sharded=sharded, optimizer=self.optimizer)
 
@@ -200,7 +204,7 @@ class AlignedTrainer(StudentTrainer):
         """Return data as an aligned split with labels as the model learns them; see `aligned`."""
         if any(data is split for split in self.splits.values()):
             return cast(AlignedSplit, data)
-        return without_marked_labels(self.aligned(data, name), self._markers)
+        return without_marked_labels(self.aligned(data, name), self.markers)
 
     def evaluate(
         self, eval_dataset: object = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"

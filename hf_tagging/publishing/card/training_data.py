@@ -71,5 +71,7 @@ def _splits(record: RunRecord) -> Markup | None:
     for split, counts in ((record.get("dataset") or {}).get("splits") or {}).items():
         source = provenance.source(record, split)
         name = source.name if source else None
-        rows.append([split, name, counts.get("sentences"), counts.get("words"), counts.get("fingerprint")])
+        is_stream = split == "train" and record["arguments"].get("streaming")
+        shown = "train, a stream: its first sentences" if is_stream else split
+        rows.append([shown, name, counts.get("sentences"), counts.get("words"), counts.get("fingerprint")])
     return table(["Split", "Source", "Sentences", "Words", "Fingerprint"], rows) if rows else None

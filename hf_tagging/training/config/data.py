@@ -90,6 +90,14 @@ class DataConfig(ReadOptions, DataSource, Config):
             "tags it."
         },
     )
+    streaming: bool = field(
+        default=False,
+        metadata={
+            "help": "Read the training split while it is learned from, for corpora larger than the disk: JSON Lines, "
+            "Parquet, column files, tables, or a dataset of the Hub. Its tags are those of its first sentences, of the "
+            "other splits, or tag_names. Needs max_steps."
+        },
+    )
     max_length: int | None = field(
         default=None,
         metadata={"help": "Subwords per window, special tokens included. Default: what the model takes, at most 512."},

@@ -43,6 +43,7 @@ from hf_tagging.training.config.models import (
 )
 from hf_tagging.training.config.reading import Kind, ModelConfig, read_command_line, read_file
 from hf_tagging.training.config.scratch import ScratchConfig, idle_problems
+from hf_tagging.training.config.streaming import streaming_defaults, streaming_problems
 from hf_tagging.training.config.tagging import TaggingConfig
 from hf_tagging.training.former import FormerConfig
 
@@ -82,6 +83,8 @@ class RunConfig(FormerConfig):
             raise ConfigError(problems)
         values = given_values(self.training)
         defaults = training_defaults(self.task, self.model.facts, values)
+        if self.data.streaming:
+            defaults |= streaming_defaults(values)
         seed = values.get("seed", self.training.seed)
         folder = {} if "output_dir" in values else {"output_dir": self._default_folder(seed)}
         object.__setattr__(self, "training", with_defaults(self.training, defaults | folder))
@@ -139,6 +142,7 @@ class RunConfig(FormerConfig):
         yield from teacher_problems(given)
         if issubclass(kind, ScratchConfig):
             yield from idle_problems(given)
+        yield from streaming_problems(given, scratch=issubclass(kind, ScratchConfig))
         if given.get("do_train") is False:
             untrained = given.get("case_dropout", 0) > 0, given.get("casing") == "markers"
             for name in compress(("case_dropout", "casing"), untrained):
@@ -342,6 +346,7 @@ class RunConfig(FormerConfig):
             folds=data.folds,
             fold=data.fold,
             seed=self.split_seed,
+            streaming=data.streaming,
             num_proc=data.num_proc,
             **data.reading(),
         )
