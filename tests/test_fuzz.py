@@ -16,7 +16,7 @@ def test_damaged_checkpoints(tmp_path):
 
 @pytest.mark.slow
 def test_killed_runs(tmp_path):
-    assert list(kills.run(2, 7, tmp_path)) == []
+    assert list(kills.run(1, 7, tmp_path)) == []
 
 
 @pytest.mark.failure_mode("damaged-data")
