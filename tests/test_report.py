@@ -109,6 +109,17 @@ class TestWriteReport:
             assert row["text"] == sentence["words"][row["word"]] == row["context"][row["at"]]
             assert row["gold"] != row["predicted"]
 
+    def test_says_why_the_first_errors_were_predicted(self, run):
+        sentences, tagger = analyse_run(run)["examples"]["sentences"], Tagger.from_pretrained(run, device="cpu")
+        explained = [sentence for sentence in sentences if "heat" in sentence]
+        assert 5 < len(explained) <= 20
+        for sentence in explained[:3]:
+            heat = sentence["heat"]
+            first = next(error["predicted"] for error in sentence["errors"] if error["predicted"])
+            why = tagger.explain(sentence["words"], heat["word"])
+            assert (heat["word"], heat["tag"]) == (first[0], why.tag)
+            assert heat["values"] == pytest.approx(why.contributions.tolist(), abs=6e-4)
+
     def test_reads_uncased_words_alike_in_any_casing(self, run):
         """The tiny BERT folds case."""
         rows = group(analyse_run(run), "Casing")["rows"]

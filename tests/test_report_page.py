@@ -372,6 +372,22 @@ def one_line(text: str) -> str:
     return re.sub(r">\s+<", "><", " ".join(text.split(" "))).strip()
 
 
+def test_a_heat_line_says_which_words_speak_for_a_tag(opened: Any) -> None:
+    analysis = ner_analysis()
+    first = analysis["examples"]["sentences"][0]
+    values = [0.5, -0.25, 0.0, *[0.01] * len(first["words"])][: len(first["words"])]
+    first["heat"] = {"word": 0, "tag": "B-<i>", "values": values}
+    report = opened(analysis)
+
+    line = report.page.locator("#shown .heat")
+    spans = line.locator("> span").evaluate_all("all => all.map((one) => [one.className, one.title])")
+    assert spans[:3] == [["for4", "+0.5"], ["against2", "-0.25"], ["even", "0"]]
+    assert line.locator("b").inner_text().replace("\xa0", " ") == f"{first['words'][0]} B-<i>"
+    assert "Blue words speak for it" in report.page.locator("#shown .hint").inner_text()
+    report.page.locator("#next").click()
+    assert report.page.locator("#shown .heat, #shown .hint").count() == 0
+
+
 def test_next_and_previous_by_key_and_button(opened: Any) -> None:
     report = opened(ner_analysis())
     seen = []
@@ -556,8 +572,11 @@ def background(page: Page) -> str:
 def test_every_text_has_contrast(opened: Any, scheme: str) -> None:
     """WCAG 2.2, 1.4.3: 4.5 to 1 against what lies behind, translucent marks included."""
     for make in (ner_analysis, pos_analysis):
-        page = opened(make(), color_scheme=scheme).page
-        assert page.evaluate(CONTRAST) == []
+        analysis = make()
+        words = analysis["examples"]["sentences"][0]["words"]
+        values = [1 - 2 * i / len(words) for i in range(len(words))]  # every shade
+        analysis["examples"]["sentences"][0]["heat"] = {"word": 0, "tag": "X", "values": values}
+        assert opened(analysis, color_scheme=scheme).page.evaluate(CONTRAST) == []
 
 
 CONTRAST = """() => {

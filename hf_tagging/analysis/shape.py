@@ -5,7 +5,7 @@ A part that cannot be computed holds `missing`, the reason, and nothing else.
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from hf_tagging.training.record import History
 
@@ -81,14 +81,23 @@ class Error(TypedDict):
     predicted: Span | None
 
 
+class Heat(TypedDict):
+    """What every word of a sentence contributes to one of the predicted tags: the probability lost without it."""
+
+    word: int
+    tag: str
+    values: list[float]
+
+
 class WrongSentence(TypedDict):
-    """A sentence with errors; `number` counts from 1."""
+    """A sentence with errors; `number` counts from 1. Some have the reason of their first predicted error as `heat`."""
 
     number: int
     words: list[str]
     gold: list[Span]
     predicted: list[Span]
     errors: list[Error]
+    heat: NotRequired[Heat]
 
 
 class Examples(TypedDict):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,7 @@ from hf_tagging.models.temperature import TagHead, Temperature
 from hf_tagging.problems import argument
 from hf_tagging.publishing import provenance
 from hf_tagging.publishing.card.results import headline
+from hf_tagging.publishing.report.heat import explain_examples
 from hf_tagging.tasks import get_task
 from hf_tagging.training.folder import RunFolder
 from hf_tagging.training.record import RECORD, RunRecord, wrong_value
@@ -103,7 +104,7 @@ def analyse_run(
     split = _split(folder, split)
     answers = Answers(get_task(record["task"]), *read_predictions(_predictions(folder, split)))
     documents = read_documents(folder, split, len(answers)) or [1] * len(answers)
-    reading, casings = _ask(folder, answers, documents, device, trust_remote_code)
+    asked = _ask(folder, answers, documents, device, trust_remote_code)
     analysis = analyse(
         answers,
         name=provenance.model_name(record["arguments"], None),
@@ -111,9 +112,11 @@ def analyse_run(
         scheme=(record.get("scheme") or {}).get("target"),
         history=record.get("history") or [],
         seen=read_seen(folder, split) or _NOT_NOTED,
-        reading=reading,
-        casings=casings,
+        reading=asked.reading,
+        casings=asked.casings,
     )
+    if asked.tagger is not None:
+        explain_examples(analysis, answers, asked.tagger)
     analysis["headline"] += _by_other_tags(record) if split == "test" else []
     return analysis
 
@@ -183,34 +186,42 @@ def _split(folder: Path, split: str | None) -> str:
     raise ConfigError(f"{folder}: {asked}; {found}.")
 
 
+class _Asked(NamedTuple):
+    """What the model says of the words of a split, or the reasons why it cannot; the tagger if it agrees with them."""
+
+    reading: Rereading | str
+    casings: Casings | str
+    tagger: Tagger | None = None
+
+
 def _ask(
     folder: Path,
     answers: Answers,
     documents: list[int],
     device: str | torch.device | None,
     trust_remote_code: bool,
-) -> tuple[Rereading | str, Casings | str]:
+) -> _Asked:
     """Tag the words again, and in other casing; or return the reasons why that is not possible."""
     import torch
 
     if not answers.bounds[-1]:
-        return _NO_WORDS, _NO_WORDS
+        return _Asked(_NO_WORDS, _NO_WORDS)
     try:
         tagger = _tagger(folder, device, trust_remote_code)
         if isinstance(tagger, str):
-            return tagger, tagger
+            return _Asked(tagger, tagger)
         reading = _read_again(tagger, answers, documents)
         if not reading.agrees:
             changed = (
                 f"Tagged again, {reading.changed:.1%} of the words get another tag than in the predictions: the model "
                 "or the file has changed since, or long sentences are windowed in another way than in the run."
             )
-            return changed, changed
+            return _Asked(changed, changed)
         before = _uncalibrated(tagger, answers, documents)
-        return replace(reading, before=before), _casings(tagger, answers, documents, reading)
+        return _Asked(replace(reading, before=before), _casings(tagger, answers, documents, reading), tagger)
     except torch.OutOfMemoryError as error:
         logger.warning("%s: the report has no probabilities (%s)", folder, first_line(error))
-        return _NO_MEMORY, _NO_MEMORY
+        return _Asked(_NO_MEMORY, _NO_MEMORY)
 
 
 def _tagger(folder: Path, device: str | torch.device | None, trust_remote_code: bool) -> Tagger | str:

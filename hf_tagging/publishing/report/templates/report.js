@@ -67,6 +67,21 @@
     return element("p", { class: "line" }, element("span", { class: "who" }, who), shown);
   };
 
+  const SHADES = 4; // as in report.css
+  const heatLine = (words, { word, tag, values }) => {
+    const most = Math.max(...values.map(Math.abs), 1e-9);
+    const parts = words.flatMap((text, i) => {
+      const shade = Math.round((SHADES * Math.abs(values[i])) / most);
+      const attributes = { class: shade ? `${values[i] > 0 ? "for" : "against"}${shade}` : "even" };
+      attributes.title = `${values[i] > 0 ? "+" : ""}${values[i]}`;
+      const shown = i === word ? element("b", {}, element("bdi", {}, text), "\u00a0", element("bdi", {}, tag)) : text;
+      return [element("span", attributes, shown), " "];
+    });
+    const shown = element("span", { class: "words heat", dir: "auto" }, ...parts);
+    return element("p", { class: "line" }, element("span", { class: "who" }, "Why"), shown);
+  };
+  const HEAT = "Why: how much of the probability of the tag is lost where a word is unknown. Blue words speak for it, orange ones against it.";
+
   const wordsOf = (sentence, span) => (span === null ? null : sentence.words.slice(span[0], span[1]).join(" "));
 
   const quoted = (text) => ["“", element("bdi", {}, text), "”"];
@@ -102,6 +117,7 @@
     box.replaceChildren(
       element("p", { class: "place" }, `Sentence ${spoken(sentence.number)}`),
       ...data.lines.map(([who, key, others]) => line(who, sentence.words, sentence[key], others.map((name) => sentence[name]))),
+      ...(sentence.heat ? [heatLine(sentence.words, sentence.heat), element("p", { class: "hint" }, HEAT)] : []),
       element("ul", { class: "said" }, ...sentence.errors.map((error) => errorItem(sentence, error))),
     );
   };

@@ -1,0 +1,42 @@
+"""Why the model gave the tags of some wrong sentences, for the report's browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hf_tagging.analysis.answers import Answers
+from hf_tagging.analysis.shape import Analysis, Heat, WrongSentence
+
+if TYPE_CHECKING:
+    from hf_tagging.inference.tagger import Tagger
+
+MOST_EXPLAINED = 20  # sentences: each is tagged once for each of its words
+LONGEST_EXPLAINED = 40  # words
+
+
+def explain_examples(analysis: Analysis, answers: Answers, tagger: Tagger) -> None:
+    """Explain the first predicted error of the first wrong sentences, in place; long sentences are passed over.
+
+    Args:
+        analysis: Analysis of the split.
+        answers: The split.
+        tagger: The model that tagged it.
+    """
+    short = [x for x in analysis["examples"]["sentences"] if len(x["words"]) <= LONGEST_EXPLAINED]
+    for sentence in short[:MOST_EXPLAINED]:
+        if heat := _heat(sentence, answers.predicted[sentence["number"] - 1], tagger):
+            sentence["heat"] = heat
+
+
+def _heat(sentence: WrongSentence, tags: list[str], tagger: Tagger) -> Heat | None:
+    """Return what the words say of the first error that predicts something; None where the tagger says otherwise.
+
+    A sentence that was read in its document may have another tag alone.
+    """
+    position = next((error["predicted"][0] for error in sentence["errors"] if error["predicted"]), None)
+    if position is None:
+        return None
+    why = tagger.explain(sentence["words"], position)
+    if why.tag != tags[position]:
+        return None
+    return {"word": position, "tag": why.tag, "values": [round(value, 3) for value in why.contributions.tolist()]}
