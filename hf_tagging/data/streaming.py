@@ -35,6 +35,7 @@ BLOCK = 10_000
 """Sentences among which the windows of a batch are drawn."""
 _TABLE = 1_000
 _SAMPLED_SHARDS = 10
+_CHECKED = 100  # rows of each file of JSON, before its parser, which crashes on some, sees it
 _STREAMED = ("json", "parquet", "columns", "table")
 _STREAM = "hf_tagging_stream"
 
@@ -200,7 +201,7 @@ class StreamCache(BuilderCache):
         _check_streamed(files)
         if check is check_rows:
             for path in files.paths:
-                check_rows(path, most=SAMPLE)
+                check_rows(path, most=_CHECKED)
         facts = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files.paths]
         listed = DataFilesList([str(path) for path in files.paths], facts)
         builder = builder_class(

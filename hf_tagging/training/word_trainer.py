@@ -44,6 +44,7 @@ from hf_tagging.training.progress import progress
 from hf_tagging.training.randomness import preserved_random_state
 from hf_tagging.training.run import TaggingRun
 from hf_tagging.training.saving import files_to_keep, save_adapters
+from hf_tagging.training.sharding import check_sharding
 from hf_tagging.training.steps import StepTrainer
 
 Optimizers = tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None]
@@ -171,18 +172,14 @@ class WordTrainer(StepTrainer):
             OutputError: If the folder holds a run that is neither to be resumed nor to be replaced, or another process
                 is writing into it.
             ConfigError: If the run to be resumed had other arguments; if an argument asks for a package that is not
-                installed, or for LoRA on sharded weights.
+                installed, or the model cannot be sharded as it does.
         """
         assert self.model is not None
         if self.train_dataset is None:
             raise ConfigError(f"{argument('train_dataset')}: there is nothing to train on; give it.")
         if resume_from_checkpoint:
             self.run.resume(resume_from_checkpoint)
-        if getattr(self.run.arguments.model, "lora", False) and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
-            raise ConfigError(
-                "lora: adapters on weights that FSDP or DeepSpeed has sharded cannot be merged or saved here. "
-                f"Train them with accelerate_configs/multi_gpu.yaml, or leave {argument('lora')} out."
-            )
+        check_sharding(self.model, self.accelerator, sharded=self.is_fsdp_enabled or self.is_deepspeed_enabled)
         with self.run.opened():
             budget = self.choose_budget(self.run.earlier_budget)
             found = self.run.begin(self.model, budget=budget, again=bool(resume_from_checkpoint))
