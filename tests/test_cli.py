@@ -27,7 +27,7 @@ from hf_tagging.training import RunConfig
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
 NAMES = (
     "ls", "copy", "validate", "train", "inspect", "convert", "predict", "evaluate", "compare", "export", "diff",
-    "soup", "trim", "suggest", "report", "push", "demo", "serve", "env", "completion",
+    "soup", "trim", "suggest", "drift", "report", "push", "demo", "serve", "env", "completion",
 )  # fmt: skip
 # Examples that are parsed alone: what they start takes minutes, serves until it is stopped, or needs a Hub.
 NOT_RUN = (

@@ -17,13 +17,14 @@ from hf_tagging.training.record import RECORD, ArgumentsRecord, RunRecord, Split
 
 _SCORED = ("validation", "test")
 _PUSHING = ("push_to_hub", "hub_model_id")
-_CARRIED = ("seed", "data_seed", "use_cpu", "per_device_eval_batch_size", "do_predict", "calibrate")
+_SEEDS = ("seed", "data_seed")
+_CARRIED = (*_SEEDS, "use_cpu", "per_device_eval_batch_size", "do_predict", "calibrate")
 # Arguments of data and model that only a training reads.
 _TRAINING_ONLY = frozenset({
     "case_dropout", "text_file",
     "casing", "head_dropout", "freeze_layers",
     "lora", "lora_rank", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_merge",
-    "word_vectors", "freeze_vectors", "word_dropout", "dropout",
+    "word_vectors", "vector_words", "freeze_vectors", "word_dropout", "dropout",
 })  # fmt: skip
 
 
@@ -63,20 +64,45 @@ def rescoring_config(
         overwrite: Replace a run that is there.
         trust_remote_code: Run code that comes with a model.
     """
-    arguments: dict[str, Any] = dict(record["arguments"])
-    given = {*record.get("given", ())} - _TRAINING_ONLY
-    kind = ScratchConfig if "encoder" in arguments else EncoderConfig
-
-    def chosen(config: type) -> dict[str, Any]:
-        return {f.name: arguments[f.name] for f in fields(config) if f.name in given and f.name in arguments}
-
-    training = {name: arguments[name] for name in _CARRIED if arguments.get(name) is not None}
+    kind = ScratchConfig if "encoder" in record["arguments"] else EncoderConfig
     return RunConfig(
         get_task(record["task"]),
-        DataConfig(**chosen(DataConfig)),
-        kind(**chosen(kind) | {"trust_remote_code": trust_remote_code}),
-        TaggingConfig(output_dir=str(output_dir), overwrite=overwrite, do_train=False, report_to="none", **training),
+        DataConfig(**_given(record, DataConfig)),
+        kind(**_given(record, kind) | {"trust_remote_code": trust_remote_code}),
+        TaggingConfig(
+            output_dir=str(output_dir),
+            overwrite=overwrite,
+            do_train=False,
+            report_to="none",
+            **_carried(record, _CARRIED),
+        ),
     )
+
+
+def data_config(record: RunRecord, output_dir: str | Path) -> RunConfig:
+    """Return arguments that read the data of a run of any model.
+
+    Args:
+        record: Of the run that was trained.
+        output_dir: Its folder; nothing is written.
+    """
+    return RunConfig(
+        get_task(record["task"]),
+        DataConfig(**_given(record, DataConfig)),
+        EncoderConfig(),
+        TaggingConfig(output_dir=str(output_dir), do_train=False, report_to="none", **_carried(record, _SEEDS)),
+    )
+
+
+def _given(record: RunRecord, config: type) -> dict[str, Any]:
+    arguments: dict[str, Any] = dict(record["arguments"])
+    given = {*record.get("given", ())} - _TRAINING_ONLY
+    return {f.name: arguments[f.name] for f in fields(config) if f.name in given and f.name in arguments}
+
+
+def _carried(record: RunRecord, names: tuple[str, ...]) -> dict[str, Any]:
+    arguments: dict[str, Any] = dict(record["arguments"])
+    return {name: arguments[name] for name in names if arguments.get(name) is not None}
 
 
 def load_splits(config: RunConfig, *, advice: str) -> Mapping[str, InMemory]:
