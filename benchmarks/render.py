@@ -4,7 +4,8 @@
     python benchmarks/render.py --page docs/benchmarks.md --results benchmarks/results
 
 A table goes between `<!-- NAME -->` and `<!-- /NAME -->`. NAME is `benchmarks` (all lines of all benchmarks),
-`highlights` (five of them), `annotate` (rounds of annotation) or the name of a file in benchmarks/results/comparisons.
+`highlights` (five of them), `annotate` (rounds of annotation), `serving` (servers under load) or the name of a file in
+benchmarks/results/comparisons.
 The rest of the page is kept, and a second call changes nothing. A benchmark that has not been measured on a kind of
 device says so.
 
@@ -17,7 +18,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any, TypeAlias
 
 from common import NOT_MEASURED, RESULTS, cells
@@ -29,7 +30,8 @@ from hf_tagging.console import plain_errors
 from hf_tagging.errors import ConfigError
 
 ROOT = RESULTS.parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/benchmarks.md", ROOT / "docs/annotate.md")
+PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/benchmarks.md", ROOT / "docs/annotate.md",
+         ROOT / "docs/serving.md")  # fmt: skip
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 # Each benchmark and the kinds of devices that it is about, in the order of the table.
 BENCHMARKS = {
@@ -47,6 +49,7 @@ BENCHMARKS = {
     "small": ("cpu",),
     "suspects": ("cpu",),
     "peers": ("cpu",),
+    "serving": ("cpu",),
 }
 # Lines of the table that README.md repeats: benchmark, what is measured, the peer.
 HIGHLIGHTS = (
@@ -150,6 +153,20 @@ def _mean_of_seeds(points: Sequence[dict[str, float]]) -> list[str]:
     return [f"{mean(scores):.3f}{deviation}", f"{mean(point['words'] for point in points):,.0f}"]
 
 
+def render_serving(result: Result) -> str:
+    """Return the table of servers under load: medians over rounds for each number of clients."""
+    header = ("server", "clients", "words a second", "p50", "p99", "refused with 429", "failed")
+    rows = []
+    for side, rounds in result["figures"].items():
+        if isinstance(rounds, list):  # the look at the memory has no rounds
+            name, _, clients = side.rpartition(", ")
+            found = {figure: median(one[figure] for one in rounds) for figure in rounds[0]}
+            times = (f"{found[name]:,.1f} ms" for name in ("p50_ms", "p99_ms"))
+            counts = (f"{sum(one[name] for one in rounds):,.0f}" for name in ("refused", "failed"))
+            rows.append((name, clients, f"{found['words_per_second']:,.0f}", *times, *counts))
+    return _text_to_the_left(markdown.table(header, rows))
+
+
 def render_comparison(comparison: Result) -> str:
     """Return the table of a comparison of runs: score, interval, difference from the reference, costs."""
     header = (
@@ -224,6 +241,7 @@ def render_all(folder: Path) -> dict[str, str]:
     tables = {"benchmarks": render(results), "highlights": render_highlights(results)}
     if ("annotate", "cpu") in results:
         tables["annotate"] = render_annotating(results["annotate", "cpu"])
+    tables["serving"] = render_serving(results["serving", "cpu"]) if ("serving", "cpu") in results else NOT_MEASURED
     kinds = {"runs": render_runs, "averaging": render_averaging}
     for path in sorted(folder.glob("comparisons/*.json")):
         try:

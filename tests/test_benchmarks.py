@@ -2,12 +2,17 @@
 
 import json
 import re
+import shutil
+import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fastapi
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from tiny_models import tiny_bert
 from transformers import AutoTokenizer
@@ -27,6 +32,7 @@ import packing  # noqa: E402
 import quality  # noqa: E402
 import render  # noqa: E402
 import scaling  # noqa: E402
+import serving  # noqa: E402
 import small  # noqa: E402
 import suspects  # noqa: E402
 import tagging  # noqa: E402
@@ -450,6 +456,56 @@ def test_scaling(model, tmp_path):
     found = result(tmp_path, "scaling")
     assert sides_of(found) == [("training, 2 processes", "1 process")]
     assert set(found["figures"]) == {"1 process", "2 processes"}
+
+
+# Servers
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed: apt-get install wrk")
+def test_a_server_is_asked_and_its_refusals_are_counted(tmp_path):
+    app, seen = fastapi.FastAPI(), []
+
+    @app.post("/tag")
+    async def tag(body: dict, response: fastapi.Response) -> dict:
+        seen.append(body["text"])
+        response.status_code = 429 if body["text"] == "no" else 200
+        return body
+
+    (tmp_path / "bodies.jsonl").write_text('{"text": "a b"}\n{"text": "no"}\n')
+    one = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+        running = thread.submit(one.run, [listener])
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        found = serving.asked(address, tmp_path / "bodies.jsonl", words=2, clients=4, seconds=1)
+        one.should_exit = True
+        running.result()
+    assert {*seen} == {"a b", "no"}
+    assert found["refused"] == pytest.approx(len(seen) / 2, abs=8)
+    assert found["words_per_second"] == pytest.approx(len(seen), rel=0.5)
+    assert 0 < found["p50_ms"] <= found["p99_ms"]
+    assert found["failed"] == 0
+
+
+def test_servers_are_compared_for_each_number_of_clients():
+    def rounds(words, milliseconds):
+        return [
+            {"words_per_second": words, "p50_ms": milliseconds, "p99_ms": 2 * milliseconds, "refused": 1, "failed": 0}
+        ]
+
+    figures = {f"{serving.OURS}, {n}": rounds(60 * n, 1) for n in serving.CLIENTS}
+    figures |= {f"{serving.PLAIN}, {n}": rounds(10 * n, 3) for n in serving.CLIENTS}
+    lines = serving.compare(figures, [serving.OURS])
+    assert [line["what"] for line in lines[:3]] == [
+        "serving, 1 client",
+        "serving, 1 client: p50",
+        "serving, 1 client: p99",
+    ]
+    assert [line["ratio"]["median"] for line in lines] == [6, 3, 3] * 3
+    table = render.render_serving(a_result(lines) | {"figures": figures | {"memory": {}}}).splitlines()
+    assert table[4] == "| serving | 64 | 3,840 | 1.0 ms | 2.0 ms | 1 | 0 |"
+    assert len(table) == 8
+    grown = serving.line_of_memory([90, 90, *[100] * 16, 101, 101], 10)
+    assert (grown["ours"], grown["peer"], grown["what"]) == (101, 100, "memory after 10 min, 64 clients")
 
 
 # The table

@@ -13,6 +13,7 @@ import onnx
 import onnx_ir
 import pytest
 import torch
+from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
 from peft import LoraConfig, get_peft_model
 from recipe_runs import ROOT, environment
@@ -28,6 +29,8 @@ from hf_tagging.inference.export import LEAST_EQUAL, check_target, export_tagger
 from hf_tagging.inference.parity import compare, examples_file, read_examples
 from hf_tagging.inference.quantizing import quantize, rounding_ratios
 from hf_tagging.models import build_baseline
+from hf_tagging.serving.app import build_app
+from hf_tagging.serving.models import load_models, named_models
 
 WORDS = (  # noqa: SIM905
     "The chef from Lisbon will book a table in May because Jordan loves her book . Two old ships sailed slowly past "
@@ -74,6 +77,18 @@ def copy(exports, tmp_path):
 
 
 class TestTagger:
+    @pytest.mark.parametrize("to", ["onnx", "int8"])
+    def test_is_served(self, to, exports):
+        folder, many = str(exports[to][0]), sentences(60)
+        served = load_models(named_models([f"mine={folder}"]).items())
+        client = TestClient(build_app(served))
+        answer = client.post("/tag", json={"words": many}).json()
+        tags = [[word["tag"] for word in result["words"]] for result in answer["results"]]
+        assert tags == Tagger.from_pretrained(folder).tag(many)
+        (described,) = client.get("/models").json()["models"]
+        assert (described["name"], described["exported"], described["precisions"]) == ("mine", True, ["exact"])
+        assert client.post("/tag", json={"text": "a", "precision": "bfloat16"}).status_code == 422
+
     def test_gives_the_same_answers_to_the_same_calls(self, exports, source):
         tagger, many = Tagger.from_pretrained(str(exports["onnx"][0])), [*sentences(60), *ODD]
 

@@ -1,19 +1,13 @@
-"""Process around the application: address, token, and an end in which nothing that was accepted is lost."""
+"""`serve`: address, token and models of a server, checked before the server starts."""
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import logging
-import math
 import os
-import signal
 import socket
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from hf_tagging.console import read_text
 from hf_tagging.errors import ConfigError, Problem
@@ -23,14 +17,8 @@ from hf_tagging.problems import argument
 from hf_tagging.serving.limits import Limits
 from hf_tagging.serving.models import load_models, named_models
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
 TOKEN = "HF_TAGGING_SERVE_TOKEN"
 """Environment variable with the token."""
-
-_PATIENCE = 5  # seconds beyond those of a request, in which answers are sent before the process ends
-_LAST_ANSWERS = 0.3  # seconds in which requests on open connections are still answered, after the port has closed
 
 logger = logging.getLogger(__name__)
 
@@ -70,22 +58,18 @@ def serve(
     """
     limits, named = limits or Limits(), named_models(models)
     token = read_token(token_file)
-    build_app = _imported()
-    with _listening(host, port) as listener:
-        loaded = load_models(named.items(), device=device, precision=precision, trust_remote_code=trust_remote_code)
-        warn_if_open(listener, token)
-        _run(build_app(loaded, limits=limits, token=token), listener, limits, root_path=_prefix(root_path))
-
-
-def _imported() -> Callable[..., FastAPI]:
     try:
         from hf_tagging.serving.app import build_app
+        from hf_tagging.serving.process import run_app
     except ImportError as error:
         raise ConfigError(
             f"serve: needs fastapi and uvicorn, which are not installed ({first_line(error)}). Type: "
             "pip install 'hf-tagging[serve]'"
         ) from error
-    return build_app
+    with _listening(host, port) as listener:
+        loaded = load_models(named.items(), device=device, precision=precision, trust_remote_code=trust_remote_code)
+        warn_if_open(listener, token)
+        run_app(build_app(loaded, limits=limits, token=token), listener, limits, root_path=_prefix(root_path))
 
 
 def read_token(file: str | Path | None) -> str:
@@ -123,7 +107,7 @@ def _prefix(root_path: str) -> str:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to an address, before models are loaded in vain; connections wait for `_run`.
+    """Return a socket that is bound to an address, before models are loaded in vain; nothing is let in yet.
 
     Raises:
         ConfigError: The address cannot be used.
@@ -140,54 +124,3 @@ def _listening(host: str, port: int) -> socket.socket:
         reason = f"cannot listen on {host}, port {port} ({first_line(error)})"
         raise ConfigError([Problem("host, port", (host, port), reason, "choose others")]) from error
     return listener
-
-
-def _run(app: FastAPI, listener: socket.socket, limits: Limits, *, root_path: str) -> None:
-    """Run the application until the process is asked to end."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """Server that goes on for a while after SIGTERM, so that requests meet 503 and no closed port."""
-
-        closes_at = math.inf
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """Refuse new requests; close the port after a while, or at once after Ctrl-C or a second signal.
-
-            The signal is not raised again at the end, as uvicorn does: an end that was asked for is no failure.
-            """
-            is_first = not app.state.gate.draining
-            app.state.gate.draining = True
-            wait = limits.drain_seconds if is_first and sig == signal.SIGTERM else 0
-            self.closes_at = time.monotonic() + wait
-            self.force_exit = not is_first and sig == signal.SIGINT
-
-        async def on_tick(self, counter: int) -> bool:
-            """End when the time has come."""
-            self.should_exit = self.should_exit or time.monotonic() >= self.closes_at
-            return await super().on_tick(counter)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """Let no further connection in, and give those that there are the time for an answer."""
-            for server in self.servers:
-                server.close()
-            await asyncio.sleep(_LAST_ANSWERS)
-            await super().shutdown(sockets)
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            """Say where the server is, once it listens."""
-            await super().startup(sockets)
-            host, port, *_ = listener.getsockname()
-            print(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port} (/docs shows how).", flush=True)
-
-    config = uvicorn.Config(
-        app,
-        root_path=root_path,
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=math.ceil(limits.max_seconds) + _PATIENCE,
-    )
-    Server(config).run([listener])
-    print("The server has stopped.", flush=True)
