@@ -176,6 +176,7 @@ class TaggingTrainer(AlignedTrainer):
                 config.training.teacher,
                 trust_remote_code=config.model.trust_remote_code,
                 device=self.args.device,
+                rules=False,
             )
             with enough_memory("tagging by the teacher", advice=EVALUATING):
                 self.learn_from(ask_teacher(teacher, self.splits["train"], self.schema, config.training))

@@ -27,7 +27,7 @@ from hf_tagging.training import RunConfig
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
 NAMES = (
     "ls", "copy", "validate", "train", "inspect", "convert", "predict", "evaluate", "compare", "export", "diff",
-    "soup", "trim", "suggest", "drift", "report", "push", "demo", "serve", "env", "completion",
+    "soup", "trim", "rules", "suggest", "drift", "report", "push", "demo", "serve", "env", "completion",
 )  # fmt: skip
 # Examples that are parsed alone: what they start takes minutes, serves until it is stopped, or needs a Hub.
 NOT_RUN = (
@@ -511,6 +511,7 @@ def workshop(tmp_path_factory):
     (folder / "texts.txt").write_text("Jordan waved.\nThe ships sailed past Porto.\n")
     (folder / "texts.csv").write_text("id,body\n1,Jordan waved.\n2,The ships sailed past Porto.\n")
     (folder / "export.jsonl").write_text('{"id": 1, "text": "Jordan waved.", "label": []}\n')
+    (folder / "rules.jsonl").write_text('{"label": "LOC", "pattern": "the", "ignore_case": true, "id": "article"}\n')
     (folder / "posts.jsonl").write_text('{"text": "Jordan waved."}\n')
     return folder
 
@@ -553,6 +554,36 @@ class TestExamples:
         assert {"README.md", "config.json", "model.safetensors"} <= set(sizes)
         assert answer["bytes"] == sum(sizes.values())
         assert (answer["dry_run"], answer["private"], answer["name"]) == (True, True, "user/my-tagger")
+
+    @pytest.mark.failure_mode("rules-there")
+    def test_rules_are_measured_and_saved(self, workshop, tmp_path, capsys, monkeypatch):
+        monkeypatch.chdir(workshop)
+        own = tmp_path / "own"
+        shutil.copytree("runs/ner", own)
+        assert run("rules", own, "rules.jsonl", "--save", "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        (rule,) = found["by_rule"]
+        assert (rule["rule"], rule["right"], found["rules"], found["split"]) == ("article", 0, 1, "validation")
+        assert rule["changed"] >= found["changed"] > 10
+        assert 0 < rule["wrong"] <= rule["changed"]
+        assert found["before"] == json.loads((own / "results.json").read_text())["validation"]["f1"] > found["after"]
+        assert found["added"] + found["replaced"] >= rule["wrong"]
+        record = json.loads((own / "run.json").read_text())
+        assert record["rules"] == {name: found[name] for name in record["rules"]}
+        assert "rules.jsonl" in record["files"]
+        card, page = (own / "README.md").read_text(), (own / "report.html").read_text()
+        assert "## Rules\n\n`rules.jsonl` has 1 rule. On the validation split it changes" in card
+        assert "The pipeline of Transformers ignores them." in card
+        assert "All other figures of this page are those of the model alone." in page
+        assert run("predict", own, "--text", "The ships") == 0
+        first, second = json.loads(capsys.readouterr().out)["words"]
+        assert (first["tag"], first["source"], first["rule"], second["source"]) == ("B-LOC", "rule", "article", "model")
+        assert run("rules", own, "rules.jsonl", "--save") == 1
+        assert "rules.jsonl is there already. Give --overwrite to replace it." in capsys.readouterr().err
+        assert run("push", own, "user/my-tagger", "--dry_run", "--json") == 0
+        assert "rules.jsonl" in {file["path"] for file in json.loads(capsys.readouterr().out)["files"]}
+        assert run("evaluate", own, "--dataset", "sample", "--rules", "none") == 0
+        assert "Rules beside the model" not in capsys.readouterr().out
 
     def test_compare_answers_machines(self, workshop, capsys, monkeypatch):
         monkeypatch.chdir(workshop)

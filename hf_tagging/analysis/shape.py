@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
-from hf_tagging.training.record import History
+from hf_tagging.training.record import History, RulesRecord
 
 Span = tuple[int, int, str]
 """Start, end and tag of an entity or a word in its sentence; a list after JSON."""
@@ -187,6 +187,7 @@ class Analysis(TypedDict, total=False):
     words: int
     entities: int | None
     headline: list[Estimate]
+    rules: RulesRecord | None
     tags: list[TagRow]
     confusion: Confusion
     history: History

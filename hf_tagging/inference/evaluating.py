@@ -97,7 +97,7 @@ def evaluate_tagger(
     tagger = model if isinstance(model, WordTagger) else Tagger.from_pretrained(model, **of_tagger)
     folder = None if isinstance(model, WordTagger) else Path(model if isinstance(model, str | Path) else model[0])
     _check_complete(tagger)
-    task = get_task(task) if task else _task_of(folder, tagger.schema)
+    task = get_task(task) if task else task_of_model(folder, tagger.schema)
     _check_scheme(task, scheme)
     if of_data.get("splitter") is None:  # text of annotated spans is cut as the words of training were
         of_data["splitter"] = tagger.splitter
@@ -283,7 +283,7 @@ def _check_common(own: TagSchema, gold: Tags, task: Task) -> None:
         )
 
 
-def _task_of(folder: Path | None, schema: TagSchema) -> Task:
+def task_of_model(folder: Path | None, schema: TagSchema) -> Task:
     """Return the task that a run in a folder was trained for; for any other model, the one that its tags suggest."""
     record = None if folder is None else RunFolder(folder).record()
     name = (record or {}).get("task")

@@ -13,6 +13,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -30,6 +31,7 @@ from hf_tagging.data.spool import Spool
 from hf_tagging.disk import check_writable, expanded, writing_to
 from hf_tagging.errors import ConfigError, ModelError, OutputError
 from hf_tagging.hub import first_line
+from hf_tagging.inference.loading import common_rules
 from hf_tagging.inference.onnx_model import (
     GRAPH,
     HOW_TO_INSTALL,
@@ -46,6 +48,7 @@ from hf_tagging.inference.tagger import Tagger
 from hf_tagging.locks import LOCK, FolderLock
 from hf_tagging.models.encoder import quiet
 from hf_tagging.problems import argument, switch
+from hf_tagging.rules.rules import RULES
 from hf_tagging.training.environment import hardware, versions
 from hf_tagging.training.record import HardwareRecord
 
@@ -107,7 +110,7 @@ def _export(
     model: str, to: str, target: Path, lock: FolderLock, data: str | Path | None, trust_remote_code: bool
 ) -> Parity:
     """Export into a folder that is locked; see `export_tagger`."""
-    tagger = Tagger.from_pretrained(model, device="cpu", trust_remote_code=trust_remote_code)
+    tagger = Tagger.from_pretrained(model, device="cpu", trust_remote_code=trust_remote_code, rules=False)
     source = _exportable(model, tagger.model)
     with Spool() as spool:
         examples = read_examples(spool.file(examples_file(model, data)), tagger.schema, of_run=data is None)
@@ -117,7 +120,9 @@ def _export(
         if to == "int8":
             record["int8"] = _to_int8(exported, _samples(tagger, examples.words))
         _save(exported, tagger, folder, record)
-        result = Tagger.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        if rules := common_rules([model], trust_remote_code=trust_remote_code):
+            shutil.copyfile(rules, folder / RULES)
+        result = Tagger.from_pretrained(str(folder), trust_remote_code=trust_remote_code, rules=False)
         parity = compare(tagger, result, examples, sizes=(source.get_memory_footprint(), _graph_size(folder)))
         _judge(model, to, parity)
         record |= {"parity": asdict(parity), "opset": exported.program.opset_imports[""]}

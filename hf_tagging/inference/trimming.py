@@ -77,7 +77,9 @@ class Trimming:
 
     def __init__(self, name: str, most_common: int, *, trust_remote_code: bool):
         self.name, self.most_common = name, most_common
-        self.before = Tagger.from_pretrained(name, device="cpu", trust_remote_code=trust_remote_code, precision="exact")
+        self.before = Tagger.from_pretrained(
+            name, device="cpu", trust_remote_code=trust_remote_code, precision="exact", rules=False
+        )
         with _naming(name):
             self.source = checked(self.before.model, expanded(name))
         self.aligner = Aligner(self.before.tokenizer, max_length=self.before.max_length)

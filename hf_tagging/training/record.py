@@ -220,6 +220,18 @@ class TrimmedRecord(TypedDict, total=False):
     agreement: dict[str, AgreementRecord]
 
 
+class RulesRecord(TypedDict, total=False):
+    """Rules beside the model, and what they change; see `hf_tagging.rule_effects.RuleEffects`."""
+
+    rules: int
+    split: str
+    metric: str
+    sentences: int
+    changed: int
+    before: float
+    after: float
+
+
 History = list[dict[str, float]]
 """The evaluations during training, in order: epoch, step, loss and figures."""
 
@@ -260,6 +272,7 @@ class RunRecord(TypedDict, total=False):
     history: History
     soup: SoupRecord
     trimmed: TrimmedRecord
+    rules: RulesRecord
     results: Results
 
 
@@ -349,8 +362,9 @@ _VALUES: tuple[tuple[Callable[[object], bool], str, str], ...] = (
      "results.test.words_per_second results.validation.words_per_second results.also_test.words_per_second "
      "soup.validation.greedy soup.validation.uniform "
      "trimmed.before.subwords trimmed.before.bytes trimmed.after.subwords trimmed.after.bytes trimmed.used "
-     "trimmed.most_common"),
-    (lambda value: isinstance(value, str), "a string", "arguments.hub_model_id scheme.target trimmed.source"),
+     "trimmed.most_common rules.rules rules.sentences rules.changed rules.before rules.after"),
+    (lambda value: isinstance(value, str), "a string",
+     "arguments.hub_model_id scheme.target trimmed.source rules.split rules.metric"),
     (lambda value: isinstance(value, list), "a list", "hardware.gpus"),
     (_is_history, "a list of objects", "history dataset.findings soup.parts"),
 )  # fmt: skip

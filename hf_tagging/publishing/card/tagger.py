@@ -24,6 +24,7 @@ from hf_tagging.publishing.card.cost import cost_view, environment_table, settin
 from hf_tagging.publishing.card.limits import findings_view, limits_view
 from hf_tagging.publishing.card.metadata import SeedSpread, metadata, over_seeds
 from hf_tagging.publishing.card.results import headline, history_view, results_view
+from hf_tagging.publishing.card.rules import rules_view
 from hf_tagging.publishing.card.soup import soup_view
 from hf_tagging.publishing.card.template import render
 from hf_tagging.publishing.card.training_data import data_view
@@ -111,6 +112,7 @@ def model_card(
             "usage": _usage(name, record, schema),
             "soup": soup_view(record),
             "trimmed": trimmed_view(record),
+            "rules": rules_view(record),
             "results": results_view(results, seeds, task),
             "other_tags": provenance.source(record, ALSO_TEST) if ALSO_TEST in results else None,
             "limits": limits_view(record, results),

@@ -21,6 +21,7 @@ from hf_tagging.errors import ModelError, OutputError
 from hf_tagging.inference.onnx_model import GRAPH, MANIFEST
 from hf_tagging.problems import argument, switch
 from hf_tagging.publishing.provenance import model_name
+from hf_tagging.rules.rules import RULES
 from hf_tagging.training.folder import RECORD, RunFolder
 
 Content = Path | bytes
@@ -32,7 +33,7 @@ MODEL_FILES = (
     "config.json", "model*.safetensors", "model.safetensors.index.json", "adapter_config.json",
     "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
     "vocab.json", "merges.txt", "added_tokens.json", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
-    f"{GRAPH}*", MANIFEST,
+    f"{GRAPH}*", MANIFEST, RULES,
 )  # fmt: skip
 """Files that determine a model's output; code beside them is sent if a configuration names it."""
 

@@ -117,6 +117,7 @@ def analyse_run(
     )
     if asked.tagger is not None:
         explain_examples(analysis, answers, asked.tagger)
+    analysis["rules"] = record.get("rules")
     analysis["headline"] += _by_other_tags(record) if split == "test" else []
     return analysis
 
@@ -236,7 +237,7 @@ def _tagger(folder: Path, device: str | torch.device | None, trust_remote_code: 
         config = read_json(folder / "config.json")
         if isinstance(config, dict) and config.get("word_features"):
             return _COLUMNS
-        return Tagger.from_pretrained(str(folder), device=device, trust_remote_code=trust_remote_code)
+        return Tagger.from_pretrained(str(folder), device=device, trust_remote_code=trust_remote_code, rules=False)
     except (ModelError, OSError, ValueError) as error:
         logger.warning("%s: the report has no probabilities (%s)", folder, first_line(error))
         return _NOT_LOADED
