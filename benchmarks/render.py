@@ -47,6 +47,7 @@ BENCHMARKS = {
     "packing": tuple(DEVICES),
     "scaling": tuple(DEVICES),
     "small": ("cpu",),
+    "rules": ("cpu",),
     "suspects": ("cpu",),
     "peers": ("cpu",),
     "serving": ("cpu",),

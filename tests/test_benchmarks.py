@@ -31,6 +31,7 @@ import memory  # noqa: E402
 import packing  # noqa: E402
 import quality  # noqa: E402
 import render  # noqa: E402
+import rules  # noqa: E402
 import scaling  # noqa: E402
 import serving  # noqa: E402
 import small  # noqa: E402
@@ -412,6 +413,16 @@ def test_compact(model, tmp_path):
     left_out = (line["peer"] - line["ours"]) * 1e6 / (3 * 4 * 768)  # a gradient and two moments of 4 bytes a weight
     tokenizer = AutoTokenizer.from_pretrained(model)
     assert 2000 - len(tokenizer) <= left_out <= 2000 - 50
+
+
+def test_rules(model, tmp_path):
+    rules.main(flags(model, tmp_path, "--rounds", 1, "--sentences", 5, "--phrases", 50))
+    found = result(tmp_path, "rules")
+    alone = "tagging by the model alone"
+    assert sides_of(found) == [("matching 50 phrases", alone), ("tagging with 50 phrases", alone)]
+    assert set(found["figures"]) == {"matching", "tagging", "with rules", "loading", "decided"}
+    (loading,) = found["figures"]["loading"]
+    assert loading["seconds"] > 0
 
 
 def test_levers(model, tmp_path):

@@ -293,14 +293,15 @@ class Tagger(WordTagger):
         self, block: _Block, odds: EntityOdds | None, *, exact: bool
     ) -> AbstractContextManager[Callable[[], Labels]]:
         """Read a block while the caller does something else; see `WindowReader.reading`."""
+        from hf_tagging.models.margins import MAX_READ_AGAIN  # here, as in __init__
+
         windows, bounds, ruling = block
-        return self._reader.reading(
-            windows,
-            bounds,
-            margin=self._margins.scores if exact else self._margins.tags,
-            collectors=[collector for collector in (odds, ruling) if collector is not None],
-            exactly=None if ruling is None else ruling.limited,
-        )
+        exactly = None if ruling is None else ruling.limited
+        margin = self._margins.scores if exact else self._margins.tags
+        if exactly is not None and exactly.any() and exactly.mean() > MAX_READ_AGAIN:
+            margin = None  # to read most windows twice would take longer
+        collectors = [collector for collector in (odds, ruling) if collector is not None]
+        return self._reader.reading(windows, bounds, margin=margin, collectors=collectors, exactly=exactly)
 
     def _table(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int] | None, first: int, *, entities: bool
