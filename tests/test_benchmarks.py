@@ -419,8 +419,12 @@ def test_rules(model, tmp_path):
     rules.main(flags(model, tmp_path, "--rounds", 1, "--sentences", 5, "--phrases", 50))
     found = result(tmp_path, "rules")
     alone = "tagging by the model alone"
-    assert sides_of(found) == [("matching 50 phrases", alone), ("tagging with 50 phrases", alone)]
-    assert set(found["figures"]) == {"matching", "tagging", "with rules", "loading", "decided"}
+    assert sides_of(found) == [
+        ("matching 50 phrases", alone),
+        ("tagging with 50 phrases, after the model", alone),
+        ("tagging with 50 phrases, before the model", alone),
+    ]
+    assert set(found["figures"]) == {"matching", "tagging", "before", "after", "loading", "matched"}
     (loading,) = found["figures"]["loading"]
     assert loading["seconds"] > 0
 
