@@ -4,9 +4,9 @@
     OMP_NUM_THREADS=1 python benchmarks/rules.py --model runs/ner --phrases 1000000 --sentences 1000
 
 The phrases are the entities of the training split and, as many as are wanted, phrases of one to three words: made-up
-ones and, in longer phrases, as often those of the corpus. Each is a rule. The same sentences are matched alone, tagged by
-the model alone, and tagged with the rules before and after the model. Seconds are those of the processor: what else the
-machine does counts little.
+ones and, in longer phrases, as often those of the corpus. Each is a rule. The same sentences are matched alone, tagged
+by the model alone, and tagged with the rules before and after the model. Seconds are those of the processor: what else
+the machine does counts little.
 """
 
 import argparse
