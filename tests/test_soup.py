@@ -120,7 +120,11 @@ class TestChoice:
         assert "none was better on the validation split" in (tmp_path / "soup" / "README.md").read_text()
 
     def test_taggers_from_scratch_of_one_seed(self, scratch, tmp_path):
-        pair = [copy(scratch, tmp_path / name, noise=n, data_seed=s) for name, n, s in (("a", 0.1, 1), ("b", -0.1, 2))]
+        asked = {"word_vectors": str(tmp_path / "gone.txt"), "vector_words": 100}  # only a training reads them
+        sides = (("a", 0.1, 1), ("b", -0.1, 2))
+        pair = [copy(scratch, tmp_path / name, noise=n, data_seed=s, **asked) for name, n, s in sides]
+        for folder in pair:
+            rewrite(folder / "run.json", given=[*record(scratch)["given"], *asked])
         soup = average_runs(pair, tmp_path / "soup")
         assert soup.kind == "uniform"
         figures = evaluate_tagger(tmp_path / "soup", "sample", split="validation").figures
