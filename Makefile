@@ -55,7 +55,7 @@ docs: $(STAMP)
 
 # With a trained tagger and an export of it: make bench TAGGING="--model runs/NAME --exported runs/NAME-int8"
 bench: $(STAMP)
-	for name in training compact levers alignment loading memory packing scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in training compact levers alignment loading memory packing scaling streaming; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/tagging.py $(TAGGING)
 	$(BIN)/python benchmarks/render.py
 

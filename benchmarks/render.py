@@ -46,6 +46,7 @@ BENCHMARKS = {
     "memory": tuple(DEVICES),
     "packing": tuple(DEVICES),
     "scaling": tuple(DEVICES),
+    "streaming": ("cpu",),
     "small": ("cpu",),
     "rules": ("cpu",),
     "suspects": ("cpu",),

@@ -35,6 +35,7 @@ import rules  # noqa: E402
 import scaling  # noqa: E402
 import serving  # noqa: E402
 import small  # noqa: E402
+import streaming  # noqa: E402
 import suspects  # noqa: E402
 import tagging  # noqa: E402
 import trainers  # noqa: E402
@@ -471,6 +472,14 @@ def test_scaling(model, tmp_path):
     found = result(tmp_path, "scaling")
     assert sides_of(found) == [("training, 2 processes", "1 process")]
     assert set(found["figures"]) == {"1 process", "2 processes"}
+
+
+@pytest.mark.slow
+def test_streaming(model, tmp_path):
+    streaming.main(flags(model, tmp_path, "--gigabytes", 0.0002, "--shard", 0.1, "--steps", 2))
+    ((run,),) = result(tmp_path, "streaming")["figures"].values()
+    assert run["files"] >= 2
+    assert 0 < run["training_seconds"] < run["seconds"]
 
 
 # Servers

@@ -59,7 +59,7 @@ import json, sys
 from hf_tagging import load_tagging_dataset
 said = {}
 for name, task in json.loads(sys.argv[1]):
-    data = load_tagging_dataset(name, task=task)
+    data = load_tagging_dataset(name.removeprefix("streamed "), task=task, streaming=name.startswith("streamed "))
     names = data["train"].features["tags"].feature.names
     said[f"{name} {task}"] = {
         split: [list(rows["tokens"]), [[names[i] for i in ids] for ids in rows["tags"]]] for split, rows in data.items()
@@ -650,6 +650,7 @@ def test_datasets_of_the_hub_are_read_over_http(hub, fresh, tmp_path):
     hub.faults.append(Fault("GET /datasets/user/data/resolve/.*train", after=100))
 
     wanted = [("eriktks/conll2003", "pos"), ("user/data", "ner"), ("conll2003", "ner"), ("conll2003", "pos")]
+    wanted.append(("streamed conll2003", "ner"))
     said = fresh(LOAD, json.dumps(wanted))
     assert hub.asked("GET /datasets/user/data/resolve/.*train") == 2  # the rest of it came with the second
     ner = {
@@ -657,7 +658,7 @@ def test_datasets_of_the_hub_are_read_over_http(hub, fresh, tmp_path):
         "validation": [[["The", "boat", "sank"]], [["O", "O", "O"]]],
         "test": [[["Porto", "slept"], ["In", "Velt", "."]], [["B-LOC", "O"], ["O", "B-LOC", "O"]]],
     }
-    assert said["user/data ner"] == said["conll2003 ner"] == ner
+    assert said["user/data ner"] == said["conll2003 ner"] == said["streamed conll2003 ner"] == ner
     pos = {
         "train": [[["Mira", "Okonkwo", "slept", "."]], [["NNP", "NNP", "VBD", "."]]],
         "validation": [[["The", "boat", "sank"]], [["DT", "NN", "VBD"]]],

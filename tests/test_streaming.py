@@ -7,10 +7,12 @@ from itertools import takewhile
 import pytest
 import torch
 from datasets import Dataset
+from datasets.table import MemoryMappedTable
 from recipe_runs import record, run_here, run_recipe, start_recipe, weights
 from tiny_models import tiny_bert
 from transformers import AutoTokenizer, TrainerCallback
 
+import hf_tagging.data.alignment as alignment
 import hf_tagging.data.streaming as streaming
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
 from hf_tagging.data.streaming import Place, stream_of
@@ -243,3 +245,24 @@ def test_a_baseline_with_the_words_of_a_tokenizer_learns_from_a_stream(corpus, m
     run_here("ner_baseline", "--words", model, "--train_file", *files(corpus, "parquet"), *STEPS, "--hidden_size", 8,
              "--output_dir", tmp_path / "run", "--case_dropout", 0.5)  # fmt: skip
     assert record(tmp_path / "run")["status"] == "finished"
+
+
+def test_otherwise_words_and_subwords_are_on_the_disk_and_read_by_all_processes_of_a_machine(
+    corpus, model, tmp_path, monkeypatch
+):
+    """The first process fills the cache (`TaggingRun.main_process_first`), and the others compute nothing."""
+
+    def aligned():
+        data = load_tagging_dataset(files(corpus, "parquet")[0], task="ner", cache_dir=tmp_path)
+        schema = TagSchema.detect(data, task="ner")
+        return align_dataset(data, AutoTokenizer.from_pretrained(model), schema)["train"]
+
+    def refuse(*args, **named):
+        raise AssertionError("aligned again")
+
+    first = aligned()
+    monkeypatch.setattr(alignment, "_align_batch", refuse)
+    again = aligned()
+    assert again.features.cache_files == first.features.cache_files != []
+    assert again.words.cache_files == first.words.cache_files != []
+    assert all(isinstance(part.data, MemoryMappedTable) for part in (again.words, again.features))

@@ -10,6 +10,7 @@ from datasets import Dataset, IterableDataset
 
 from hf_tagging.data.sources import named_splits
 from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 
 PLACE = "the given data"
 
@@ -52,7 +53,10 @@ def _dataset(data: object) -> Dataset:
     if _is_frame(data):
         return Dataset.from_pandas(data, preserve_index=False)
     if isinstance(data, IterableDataset):
-        raise DataError(f"{PLACE}: is an IterableDataset; training reads data in any order. Load it without streaming.")
+        streamed = argument("streaming", True)
+        raise DataError(
+            f"{PLACE}: is an IterableDataset; give its files, or its name on the Hub, with {streamed}, or load it whole"
+        )
     advice = "Dataset.from_list(rows) and Dataset.from_dict(columns) make one"
     if isinstance(data, Mapping):
         advice = f"give one of its splits, such as data[{next(iter(data), 'train')!r}]"
