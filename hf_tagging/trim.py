@@ -11,6 +11,7 @@ subwords than before.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -42,6 +43,8 @@ from hf_tagging.training.run import TaggingRun
 
 MOST_COMMON = 10_000
 _IN_PYTHON = "In Python, give it: trim_vocabulary(model, output_dir, dataset=...)."
+logger = logging.getLogger("hf_tagging")
+
 _CARRIED = ("soup", "teacher", "calibration")  # of the record of the training
 
 
@@ -189,6 +192,13 @@ def _training_words(record: RunRecord, splits: Mapping[str, InMemory], run: Tagg
     found = as_words_and_tags(splits, run.arguments.task).get("train")
     if found is None:
         return
+    if record["arguments"].get("streaming"):
+        logger.warning(
+            "The training split was a stream: of its words, those of the first %s sentences are kept. Give the texts "
+            "that are to be tagged as before: %s",
+            f"{len(found):,}",
+            argument("text_file"),
+        )
     yield from found["tokens"]
     if share := record["arguments"].get("case_dropout"):
         yield from drop_case(found, share, seed=record["seed"])["tokens"]

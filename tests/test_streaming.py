@@ -235,6 +235,13 @@ def test_a_stream_is_evaluated_and_saved_ten_times_unless_it_is_told_when(corpus
         assert (config.eval_strategy, config.eval_steps, config.save_steps) == ("steps", expected, expected)
 
 
+def test_without_training_no_more_of_a_stream_is_read_than_its_sample(corpus):
+    """As where runs are averaged, or another tagger is scored on the data of a run."""
+    data = DataConfig(train_file=files(corpus, "jsonl"), streaming=True)
+    found = RunConfig("ner", training=TaggingConfig(do_train=False), data=data).load_dataset()["train"]
+    assert len(found) == streaming.SAMPLE
+
+
 def test_a_sample_that_was_selected_from_is_no_stream(corpus, model, tmp_path):
     data = load(corpus)["train"].select(range(5))
     with pytest.raises(DataError, match="is no stream any more"):

@@ -66,7 +66,7 @@ class DataNotes:
             limit = limits.get(name)
             kept[name] = split if limit is None else split.select(range(min(limit, len(split))))
         self.stream = stream_of(kept["train"]) if "train" in kept else None
-        if data.streaming and self.stream is None:
+        if data.streaming and self.stream is None and "train" in kept:
             raise DataError(
                 f"{self.arguments.dataset_name}: the training split is no stream any more, as {argument('streaming')} "
                 "asks for; give it as load_tagging_dataset has returned it, neither mapped nor selected from."

@@ -25,7 +25,6 @@ _OF_WHOLE: dict[str, tuple[object, str, str]] = {
     "teacher": (None, "tags all of training first, and a stream is not read before", "leave streaming out"),
     "word_features": (None, "needs all values of the column, and a stream is not read before", "leave streaming out"),
     "context": ("none", "needs whole documents, and a stream gives sentences", "leave one of them out"),
-    "do_train": (True, "is off, so that nothing is trained", "leave streaming out"),
 }
 
 
@@ -36,7 +35,7 @@ def streaming_problems(given: Mapping[str, object], *, scratch: bool) -> Iterato
         given: All given arguments of the run, by name.
         scratch: The tagger is one from scratch.
     """
-    if not given.get("streaming"):
+    if not given.get("streaming") or given.get("do_train") is False:  # then no more of it is read than its sample
         return
     steps = given.get("max_steps")
     if not isinstance(steps, int) or steps < 1:
