@@ -196,6 +196,18 @@ class TestComponent:
         assert [[t.pos_ for t in doc] for doc in again.pipe(TEXTS)] == [[t.pos_ for t in doc] for doc in docs]
         assert {token.pos_ for doc in docs for token in doc if not token.is_space} > {"VERB"}
 
+    def test_is_saved_with_its_rules(self, nlp, folder, tmp_path):
+        rules = tmp_path / "mine.jsonl"
+        rules.write_text('{"label": "LOC", "pattern": "waved", "ignore_case": true}\n')
+        nlp.add_pipe("hf_tagging", config={"model": str(folder), "device": "cpu", "rules": str(rules)})
+        assert ("waved", "LOC") in entities_of(nlp("Maria waved."))
+        nlp.to_disk(tmp_path / "saved")
+        rules.unlink()
+        assert ("waved", "LOC") in entities_of(spacy.load(tmp_path / "saved")("Maria waved."))
+        without = spacy.blank("en")
+        without.add_pipe("hf_tagging", config={"model": str(tmp_path / "saved/hf_tagging"), "rules": False})
+        assert without.get_pipe("hf_tagging").tagger.rules is None
+
     def test_says_which_model_is_missing(self, nlp):
         nlp.add_pipe("hf_tagging", config={"model": "runs/none-such"})
         with pytest.raises(ModelError, match="runs/none-such"):

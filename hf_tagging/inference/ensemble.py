@@ -136,11 +136,19 @@ class Ensemble(WordTagger):
             yield from self.label(sentences, documents=[*map(len, together)], first=first, exact=exact)
             first += len(sentences)
 
-    def _gradients(self, words: list[str], position: int, label: int) -> np.ndarray:
+    def _occlusion(self, words: list[str], position: int, label: int) -> np.ndarray:
         """Return the mean of the members' contributions, which are those to the mean of their probabilities."""
-        tag = self.schema.tags[label]
-        found = [member._gradients(words, position, member.schema.label2id[tag]) for member in self.members]
+        found = [one._occlusion(words, position, own) for one, own in self._own_labels(label)]
         return np.asarray(np.mean(found, axis=0))
+
+    def _gradients(self, words: list[str], position: int, label: int) -> np.ndarray:
+        """Return the mean of the members' contributions; see `_occlusion`."""
+        found = [one._gradients(words, position, own) for one, own in self._own_labels(label)]
+        return np.asarray(np.mean(found, axis=0))
+
+    def _own_labels(self, label: int) -> list[tuple[WordTagger, int]]:
+        """Return each member with its own id of a label."""
+        return [(member, member.schema.label2id[self.schema.tags[label]]) for member in self.members]
 
     def _paths(self, sentences: Sequence[Sequence[str]], n: int) -> list[Paths]:
         tables = map(torch.from_numpy, self.probabilities(sentences))

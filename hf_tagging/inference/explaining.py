@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 Method = Literal["occlusion", "integrated_gradients"]
 METHODS: tuple[str, ...] = get_args(Method)
-UNKNOWN_WORD = ""
-"""A word that every tagger reads as the unknown token."""
-
 _STEPS = 64  # of the integral: the sum of the contributions is then within 0.004 of the limit with MiniLM, with 32 0.07
 _AT_ONCE = 8  # sentences in a forward and backward pass
 
@@ -133,9 +130,57 @@ def checked_position(words: list[str], position: int) -> int:
     return position % len(words)
 
 
-def occluded(words: list[str]) -> list[list[str]]:
-    """Return the sentence once for each word, with this word unknown. (words, words)"""
-    return [[*words[:i], UNKNOWN_WORD, *words[i + 1 :]] for i in range(len(words))]
+def occlusion(
+    logits: Callable[[np.ndarray, np.ndarray, np.ndarray], Tensor],
+    windows: Windows,
+    words: int,
+    position: int,
+    label: int,
+    unknown: int,
+    budget: int,
+) -> np.ndarray:
+    """Return the probability that a tag loses where each word is unknown, in the window that its word is read in.
+
+    Args:
+        logits: Reads some rows: `input_ids` and `attention_mask` (rows, subwords), and where to read (rows,), to
+            (rows, tags).
+        windows: Of the sentence alone.
+        words: Number of words in the sentence.
+        position: Number of the word that is explained.
+        label: Label id that is explained.
+        unknown: Id of the unknown token, which takes the place of a word's subwords.
+        budget: Subwords that are read at once.
+
+    Returns:
+        (words,) float64; 0 for words outside the window
+    """
+    window, at = _place(windows, position)
+    inside = slice(int(windows.offsets[window]), int(windows.offsets[window + 1]))
+    ids, of_word = windows.input_ids[inside].astype(np.int64), windows.words[inside]
+    hidden = np.unique(of_word[of_word >= 0])
+    rows, places = [ids], [at]
+    for word in hidden.tolist():
+        where = np.flatnonzero(of_word == word)
+        rows.append(np.concatenate([ids[: where[0]], [unknown], ids[where[-1] + 1 :]]))
+        places.append(at - (len(where) - 1) * (word < position))
+    at_once = max(1, budget // len(ids))
+    found = [
+        logits(*_padded(rows[i : i + at_once]), np.array(places[i : i + at_once])).double().softmax(-1)[:, label]
+        for i in range(0, len(rows), at_once)
+    ]
+    probabilities = torch.cat(found).numpy()
+    contributions = np.zeros(words)
+    contributions[hidden] = probabilities[0] - probabilities[1:]
+    return contributions
+
+
+def _padded(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of ids side by side and where they have any, (rows, subwords) each; padding is 0, and not read."""
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.zeros(mask.shape, np.int64)
+    ids[mask] = np.concatenate(rows)
+    return ids, mask.astype(np.int64)
 
 
 @torch.enable_grad()

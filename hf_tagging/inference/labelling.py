@@ -170,6 +170,10 @@ class Labeller(ABC):
         """Yield labels of each sentence of a stream of parts of documents; see `label_documents`."""
 
     @abstractmethod
+    def _occlusion(self, words: list[str], position: int, label: int) -> np.ndarray:
+        """Return the probability that a tag loses where each word is unknown. (words,) float64"""
+
+    @abstractmethod
     def _gradients(self, words: list[str], position: int, label: int) -> np.ndarray:
         """Return the contribution of every word by integrated gradients. (words,) float64"""
 

@@ -131,6 +131,18 @@ class WindowReader:
             finish()
         return [joined_paths((parts[i] for i in range(a, b) if i in parts), n) for a, b in pairwise(bounds.tolist())]
 
+    @torch.inference_mode()
+    def rows(self, ids: np.ndarray, mask: np.ndarray, places: np.ndarray) -> Tensor:
+        """Return the logits of one subword of each row, in the dtype of the weights. (rows, tags), on the CPU
+
+        Args:
+            ids: `input_ids`. (rows, subwords)
+            mask: `attention_mask`. (rows, subwords)
+            places: Subword of each row. (rows,)
+        """
+        values = [torch.from_numpy(x).to(self.device) for x in (ids, mask, np.arange(len(ids)), places)]
+        return self._logits(*values, half=False).cpu()
+
     @contextmanager
     def _running(
         self,

@@ -15,6 +15,7 @@ from hf_tagging.inference.spacy_docs import starts_of, to_spacy, words_of
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.word_tagger import TaggerOptions
 from hf_tagging.models.encoder import quiet
+from hf_tagging.rules.rules import RULES
 
 
 class TaggerComponent:
@@ -59,19 +60,24 @@ class TaggerComponent:
             yield to_spacy(tagged_text(cut.text, cut.spans, joined(labels), self.tagger.schema, starts=cut.starts), doc)
 
     def to_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> None:
-        """Write model and tokenizer into a folder."""
-        model = self.tagger.model
+        """Write model, tokenizer and rules into a folder."""
+        model, rules = self.tagger.model, self.tagger.rules
         if isinstance(model, OnnxModel):
             shutil.copytree(model.folder, path, dirs_exist_ok=True)
         else:
             with quiet():
                 model.save_pretrained(path)
             self.tagger.tokenizer.save_pretrained(path)
+        target = Path(path) / RULES
+        if rules is None:
+            target.unlink(missing_ok=True)  # of the export that was copied
+        elif rules.path.resolve() != target.resolve():
+            shutil.copyfile(rules.path, target)
 
     def from_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> TaggerComponent:
         """Read what `to_disk` has written."""
         options = self._options.copy()
-        options["revision"] = None
+        options["revision"] = options["rules"] = None  # what was written counts
         self._tagger = Tagger.from_pretrained(str(path), **options)
         return self
 

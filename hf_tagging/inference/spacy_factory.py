@@ -4,7 +4,7 @@ spaCy imports this module, by the entry point in pyproject.toml, before any pipe
 component. So it imports nothing that takes time.
 """
 
-from typing import TYPE_CHECKING, Optional, cast
+from typing import TYPE_CHECKING, Optional, Union, cast
 
 from spacy.language import Language
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         "tokens_per_batch": None,
         "precision": None,
         "min_confidence": 0.0,
+        "rules": None,
         "trust_remote_code": False,
     },
 )
@@ -34,6 +35,7 @@ def tagger_component(
     tokens_per_batch: Optional[int],  # noqa: UP045
     precision: Optional[str],  # noqa: UP045
     min_confidence: float,
+    rules: Union[str, bool, None],  # noqa: UP007
     trust_remote_code: bool,
 ) -> "TaggerComponent":
     """Return the component; its settings are those of `Tagger.from_pretrained`."""
@@ -46,6 +48,7 @@ def tagger_component(
         tokens_per_batch=tokens_per_batch,
         precision=cast("Precision | None", precision),
         min_confidence=min_confidence,
+        rules=None if rules is True else rules,
         trust_remote_code=trust_remote_code,
     )
     return TaggerComponent(model, options)

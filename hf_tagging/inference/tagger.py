@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, Unpack, overload
 import numpy as np
 import torch
 
+from hf_tagging.data.pretokenized import unknown_token
 from hf_tagging.data.rows import row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.data.window_plans import parts_of
@@ -29,7 +30,7 @@ from hf_tagging.devices import find_device
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.cutting import TextCutter, trained_splitter
 from hf_tagging.inference.ensemble import Ensemble
-from hf_tagging.inference.explaining import Transition, crf_transitions, integrated_gradients
+from hf_tagging.inference.explaining import Transition, crf_transitions, integrated_gradients, occlusion
 from hf_tagging.inference.nbest import Paths
 from hf_tagging.inference.odds import EntityOdds
 from hf_tagging.inference.onnx_model import OnnxModel
@@ -274,6 +275,11 @@ class Tagger(WordTagger):
         ends = row_starts(np.asarray(documents, np.int64))
         sizes = (map(len, parts_of(words[a:b])) for a, b in pairwise(ends))
         return self._aligner.windows(words, row_starts(np.fromiter(chain.from_iterable(sizes), np.int64)))
+
+    def _occlusion(self, words: list[str], position: int, label: int) -> np.ndarray:
+        """Return the probability that a tag loses where each word is unknown; see `occlusion`."""
+        unknown, budget = unknown_token(self.tokenizer), self.tokens_per_batch
+        return occlusion(self._reader.rows, self.windows([words]), len(words), position, label, unknown, budget)
 
     def _gradients(self, words: list[str], position: int, label: int) -> np.ndarray:
         """Return the contribution of every word by integrated gradients; see `integrated_gradients`."""

@@ -11,7 +11,7 @@ import torch
 
 from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.inference.cutting import BY_SCRIPT, CutText, Splitter, TextCutter
-from hf_tagging.inference.explaining import Explanation, checked_method, checked_position, occluded
+from hf_tagging.inference.explaining import Explanation, checked_method, checked_position
 from hf_tagging.inference.labelling import Labeller
 from hf_tagging.inference.piping import column_of, cuts_of, features_of, tell_of_missing
 from hf_tagging.inference.reading import Precision
@@ -129,13 +129,15 @@ class WordTagger(Labeller):
     def explain(
         self, words: list[str], position: int, *, tag: str | None = None, method: str = "occlusion"
     ) -> Explanation:
-        """Return what every word of a sentence contributes to the tag of one of them.
+        """Return what every word of a sentence contributes to the tag of one of them, without any rules.
+
+        Words outside the window in which the word is read contribute nothing.
 
         Args:
             words: Words of the sentence. (words,)
             position: Number of the word whose tag is explained, from 0; negative ones count from the end.
             tag: Tag to explain. Default: the word's own.
-            method: ``"occlusion"``: what the tag's probability loses where a word is unknown; the sentence is tagged
+            method: ``"occlusion"``: what the tag's probability loses where a word is unknown; its window is read
                 once for each of its words. ``"integrated_gradients"``: the gradient of the probability, followed from a
                 sentence of unknown words; for encoders, with or without a CRF, with captum installed. Of a CRF it is
                 the probability of the word alone, and `Explanation.transitions` holds what comes on top.
@@ -152,15 +154,12 @@ class WordTagger(Labeller):
         place, how = checked_position(sentence, position), checked_method(method)
         if tag is not None and tag not in self.schema.label2id:
             raise ConfigError(f"tag: {tag!r} is not a tag of this model, which has {', '.join(self.schema.tags)}.")
-        table, *without = self.probabilities([sentence, *(occluded(sentence) if how == "occlusion" else ())])
+        (table,) = self.probabilities([sentence])
         ids = table.argmax(-1)
         if tag is not None:
             ids[place] = self.schema.label2id[tag]
         label = int(ids[place])
-        if how == "occlusion":
-            contributions = table[place, label] - np.array([other[place, label] for other in without], np.float64)
-        else:
-            contributions = self._gradients(sentence, place, label)
+        contributions = (self._occlusion if how == "occlusion" else self._gradients)(sentence, place, label)
         return Explanation(
             words=sentence,
             position=place,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from hf_tagging.analysis.answers import Answers
 from hf_tagging.analysis.shape import Analysis, Heat, WrongSentence
+from hf_tagging.hub import first_line
 
 if TYPE_CHECKING:
     from hf_tagging.inference.tagger import Tagger
+
+logger = logging.getLogger(__name__)
 
 MOST_EXPLAINED = 20  # sentences: each is tagged once for each of its words
 LONGEST_EXPLAINED = 40  # words
@@ -22,10 +26,15 @@ def explain_examples(analysis: Analysis, answers: Answers, tagger: Tagger) -> No
         answers: The split.
         tagger: The model that tagged it.
     """
+    import torch
+
     short = [x for x in analysis["examples"]["sentences"] if len(x["words"]) <= LONGEST_EXPLAINED]
-    for sentence in short[:MOST_EXPLAINED]:
-        if heat := _heat(sentence, answers.predicted[sentence["number"] - 1], tagger):
-            sentence["heat"] = heat
+    try:
+        for sentence in short[:MOST_EXPLAINED]:
+            if heat := _heat(sentence, answers.predicted[sentence["number"] - 1], tagger):
+                sentence["heat"] = heat
+    except torch.OutOfMemoryError as error:
+        logger.warning("The report explains no more errors: %s", first_line(error))
 
 
 def _heat(sentence: WrongSentence, tags: list[str], tagger: Tagger) -> Heat | None:
