@@ -56,7 +56,7 @@ BENCHMARKS = {
 # Lines of the table that README.md repeats: benchmark, what is measured, the peer.
 HIGHLIGHTS = (
     ("quality", "training until the final validation F1 of the peer", "stock Trainer, first evaluation with it"),
-    ("quality", "NER, test F1, 3 seeds", "stock Trainer"),
+    ("quality", "NER, test F1, 2 seeds", "stock Trainer"),
     ("tagging", "tagging", "pipeline at its default"),
     ("tagging", "tagging, exported model", "pipeline at its default"),
     ("memory", "memory, evaluation, 500 tags", "stock Trainer"),
