@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import sys
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
+from datasets.fingerprint import Hasher
 from tiny_models import TAGS, tiny_bert
 
 from hf_tagging import ConfigError, DataError, Tagger, TagSchema
@@ -134,8 +136,10 @@ def test_phrases_match_whole_words_and_the_longest_wins_then_the_first_rule(tmp_
 def test_a_phrase_is_found_as_the_tagger_cuts_text_and_as_it_has_blanks(folders, tmp_path):
     rules = write(tmp_path, {"label": "LOC", "pattern": "St. John's"})
     tagger = Tagger.from_pretrained(folders["linear"], device="cpu", rules=rules)
-    (entity,) = [entity for entity in tagger.tag_text("He left St. John's early.").entities if entity.rule]
-    assert (entity.text, entity.type, entity.source, entity.rule) == ("St. John's", "LOC", "rule", "line 1")
+    (entity,) = [
+        entity for entity in tagger.tag_text("He left St. John's early.").entities if entity.text == "St. John's"
+    ]
+    assert (entity.type, entity.source, entity.rule) == ("LOC", "rule", "line 1")
     assert tagger.tag(["St.", "John's"]) == ["B-LOC", "I-LOC"]
 
 
@@ -271,8 +275,7 @@ def test_before_writes_the_tags_of_every_scheme(tmp_path):
         lattice = Lattice(limits, schema, 4)
         says = np.where([name.endswith("LOC") for name in schema.tags], 0.9, 0.1)  # the model finds places everywhere
         lattice.keep(np.arange(4), torch.from_numpy(np.tile(says / says.sum(), (4, 1))), None)
-        decoded = [schema.tags[i] for i in lattice.decoded().ids]
-        assert decoded[1:3] == expected[1:3]
+        assert [schema.tags[i] for i in lattice.decoded().ids] == expected
         starts, ends, _ = schema.entity_edges(lattice.decoded().ids, bounds)
         assert [ends[0], starts[1], ends[2], starts[3]] == [True] * 4
 
@@ -327,6 +330,88 @@ def test_after_the_model_deny_and_only_leave_entities_out(tmp_path):
     assert after(tmp_path, both, words, tags)[0] == ["O", "O", "B-PER", "I-PER", "B-PER", "I-PER"]
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_rule_whose_entity_the_tags_of_the_model_cannot_write_is_refused(tmp_path, when):
+    bare = TagSchema(("O", "B-LOC", "B-PER", "I-PER"), "IOB2")
+    spans = TagSchema(("O", "B-LOC", "E-LOC", "S-LOC", "B-PER", "I-PER", "E-PER", "S-PER"), "BIOES")
+    many = [{"SHAPE": "Xxxxx", "OP": "+"}]
+    for schema, phrase, words in [(bare, "New York", "2 words"), (spans, "New York City", "3 words or more")]:
+        for pattern in (phrase, many, [{"TEXT": word} for word in phrase.split()]):
+            with pytest.raises(ConfigError, match=f"line 1: label: the model lacks the tags for a LOC of {words}; exp"):
+                read_rules(write(tmp_path, {"label": "LOC", "pattern": pattern, "when": when}), schema)
+            read_rules(write(tmp_path, {"label": "PER", "pattern": pattern, "when": when}), schema)
+            read_rules(write(tmp_path, {"label": "LOC", "pattern": pattern, "when": "constraint"}), schema)
+    for phrase in ("New York", "Porto"):
+        read_rules(write(tmp_path, {"label": "LOC", "pattern": phrase, "when": when}), spans)
+    for scheme in ("IOB1", "BIO"):
+        inside = TagSchema(("I-LOC", "O"), scheme)
+        read_rules(
+            write(tmp_path, {"label": "LOC", "pattern": many, "when": when, "overwrite": when == "after"}), inside
+        )
+
+
+def test_every_match_of_a_list_and_of_a_denial_counts(tmp_path):
+    words, tags = "Maria Duarte Lisbon", ["B-PER", "I-PER", "O"]
+    names = [{"SHAPE": "Xxxxx", "OP": "+"}]
+    assert after(tmp_path, [{"only": "PER", "pattern": names}], words, tags)[0] == tags
+    assert after(tmp_path, [{"deny": "PER", "pattern": names}], words, tags)[0] == ["O"] * 3
+
+
+def test_denials_of_the_same_words_go_together(folders, tmp_path):
+    both = [{"deny": "PER", "pattern": "Jordan"}, {"deny": "LOC", "pattern": "Jordan"}]
+    for tag in ("B-PER", "B-LOC"):
+        assert after(tmp_path, both, "Jordan", [tag])[0] == ["O"]
+    label = {"label": "LOC", "pattern": "Jordan", "when": "after"}
+    assert after(tmp_path, [both[0], label], "Jordan", ["B-PER"])[0] == ["B-LOC"]
+    rules = write(tmp_path, *[rule | {"pattern": "asks", "when": "constraint"} for rule in both])
+    assert Tagger.from_pretrained(folders["linear"], device="cpu", rules=rules).tag(SENTENCE)[1] == "O"
+
+
+def test_a_match_hides_those_that_apply_at_the_same_time_alone(folders, tmp_path):
+    rules = [
+        {"label": "PER", "pattern": "asks Jordan from", "when": "after"},
+        {"label": ["PER", "O"], "pattern": "Jordan from Porto", "when": "constraint"},
+        {"label": "LOC", "pattern": "Jordan"},
+    ]
+    assert found(tmp_path, rules, " ".join(SENTENCE)) == [(1, 4, "line 1"), (2, 3, "line 3"), (2, 5, "line 2")]
+    tagger = Tagger.from_pretrained(folders["linear"], device="cpu", rules=write(tmp_path, *rules))
+    assert tagger.tag(SENTENCE)[2] == "B-LOC"  # before the model decides
+
+
+def test_strings_that_no_word_in_lower_case_is_are_refused(tmp_path):
+    for value in ("Flight", {"IN": ["bus", "Flight"]}):
+        with pytest.raises(ConfigError, match="token 1, LOWER: 'Flight' is not in lower case; expected 'flight'"):
+            read_rules(write(tmp_path, {"label": "LOC", "pattern": [{"LOWER": value}]}), SCHEMA)
+
+
+def test_long_words_are_not_remembered(tmp_path):
+    rules = read_rules(write(tmp_path, {"label": "LOC", "pattern": [{"LENGTH": {">": 3}}]}), SCHEMA)
+    assert [match.first for match in rules.matches(["a" * 101, "short"]).chosen] == [0, 1]
+    assert rules.tokens._beginning.cache_info().currsize == 1
+
+
+def test_the_rule_that_forbids_the_tag_of_the_model_is_named(tmp_path):
+    from hf_tagging.inference.ruling import Ruling
+
+    def by(rules, tags):
+        read, labels = read_rules(write(tmp_path, *rules), SCHEMA), Fixed(tags)
+        bounds = np.array([0, len(tags)])
+        ruling = Ruling(read, [SENTENCE[: len(tags)]], bounds)
+        says = np.full((len(tags), len(TAGS)), 0.02)
+        says[np.arange(len(tags)), labels.ids] = 0.9
+        ruling.keep(np.arange(len(tags)), torch.from_numpy(says), None)
+        (found,) = ruling.labels(labels.ids, labels.scores, bounds, None)
+        return found.tags(SCHEMA), found.rules.tolist()
+
+    lists = [{"only": kind, "pattern": "x", "when": "constraint", "id": kind} for kind in ("PER", "LOC")]
+    assert by(lists, ["B-PER", "O", "B-LOC"]) == (["O", "O", "O"], ["PER", "", "LOC"])
+    # The second word goes on with the entity of the first, until that is no entity.
+    outside = [{"label": "O", "pattern": "Maria", "id": "no"}]
+    tags, rules = by(outside, ["B-PER", "I-PER", "O"])
+    assert tags[1] != "I-PER"
+    assert rules == ["no", "no", ""]
+
+
 def test_rules_of_a_tagger_without_entities(tmp_path):
     folder = tiny_bert(tmp_path, tags=POS.tags)
     rules = write(
@@ -358,6 +443,48 @@ def test_min_confidence_leaves_what_rules_decide(folders, tmp_path):
     rules = write(tmp_path, {"label": "LOC", "pattern": "Porto"}, {"label": "PER", "pattern": "Maria", "when": "after"})
     tagger = Tagger.from_pretrained(folders["linear"], device="cpu", rules=rules, min_confidence=0.99)
     assert tagger.tag(SENTENCE) == ["B-PER", "O", "O", "O", "B-LOC"]
+
+
+@pytest.mark.parametrize("kind", ["linear", "crf", "ensemble"])
+def test_min_confidence_leaves_out_nothing_that_a_constraint_asks_for(folders, tmp_path, kind):
+    rules = write(tmp_path, {"label": "LOC", "pattern": "Jordan from", "when": "constraint"})
+    tagger = Tagger.from_pretrained(folders[kind], device="cpu", rules=rules, min_confidence=0.99)
+    tags = tagger.tag(SENTENCE)
+    assert {*tags[2:4]} <= {"B-LOC", "I-LOC"}
+    words = tagger.tag_text(" ".join(SENTENCE)).words
+    assert not any(word.rule for word in words if word.tag == "O")
+    others = write(tmp_path, {"label": ["LOC", "PER", "O"], "pattern": "Jordan", "when": "constraint"})
+    tagger = Tagger.from_pretrained(folders[kind], device="cpu", rules=others, min_confidence=0.99)
+    assert [word.rule for word in tagger.tag_text("Jordan").words] == [""]
+
+
+@pytest.mark.parametrize("kind", ["linear", "crf"])
+def test_in_bfloat16_a_sentence_without_rules_is_read_the_same_whatever_its_neighbours(folders, tmp_path, kind):
+    rules = write(tmp_path, {"label": "LOC", "pattern": "Porto"})
+    ruled, plain, exact = (
+        Tagger.from_pretrained(folders[kind], device="cpu", rules=given, precision=precision, tokens_per_batch=1)
+        for given, precision in ((rules, "bfloat16"), (False, "bfloat16"), (rules, "exact"))
+    )
+    sentences = [["The", "chef", "waved"], *[SENTENCE] * 9]
+    found, without, exactly = (tagger.label(sentences) for tagger in (ruled, plain, exact))
+    np.testing.assert_array_equal(found[0].scores, without[0].scores)
+    assert (found[0].scores != exactly[0].scores).any()
+    np.testing.assert_array_equal(found[1].scores, exactly[1].scores)
+
+
+@pytest.mark.parametrize("kind", ["linear", "ensemble"])
+def test_a_tagger_with_rules_can_be_pickled_and_is_known_again(folders, tmp_path, kind):
+    path = write(
+        tmp_path, {"label": "LOC", "pattern": "St. John's"}, {"label": "PER", "pattern": [{"TEXT": {"REGEX": "^M"}}]}
+    )
+    tagger = Tagger.from_pretrained(folders[kind], device="cpu", rules=path)
+    before = Hasher.hash(tagger.pipe)
+    words = tagger.tag_text("Maria left St. John's.").words
+    path.unlink()
+    assert Hasher.hash(tagger.pipe) == before
+    again = pickle.loads(pickle.dumps(tagger))
+    assert again.tag_text("Maria left St. John's.").words == words
+    assert pickle.loads(pickle.dumps(again.rules)).name(1) == "line 2"
 
 
 @pytest.mark.failure_mode("rules-package")

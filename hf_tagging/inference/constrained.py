@@ -86,7 +86,7 @@ class Lattice:
         place = self._place[words]
         known = place >= 0
         posterior = probabilities if chain is None else chain.posterior
-        self._posterior[place[known]] = posterior.double().cpu().numpy()[known]
+        self._posterior[place[known]] = posterior.cpu().double().numpy()[known]
         if chain is None or not known.any():
             return
         pairs = chain.pairs()

@@ -127,9 +127,11 @@ def _written(
         if span.rule and (labels.rules[words] != span.rule).any():
             decided[words], scores[words] = span.rule, 1.0
     ids = _ids(spans, len(scores), schema)
-    score = {span.first: span.score for span in spans}
-    starts, _, _ = schema.entity_edges(ids, np.array([0, len(ids)]))
-    entities = np.array([score[first] for first in np.flatnonzero(starts).tolist()], np.float32)
+    score = np.zeros(len(ids), np.float32)  # of the entity of each word
+    for span in spans:
+        score[span.first : span.end] = span.score
+    starts, _, _ = schema.entity_edges(ids, np.array([0, len(ids)]))  # more than `spans` where a scheme lacks tags
+    entities = score[starts]
     return WordLabels(ids, scores, entities, decided)
 
 

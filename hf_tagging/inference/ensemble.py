@@ -84,7 +84,7 @@ class Ensemble(WordTagger):
         # The columns of each member, in the order of the schema. (tags,) each
         self._columns = [np.array([one.schema.tags.index(tag) for tag in self.schema.tags]) for one in members]
         self._splitter = members[0].splitter
-        self.rules = None if rules is None else load_rules(rules, self.schema, self.cutter)
+        self.rules = None if rules is None else load_rules(rules, self.schema, self._splitter)
         if odd := {str(member.splitter) for member in members} - {str(self.splitter)}:
             logger.warning(
                 "The models were trained on the words of different splitters: text is cut as by %s, and not as by %s.",

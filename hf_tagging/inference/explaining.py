@@ -232,7 +232,7 @@ def integrated_gradients(
 
     gradients = LayerIntegratedGradients(probability, model.get_input_embeddings())
     found = gradients.attribute(ids, unknown, n_steps=_STEPS, internal_batch_size=_AT_ONCE)
-    of_subwords = found[0].sum(-1).double().cpu().numpy()  # (subwords,)
+    of_subwords = found[0].sum(-1).cpu().double().numpy()  # (subwords,)
     return np.bincount(of_word[of_word >= 0], of_subwords[of_word >= 0], minlength=words)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -20,20 +21,46 @@ class Limits:
     Args:
         words: Numbers in the block of the words of all sentences with a limit. (words,)
         bounds: Number, among these, of each sentence's first word, and the end. (sentences + 1,)
-        allowed: Which tags a word may have. (words, tags) bool
+        forbidding: Number of the rule that forbids a word each tag; -1: it may have the tag. (words, tags)
         apart: No entity goes on from the word before into this one. (words,) bool
         joined: The entity of the word before goes on into this one. (words,) bool
         deciding: Number of the rule that has decided the tag of a word, before the model; else -1. (words,)
-        limiting: Number of the rule that limits a word; else -1. (words,)
     """
 
     words: np.ndarray
     bounds: np.ndarray
-    allowed: np.ndarray
+    forbidding: np.ndarray
     apart: np.ndarray
     joined: np.ndarray
     deciding: np.ndarray
-    limiting: np.ndarray
+
+    @cached_property
+    def allowed(self) -> np.ndarray:
+        """Which tags a word may have. (words, tags) bool"""
+        allowed: np.ndarray = self.forbidding < 0
+        return allowed
+
+    def nearest(self, rules: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Return, for the words that are asked for, the rule of the nearest word of their sentence that has one.
+
+        Args:
+            rules: Number of the rule of each word; else -1. Of a sentence without any, the rules that forbid it tags.
+            asked: (words,) bool
+
+        Returns:
+            Numbers of rules, -1 of other words. (words,)
+        """
+        found = np.full(len(rules), -1)
+        limiting = self.forbidding.max(1)
+        for start, end in pairwise(self.bounds.tolist()):
+            words = start + np.flatnonzero(asked[start:end])
+            if not len(words):
+                continue
+            of = rules if (rules[start:end] >= 0).any() else limiting
+            known = start + np.flatnonzero(of[start:end] >= 0)
+            if len(known):
+                found[words] = of[known[np.abs(words[:, None] - known).argmin(1)]]
+        return found
 
 
 def limits_of(rules: Rules, matches: Sequence[Matches], bounds: np.ndarray) -> Limits | None:
@@ -59,22 +86,21 @@ def limits_of(rules: Rules, matches: Sequence[Matches], bounds: np.ndarray) -> L
     limits = Limits(
         words=bounds[limited][row] + nth,
         bounds=row_starts(sizes),
-        allowed=np.ones((count, len(rules.schema.tags)), bool),
+        forbidding=np.full((count, len(rules.schema.tags)), -1),
         apart=np.zeros(count, bool),
         joined=np.zeros(count, bool),
         deciding=np.full(count, -1),
-        limiting=np.full(count, -1),
     )
-    if listed:
-        limits.allowed[:] = ~np.any([rules.mask(rule) for rule in listed], axis=0)
-        limits.limiting[:] = listed[0]
+    for rule in sorted(listed, reverse=True):
+        limits.forbidding[:, rules.mask(rule)] = rule
     for (start, end), number in zip(pairwise(limits.bounds.tolist()), limited, strict=True):
         for match in matches[number].listed:
             if rules.effect(match.rule).when == "constraint":
-                limits.allowed[start + match.first : start + match.end] |= rules.mask(match.rule)
-        for match in matches[number].chosen:
-            if rules.effect(match.rule).when != "after":
-                _set(limits, rules, match, start, end)
+                limits.forbidding[start + match.first : start + match.end, rules.mask(match.rule)] = -1
+        for when in ("constraint", "before"):  # which decides where both say something
+            for match in matches[number].chosen:
+                if rules.effect(match.rule).when == when:
+                    _set(limits, rules, match, start, end)
     return limits
 
 
@@ -89,10 +115,9 @@ def _set(limits: Limits, rules: Rules, match: Match, start: int, end: int) -> No
     effect, mask = rules.effect(match.rule), rules.mask(match.rule)
     first, behind = start + match.first, start + match.end
     if effect.action == "deny":
-        limits.allowed[first:behind] &= ~mask
+        limits.forbidding[first:behind, mask] = match.rule
     else:
-        limits.allowed[first:behind] = mask
-    limits.limiting[first:behind] = match.rule
+        limits.forbidding[first:behind] = np.where(mask, -1, match.rule)
     if effect.when == "before":
         limits.deciding[first:behind] = match.rule
     if effect.when == "before" and rules.schema.entity_types and effect.labels != ("O",):

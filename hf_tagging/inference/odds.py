@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hf_tagging.data.rows import row_ranges
+from hf_tagging.data.rows import row_ranges, row_starts
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.inference.results import LEFT_OUT, NO_SCORES, WordLabels
 
@@ -151,7 +151,13 @@ class EntityOdds:
         return [cast(np.ndarray, found[a:b]) for a, b in pairwise(cuts)]
 
     def leave_out(
-        self, ids: np.ndarray, scores: np.ndarray, entities: list[np.ndarray], bounds: np.ndarray, least: float
+        self,
+        ids: np.ndarray,
+        scores: np.ndarray,
+        entities: list[np.ndarray],
+        bounds: np.ndarray,
+        least: float,
+        kept: np.ndarray | None = None,
     ) -> list[np.ndarray]:
         """Turn the words of entities with a score below `least` into ``O``, in place; return the scores of the others.
 
@@ -161,19 +167,32 @@ class EntityOdds:
             entities: From `of_sentences`.
             bounds: Number of each sentence's first word, and the end. (sentences + 1,)
             least: Lowest score that is kept.
+            kept: Words that stay in their entity in any case. (words,) bool
         """
         starts, ends, _ = self._schema.entity_edges(ids, bounds)
         low = np.concatenate([np.zeros(0, bool), *(sentence < least for sentence in entities)])
-        first, last = np.flatnonzero(starts)[low], np.flatnonzero(ends)[low]
+        first, last = np.flatnonzero(starts), np.flatnonzero(ends)
+        if kept is not None:
+            before = row_starts(kept.astype(np.int64))
+            low &= before[last + 1] == before[first]
+        cuts = row_starts(np.array([*map(len, entities)], np.int64))
+        entities = [part[~low[a:b]] for part, (a, b) in zip(entities, pairwise(cuts), strict=True)]
+        first, last = first[low], last[low]
         entity, nth = row_ranges(last - first + 1)
         words = first[entity] + nth
         ids[words] = LEFT_OUT if self._o is None else self._o
         scores[words] = self.outside[words]
-        return [sentence[sentence >= least] for sentence in entities]
+        return entities
 
 
 def word_labels(
-    ids: np.ndarray, scores: np.ndarray, bounds: np.ndarray, odds: EntityOdds | None, *, least: float = 0.0
+    ids: np.ndarray,
+    scores: np.ndarray,
+    bounds: np.ndarray,
+    odds: EntityOdds | None,
+    *,
+    least: float = 0.0,
+    kept: np.ndarray | None = None,
 ) -> list[WordLabels]:
     """Return the labels of each sentence, with the scores of its entities, without those below `least`.
 
@@ -183,10 +202,11 @@ def word_labels(
         bounds: Number of each sentence's first word, and the end. (sentences + 1,)
         odds: What has collected the probabilities of entities; None without entities, or where they are not asked for.
         least: Lowest score, of an entity or else of a word, that is kept.
+        kept: Words that stay in their entity in any case. (words,) bool
     """
     entities = [NO_SCORES] * (len(bounds) - 1) if odds is None else odds.of_sentences(ids, bounds)
     if least and odds is not None:
-        entities = odds.leave_out(ids, scores, entities, bounds, least)
+        entities = odds.leave_out(ids, scores, entities, bounds, least, kept)
     elif least:
         ids[scores < least] = LEFT_OUT
     return [WordLabels(ids[a:b], scores[a:b], found) for (a, b), found in zip(pairwise(bounds), entities, strict=True)]

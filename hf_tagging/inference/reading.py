@@ -159,22 +159,29 @@ class WindowReader:
         starts, start_offsets = windows.word_starts()
         first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
 
-        def read(batch: np.ndarray) -> None:
+        def read(batch: np.ndarray, margin: float | None) -> None:
+            if not len(batch):
+                return
             row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
             words = first_words[batch][row] + nth
             at = starts[start_offsets[batch][row] + nth]
             again = None if exactly is None or margin is None else exactly[words]
+            if again is not None and again.any() and read_batch == self._read_chain:
+                those = np.isin(np.arange(len(batch)), row[again])
+                read(batch[those], None)
+                read(batch[~those], margin)
+                return
             keep(words, *read_batch(windows, batch, row, at, margin, again))
 
         batches = list(batches_of(np.diff(windows.offsets), self.tokens_per_batch))
         with self._lanes(len(batches)) as lanes:
-            pending = [] if lanes is None else [lanes.submit(read, batch) for batch in batches]
+            pending = [] if lanes is None else [lanes.submit(read, batch, margin) for batch in batches]
 
             def finish() -> None:
                 for running in pending:
                     running.result()
                 for batch in batches if lanes is None else ():
-                    read(batch)
+                    read(batch, margin)
 
             try:
                 yield finish
@@ -232,7 +239,7 @@ class WindowReader:
         margin: float | None,
         _: np.ndarray | None,
     ) -> tuple[Tensor, WordChain]:
-        """Return probabilities and the chain of one batch; arguments as of `_read`."""
+        """Return probabilities and the chain of one batch, all of it with or without bfloat16; see `_read`."""
         ids, mask, rows, places = self._batch(windows, batch, row, at)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=margin is not None):
             chain = self.model.tag_chain(input_ids=ids, attention_mask=mask)  # type: ignore[union-attr, operator]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,19 +25,28 @@ from hf_tagging.rules.reading import read_rules
 from hf_tagging.rules.rules import Matches, Rules
 
 
-def load_rules(path: str | Path, schema: TagSchema, cutter: Callable[[], TextCutter]) -> Rules:
+def load_rules(path: str | Path, schema: TagSchema, splitter: str | None) -> Rules:
     """Read the rules of a tagger; see `read_rules`.
 
     Args:
         path: The file.
         schema: Tags of the tagger.
-        cutter: Gives what cuts its texts; where its package is missing, phrases are cut at blanks alone.
+        splitter: Name of what cuts its texts; where its package is missing, phrases are cut at blanks alone.
     """
     try:
-        cut = cutter().words
+        _cutter(splitter)
     except ConfigError:  # texts cannot be tagged then, words can
         return read_rules(path, schema)
-    return read_rules(path, schema, cut=cut)
+    return read_rules(path, schema, cut=partial(_cut, splitter))
+
+
+@cache
+def _cutter(splitter: str | None) -> TextCutter:
+    return TextCutter(trained=splitter)
+
+
+def _cut(splitter: str | None, text: str) -> Sequence[tuple[int, int]]:
+    return _cutter(splitter).words(text)
 
 
 class Ruling:
@@ -70,31 +81,57 @@ class Ruling:
         self, ids: np.ndarray, scores: np.ndarray, bounds: np.ndarray, odds: EntityOdds | None, *, least: float = 0.0
     ) -> list[WordLabels]:
         """Return the labels of each sentence as the rules have them; arguments as of `word_labels`."""
-        decided = np.full(len(ids), "", object)
-        self._decode(ids, scores, decided, odds)
-        found = word_labels(ids, scores, bounds, odds, least=least)
+        decided, moved = np.full(len(ids), "", object), np.full(len(ids), "", object)
+        self._decode(ids, scores, decided, moved, odds)
+        before = ids.copy()
+        found = word_labels(ids, scores, bounds, odds, least=least, kept=self._not_outside())
+        decided[ids != before] = moved[ids != before] = ""  # words that are left out
         outside = None if odds is None else odds.outside
         return [
-            edited(
-                WordLabels(labels.ids, labels.scores, labels.entities, decided[a:b]),
-                matches,
-                self._rules,
-                None if outside is None else outside[a:b],
+            _credited(
+                edited(
+                    WordLabels(labels.ids, labels.scores, labels.entities, decided[a:b]),
+                    matches,
+                    self._rules,
+                    None if outside is None else outside[a:b],
+                ),
+                moved[a:b],
             )
             for labels, matches, (a, b) in zip(found, self._matches, pairwise(bounds), strict=True)
         ]
 
-    def _decode(self, ids: np.ndarray, scores: np.ndarray, decided: np.ndarray, odds: EntityOdds | None) -> None:
-        """Decode the sentences with limits, in place, and note which rule has decided a tag or changed it."""
+    def _not_outside(self) -> np.ndarray | None:
+        """Return which words a rule does not allow to be ``O``. (words,) bool"""
+        outside = self._rules.schema.label2id.get("O")
+        if self._limits is None or outside is None:
+            return None
+        found = np.zeros(self._bounds[-1], bool)
+        found[self._limits.words] = ~self._limits.allowed[:, outside]
+        return found
+
+    def _decode(
+        self, ids: np.ndarray, scores: np.ndarray, decided: np.ndarray, moved: np.ndarray, odds: EntityOdds | None
+    ) -> None:
+        """Decode the sentences with limits, in place.
+
+        Noted is which rule has decided a tag or forbidden that of the model, in `decided`, and in `moved` which one has
+        changed a tag because of what it says of another word.
+        """
         if self._limits is None or self._lattice is None:
             return
         limits, found = self._limits, self._lattice.decoded()
         words = limits.words
-        changed = ~limits.allowed[np.arange(len(words)), ids[words]]
-        by = np.where(changed, limits.limiting, limits.deciding)
-        for rule in np.unique(by[by >= 0]).tolist():
-            decided[words[by == rule]] = self._rules.name(rule)
+        by = np.where(limits.deciding >= 0, limits.deciding, limits.forbidding[np.arange(len(words)), ids[words]])
+        others = limits.nearest(by, (found.ids != ids[words]) & (by < 0))
+        for names, rules in ((decided, by), (moved, others)):
+            for rule in np.unique(rules[rules >= 0]).tolist():
+                names[words[rules == rule]] = self._rules.name(rule)
         ids[words] = found.ids
         scores[words] = found.probabilities[np.arange(len(words)), found.ids]
         if odds is not None:
             odds.keep(words, torch.from_numpy(found.probabilities), found.chain)
+
+
+def _credited(labels: WordLabels, moved: np.ndarray) -> WordLabels:
+    """Name the rules that have changed a tag by what they say of other words, where no rule is named yet."""
+    return replace(labels, rules=np.where(labels.rules == "", moved, labels.rules))

@@ -126,7 +126,7 @@ class Tagger(WordTagger):
             pad_token_id=tokenizer.pad_token_id or 0,
         )
         self._margins = margins(self.model, self.device, precision)
-        self.rules = None if rules is None else load_rules(rules, self.schema, self.cutter)
+        self.rules = None if rules is None else load_rules(rules, self.schema, self._splitter)
 
     @overload
     @classmethod
@@ -304,8 +304,8 @@ class Tagger(WordTagger):
         windows, bounds, ruling = block
         exactly = None if ruling is None else ruling.limited
         margin = self._margins.scores if exact else self._margins.tags
-        if exactly is not None and exactly.any() and exactly.mean() > MAX_READ_AGAIN:
-            margin = None  # to read most windows twice would take longer
+        if margin and exactly is not None and exactly.any() and exactly.mean() > MAX_READ_AGAIN:
+            margin = None  # to read most windows twice would take longer; without a margin, bfloat16 was asked for
         collectors = [collector for collector in (odds, ruling) if collector is not None]
         return self._reader.reading(windows, bounds, margin=margin, collectors=collectors, exactly=exactly)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -13,8 +16,8 @@ from hf_tagging.data.text_lines import numbered_lines, shortened
 from hf_tagging.errors import ConfigError, DataError, Problem
 from hf_tagging.problems import argument
 from hf_tagging.rules.effects import ACTIONS, WHENS, Action, Effect, When
-from hf_tagging.rules.rules import Rules, labels_of
-from hf_tagging.rules.tokens import PatternError, nearest, read_pattern
+from hf_tagging.rules.rules import Rules, labels_of, unwritable
+from hf_tagging.rules.tokens import PatternError, nearest, possible_lengths, read_pattern
 
 Cut = Callable[[str], Sequence[tuple[int, int]]]
 _KEYS = (*ACTIONS, "pattern", "phrases", "when", "overwrite", "ignore_case", "id")
@@ -34,22 +37,28 @@ def read_rules(path: str | Path, schema: TagSchema, *, cut: Cut | None = None) -
         DataError: The file cannot be read.
         ConfigError: A rule is wrong; of all that are, with their lines.
     """
-    path = Path(path)
-    rules, count = Rules(path, schema), 0
-    problems: list[Problem] = []
-    reader = _RuleReader(rules, schema, cut)
     try:
-        with open(path, "rb") as stream:
-            for number, line in numbered_lines(stream, str(path)):
-                if not line.strip():
-                    continue
-                for field, text in reader.read(number, line):
-                    count += 1
-                    if len(problems) < _SHOWN_PROBLEMS:
-                        problems.append(Problem(field, None, text, place=f"line {number}"))
+        content = Path(path).read_bytes()
     except OSError as error:
         wanted = "Give a file with a JSON object a line."
         raise DataError(f"{argument('rules', path)}: cannot be read ({error.strerror}). {wanted}") from error
+    return _rules_of(zlib.compress(content, 1), Path(path), schema.tags, schema.scheme, cut)
+
+
+def _rules_of(content: bytes, path: Path, tags: tuple[str, ...], scheme: str, cut: Cut | None) -> Rules:
+    """Return the rules of a compressed file: what a pickle of them calls."""
+    schema = TagSchema(tags, scheme)
+    rules, count = Rules(path, schema), 0
+    rules.again = partial(_rules_of, content, path, tags, scheme, cut)
+    problems: list[Problem] = []
+    reader = _RuleReader(rules, schema, cut)
+    for number, line in numbered_lines(io.BytesIO(zlib.decompress(content)), str(path)):
+        if not line.strip():
+            continue
+        for field, text in reader.read(number, line):
+            count += 1
+            if len(problems) < _SHOWN_PROBLEMS:
+                problems.append(Problem(field, None, text, place=f"line {number}"))
     if problems:
         more = f"... and {count - len(problems):,} more" if count > len(problems) else ""
         raise ConfigError(problems, where=f"the rules in {path}", advice=more)
@@ -66,6 +75,7 @@ class _RuleReader:
         self._rules, self._cut = rules, cut
         self._labels = labels_of(schema)
         self._has_entities, self._has_o = bool(schema.entity_types), "O" in schema.tags
+        self._unwritable = {label: unwritable(schema, label) for label in schema.entity_types}
 
     def read(self, line: int, text: str) -> list[tuple[str, str]]:
         """Add the rule of a line, or return its problems: a key each, and what is wrong with it."""
@@ -82,12 +92,15 @@ class _RuleReader:
             problems.append(("id", f"{row['id']!r:.40}; expected a string"))
         if problems or effect is None:
             return problems
+        if lacking := self._lacking(effect, phrases, tokens):
+            return [lacking]
         rule = self._rules.add(effect, line, str(row.get("id", "")))
         for phrase in phrases:
             for words in self._words(phrase):
                 self._rules.add_phrase(words, rule, ignore_case=row.get("ignore_case") is True)
         if tokens:
-            self._rules.tokens.add(read_pattern(tokens), rule)
+            every = effect.action == "only" or (effect.action, effect.when) == ("deny", "after")
+            self._rules.tokens.add(read_pattern(tokens), rule, every=every)
         return []
 
     def _effect(self, row: dict[str, Json], problems: list[tuple[str, str]]) -> Effect | None:
@@ -144,6 +157,20 @@ class _RuleReader:
         if when == "after" and action == "label" and not overwrite and (not self._has_o or labels == ("O",)):
             found.append(("overwrite", "after fills words that are O; expected true, to replace what the model says"))
         return found
+
+    def _lacking(self, effect: Effect, phrases: Sequence[str], tokens: Sequence[Json]) -> tuple[str, str] | None:
+        """Return what is wrong with a rule whose entities the tags of the model cannot write."""
+        unwritable = self._unwritable.get(effect.labels[0], []) if effect.action == "label" else []
+        if not unwritable or effect.when == "constraint":
+            return None
+        lengths = {min(len(words), 3) for phrase in phrases for words in self._words(phrase)}
+        if tokens:
+            lengths = possible_lengths(read_pattern(tokens))
+        for length in sorted(lengths.intersection(unwritable)):
+            words = f"{length} word{'s' * (length > 1)}{' or more' * (length > 2)}"
+            wanted = "expected matches of other lengths, or when: constraint"
+            return "label", f"the model lacks the tags for a {effect.labels[0]} of {words}; {wanted}"
+        return None
 
     def _patterns(self, row: dict[str, Json], problems: list[tuple[str, str]]) -> tuple[list[str], list[Json]]:
         """Return the phrases of a rule, and the tokens of its pattern."""

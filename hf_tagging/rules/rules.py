@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.rules.effects import Effect, Match
+from hf_tagging.rules.effects import Action, Effect, Match, When
 from hf_tagging.rules.phrases import PhraseMatcher
 from hf_tagging.rules.tokens import TokenMatcher
 
@@ -23,7 +24,7 @@ class Matches(NamedTuple):
     """Matches of rules in a sentence.
 
     Args:
-        chosen: Of labels and denials, no two of which share a word.
+        chosen: Of labels and denials, those that count.
         listed: Of `only` rules, all of them.
     """
 
@@ -47,6 +48,12 @@ class Rules:
         self._ids: dict[int, str] = {}
         self._phrases: dict[bool, PhraseMatcher] = {}  # by whether case is ignored
         self.tokens = TokenMatcher()
+        self.again: Callable[[], Rules] | None = None  # reads them again, as a pickle does
+
+    def __reduce__(self) -> tuple[Callable[[], Rules], tuple[()]]:
+        """Pickle what the file said: automata and regular expressions are built again."""
+        assert self.again is not None
+        return self.again, ()
 
     def __len__(self) -> int:
         return len(self._line)
@@ -95,8 +102,9 @@ class Rules:
     def matches(self, words: Sequence[str]) -> Matches:
         """Return the matches in a sentence.
 
-        Of matches that share a word the longest is chosen, of equally long ones the one whose rule comes first in the
-        file, of one rule the leftmost. `only` rules are lists: all their matches count.
+        Of matches with the same `when` that share a word the longest is chosen, of equally long ones the one whose rule
+        comes first in the file, of one rule the leftmost. Denials go together, and with labels after the model. `only`
+        rules are lists: all their matches count.
 
         Raises:
             TaggingError: A regular expression takes too long.
@@ -105,11 +113,14 @@ class Rules:
         found.update(self.tokens.matches(words))
         listed = [match for match in found if self.effect(match.rule).action == "only"]
         chosen: list[Match] = []
-        taken: set[int] = set()
+        taken: defaultdict[tuple[When, Action], set[int]] = defaultdict(set)
         for match in sorted(found.difference(listed), key=_precedence):
-            place = range(match.first, match.end)
-            if taken.isdisjoint(place):
-                taken.update(place)
+            place, (action, _, when, _) = range(match.first, match.end), self.effect(match.rule)
+            rivals: list[Action] = ["label"] if action == "deny" else ["label", "deny"]
+            if (when, action) == ("after", "deny"):
+                chosen.append(match)
+            elif all(taken[when, rival].isdisjoint(place) for rival in rivals):
+                taken[when, action].update(place)
                 chosen.append(match)
         return Matches(chosen, listed)
 
@@ -121,6 +132,18 @@ class Rules:
     def _masks(self) -> list[np.ndarray]:
         labels = labels_by_tag(self.schema)
         return [np.array([label in effect.labels for label in labels]) for effect in self.effects]
+
+
+def unwritable(schema: TagSchema, label: str) -> list[int]:
+    """Return how many words an entity of a type cannot have for want of tags: 1, 2, 3 (three or more), or none."""
+    own = np.array(labels_by_tag(schema)) == label
+    steps = schema.goes_on() & own & own[:, None]
+    ends, found = own, []  # tags that an entity of so many words can end with
+    for words in (1, 2, 3):
+        if not ends.any():
+            found.append(words)
+        ends = (ends[:, None] & steps).any(0)
+    return found
 
 
 def labels_of(schema: TagSchema) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ _COMPARED = {
     "<": operator.lt,
 }
 _REPEATS = ("1", "?", "*", "+")
-_KNOWN_WORDS = 100_000  # whose first tokens are remembered
+_KNOWN_WORDS, _LONGEST_KNOWN = 100_000, 100  # words and characters of those whose first tokens are remembered
 
 
 class PatternError(ValueError):
@@ -64,15 +64,15 @@ class TokenMatcher:
     """Matcher of token patterns. Most words begin none, which is remembered by word."""
 
     def __init__(self) -> None:
-        self._patterns: list[tuple[int, tuple[Token, ...]]] = []
+        self._patterns: list[tuple[int, tuple[Token, ...], bool]] = []
         self._beginning = lru_cache(maxsize=_KNOWN_WORDS)(self._begin_with)
 
-    def add(self, tokens: tuple[Token, ...], rule: int) -> None:
-        """Add a pattern of a rule."""
-        self._patterns.append((rule, tokens))
+    def add(self, tokens: tuple[Token, ...], rule: int, *, every: bool = False) -> None:
+        """Add a pattern of a rule; `every`: all its matches count, not the longest at each word alone."""
+        self._patterns.append((rule, tokens, every))
 
     def matches(self, words: Sequence[str]) -> Iterator[Match]:
-        """Yield the longest match of each pattern at each word of a sentence.
+        """Yield the longest match of each pattern at each word of a sentence, or every match.
 
         Raises:
             TaggingError: A regular expression takes too long.
@@ -80,23 +80,24 @@ class TokenMatcher:
         if not self._patterns:
             return
         for first, word in enumerate(words):
-            for number in self._beginning(word):
-                rule, tokens = self._patterns[number]
-                if end := _longest(tokens, words, first):
+            for number in (self._beginning if len(word) <= _LONGEST_KNOWN else self._begin_with)(word):
+                rule, tokens, every = self._patterns[number]
+                ends = [*_ends(tokens, words, first)]
+                for end in ends if every else ends[-1:]:
                     yield Match(rule, first, end)
 
     def _begin_with(self, word: str) -> tuple[int, ...]:
         """Return the numbers of the patterns that can begin with a word."""
         return tuple(
             number
-            for number, (_, tokens) in enumerate(self._patterns)
+            for number, (_, tokens, _) in enumerate(self._patterns)
             if any(place < len(tokens) and tokens[place].fits(word) for place in _reached({0}, tokens))
         )
 
 
-def _longest(tokens: Sequence[Token], words: Sequence[str], first: int) -> int:
-    """Return the end of the longest match that begins at a word; 0 where none does."""
-    end, places = 0, _reached({0}, tokens)
+def _ends(tokens: Sequence[Token], words: Sequence[str], first: int) -> Iterator[int]:
+    """Yield the ends of the matches that begin at a word, the shortest first."""
+    places = _reached({0}, tokens)
     for index in range(first, min(len(words), first + LONGEST_MATCH)):
         fitting = [place for place in places if place < len(tokens) and tokens[place].fits(words[index])]
         again = {place for place in fitting if tokens[place].repeat in "*+"}
@@ -104,8 +105,14 @@ def _longest(tokens: Sequence[Token], words: Sequence[str], first: int) -> int:
         if not places:
             break
         if len(tokens) in places:
-            end = index + 1
-    return end
+            yield index + 1
+
+
+def possible_lengths(tokens: Sequence[Token]) -> set[int]:
+    """Return how many words the matches of a pattern can have; 3 stands for three or more."""
+    least = sum(token.repeat in "1+" for token in tokens)
+    most = 3 if any(token.repeat in "+*" for token in tokens) else len(tokens)
+    return {min(length, 3) for length in range(max(least, 1), max(least, most) + 1)}
 
 
 def _reached(places: set[int], tokens: Sequence[Token]) -> set[int]:
@@ -143,6 +150,8 @@ def _token(node: Json, place: str) -> Token:
         if key not in _KEYS:
             raise PatternError(f"{place}: there is no key {key!r}{nearest(key, _KEYS)}")
         if key in _TEXTS:
+            if key == "LOWER":
+                _refuse_capitals(value, f"{place}, {key}")
             tests += _text_tests(_TEXTS[key], value, f"{place}, {key}")
         elif key == "LENGTH":
             tests += _length_tests(value, f"{place}, {key}")
@@ -150,6 +159,14 @@ def _token(node: Json, place: str) -> Token:
     if repeat not in _REPEATS:
         raise PatternError(f"{place}, OP: {repeat!r:.20}; expected one of {', '.join(_REPEATS)}")
     return Token(tuple(tests), str(repeat))
+
+
+def _refuse_capitals(value: Json, place: str) -> None:
+    """Refuse strings that no word in lower case is."""
+    listed = value.get("IN", ()) if isinstance(value, dict) else [value]
+    for text in listed if isinstance(listed, list) else ():
+        if isinstance(text, str) and text != text.lower():
+            raise PatternError(f"{place}: {text!r:.40} is not in lower case; expected {text.lower()!r:.40}")
 
 
 def _text_tests(form: Callable[[str], str], value: Json, place: str) -> Iterator[Test]:
