@@ -1,12 +1,15 @@
 """Training on a stream: every sentence once an epoch, the same windows, the same weights after a stop."""
 
 import json
+import shutil
 import time
+from dataclasses import dataclass
 from itertools import takewhile
 
 import pytest
 import torch
 from datasets import Dataset
+from datasets.packaged_modules.json.json import JsonConfig
 from datasets.table import MemoryMappedTable
 from recipe_runs import record, run_here, run_recipe, start_recipe, weights
 from tiny_models import tiny_bert
@@ -15,6 +18,7 @@ from transformers import AutoTokenizer, TrainerCallback
 import hf_tagging.data.alignment as alignment
 import hf_tagging.data.streaming as streaming
 from hf_tagging.data import TagSchema, align_dataset, load_tagging_dataset
+from hf_tagging.data.json_lines import JsonLines
 from hf_tagging.data.streaming import Place, stream_of
 from hf_tagging.data.windows import Aligner
 from hf_tagging.errors import ConfigError, DataError
@@ -119,8 +123,8 @@ class Stop(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def train(corpus, model, output, *, workers, stop=None, **arguments):
-    data = load(corpus)
+def train(corpus, model, output, *, workers, stop=None, data=None, **arguments):
+    data = data or load(corpus)
     args = TaggingConfig(output_dir=str(output), max_steps=15, save_steps=5, eval_strategy="no", save_strategy="steps",
                          use_cpu=True, bf16=False, dataloader_num_workers=workers, calibrate=False,
                          tokens_per_batch=300, **arguments)  # fmt: skip
@@ -144,6 +148,71 @@ def test_another_number_of_workers_is_another_run(corpus, model, tmp_path):
     train(corpus, model, tmp_path, workers=0)
     with pytest.raises(ConfigError, match="dataloader_num_workers: was 0, is 2"):
         train(corpus, model, tmp_path, workers=2, resume=True)
+
+
+@pytest.mark.parametrize("change", ["new", "gone", "longer"])
+@pytest.mark.failure_mode("stream-changed")
+def test_a_stream_whose_files_have_changed_is_not_resumed(corpus, model, tmp_path, monkeypatch, change):
+    """The change is where no sample is taken from, so that its fingerprint is the same."""
+    monkeypatch.setattr(streaming, "_SAMPLED_SHARDS", 1)
+    monkeypatch.setattr(streaming, "SAMPLE", 30)
+    mine = tmp_path / "corpus"
+    shutil.copytree(corpus, mine, ignore=shutil.ignore_patterns("*.parquet", "*.tsv"))
+
+    def again(**how):
+        data = load_tagging_dataset(str(mine), task="ner", streaming=True)
+        train(mine, model, tmp_path / "run", workers=0, data=data, **how)
+
+    with pytest.raises(KeyboardInterrupt):
+        again(stop=8)
+    if change == "new":
+        shutil.copy(mine / "train-0.jsonl", mine / "train-3.jsonl")
+    elif change == "gone":
+        (mine / "train-2.jsonl").unlink()
+    else:
+        with open(mine / "train-2.jsonl", "a") as file:
+            file.write('{"tokens": ["a"], "ner_tags": ["O"]}\n')
+    said = {"new": "train-3.jsonl: is new", "gone": "train-2.jsonl: is gone", "longer": r"train-2.jsonl: had .* bytes"}
+    with pytest.raises(DataError, match=rf"whose files have changed:\n  .*{said[change]}.*\nGive the old files"):
+        again(resume=True)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_worker_is_one_message(corpus, model, tmp_path, workers):
+    mine = tmp_path / "corpus"
+    shutil.copytree(corpus, mine)
+    for number in range(3):
+        with open(mine / f"train-{number}.jsonl", "a") as file:
+            file.write('{"tokens": ["a"], "ner_tags": ["B-NEW"]}\n')
+    with pytest.raises(DataError, match="the tag 'B-NEW' is neither in") as error:
+        train(mine, model, tmp_path / "run", workers=workers)
+    assert "\n" not in str(error.value)
+
+
+@dataclass
+class SmallParts(JsonConfig):
+    chunksize: int = 2_000
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("null", "line 151: 'null' is no JSON object"),
+        ('{"tokens": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 151: .* is not JSON: nested too deep"),
+        ('{"tokens": ' + "[" * 100 + "]" * 100 + "}", "line 151: .* is nested more than 32 deep"),
+        ('{"tokens": ["a", "ner_tags": ["O"]}', "line 151: .* is not JSON: Expecting"),
+        (r'{"tokens": ["\ud800"], "ner_tags": ["O"]}', "line 151: .* is not JSON: .*surrogate"),
+        ('{"tokens": ["a"], "tokens": ["b"]}', "cannot be read as rows of JSON .*twice.* Give every row"),
+    ],
+)
+@pytest.mark.failure_mode("stream-line")
+def test_every_line_is_checked_before_the_parser_drops_it_or_crashes(tmp_path, monkeypatch, line, message):
+    monkeypatch.setattr(JsonLines, "BUILDER_CONFIG_CLASS", SmallParts)
+    row = '{"tokens": ["Ann", "Lee"], "ner_tags": ["B-PER", "O"]}\n'
+    (tmp_path / "train.jsonl").write_text(150 * row + line + "\n" + row)
+    stream = stream_of(load_tagging_dataset(tmp_path / "train.jsonl", task="ner", streaming=True)["train"])
+    with pytest.raises(DataError, match=message):
+        epoch(stream)
 
 
 @pytest.mark.failure_mode("stream-killed")

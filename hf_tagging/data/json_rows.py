@@ -58,22 +58,38 @@ def check_rows(path: Path, *, most: int | None = None) -> None:
     """
     keys: set[str] = set()
     for place, row, text in islice(json_rows(path), most):
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, {place}: {shortened(text)} is no JSON object; {_ROW}")
-        if text.count("[") + text.count("{") > _DEEPEST and _depth(row) > _DEEPEST:
-            raise DataError(f"{path}, {place}: {shortened(text)} is nested more than {_DEEPEST} deep; {_ROW}")
+        row = _as_object(path, place, row, text)
         keys.update(row if text.count("{") == 1 else _keys(row))
         if len(keys) > _MOST_KEYS:
             raise DataError(
                 f"{path}, {place}: {shortened(text)}: so far the rows have more than {_MOST_KEYS} different keys, as "
                 f"where a word or an id is a key; {_ROW}"
             )
-        try:
-            text.encode()
-            if "\\u" in text:
-                json.dumps(row, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise DataError(f"{path}, {place}: {shortened(text)} is not JSON: {error}") from error
+
+
+def check_line(path: Path, number: int, line: bytes, *, whole: bool = False) -> None:
+    """Make sure that a line of JSON Lines is an object, or empty.
+
+    Args:
+        path: The file.
+        number: Of the line.
+        line: Its bytes.
+        whole: Also make sure that it is JSON where nothing in it can harm the parser, which takes longer.
+
+    Raises:
+        DataError: It is something else.
+    """
+    content = (line.removeprefix(BOM) if number == 1 else line).strip(b" \t\r\n")
+    is_plain = content[:1] == b"{" and content[-1:] == b"}" and content.count(b"[") + content.count(b"{") <= _DEEPEST
+    if not content or (is_plain and not whole):
+        return
+    place = f"line {number:,}"
+    try:
+        text = content.decode("utf-8")
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, place, content, error) from error
+    _as_object(path, place, row, text)
 
 
 def utf8_lines(path: Path, encoding: str | None) -> Iterator[bytes]:
@@ -93,6 +109,21 @@ def utf8_lines(path: Path, encoding: str | None) -> Iterator[bytes]:
                 yield line.encode("utf-8", "surrogatepass")
     except UnicodeError as error:
         raise DataError(f"{path}: is not {name}: {error}; give another {argument('encoding')}") from error
+
+
+def _as_object(path: Path, place: str, row: Json, text: str) -> dict[str, Json]:
+    """Return a row; refuse one that is no object, nested too deep, or holds half a character."""
+    if not isinstance(row, dict):
+        raise DataError(f"{path}, {place}: {shortened(text)} is no JSON object; {_ROW}")
+    if text.count("[") + text.count("{") > _DEEPEST and _depth(row) > _DEEPEST:
+        raise DataError(f"{path}, {place}: {shortened(text)} is nested more than {_DEEPEST} deep; {_ROW}")
+    try:
+        text.encode()
+        if "\\u" in text:
+            json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{path}, {place}: {shortened(text)} is not JSON: {error}") from error
+    return row
 
 
 def _is_array_per_line(path: Path, encoding: str | None) -> bool:

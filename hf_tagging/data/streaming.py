@@ -6,8 +6,10 @@ found there. All other rows are then read as the sample was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import datasets
@@ -19,6 +21,7 @@ from datasets.data_files import DataFilesDict, DataFilesList
 
 from hf_tagging.data.bars import no_bars
 from hf_tagging.data.files import SplitFiles, beginning_of
+from hf_tagging.data.json_lines import JsonLines
 from hf_tagging.data.json_rows import check_rows
 from hf_tagging.data.notes import FileNotes
 from hf_tagging.data.source_columns import check_ids, item_kind, row_of_item, standard_columns
@@ -35,9 +38,10 @@ BLOCK = 10_000
 """Sentences among which the windows of a batch are drawn."""
 _TABLE = 1_000
 _SAMPLED_SHARDS = 10
-_CHECKED = 100  # rows of each file of JSON, before its parser, which crashes on some, sees it
+_CHECKED = 100  # rows of each file of JSON, in full and before anything is read; all others as they are read
 _STREAMED = ("json", "parquet", "columns", "table")
 _STREAM = "hf_tagging_stream"
+_COMMIT = re.compile(r"@[0-9a-f]{40}(?=/)")  # in the address of a file of the Hub
 
 
 class Place(NamedTuple):
@@ -66,6 +70,7 @@ class Stream:
     Args:
         rows: As the source has them.
         shards: What messages call its shards.
+        sizes: Bytes of files by name, in the order in which they are read; None for the size of a file of the Hub.
         sample: The split whose first rows are loaded.
         tags: What its tags are read as.
         has_ids: Tags of the source are integers.
@@ -73,6 +78,7 @@ class Stream:
 
     rows: IterableDataset
     shards: tuple[str, ...]
+    sizes: dict[str, int | None]
     sample: RawSplit
     tags: TagNames
     has_ids: bool
@@ -186,10 +192,12 @@ class StreamCache(BuilderCache):
     Attributes:
         rows: The stream, once it was opened.
         shards: Its files; none where they are not known.
+        sizes: See `Stream`.
     """
 
     rows: IterableDataset | None = None
     shards: tuple[str, ...] = ()
+    sizes: Mapping[str, int | None] = MappingProxyType({})
 
     def prepare(
         self, builder_class: type[datasets.DatasetBuilder], files: SplitFiles, split: str, **options: Any
@@ -200,6 +208,7 @@ class StreamCache(BuilderCache):
         check = options.pop("check", None)
         _check_streamed(files)
         if check is check_rows:
+            builder_class = JsonLines
             for path in files.paths:
                 check_rows(path, most=_CHECKED)
         facts = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files.paths]
@@ -208,14 +217,17 @@ class StreamCache(BuilderCache):
             cache_dir=self.cache_dir, hash="stream", data_files=DataFilesDict({split: listed}), **options
         )
         self.shards = files.names
+        self.sizes = {name: size for name, (size, _) in zip(files.names, facts, strict=True)}
         return self._opened(builder.as_streaming_dataset(split), files.place), tuple(map(FileNotes, files.names))
 
     def load(self, name: str, *args: Any, **options: Any) -> DatasetDict:
         """Open a dataset of the Hub; its other splits are read into memory."""
-        found = named_splits(
-            datasets.load_dataset(name, *args, streaming=True, cache_dir=self.cache_dir, **options), place=name
-        )
-        splits = cast(dict[str, Any], found)
+        builder = datasets.load_dataset_builder(name, *args, cache_dir=self.cache_dir, **options)
+        found: dict[str, Any] = dict(builder.as_streaming_dataset())
+        splits = cast(dict[str, Any], named_splits(found, place=name))
+        train = next((split for split, rows in found.items() if rows is splits.get("train")), "")
+        files = (builder.config.data_files or {}).get(train, [])
+        self.sizes = dict.fromkeys(_COMMIT.sub("", file) for file in files)
         return DatasetDict(
             {
                 split: self._opened(rows, name)
@@ -243,7 +255,7 @@ class StreamCache(BuilderCache):
                 f"{raw.place}: a sentence is written over several rows; streaming reads rows of sentences, each with "
                 f"lists of words and tags. Write it so, or leave {argument('streaming')} out"
             )
-        return Stream(self.rows, self.shards, raw, tags, has_ids=item_kind(dataset, "tags") == "id")
+        return Stream(self.rows, self.shards, dict(self.sizes), raw, tags, has_ids=item_kind(dataset, "tags") == "id")
 
     def _opened(self, rows: IterableDataset, place: str) -> Dataset:
         self.rows = rows

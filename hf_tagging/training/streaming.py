@@ -35,13 +35,14 @@ from hf_tagging.data.case_dropout import drop_case
 from hf_tagging.data.schema import PLAIN, TagSchema
 from hf_tagging.data.streaming import START, Place, Stream
 from hf_tagging.data.windows import Aligner
-from hf_tagging.errors import ConfigError, DataError
+from hf_tagging.errors import ConfigError, DataError, TaggingError
 from hf_tagging.models.packing import unwrapped
-from hf_tagging.problems import argument
+from hf_tagging.problems import argument, switch
 from hf_tagging.training.loader import shares_of_a_step
 from hf_tagging.training.student import StudentTrainer
 
 Batch = dict[str, torch.Tensor]
+_MOST_CHANGES = 5  # in a message
 _EMPTY_BLOCKS = 100  # in a row: of a stream without words
 
 
@@ -100,33 +101,56 @@ class Bookmark(NamedTuple):
 
 @dataclass
 class Progress:
-    """What a process has learned from.
+    """Part of a stream that a process has learned from.
 
     Args:
-        batches: Their number.
+        sizes: Files of the stream; see `Stream`.
+        batches: Number of batches.
         bookmarks: By the number of the reader among those of the process.
     """
 
+    sizes: dict[str, int | None]
     batches: int = 0
     bookmarks: dict[int, Bookmark] = field(default_factory=dict)
 
     def save(self, file: Path) -> None:
         """Write a file that `load` reads."""
         marks = {str(reader): [*mark.place, mark.taken] for reader, mark in self.bookmarks.items()}
-        write_json(file, {"batches": self.batches, "bookmarks": marks})
+        files = [*self.sizes.items()]
+        write_json(file, {"batches": self.batches, "bookmarks": marks, "files": files})
 
     def load(self, file: Path) -> None:
-        """Go on where the process was that has written a file."""
+        """Go on where the process was that has written a file.
+
+        Raises:
+            DataError: The stream has other files than there were then, so that places in it are others.
+        """
         kept = json.loads(file.read_text(encoding="utf-8"))
+        if kept["files"] != [[*item] for item in self.sizes.items()]:
+            raise DataError(
+                f"{switch('resume')} goes on at a place in a stream, whose files have changed:\n  "
+                + "\n  ".join(_changes(dict(kept["files"]), self.sizes))
+                + f"\nGive the old files, or give {switch('overwrite')} to start again."
+            )
         self.batches = kept["batches"]
         self.bookmarks = {
             int(reader): Bookmark(Place(*place), taken) for reader, (*place, taken) in kept["bookmarks"].items()
         }
 
 
+def _changes(old: dict[str, int | None], new: dict[str, int | None]) -> list[str]:
+    """Return a line for each of the first changed files, and one for all others."""
+    lines = [f"{name}: is gone" for name in old if name not in new]
+    lines += [f"{name}: is new" for name in new if name not in old]
+    sizes = ((name, old[name], new[name]) for name in old if name in new and old[name] != new[name])
+    lines += [f"{name}: had {before:,} bytes, has {now:,}" for name, before, now in sizes]
+    rest = len(lines) - _MOST_CHANGES
+    return [*lines[:_MOST_CHANGES], *([f"and {rest:,} more"] if rest > 0 else [])] or ["the order of the files"]
+
+
 @dataclass(frozen=True)
 class BatchPlan:
-    """How the windows of a block become batches.
+    """Rules by which the windows of a block become batches.
 
     Args:
         budget: Subwords of a batch, padding counted; None: windows are counted.
@@ -145,7 +169,7 @@ class BatchPlan:
         return TokenBudgetBatches(lengths, self.budget, seed=seed)
 
 
-class StreamBatches(IterableDataset[tuple[int, Bookmark, Batch]]):
+class StreamBatches(IterableDataset[tuple[int, Bookmark, Batch] | TaggingError]):
     """Batches of a process without end, each with its reader and the place of the next one.
 
     Args:
@@ -171,9 +195,16 @@ class StreamBatches(IterableDataset[tuple[int, Bookmark, Batch]]):
     ):
         self.stream, self.windows, self.plan, self.collator = stream, windows, plan, collator
         self.seed, self.process, self.processes = seed, process, processes
-        self.progress = Progress()
+        self.progress = Progress(stream.sizes)
 
-    def __iter__(self) -> Iterator[tuple[int, Bookmark, Batch]]:
+    def __iter__(self) -> Iterator[tuple[int, Bookmark, Batch] | TaggingError]:
+        """Yield batches; an error as the last item, since a loader would raise one of a worker with its traceback."""
+        try:
+            yield from self._batches()
+        except TaggingError as error:
+            yield error
+
+    def _batches(self) -> Iterator[tuple[int, Bookmark, Batch]]:
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         # A loader takes a batch of each worker in turn, and begins with the first one: it has to be the reader whose
@@ -188,11 +219,11 @@ class StreamBatches(IterableDataset[tuple[int, Bookmark, Batch]]):
             empty = 0 if len(windows) else empty + 1
             if empty == _EMPTY_BLOCKS:
                 raise DataError(f"{self.stream.sample.place}: no words in {empty} blocks of sentences")
-            for rows in list(self._batches(windows, seed))[taken:]:
+            for rows in list(self._plan(windows, seed))[taken:]:
                 taken += 1
                 yield own, Bookmark(place, taken), self.collator(WindowRows(windows).__getitems__(rows))
 
-    def _batches(self, windows: Dataset, seed: int) -> Iterator[list[int]]:
+    def _plan(self, windows: Dataset, seed: int) -> Iterator[list[int]]:
         lengths = windows.with_format("numpy")["length"][:] if len(windows) else np.zeros(0, np.int32)
         return iter(self.plan.batches(np.asarray(lengths), seed=seed)) if len(windows) else iter(())
 
@@ -216,7 +247,10 @@ class StreamLoader(DataLoader[Any]):
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # the Trainer wants no more than an iterator
-        for reader, mark, batch in super().__iter__():
+        for item in super().__iter__():
+            if isinstance(item, TaggingError):
+                raise item
+            reader, mark, batch = item
             progress = self.dataset.progress
             progress.batches += 1
             progress.bookmarks[reader] = mark
