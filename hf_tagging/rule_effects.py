@@ -65,7 +65,7 @@ class RuleEffect:
 
 @dataclass(frozen=True)
 class RuleEffects:
-    """What rules change on annotated data.
+    """Changes that rules make on annotated data.
 
     Args:
         rules: Number of rules.

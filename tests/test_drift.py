@@ -1,4 +1,4 @@
-"""`drift`: texts beside the data of training, and what differs by more than sampling gives."""
+"""`drift`: texts beside the training data, and what differs by more than sampling gives."""
 
 from __future__ import annotations
 
@@ -94,6 +94,10 @@ class TestFigures:
         assert (found.reference, found.is_learned) == ("train", True)
         unknown = figures_of(found)["unknown words"]
         assert (unknown.texts, unknown.reference) == (0, 2 / 8)  # Maria, left
+
+    def test_a_test_split_alone_is_not_learned_from(self, tagger):
+        found = find_drift(tagger, ["Maria waved ."], {"test": split_of(KNOWN)})
+        assert (found.reference, found.is_learned) == ("test", False)
 
     def test_are_those_of_the_predictions(self, tagger, tmp_path_factory):
         texts, against = joined(drawn(20, seed=0)), {"train": split_of(drawn(20, seed=1))}

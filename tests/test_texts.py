@@ -102,7 +102,7 @@ class TestTagTexts:
         assert_alike(given, [tagger.tag_text(text) for text in SENTENCES])
 
     def test_refuses_what_is_no_list_of_texts(self, tagger):
-        with pytest.raises(TaggingError, match=r"was given a str; one text goes to Tagger\.tag_text"):
+        with pytest.raises(TaggingError, match=r"not a value of type str; one text goes to Tagger\.tag_text\.$"):
             tagger.tag_texts("Jordan waved")
         with pytest.raises(ConfigError, match="splitter"):
             tagger.tag_texts(["Jordan waved"], splitter="none such")

@@ -1,7 +1,7 @@
-"""How texts differ from those that a tagger was trained on: words, shape, what is predicted, and how certainly.
+"""Differences between texts and those that a tagger was trained on: words, shape, predictions and confidence.
 
     texts ───────► words ──► tags, probabilities ──┐
-    data of training ──────► tags, probabilities ──┴─► figures, their difference, and what sampling alone gives
+    training data ─────────► tags, probabilities ──┴─► figures, their difference, and what sampling alone gives
 
 Gold tags are not looked at: the tagger reads both sides, so that its own errors are on both.
 """
@@ -31,7 +31,7 @@ from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.tagger import Tagger
 
 MOST_REFERENCE = 5_000
-"""Sentences of the data of training that are tagged; of more, whole documents are drawn."""
+"""Sentences of the training data that are tagged; of more, whole documents are drawn."""
 FEW = 30
 """Texts, or documents, below which sentences are counted as independent."""
 UNSURE = 0.9
@@ -42,13 +42,13 @@ NUMBERS = ("subwords per word", "words per sentence")
 
 @dataclass(frozen=True)
 class DriftFigure:
-    """A figure of the texts beside that of the data of training.
+    """A figure of the texts beside that of the training data.
 
     Args:
         name: What is measured. Figures but `subwords per word` and `words per sentence` are shares, and those of types
             or tags shares of the words.
         texts: Value of the texts; None where there is nothing to measure.
-        reference: Value of the data of training; likewise.
+        reference: Value of the training data; likewise.
         difference: The first minus the second.
         low: Lower end of its interval. All intervals together hold with 95 %.
         high: Upper end.
@@ -69,7 +69,7 @@ class DriftFigure:
 
 @dataclass(frozen=True)
 class Drift:
-    """Texts compared with the data of training.
+    """Texts compared with the training data.
 
     Args:
         figures: All figures.
@@ -138,7 +138,7 @@ def find_drift(
     return Drift(
         figures=_figures(here.names, here.ratios, reference.ratios),
         reference=name,
-        is_learned=split is train,
+        is_learned=name == "train",
         texts={"texts": here.texts, "sentences": here.sentences, "words": here.words, "empty": here.empty},
         data={"sentences": len(split), "tagged": reference.sentences, "words": reference.words},
         units=(here.unit, reference.unit),
@@ -176,7 +176,7 @@ class _Side:
 
     @property
     def unit(self) -> str:
-        """What is counted as independent."""
+        """Units that are counted as independent."""
         return "sentences" if self._by_text.units < FEW else "texts"
 
     @property

@@ -31,7 +31,7 @@ def _add_drift(parser: argparse.ArgumentParser) -> None:
         help="plain text with a text per line, CSV, JSON Lines, columns, or an export of an annotation tool",
     )
     parser.add_argument("--text_column", metavar="NAME", help="of TEXTS in CSV or JSON Lines; default: text")
-    data = parser.add_argument_group("data of training")
+    data = parser.add_argument_group("training data")
     data.add_argument(
         "--against",
         metavar="DATA",

@@ -26,7 +26,7 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rules", metavar="FILE", help="rules, a JSON object a line")
     parser.add_argument("--save", action="store_true", help="save the rules with the model, in DIR/rules.jsonl")
     parser.add_argument("--overwrite", action="store_true", help="replace rules that are there")
-    data = parser.add_argument_group("data", "default: what the run in DIR has validated itself on")
+    data = parser.add_argument_group("data", "default: the validation data of the run in DIR")
     data.add_argument("--dataset", metavar="NAME|PATH", help="name on the Hub, sample, a folder or a file")
     data.add_argument("--dataset_config", metavar="NAME", help="configuration of a dataset on the Hub")
     data.add_argument("--dataset_revision", metavar="NAME", help="branch, tag or commit of a dataset on the Hub")

@@ -1,4 +1,4 @@
-"""Why a word got its tag: what every word of the sentence contributes to the tag's probability.
+"""Explanations of tags: the share of every word of the sentence in the probability of a tag.
 
 Occlusion asks what changes where a word is unknown (Li, Monroe and Jurafsky 2016, Understanding Neural Networks through
 Representation Erasure) and works for every tagger. Integrated gradients follow the gradient from a sentence of unknown
@@ -49,7 +49,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What every word of a sentence contributes to the tag of one of them. Jupyter shows it as a heat line.
+    """Contributions of the words of a sentence to the tag of one of them. Jupyter shows it as a heat line.
 
     Args:
         words: The sentence. (words,)

@@ -80,7 +80,7 @@ def export_tagger(
         model: The output folder of a run, or whatever else `Tagger.from_pretrained` takes.
         to: ``"onnx"``: float32. ``"int8"``: 8-bit integers, see `quantize`.
         output: The folder to write; it appears whole, or not at all. Default: the model's with ``-onnx`` or ``-int8``.
-        data: A column file to compare the two on. Default: what the run has validated itself on.
+        data: A column file to compare the two on. Default: the validation data of the run.
         overwrite: Replace the export that is in `output`.
         trust_remote_code: Run code that comes with the model.
 

@@ -1,4 +1,4 @@
-"""Labels, scores and probabilities of words, in batches and in streams: what all that a tagger offers rests on.
+"""Labels, scores and probabilities of words, in batches and in streams, on which all methods of a tagger rest.
 
 A tagger of one model and an ensemble do a few of these in ways of their own.
 """
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Labeller(ABC):
-    """What reads words and says which labels they have.
+    """Reader of words that predicts their labels.
 
     Attributes:
         schema: Tags.

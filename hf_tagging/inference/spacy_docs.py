@@ -27,7 +27,7 @@ _EXAMPLES = 3
 
 @dataclass
 class _Misfits:
-    """What has no place in a doc."""
+    """Entities and tokens that have no place in a doc."""
 
     entities: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)

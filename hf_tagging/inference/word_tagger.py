@@ -1,4 +1,4 @@
-"""What every tagger offers for words and text: tags, scores, the best tag sequences, documents, streams and texts."""
+"""Methods of every tagger for words and text: tags, scores, the best tag sequences, documents, streams and texts."""
 
 from __future__ import annotations
 
@@ -253,8 +253,8 @@ class WordTagger(Labeller):
             ConfigError: See `tag_text`.
         """
         if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-            hint = " one text goes to Tagger.tag_text." if isinstance(texts, str) else ""
-            raise TaggingError(f"tag_texts takes texts, and was given a {type(texts).__name__};{hint}")
+            hint = "; one text goes to Tagger.tag_text" if isinstance(texts, str) else ""
+            raise TaggingError(f"tag_texts takes texts, and not a value of type {type(texts).__name__}{hint}.")
         cutter = self.cutter(splitter, split_sentences=split_sentences)
         cuts = ((cut, cut.sentences) for cut in map(cutter, checked_texts(texts)))
         return (self._tagged(cut, labels) for cut, labels in self.label_each(cuts, block))

@@ -1,4 +1,4 @@
-"""What is not trained on weights that FSDP or DeepSpeed spreads over devices, and what to use there."""
+"""Refusals of runs that cannot be sharded by FSDP or DeepSpeed, with the file to use in their place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why the model gave the tags of some wrong sentences, for the report's browser."""
+"""Explanations of the tags of some wrong sentences, for the report's browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes with a training split that is read while it is learned from, and how often such a run is evaluated."""
+"""Rules for the arguments of a run on a stream, and how often such a run is evaluated."""
 
 from __future__ import annotations
 
