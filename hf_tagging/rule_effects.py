@@ -188,9 +188,10 @@ def save_rules(
     """
     folder, source = expanded(model), expanded(rules)
     check_saving(folder, source, overwrite=overwrite)
-    target, record = folder / RULES, RunFolder(folder).record()
-    RunFolder(folder).refuse_links(RULES, _CARD, RECORD)
-    with FolderLock(folder) if record else nullcontext(), writing_to(folder):
+    target, run = folder / RULES, RunFolder(folder)
+    run.refuse_links(RULES, _CARD, RECORD)
+    with FolderLock(folder) if run.record() else nullcontext(), writing_to(folder):
+        record = run.record()  # under the lock: others write it too
         if source.resolve() != target.resolve():
             with whole_path(target) as partial:
                 partial.write_bytes(source.read_bytes())

@@ -28,6 +28,7 @@ from hf_tagging.evaluation.temperature import note_temperature
 from hf_tagging.inference.loading import load_tagger
 from hf_tagging.models.temperature import Temperature
 from hf_tagging.problems import argument
+from hf_tagging.rules.rules import RULES
 from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training.averaging import add_to_mean, all_weights, put_weights
 from hf_tagging.training.record import PartRecord, RunRecord
@@ -136,6 +137,8 @@ def average_runs(
     parts = read_parts(runs)
     if any(part.folder.resolve() == Path(output_dir).resolve() for part in parts):
         raise ConfigError(f"{argument('output_dir', output_dir)} is one of the runs. Give another.")
+    if ruled := [part.name for part in parts if (part.folder / RULES).is_file()]:
+        logger.warning("The result has no rules: the %s of %s is left out. Save it anew.", RULES, ", ".join(ruled))
     config = rescoring_config(parts[0].record, output_dir, overwrite=overwrite, trust_remote_code=trust_remote_code)
     run = TaggingRun(config)
     with run.opened():

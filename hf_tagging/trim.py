@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -27,8 +28,10 @@ from hf_tagging.data.in_memory import InMemory
 from hf_tagging.disk import check_writable, expanded, writing_to
 from hf_tagging.errors import ConfigError, OutputError
 from hf_tagging.evaluation.figures import Results
+from hf_tagging.inference.loading import common_rules
 from hf_tagging.inference.trimming import Agreement, Sentence, Size, Trimming
 from hf_tagging.problems import argument
+from hf_tagging.rules.rules import RULES
 from hf_tagging.trainer import TaggingTrainer
 from hf_tagging.training.preparing import as_words_and_tags
 from hf_tagging.training.record import RECORD, RunRecord, TrimmedRecord
@@ -155,7 +158,11 @@ def trim_vocabulary(
             trimming.compare(scored, split["tokens"], document_bounds(split), gold, device=trainer.args.device)
         trimmed = _result(trimming, target)
         _note(run.record, trimmed, record)
-        return replace(trimmed, results=trainer.publish())
+        results = trainer.publish()
+        if _keep_rules(name, run.folder.path, trust_remote_code):
+            run.record["files"] = sorted({*run.record["files"], RULES})
+            run.folder.write(RECORD, run.record)
+        return replace(trimmed, results=results)
 
 
 def _trim_model(
@@ -170,7 +177,16 @@ def _trim_model(
     with writing_to(target), whole_folder(target) as staging:
         trimming.model.save_pretrained(staging)
         trimming.tokenizer.save_pretrained(staging)
+        _keep_rules(model, staging, trust_remote_code)
     return _result(trimming, target)
+
+
+def _keep_rules(model: str, target: Path, trust_remote_code: bool) -> bool:
+    """Copy the rules that come with a tagger; return whether there are any."""
+    rules = common_rules([model], trust_remote_code=trust_remote_code)
+    if rules is not None:
+        shutil.copyfile(rules, target / RULES)
+    return rules is not None
 
 
 def _result(trimming: Trimming, folder: Path) -> Trimmed:

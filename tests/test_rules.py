@@ -5,7 +5,9 @@ import os
 import pickle
 import sys
 from itertools import pairwise
+from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -500,6 +502,19 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
 
 
 # Rules that come with a model.
+
+
+def test_where_the_hub_cannot_be_asked_for_rules_a_warning_says_so(folders, in_cache, monkeypatch, caplog):
+    in_cache(folders["linear"], "someone/tagger")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    assert Tagger.from_pretrained("someone/tagger", device="cpu").rules is None
+    assert "someone/tagger: tags without rules; whether it has a rules.jsonl is not known: the Hub at" in caplog.text
+    caplog.clear()
+    absent = Path(huggingface_hub.constants.HF_HUB_CACHE, "models--someone--tagger", ".no_exist", "0" * 40)
+    absent.mkdir(parents=True)
+    (absent / "rules.jsonl").touch()  # as the client notes what the Hub has answered
+    assert Tagger.from_pretrained("someone/tagger", device="cpu").rules is None
+    assert "rules" not in caplog.text
 
 
 @pytest.mark.failure_mode("rules-differ")

@@ -162,6 +162,13 @@ class TestFolder:
             assert own["macro_f1"] == pytest.approx(figures["macro_f1"])
             assert own["unseen_words"] > 0
 
+    def test_rules_are_left_out_with_a_warning(self, run, tmp_path, caplog):
+        pair = [copy(run, tmp_path / f"seed-{s}", noise=n, seed=s) for s, n in ((1, 0.1), (2, -0.1))]
+        (pair[0] / "rules.jsonl").write_text('{"label": "NN", "pattern": "The"}\n')
+        average_runs(pair, tmp_path / "soup")
+        assert "The result has no rules: the rules.jsonl of seed-1 is left out" in caplog.text
+        assert not (tmp_path / "soup" / "rules.jsonl").exists()
+
     def test_it_holds_what_a_run_holds(self, run, soup):
         names = {path.relative_to(run) for path in run.rglob("*") if "checkpoint" not in str(path)}
         assert {path.relative_to(soup) for path in soup.rglob("*")} == names

@@ -228,6 +228,17 @@ def trimmed(run):
 
 
 class TestRun:
+    def test_rules_are_kept(self, run, taggers, tmp_path):
+        shutil.copytree(run, tmp_path / "run")
+        (tmp_path / "run" / "rules.jsonl").write_text('{"label": "NN", "pattern": "The"}\n')
+        trimmed = trim_vocabulary(tmp_path / "run", tmp_path / "trimmed", most_common=3)
+        assert "rules.jsonl" in record(trimmed.folder)["files"]
+        assert Tagger.from_pretrained(trimmed.folder, device="cpu").tag(["The"]) == ["NN"]
+        shutil.copytree(taggers["bert"], tmp_path / "ruled")
+        (tmp_path / "ruled" / "rules.jsonl").write_text('{"label": "PER", "pattern": "The"}\n')
+        trim_vocabulary(tmp_path / "ruled", tmp_path / "small", texts=TEXTS)
+        assert Tagger.from_pretrained(tmp_path / "small", device="cpu").tag(["The"]) == ["B-PER"]
+
     def test_the_training_data_is_tagged_as_before(self, run, trimmed):
         words = load_tagging_dataset("sample", task="pos")["train"]["tokens"][:80]
         words += [[word.upper() for word in sentence] for sentence in words[:5]]

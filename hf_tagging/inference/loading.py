@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, hf_hub_download, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
@@ -22,7 +24,7 @@ from hf_tagging.data.files import looks_like_path
 from hf_tagging.data.windows import DEFAULT_MAX_LENGTH
 from hf_tagging.devices import computes_bfloat16
 from hf_tagging.errors import ConfigError, ModelError
-from hf_tagging.hub import model_errors
+from hf_tagging.hub import first_line, model_errors, why_unreachable
 from hf_tagging.inference.onnx_model import GRAPH, MANIFEST, OnnxModel, is_exported
 from hf_tagging.inference.reading import Precision, TagModel
 from hf_tagging.models.encoder import (
@@ -40,6 +42,8 @@ from hf_tagging.models.modeling_crf_encoder import CrfEncoderConfig
 from hf_tagging.models.precision import mixes_precision
 from hf_tagging.problems import argument
 from hf_tagging.rules.rules import RULES
+
+logger = logging.getLogger(__name__)
 
 Dtype = torch.dtype | Literal["auto"]
 
@@ -116,11 +120,19 @@ def _rules_of(name: str, revision: str | None, trust_remote_code: bool) -> Path 
         path = Path(source) / RULES
         return path if path.is_file() else None
     hub = hub_options(source, revision, trust_remote_code)
+    local = hub["local_files_only"]
     try:
-        found = cached_file(source, RULES, revision=hub["revision"], local_files_only=hub["local_files_only"])
-    except OSError:  # not there, not to be read, not in the cache
+        return Path(hf_hub_download(source, RULES, revision=revision, local_files_only=local))
+    except LocalEntryNotFoundError as error:
+        known = try_to_load_from_cache(source, RULES, revision=revision) is not None  # an answer: there is none
+        if not known and not constants.HF_HUB_OFFLINE:
+            reason = why_unreachable(source, repo_type="model", revision=revision) or first_line(error)
+            logger.warning("%s: tags without rules; whether it has a %s is not known: %s.", name, RULES, reason)
         return None
-    return Path(found) if found else None
+    except EntryNotFoundError:
+        return None
+    except (OSError, ValueError):  # no such repository, or not to be read: loading the model says so
+        return None
 
 
 def longest_window(model: TagModel, tokenizer: PreTrainedTokenizerBase) -> int:
