@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import random
 import re
-import socket
+import threading
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from tiny_models import tiny_bert, tiny_roberta
 from hf_tagging import Tagger
 from hf_tagging.errors import ConfigError
 from hf_tagging.serving.app import build_app
+from hf_tagging.serving.batcher import Batcher
 from hf_tagging.serving.bodies import EXAMPLES
 from hf_tagging.serving.limits import Limits
 from hf_tagging.serving.models import ServedModel, named_models
@@ -166,7 +168,7 @@ class TestTags:
         assert {answer.status_code for answer in answers} == {200}
         post = answers[-1].json()["paths"]["/tag"]["post"]
         assert post["requestBody"]["content"]["application/json"]["examples"].keys() == EXAMPLES.keys()
-        assert {"200", "401", "413", "422", "429", "503", "504"} <= post["responses"].keys()
+        assert {"200", "401", "413", "422", "429", "500", "503", "504"} <= post["responses"].keys()
 
 
 class TestQueue:
@@ -246,6 +248,64 @@ class TestQueue:
         assert "in fail_of_secret" in caplog.text
         assert "Geheim" not in caplog.text.replace('"Geheim" in sentence', "").replace('cannot tag Geheim")', "")
 
+    @pytest.mark.failure_mode("serve-cannot-tag")
+    def test_what_cannot_be_tagged_is_said_to_its_client_alone(self, taggers, tmp_path, caplog):
+        rules = tmp_path / "rules.jsonl"
+        rules.write_text('{"label": "LOC", "pattern": [{"TEXT": {"REGEX": "((a{1,1000}){1,1000}){1,1000}b"}}]}\n')
+        tagger = Tagger(taggers["ner"].model, taggers["ner"].tokenizer, device="cpu", rules=rules)
+
+        async def send():
+            async with client_of([ServedModel("ner", tagger)]) as client:
+                bodies = [{"words": ["Maria"]}, {"words": ["a" * 500]}, {"words": ["Porto"]}]
+                return await asyncio.gather(*(client.post("/tag", json=body) for body in bodies))
+
+        answers = asyncio.run(send())
+        assert [answer.status_code for answer in answers] == [200, 422, 200]
+        error = answers[1].json()["error"]
+        assert error["code"] == "cannot_tag"
+        assert "takes more than" in error["message"]
+        assert "Write it without repeats inside of repeats." in error["message"]
+        assert caplog.text == ""
+
+    def test_words_that_a_thread_is_still_on_fill_the_queue_after_504(self, models, monkeypatch):
+        label_each, go_on = Tagger.label_each, threading.Event()
+
+        def label_when_told(self, items, block=1000):
+            assert go_on.wait(60)
+            return label_each(self, items, block)
+
+        monkeypatch.setattr(Tagger, "label_each", label_when_told)
+
+        async def send():
+            async with client_of(models, limits=Limits(max_seconds=0.3, queue_words=10)) as client:
+                slow = await client.post("/tag", json={"words": ["ships"] * 8})
+                full = await client.post("/tag", json={"words": ["ships"] * 8})
+                figures = [(await client.get("/metrics")).text]
+                go_on.set()
+                while 'hf_tagging_queue_words{model="ner"} 0.0' not in figures[-1]:
+                    await asyncio.sleep(0.01)
+                    figures.append((await client.get("/metrics")).text)
+                return slow, full, figures[0], await client.post("/tag", json={"words": ["ships"] * 8})
+
+        slow, full, figures, later = asyncio.run(send())
+        assert [answer.status_code for answer in (slow, full, later)] == [504, 429, 200]
+        assert 'hf_tagging_queue_words{model="ner"} 8.0' in figures
+
+    @pytest.mark.parametrize("place", [(ServedModel, "tagger"), (Batcher, "_measure")], ids=["tagger", "measure"])
+    def test_a_failure_around_the_model_does_not_end_the_queue(self, place, models, monkeypatch):
+        real = getattr(*place)
+        calls = []
+
+        def fail_once(*args):
+            calls.append(args)
+            if len(calls) == 1:
+                raise RuntimeError("once")
+            return real(*args)
+
+        monkeypatch.setattr(*place, fail_once)
+        answers = ask(models, {"words": ["Maria"]}, {"words": ["Porto"]}, limits=Limits(max_seconds=5))
+        assert [answer.status_code for answer in answers] == [500, 200]
+
 
 async def pieces(body, size=50, pause=0.0):
     """A body of unknown length."""
@@ -304,9 +364,16 @@ class TestLimits:
         assert (answer.status_code, answer.json()["error"]["code"]) == (504, "too_slow")
         assert "within 0.05 s. Send fewer words, or try again later." in answer.json()["error"]["message"]
 
-    def test_limits_are_positive(self):
-        with pytest.raises(ConfigError, match=r"max_words: 0 is not positive\nmax_seconds: nan is not positive"):
-            Limits(max_words=0, max_seconds=float("nan"))
+    def test_limits_are_positive_and_finite(self):
+        with pytest.raises(ConfigError) as error:
+            Limits(max_words=0, max_seconds=float("nan"), queue_words=math.inf, drain_seconds=-1)
+        assert str(error.value).splitlines() == [
+            "max_words: 0 is not a finite number above 0; give 10000, say",
+            "max_seconds: nan is not a finite number above 0; give 30.0, say",
+            "queue_words: inf is not a finite number above 0; give 50000, say",
+            "drain_seconds: -1 is not a finite number of 0 or more; give 2.0, say",
+        ]
+        assert Limits(drain_seconds=0).drain_seconds == 0
 
 
 @pytest.mark.failure_mode("serve-wrong-form")
@@ -461,10 +528,13 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
 
 @pytest.mark.failure_mode("serve-open")
 def test_an_open_address_without_a_token_is_told(caplog):
-    for host, token, is_told in (("127.0.0.1", "", False), ("0.0.0.0", "s3cret", False), ("0.0.0.0", "", True)):
-        with socket.socket() as listener:
-            listener.bind((host, 0))  # which lets nobody in yet
-            warn_if_open(listener, token)
+    for host, token, is_told in (
+        ("127.0.0.1", "", False),
+        ("localhost", "", False),
+        ("0.0.0.0", "s3cret", False),
+        ("0.0.0.0", "", True),
+    ):
+        warn_if_open(host, token)
         assert ("0.0.0.0: anybody who reaches this address can use the models" in caplog.text) == is_told
 
 

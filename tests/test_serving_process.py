@@ -19,12 +19,14 @@ from pathlib import Path
 import httpx
 import pytest
 from browser import browser  # noqa: F401
+from fastapi.testclient import TestClient
 from fork_server import Forked, fork
 from recipe_runs import environment
 from tiny_models import tiny_bert
 
 from hf_tagging import Tagger
 from hf_tagging.cli import main
+from hf_tagging.serving.models import load_models
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "/tagger"
@@ -225,3 +227,40 @@ def test_an_address_that_is_taken(capsys, tmp_path):
         main(["serve", str(tmp_path), "--port", str(taken.getsockname()[1])])
     assert end.value.code == 2
     assert re.search(r"--host, --port: cannot listen on 127\.0\.0\.1, port \d+ \(.*in use", capsys.readouterr().err)
+
+
+@pytest.mark.failure_mode("serve-address")
+def test_an_address_that_another_server_takes_while_models_are_loaded(capsys, model, monkeypatch):
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+
+        def load(*args, **options):
+            other.listen()
+            return load_models(*args, **options)
+
+        monkeypatch.setattr("hf_tagging.serving.server.load_models", load)
+        with pytest.raises(SystemExit) as end:
+            main(["serve", str(model), "--port", str(other.getsockname()[1]), "--device", "cpu"])
+    assert end.value.code == 2
+    assert re.search(r"--host, --port: cannot listen on 127\.0\.0\.1, port \d+ \(.*in use", capsys.readouterr().err)
+
+
+def test_rules_and_a_revision_go_to_the_model(model, monkeypatch, tmp_path, capsys):
+    asked = []
+    monkeypatch.setattr("hf_tagging.serving.server._let_in", lambda listener: None)
+    monkeypatch.setattr("hf_tagging.serving.process.run_app", lambda app, *args, **options: asked.append(app))
+    rules = tmp_path / "rules.jsonl"
+    rules.write_text('{"label": "LOC", "pattern": "ships"}\n')
+    main(["serve", str(model), "--port", "0", "--device", "cpu", "--rules", str(rules)])
+    with TestClient(asked[0]) as client:
+        (result,) = client.post("/tag", json={"words": ["ships"]}).json()["results"]
+    assert result["words"][0]["source"] == "rule"
+    for wrong, message in (
+        ([str(model), "--rules", ""], "argument --rules: is empty; give a file, or none for no rules"),
+        ([str(model), f"other={model}", "--revision", "v1"], "--revision v1: applies to one model"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["serve", *wrong])
+        assert end.value.code == 2
+        assert message in capsys.readouterr().err

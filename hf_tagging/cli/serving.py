@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from hf_tagging.cli.command import Command, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
+from hf_tagging.inference.command import add_rules, rules_of
 from hf_tagging.serving.limits import Limits
 
 
@@ -30,7 +31,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root_path", default="", metavar="PATH", help="prefix that a proxy removes from paths, such as /tagger"
     )
+    parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
     add_model_options(parser)
+    add_rules(parser)
     parser.add_argument(
         "--precision", choices=("exact", "fast", "bfloat16"), help="of requests that ask for none; default: exact"
     )
@@ -55,6 +58,8 @@ def _serve(args: argparse.Namespace) -> None:
         device=args.device,
         precision=args.precision,
         trust_remote_code=args.trust_remote_code,
+        revision=args.revision,
+        rules=rules_of(args.rules),
     )
 
 

@@ -82,10 +82,17 @@ def add_rules(parser: argparse._ActionsContainer) -> None:
     """Add the rules beside a model: `rules` of `Tagger.from_pretrained`."""
     parser.add_argument(
         "--rules",
+        type=_rules_file,
         metavar="FILE",
         help="rules beside the model, a JSON object a line; none: without those of the model; default: rules.jsonl of "
         "the model, if it has one",
     )
+
+
+def _rules_file(value: str) -> str:
+    if not value.strip():  # of a shell variable that is not set
+        raise argparse.ArgumentTypeError("is empty; give a file, or none for no rules, or leave it out")
+    return value
 
 
 def rules_of(value: str | None) -> str | Literal[False] | None:

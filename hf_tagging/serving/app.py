@@ -35,8 +35,9 @@ _REFUSALS = {
     408: "The body did not arrive in time.",
     413: "The body, its sentences or its words are too many.",
     415: "The body is not said to be JSON.",
-    422: "The body is not of the form that is expected.",
+    422: "The body is not of the form that is expected, or cannot be tagged.",
     429: "The queue is full; `Retry-After` says when to try again.",
+    500: "The server has failed on this request; its log says where.",
     503: "The server is about to end.",
     504: "The tags were not ready in time.",
 }

@@ -21,7 +21,7 @@ from hf_tagging.serving.limits import Limits
 from hf_tagging.serving.metrics import Metrics
 from hf_tagging.serving.models import ServedModel
 from hf_tagging.serving.parts import Part
-from hf_tagging.serving.refusals import Refused, failure
+from hf_tagging.serving.refusals import Refused, refusal_of
 
 _BATCHES_PER_CALL = 4  # as many words as subwords of so many batches: lanes are busy, and nobody waits for long
 _MEMORY = 0.2  # weight of the last call in the mean speed
@@ -64,7 +64,7 @@ class Batcher:
         self.model = model
         self._limits, self._metrics = limits, metrics
         self._waiting: deque[Job] = deque()
-        self._words = 0  # accepted and not yet answered
+        self._running: Sequence[Job] = ()  # what the thread has, also where the client has gone away
         self._words_per_second = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"tagger-{model.name}")
         self._work: asyncio.Task[None] | None = None
@@ -81,46 +81,60 @@ class Batcher:
         words = max(1, sum(len(part.cut.spans) for part in parts))
         self._check_room(words)
         answer: asyncio.Future[list[list[WordLabels]]] = asyncio.get_running_loop().create_future()
-        self._words += words
         self._waiting.append(Job(parts, precision, min_confidence, words, answer))
         if self._work is None:
             self._work = asyncio.create_task(self._answer_all())
-        try:
-            return await answer
-        finally:
-            self._words -= words
+        return await answer
+
+    @property
+    def _words(self) -> int:
+        """Words of requests that wait for an answer, and of those that the thread has."""
+        waiting = sum(job.words for job in self._waiting if not job.answer.done())
+        return waiting + sum(job.words for job in self._running)
 
     def _check_room(self, words: int) -> None:
         """Refuse a request that the queue has no room for; an idle model takes one of any size."""
-        if not self._words or self._words + words <= self._limits.queue_words:
+        held = self._words
+        if not held or held + words <= self._limits.queue_words:
             return
-        seconds = math.ceil(self._words / self._words_per_second) if self._words_per_second else 1
+        seconds = math.ceil(held / self._words_per_second) if self._words_per_second else 1
         seconds = max(1, min(seconds, math.ceil(self._limits.max_seconds)))
         raise Refused(
             429,
             "busy",
-            f"{self._words:,} words wait for the model, and {self._limits.queue_words:,} may. Send the request again "
+            f"{held:,} words wait for the model, and {self._limits.queue_words:,} may. Send the request again "
             f"in {seconds} s, as Retry-After says.",
-            given=self._words + words,
+            given=held + words,
             limit=self._limits.queue_words,
             headers={"Retry-After": str(seconds)},
         )
 
     async def _answer_all(self) -> None:
         """Answer what waits until nothing does."""
-        loop = asyncio.get_running_loop()
-        while jobs := self._next_jobs():
-            began = time.perf_counter()
+        try:
+            while jobs := self._next_jobs():
+                self._running = jobs
+                answers = await self._answers(jobs)
+                self._running = ()
+                for job, answer in zip(jobs, answers, strict=True):
+                    if job.answer.done():  # nobody waits for it any more
+                        continue
+                    if isinstance(answer, Refused):
+                        job.answer.set_exception(answer)
+                    else:
+                        job.answer.set_result(answer)
+        finally:
+            self._running, self._work = (), None
+
+    async def _answers(self, jobs: Sequence[Job]) -> Sequence[list[list[WordLabels]] | Refused]:
+        """Return the labels of each job. Whatever fails is answered, so that later jobs get their turn."""
+        loop, began = asyncio.get_running_loop(), time.perf_counter()
+        try:
             answers = await loop.run_in_executor(self._thread, self._label, jobs)
             self._measure(jobs, time.perf_counter() - began)
-            for job, answer in zip(jobs, answers, strict=True):
-                if job.answer.done():  # nobody waits for it any more
-                    continue
-                if isinstance(answer, Refused):
-                    job.answer.set_exception(answer)
-                else:
-                    job.answer.set_result(answer)
-        self._work = None
+        except Exception as error:
+            return [refusal_of(error, f"Model {self.model.name}")] * len(jobs)
+        return answers
 
     def _next_jobs(self) -> list[Job]:
         """Take the first job, and those of its kind that fit into one call with it."""
@@ -139,14 +153,14 @@ class Batcher:
 
     def _label(self, jobs: Sequence[Job]) -> list[list[list[WordLabels]] | Refused]:
         """Return the labels of each job; of several that fail together, each is tried alone."""
-        tagger = self.model.tagger(*jobs[0].kind)
         try:
+            tagger = self.model.tagger(*jobs[0].kind)
             items = ((None, part.sentences) for job in jobs for part in job.parts)
             labels = [found for _, found in tagger.label_each(items)]
         except Exception as error:
             if len(jobs) > 1:
                 return [self._label([job])[0] for job in jobs]
-            return [failure(error, f"Model {self.model.name}")]
+            return [refusal_of(error, f"Model {self.model.name}")]
         bounds = accumulate((len(job.parts) for job in jobs), initial=0)
         return [labels[a:b] for a, b in pairwise(bounds)]
 

@@ -49,7 +49,8 @@ class TagRequest(BaseModel):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Entities with a lower score are left out; 0 keeps all.",
+        description="Entities with a lower score are left out; of a model without entities, such words have the tag _. "
+        "0 keeps all.",
     )
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from hf_tagging.serving.limits import Limits
-from hf_tagging.serving.refusals import Refused, failure
+from hf_tagging.serving.refusals import Refused, refusal_of
 
 
 @dataclass
@@ -118,6 +118,6 @@ class GuardedRoute(APIRoute):
             except (HTTPException, RequestValidationError):
                 raise
             except Exception as error:
-                raise failure(error, self.path) from None
+                raise refusal_of(error, self.path) from None
 
         return guarded

@@ -23,7 +23,7 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "hf_tagging_request_seconds",
-            "Seconds from the first byte of a request to its answer.",
+            "Seconds from the end of the headers of a request to its answer.",
             ["path"],
             buckets=_SECONDS,
             registry=registry,

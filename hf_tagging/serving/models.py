@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from hf_tagging.errors import ConfigError
 from hf_tagging.inference.onnx_model import OnnxModel
@@ -104,6 +104,8 @@ def load_models(
     device: str | None = None,
     precision: Precision | None = None,
     trust_remote_code: bool = False,
+    revision: str | None = None,
+    rules: str | Path | Literal[False] | None = None,
 ) -> list[ServedModel]:
     """Load models.
 
@@ -112,6 +114,8 @@ def load_models(
         device: Device to run on. Default: the accelerator if there is one; the CPU for an exported model.
         precision: Of requests that ask for none, see `Tagger`.
         trust_remote_code: Run code that comes with a model.
+        revision: Branch, tag or commit of a model on the Hub.
+        rules: File of rules beside each model; False: without rules. Default: `rules.jsonl` of a model, if it has one.
 
     Raises:
         ModelError: A model does not exist, or is not a tagger.
@@ -119,7 +123,14 @@ def load_models(
     """
     served = []
     for name, model in models:
-        tagger = Tagger.from_pretrained(model, device=device, precision=precision, trust_remote_code=trust_remote_code)
+        tagger = Tagger.from_pretrained(
+            model,
+            device=device,
+            precision=precision,
+            trust_remote_code=trust_remote_code,
+            revision=revision,
+            rules=rules,
+        )
         tagger.tag_text("The first call is slow.")
         served.append(ServedModel(name, tagger))
     return served

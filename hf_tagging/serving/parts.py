@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from fastapi.concurrency import run_in_threadpool
 
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.inference.cutting import CutText, TextCutter
+from hf_tagging.inference.piping import cut_words
 from hf_tagging.inference.results import SCORE_DIGITS, WordLabels, joined, tagged_text
 from hf_tagging.serving.bodies import EntityFound, Tagged, TagRequest, Word
 from hf_tagging.serving.limits import Limits
@@ -40,7 +40,7 @@ async def parts_of(body: TagRequest, cutter: TextCutter, limits: Limits) -> list
         Refused: There are more sentences or words than are allowed.
     """
     if body.words is not None:
-        parts = [_of_words(words) for words in body.all_words]
+        parts = [Part(cut_words(words), [words], is_text=False) for words in body.all_words]
     else:
         texts = body.all_texts
         # Before the texts are cut, which takes longer: they have at least so many sentences and words.
@@ -75,12 +75,6 @@ def result_of(part: Part, labels: Sequence[WordLabels], schema: TagSchema) -> Ta
 def _of_texts(texts: Sequence[str], cutter: TextCutter) -> list[Part]:
     cuts = map(cutter, texts)
     return [Part(cut, cut.sentences, is_text=True) for cut in cuts]
-
-
-def _of_words(words: list[str]) -> Part:
-    starts = accumulate((len(word) + 1 for word in words[:-1]), initial=0)
-    spans = [(start, start + len(word)) for start, word in zip(starts, words, strict=False)]
-    return Part(CutText(" ".join(words), spans, [0] * bool(words)), [words], is_text=False)
 
 
 def _check(given: int, what: str, limit: int) -> None:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from hf_tagging.errors import printable
+from hf_tagging.errors import TaggingError, printable
 
 _SHOWN = 10  # problems of a body that are listed
 _LONGEST = 40  # characters of a key that is shown; clients make them up
@@ -65,13 +65,15 @@ class Refused(HTTPException):
         self.error = Error(code=code, message=message, given=given, limit=limit)
 
 
-def failure(error: Exception, what: str) -> Refused:
-    """Log an error that is nobody's fault but ours, and return the refusal to answer with.
+def refusal_of(error: Exception, what: str) -> Refused:
+    """Return the refusal to answer an error with: 422 with the reason for what cannot be tagged, 500 for a bug of ours.
 
     Args:
-        error: The error. Its message, which may quote a request, is not logged.
+        error: The error. A bug is logged, without its message, which may quote a request.
         what: What has failed.
     """
+    if isinstance(error, TaggingError):
+        return Refused(422, "cannot_tag", str(error))
     place = "".join(traceback.format_tb(error.__traceback__))
     logger.error("%s has failed with %s:\n%s", what, type(error).__name__, place)
     return Refused(500, "internal_server_error", "The server has failed on this request; its log says where.")

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from hf_tagging.console import read_text
 from hf_tagging.errors import ConfigError, Problem
@@ -34,6 +35,8 @@ def serve(
     device: str | None = None,
     precision: Precision | None = None,
     trust_remote_code: bool = False,
+    revision: str | None = None,
+    rules: str | Path | Literal[False] | None = None,
 ) -> None:
     """Serve models over HTTP until SIGTERM or Ctrl-C.
 
@@ -51,6 +54,8 @@ def serve(
         device: Device to run on. Default: the accelerator if there is one; the CPU for an exported model.
         precision: Of requests that ask for none, see `Tagger`.
         trust_remote_code: Run code that comes with a model.
+        revision: Branch, tag or commit of a model on the Hub, if it is the only one.
+        rules: File of rules beside each model; False: without rules. Default: `rules.jsonl` of a model, if it has one.
 
     Raises:
         ConfigError: FastAPI is not installed, or an argument is wrong.
@@ -58,6 +63,8 @@ def serve(
     """
     limits, named = limits or Limits(), named_models(models)
     token = read_token(token_file)
+    if revision is not None and len(named) > 1:
+        raise ConfigError(f"{argument('revision', revision)}: applies to one model. Leave it out for several.")
     try:
         from hf_tagging.serving.app import build_app
         from hf_tagging.serving.process import run_app
@@ -67,8 +74,16 @@ def serve(
             "pip install 'hf-tagging[serve]'"
         ) from error
     with _listening(host, port) as listener:
-        loaded = load_models(named.items(), device=device, precision=precision, trust_remote_code=trust_remote_code)
-        warn_if_open(listener, token)
+        loaded = load_models(
+            named.items(),
+            device=device,
+            precision=precision,
+            trust_remote_code=trust_remote_code,
+            revision=revision,
+            rules=rules,
+        )
+        warn_if_open(listener.getsockname()[0], token)
+        _let_in(listener)
         run_app(build_app(loaded, limits=limits, token=token), listener, limits, root_path=_prefix(root_path))
 
 
@@ -87,16 +102,22 @@ def read_token(file: str | Path | None) -> str:
     return token
 
 
-def warn_if_open(listener: socket.socket, token: str) -> None:
-    """Warn if other machines can use the models without a token."""
-    host = listener.getsockname()[0]
-    if not token and not ipaddress.ip_address(host).is_loopback:
+def warn_if_open(host: str, token: str) -> None:
+    """Warn if other machines can use the models, on this address, without a token."""
+    if not token and not _is_loopback(host):
         logger.warning(
             "%s: anybody who reaches this address can use the models. Set a token: %s, or the environment variable %s.",
             host,
             argument("token_file", "FILE"),
             TOKEN,
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
 
 
 def _prefix(root_path: str) -> str:
@@ -121,6 +142,23 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except (OSError, UnicodeError) as error:
-        reason = f"cannot listen on {host}, port {port} ({first_line(error)})"
-        raise ConfigError([Problem("host, port", (host, port), reason, "choose others")]) from error
+        raise _taken(host, port, error) from error
     return listener
+
+
+def _let_in(listener: socket.socket) -> None:
+    """Let connections in, unless another server has done so while models were loaded.
+
+    Raises:
+        ConfigError: It has: two can be bound to an address, and one can listen.
+    """
+    try:
+        listener.listen()
+    except OSError as error:
+        host, port, *_ = listener.getsockname()
+        raise _taken(host, port, error) from error
+
+
+def _taken(host: str, port: int, error: Exception) -> ConfigError:
+    reason = f"cannot listen on {host}, port {port} ({first_line(error)})"
+    return ConfigError([Problem("host, port", (host, port), reason, "choose others")])
