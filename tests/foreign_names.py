@@ -48,8 +48,9 @@ def _called_by_nobody(modules: list["_Module"]) -> Iterator[Touch]:
     used = {name for module in modules for name in _used(module.tree)}
     for module in modules:
         for owner in module.classes:
-            for node in owner.body:
-                if isinstance(node, ast.FunctionDef) and _private(node.name) and node.name not in used:
+            methods = (node for node in owner.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+            for node in methods:
+                if _private(node.name) and node.name not in used:
                     yield Touch(module.file, node.lineno, node.name, f"of {owner.name}, called by nobody here")
 
 
@@ -124,7 +125,7 @@ class _Module:
     def _touched(self, node: ast.AST, ours: set[str], owner: ast.ClassDef | None, classes) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from _imported(node)
-        elif isinstance(node, ast.FunctionDef) and owner and node is not owner:
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and owner and node is not owner:
             if node in owner.body and node.name in self.foreign_names(owner, classes):
                 yield node.name, f"overridden in {owner.name}"
             if node in owner.body and self.foreign_names(owner, classes):
@@ -165,7 +166,7 @@ def _defined(tree: ast.AST) -> set[str]:
     """Private names that a module or class defines, sets on itself or takes as a parameter."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)

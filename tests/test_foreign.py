@@ -309,6 +309,10 @@ CONTRACTS = [
                   calls(evaluate.Metric, "compute", "self._compute(**inputs, **compute_kwargs)"))),
     Contract("evaluate", "_build_data_dir", "hf_tagging.foreign.evaluate.InMemoryMetric",
              both(has(evaluate.Metric, "_build_data_dir"), holds("Metric.data_dir", _no_folder))),
+    Contract("transformers", "_no_split_modules", "hf_tagging.foreign.transformers.layer_classes",
+             holds("BertModel._no_split_modules", lambda: "BertLayer" in transformers.BertModel._no_split_modules)),
+    Contract("torch", "dropout", "hf_tagging.foreign.torch.own_dropout",
+             calls(torch.nn.Dropout, "forward", "F.dropout(")),
     Contract("torch", "_ddp_params_and_buffers_to_ignore", "hf_tagging.models.modeling_baseline",
              calls(DistributedDataParallel, "__init__", "module._ddp_params_and_buffers_to_ignore")),
 ]  # fmt: skip

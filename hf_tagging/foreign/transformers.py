@@ -22,6 +22,14 @@ def attention_of(config: PreTrainedConfig) -> str | None:
     return config._attn_implementation
 
 
+def layer_classes(model: nn.Module) -> set[str]:
+    """Return the names of the classes of layers that are not to be split over devices.
+
+    Upstream: `PreTrainedModel._no_split_modules`. accelerate reads it too, where a file names no classes.
+    """
+    return set(getattr(model, "_no_split_modules", None) or ())
+
+
 def draw_weights(model: PreTrainedModel, module: nn.Module) -> None:
     """Draw the weights of a module as its model does.
 

@@ -54,7 +54,8 @@ class TagRequest(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _can_be_tagged(self) -> TagRequest:
+    def can_be_tagged(self) -> TagRequest:
+        """Check that there is either text or words, and that it is Unicode."""
         if (self.text is None) == (self.words is None):
             raise PydanticCustomError("text_or_words", "expected either text or words")
         try:

@@ -68,7 +68,8 @@ def result_of(part: Part, labels: Sequence[WordLabels], schema: TagSchema) -> Ta
     if not part.is_text:
         items: list[Word | EntityFound] = [*result.words, *result.entities]
         for item in items:
-            item.start = item.end = None
+            for edge in ("start", "end"):
+                setattr(item, edge, None)
     return result
 
 

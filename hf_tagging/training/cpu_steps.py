@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hf_tagging.foreign.torch import own_dropout, stock_dropout
 from hf_tagging.foreign.transformers import attention_of
 from hf_tagging.models.packing import unwrapped
 
@@ -20,7 +21,6 @@ matrix of pairs takes memory that SDPA may not need.
 """
 
 _STEPS = 2**16  # of a probability, as each element gets 16 bits
-_stock_dropout = torch.nn.functional.dropout
 
 
 def drop(values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -39,7 +39,7 @@ def drop(values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = 
         The values, each zero with probability p, else divided by 1 - p.
     """
     if not training or inplace or not 1 / _STEPS <= p <= 1 - 1 / _STEPS:
-        return _stock_dropout(values, p, training, inplace)
+        return stock_dropout(values, p, training, inplace)
     zeros = round(p * _STEPS)
     drawn = torch.empty(-(-values.numel() // 4), dtype=torch.int64, device=values.device).random_(-(2**63), None)
     bits = drawn.view(torch.int16)[: values.numel()].view(values.shape)
@@ -76,10 +76,9 @@ class CpuSteps:
         model = self._switched if subwords <= self.eager_up_to else None
         if model is not None:
             model.set_attn_implementation("eager")
-        torch.nn.functional.dropout = self.dropout
         try:
-            yield
+            with own_dropout(self.dropout):
+                yield
         finally:
-            torch.nn.functional.dropout = _stock_dropout
             if model is not None:
                 model.set_attn_implementation("sdpa")

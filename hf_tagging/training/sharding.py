@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from hf_tagging.errors import ConfigError
+from hf_tagging.foreign.transformers import layer_classes
 from hf_tagging.models.packing import unwrapped
 from hf_tagging.problems import argument
 from hf_tagging.training.config.models import facts_of
@@ -53,7 +54,7 @@ def check_sharding(
     wanted = getattr(getattr(accelerator.state, "fsdp_plugin", None), "transformer_cls_names_to_wrap", None) or []
     there = {type(module).__name__.removeprefix("FSDP") for module in model.modules()}
     if missing := [name for name in wanted if name not in there]:
-        known = sorted(there & set(getattr(unwrapped(model), "_no_split_modules", None) or []))
+        known = sorted(there & layer_classes(unwrapped(model)))
         hint = f", such as {' or '.join(known)}" if known else ""
         raise ConfigError(
             f"fsdp_transformer_layer_cls_to_wrap: the model has no layer of the class {missing[0]}. Name the class of "
