@@ -110,8 +110,8 @@ def test_a_run_leaves_what_every_run_leaves(chunker):
 
 def test_it_loads_as_any_tagger(chunker):
     tag = pipeline("token-classification", model=str(chunker))
-    assert [word["entity"] for word in tag("The old ships sailed")][:3] == ["B-NP", "I-NP", "E-NP"]
-    tagged = Tagger.from_pretrained(chunker).tag([["The", "old", "ships", "sailed"]])
+    assert [word["entity"] for word in tag("The old ships have sailed .")][:3] == ["B-NP", "I-NP", "E-NP"]
+    tagged = Tagger.from_pretrained(chunker).tag([["The", "old", "ships", "have", "sailed", "."]])
     assert [tags[:3] for tags in tagged] == [["B-NP", "I-NP", "E-NP"]]
 
 
