@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import tomllib
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -94,6 +95,11 @@ class TestToSpacy:
             *[("She", "PRP", ""), ("ca", "MD", ""), ("n't", "MD", ""), (".", ".", "")]
         ]
         assert not caplog.messages
+
+    @pytest.mark.parametrize(("known", "pos"), [(("NN", "SYM"), ""), (("NOUN", "SYM"), "SYM"), ((), "SYM")])
+    def test_sets_universal_tags_by_all_that_the_tagger_knows(self, nlp, known, pos):
+        tagged = replace(text_of(("%", "SYM")), known_tags=known)
+        assert [(token.tag_, token.pos_) for token in to_spacy(tagged, nlp)] == [("SYM", pos)]
 
     @pytest.mark.failure_mode("spacy-misfits")
     def test_says_which_tokens_are_several_words(self, nlp, caplog):

@@ -87,7 +87,7 @@ def tagged_text(
         kind = schema.entity_types[types[first]]
         entities.append(Entity(kind, text[start:end], start, end, score, first, last + 1, rule))
     has_entities, has_rules = bool(schema.entity_types), len(labels.rules) > 0
-    return TaggedText(text, words, entities, tuple(starts), has_rules=has_rules, has_entities=has_entities)
+    return TaggedText(text, words, entities, tuple(starts), has_rules, has_entities, known_tags=schema.tags)
 
 
 def text_table(tagged: TaggedText) -> str:

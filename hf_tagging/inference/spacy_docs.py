@@ -54,7 +54,7 @@ def to_spacy(tagged: TaggedText, doc: Doc | Language) -> Doc:
 
     Entities become `doc.ents`, and with their scores, `doc.spans["hf_tagging"]`, whose `attrs["scores"]` they are.
     Without entities, each token has the tag of the word that it begins in as `token.tag_`, and as `token.pos_` if all
-    tags are universal ones. A warning counts what does not fit the tokens.
+    tags of the tagger are universal ones. A warning counts what does not fit the tokens.
 
     Args:
         tagged: The tagged text.
@@ -77,7 +77,7 @@ def to_spacy(tagged: TaggedText, doc: Doc | Language) -> Doc:
     if tagged.has_entities:
         _set_entities(doc, tagged.entities, misfits)
     else:
-        _set_tags(doc, tagged.words, misfits)
+        _set_tags(doc, tagged, misfits)
     misfits.tell()
     return doc
 
@@ -146,10 +146,12 @@ def _set_entities(doc: Doc, entities: list[Entity], misfits: _Misfits) -> None:
     doc.spans[SPANS] = SpanGroup(doc, name=SPANS, attrs={"scores": scores}, spans=found)
 
 
-def _set_tags(doc: Doc, words: list[TaggedWord], misfits: _Misfits) -> None:
+def _set_tags(doc: Doc, tagged: TaggedText, misfits: _Misfits) -> None:
     from spacy.parts_of_speech import IDS
 
-    universal = all(word.tag in IDS or word.tag == NO_TAG for word in words)
+    words = tagged.words
+    known = tagged.known_tags or [word.tag for word in words]
+    universal = all(tag in IDS or tag == NO_TAG for tag in known)
     starts = [word.start for word in words]
     for token in words_of(doc):
         place = bisect_right(starts, token.idx) - 1

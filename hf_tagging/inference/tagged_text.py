@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from hf_tagging.errors import ConfigError
@@ -29,6 +29,7 @@ class TaggedText:
         sentence_starts: Index of the first word of each sentence.
         has_rules: Whether there were rules beside the tagger: dictionaries then say what each tag comes from.
         has_entities: Whether the tagger knows entities.
+        known_tags: Tags that the tagger knows; none of a text that no tagger has read.
     """
 
     text: str
@@ -37,6 +38,7 @@ class TaggedText:
     sentence_starts: tuple[int, ...] = (0,)
     has_rules: bool = False
     has_entities: bool = True
+    known_tags: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self, *, score_digits: int | None = None) -> dict[str, object]:
         """Return text, words, tags and entities in dictionaries and lists, as `hf-tagging predict` writes them.
