@@ -19,8 +19,8 @@ from hf_tagging import ConfigError, DataError, Tagger, TagSchema
 from hf_tagging.errors import TaggingError
 from hf_tagging.inference.evaluating import evaluate_tagger
 from hf_tagging.models import load_encoder
+from hf_tagging.rules.patterns import shape
 from hf_tagging.rules.reading import read_rules
-from hf_tagging.rules.tokens import shape
 
 SCHEMA = TagSchema(TAGS, "IOB2")
 POS = TagSchema(("NOUN", "VERB", "PROPN"))
@@ -81,9 +81,9 @@ def test_all_problems_of_a_file_are_told_together_with_their_lines(tmp_path):
         (2, "labl: there is no such key; did you mean 'label'?"),
         (2, "has none of label, deny, only"),
         (3, "label: the model has no entity type 'LOK'; did you mean 'LOC'?"),
-        (4, "pattern, token 1: there is no key 'LOWR'; did you mean 'LOWER'?"),
+        (4, "pattern, word 1: there is no key 'LOWR'; did you mean 'LOWER'?"),
         (5, "is not a regular expression (missing )"),
-        (6, "every token may be left out"),
+        (6, "every word may be left out"),
         (7, "before goes with label alone"),
         (8, "several go with when: constraint alone"),
         (9, "expected a list of phrases, none of them empty"),
@@ -145,7 +145,7 @@ def test_a_phrase_is_found_as_the_tagger_cuts_text_and_as_it_has_blanks(folders,
     assert tagger.tag(["St.", "John's"]) == ["B-LOC", "I-LOC"]
 
 
-def test_token_patterns(tmp_path):
+def test_patterns_of_words(tmp_path):
     title = [{"LOWER": {"IN": ["mr.", "mrs."]}}, {"SHAPE": "Xxxxx", "OP": "+"}]
     flight = [{"TEXT": {"REGEX": "^[A-Z]{2}$"}}, {"LENGTH": {">=": 3, "<=": 4}, "TEXT": {"NOT_IN": ["none"]}}]
     optional = [{"TEXT": "the", "OP": "?"}, {"TEXT": "very", "OP": "*"}, {"TEXT": "end"}]
@@ -160,7 +160,7 @@ def test_token_patterns(tmp_path):
     assert [shape(word) for word in ("Apple", "iPhone7", "3.14", "ABCDEF")] == ["Xxxxx", "xXxxxxd", "d.dd", "XXXX"]
 
 
-def test_a_match_of_tokens_has_at_most_100_words(tmp_path):
+def test_a_match_of_a_pattern_has_at_most_100_words(tmp_path):
     rules = [{"label": "PER", "pattern": [{"TEXT": "a", "OP": "+"}]}]
     assert found(tmp_path, rules, " ".join("a" * 150)) == [(0, 100, "line 1"), (100, 150, "line 1")]
 
@@ -382,14 +382,14 @@ def test_a_match_hides_those_that_apply_at_the_same_time_alone(folders, tmp_path
 
 def test_strings_that_no_word_in_lower_case_is_are_refused(tmp_path):
     for value in ("Flight", {"IN": ["bus", "Flight"]}):
-        with pytest.raises(ConfigError, match="token 1, LOWER: 'Flight' is not in lower case; expected 'flight'"):
+        with pytest.raises(ConfigError, match="word 1, LOWER: 'Flight' is not in lower case; expected 'flight'"):
             read_rules(write(tmp_path, {"label": "LOC", "pattern": [{"LOWER": value}]}), SCHEMA)
 
 
 def test_long_words_are_not_remembered(tmp_path):
     rules = read_rules(write(tmp_path, {"label": "LOC", "pattern": [{"LENGTH": {">": 3}}]}), SCHEMA)
     assert [match.first for match in rules.matches(["a" * 101, "short"]).chosen] == [0, 1]
-    assert rules.tokens._beginning.cache_info().currsize == 1
+    assert rules.patterns._beginning.cache_info().currsize == 1
 
 
 def test_the_rule_that_forbids_the_tag_of_the_model_is_named(tmp_path):

@@ -63,7 +63,7 @@ class DriftFigure:
 
     @property
     def moved(self) -> bool:
-        """Whether the interval is on one side of 0: sampling alone does not explain the difference."""
+        """Return whether the interval is on one side of 0: sampling alone does not explain the difference."""
         return (self.low is not None and self.low > 0) or (self.high is not None and self.high < 0)
 
 

@@ -40,13 +40,13 @@ class Ratios:
 
     @property
     def values(self) -> Array:
-        """The ratios; nan where the denominator is 0. (ratios,)"""
+        """Return the ratios; nan where the denominator is 0. (ratios,)"""
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._above / self._below
 
     @property
     def variances(self) -> Array:
-        """Sampling variance of each ratio; nan of fewer than two units. (ratios,)"""
+        """Return the sampling variance of each ratio; nan of fewer than two units. (ratios,)"""
         if self.units < 2:
             return np.full(len(self._above), np.nan)
         ratio = self.values

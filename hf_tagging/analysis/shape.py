@@ -82,7 +82,7 @@ class Error(TypedDict):
 
 
 class Heat(TypedDict):
-    """What every word of a sentence contributes to one of the predicted tags: the probability lost without it."""
+    """Contribution of every word of a sentence to one of its predicted tags: the probability lost without it."""
 
     word: int
     tag: str

@@ -12,7 +12,7 @@ from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
 from hf_tagging.errors import ConfigError
-from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing, add_reading_exports
+from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing, add_reading_exports, tagger_options
 
 if TYPE_CHECKING:
     from hf_tagging.data.formats.base import Document, Format
@@ -132,15 +132,7 @@ def _output_format(args: argparse.Namespace, source: Format | None) -> Format | 
 def _load(name: str, args: argparse.Namespace) -> Tagger:
     from hf_tagging.inference.tagger import Tagger
 
-    return Tagger.from_pretrained(
-        name,
-        revision=args.revision,
-        trust_remote_code=args.trust_remote_code,
-        device=args.device,
-        tokens_per_batch=args.tokens_per_batch,
-        precision=args.precision,
-        dtype=args.dtype,
-    )
+    return Tagger.from_pretrained(name, **tagger_options(args))
 
 
 def _write(found: Suggestions, form: Format, source: Format | None, args: argparse.Namespace) -> None:

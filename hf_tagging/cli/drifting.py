@@ -14,7 +14,7 @@ from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
 from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.errors import ConfigError
-from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing
+from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing, tagger_options
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -74,15 +74,7 @@ def _drift(args: argparse.Namespace) -> Answer:
         first = next(texts, None)  # a file that cannot be read is refused before a model is loaded
         quiet_libraries()
         with working("Loading the model"):
-            tagger = Tagger.from_pretrained(
-                args.model,
-                revision=args.revision,
-                trust_remote_code=args.trust_remote_code,
-                device=args.device,
-                tokens_per_batch=args.tokens_per_batch,
-                precision=args.precision,
-                dtype=args.dtype,
-            )
+            tagger = Tagger.from_pretrained(args.model, **tagger_options(args))
         data = _data(args, task_of_tags(has_entities=bool(tagger.schema.entity_types)))
         with working(f"Comparing {args.texts}"):
             found = find_drift(tagger, chain([first] if first else [], texts), data, seed=args.seed)

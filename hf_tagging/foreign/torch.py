@@ -1,4 +1,4 @@
-"""What this package replaces in `torch`. Seen in torch 2.13."""
+"""Parts of `torch` that this package replaces. Seen in torch 2.13."""
 
 from __future__ import annotations
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hf_tagging.console import quiet_end_of_pipe, working
+
+if TYPE_CHECKING:
+    from hf_tagging.inference.word_tagger import TaggerOptions
 
 NOTHING_WRITTEN = "No output file was changed."
 
@@ -100,6 +103,18 @@ def rules_of(value: str | None) -> str | Literal[False] | None:
     return False if value == "none" else value
 
 
+def tagger_options(args: argparse.Namespace) -> TaggerOptions:
+    """Return the arguments of a command that `Tagger.from_pretrained` takes by the same names."""
+    return {
+        "revision": args.revision,
+        "trust_remote_code": args.trust_remote_code,
+        "device": args.device,
+        "tokens_per_batch": args.tokens_per_batch,
+        "precision": args.precision,
+        "dtype": args.dtype,
+    }
+
+
 def add_reading_exports(parser: argparse._ActionsContainer) -> None:
     """Add how exports of annotation tools are read: `layer` and `encoding` of `ReadOptions`."""
     parser.add_argument(
@@ -152,17 +167,9 @@ def run(args: argparse.Namespace) -> None:
 
     check_paths(args.input, args.output, overwrite=args.overwrite, format=args.format)
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # whatever the terminal says
-    tagger = Tagger.from_pretrained(
-        args.model,
-        revision=args.revision,
-        trust_remote_code=args.trust_remote_code,
-        device=args.device,
-        tokens_per_batch=args.tokens_per_batch,
-        precision=args.precision,
-        min_confidence=args.min_confidence,
-        dtype=args.dtype,
-        rules=rules_of(args.rules),
-    )
+    options = tagger_options(args)
+    options["min_confidence"], options["rules"] = args.min_confidence, rules_of(args.rules)
+    tagger = Tagger.from_pretrained(args.model, **options)
     with quiet_end_of_pipe():
         if args.text is not None:
             tag_text_to(

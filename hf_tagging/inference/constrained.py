@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hf_tagging.data.schema import TagSchema
-from hf_tagging.inference.limits import Limits
+from hf_tagging.inference.limits import TagLimits
 from hf_tagging.inference.odds import ChainOfWords
 
 # Nats: of what the scheme does not allow, and of what a rule does not. Both are finite, so that limits which no tags
@@ -52,7 +52,7 @@ class LimitedChain:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Best tags of the words of `Limits`, and the chain that is left.
+    """Best tags of the words of `TagLimits`, and the chain that is left.
 
     Args:
         ids: (words,) int64
@@ -74,7 +74,7 @@ class Lattice:
         words: Number of words of the block.
     """
 
-    def __init__(self, limits: Limits, schema: TagSchema, words: int):
+    def __init__(self, limits: TagLimits, schema: TagSchema, words: int):
         self._limits, self._schema = limits, schema
         self._place = np.full(words, -1)  # of each word of the block among those with limits
         self._place[limits.words] = np.arange(len(limits.words))

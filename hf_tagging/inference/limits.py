@@ -1,4 +1,4 @@
-"""Limits that rules set to the tags of words, before they are decoded."""
+"""TagLimits that rules set to the tags of words, before they are decoded."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hf_tagging.rules.rules import Matches, Rules
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What tags the words of some sentences may have.
+class TagLimits:
+    """Tags that the words of some sentences may have.
 
     Args:
         words: Numbers in the block of the words of all sentences with a limit. (words,)
@@ -36,7 +36,7 @@ class Limits:
 
     @cached_property
     def allowed(self) -> np.ndarray:
-        """Which tags a word may have. (words, tags) bool"""
+        """True where a word may have a tag. (words, tags) bool"""
         allowed: np.ndarray = self.forbidding < 0
         return allowed
 
@@ -63,7 +63,7 @@ class Limits:
         return found
 
 
-def limits_of(rules: Rules, matches: Sequence[Matches], bounds: np.ndarray) -> Limits | None:
+def limits_of(rules: Rules, matches: Sequence[Matches], bounds: np.ndarray) -> TagLimits | None:
     """Return the limits that matches set; None without any.
 
     Args:
@@ -83,7 +83,7 @@ def limits_of(rules: Rules, matches: Sequence[Matches], bounds: np.ndarray) -> L
     sizes = np.diff(bounds)[limited]
     row, nth = row_ranges(sizes)
     count = len(row)
-    limits = Limits(
+    limits = TagLimits(
         words=bounds[limited][row] + nth,
         bounds=row_starts(sizes),
         forbidding=np.full((count, len(rules.schema.tags)), -1),
@@ -110,7 +110,7 @@ def _listed(rules: Rules) -> list[int]:
     return [rules.number_of(effect) for effect in kinds]
 
 
-def _set(limits: Limits, rules: Rules, match: Match, start: int, end: int) -> None:
+def _set(limits: TagLimits, rules: Rules, match: Match, start: int, end: int) -> None:
     """Set the limits of a match in the sentence whose words are those from `start` to `end`."""
     effect, mask = rules.effect(match.rule), rules.mask(match.rule)
     first, behind = start + match.first, start + match.end

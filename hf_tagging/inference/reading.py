@@ -160,28 +160,28 @@ class WindowReader:
         first_words = bounds[windows.sentence] + windows.first_word  # (windows,)
 
         def read(batch: np.ndarray, margin: float | None) -> None:
-            if not len(batch):
-                return
             row, nth = row_ranges(start_offsets[batch + 1] - start_offsets[batch])
             words = first_words[batch][row] + nth
             at = starts[start_offsets[batch][row] + nth]
-            again = None if exactly is None or margin is None else exactly[words]
-            if again is not None and again.any() and read_batch == self._read_chain:
-                those = np.isin(np.arange(len(batch)), row[again])
-                read(batch[those], None)
-                read(batch[~those], margin)
-                return
-            keep(words, *read_batch(windows, batch, row, at, margin, again))
+            keep(words, *read_batch(windows, batch, row, at, margin))
 
-        batches = list(batches_of(np.diff(windows.offsets), self.tokens_per_batch))
+        lengths, is_exact = np.diff(windows.offsets), np.zeros(len(windows), bool)
+        if exactly is not None and margin is not None:
+            window, nth = row_ranges(np.diff(start_offsets))
+            is_exact[window[exactly[first_words[window] + nth]]] = True
+        batches = [
+            (chosen[batch], how)
+            for chosen, how in ((np.flatnonzero(is_exact), None), (np.flatnonzero(~is_exact), margin))
+            for batch in batches_of(lengths[chosen], self.tokens_per_batch)
+        ]
         with self._lanes(len(batches)) as lanes:
-            pending = [] if lanes is None else [lanes.submit(read, batch, margin) for batch in batches]
+            pending = [] if lanes is None else [lanes.submit(read, *batch) for batch in batches]
 
             def finish() -> None:
                 for running in pending:
                     running.result()
                 for batch in batches if lanes is None else ():
-                    read(batch, margin)
+                    read(*batch)
 
             try:
                 yield finish
@@ -206,23 +206,14 @@ class WindowReader:
 
     @torch.inference_mode()
     def _read(
-        self,
-        windows: Windows,
-        batch: np.ndarray,
-        row: np.ndarray,
-        at: np.ndarray,
-        margin: float | None,
-        exactly: np.ndarray | None,
+        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, margin: float | None
     ) -> tuple[Tensor, None]:
         """Return probabilities (words, tags) of one batch, read at subwords `at` of rows `row`, each (words,)."""
         ids, mask, rows, places = self._batch(windows, batch, row, at)
         logits = self._logits(ids, mask, rows, places, half=margin is not None)
         if margin is None:
             return logits.softmax(-1), None
-        clear = are_clear(logits, margin)
-        if exactly is not None:
-            clear &= ~torch.from_numpy(exactly).to(clear.device)
-        rows_again = rows[~clear].unique()  # in their order
+        rows_again = rows[~are_clear(logits, margin)].unique()  # in their order
         if len(rows_again):
             again = torch.isin(rows, rows_again)  # (words,)
             new_rows = torch.searchsorted(rows_again, rows[again])
@@ -231,15 +222,9 @@ class WindowReader:
 
     @torch.inference_mode()
     def _read_chain(
-        self,
-        windows: Windows,
-        batch: np.ndarray,
-        row: np.ndarray,
-        at: np.ndarray,
-        margin: float | None,
-        _: np.ndarray | None,
+        self, windows: Windows, batch: np.ndarray, row: np.ndarray, at: np.ndarray, margin: float | None
     ) -> tuple[Tensor, WordChain]:
-        """Return probabilities and the chain of one batch, all of it with or without bfloat16; see `_read`."""
+        """Return probabilities and the chain of one batch; arguments as of `_read`."""
         ids, mask, rows, places = self._batch(windows, batch, row, at)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=margin is not None):
             chain = self.model.tag_chain(input_ids=ids, attention_mask=mask)  # type: ignore[union-attr, operator]

@@ -10,6 +10,7 @@ import numpy as np
 
 from hf_tagging import console
 from hf_tagging.data.schema import TagSchema
+from hf_tagging.inference.cutting import CutText
 from hf_tagging.inference.spans import Entity, TaggedWord
 from hf_tagging.inference.tagged_text import TaggedText
 
@@ -88,6 +89,11 @@ def tagged_text(
         entities.append(Entity(kind, text[start:end], start, end, score, first, last + 1, rule))
     has_entities, has_rules = bool(schema.entity_types), len(labels.rules) > 0
     return TaggedText(text, words, entities, tuple(starts), has_rules, has_entities, known_tags=schema.tags)
+
+
+def tagged_cut(cut: CutText, labels: Sequence[WordLabels], schema: TagSchema) -> TaggedText:
+    """Join a text that was cut into sentences of words, and the labels of each sentence; see `tagged_text`."""
+    return tagged_text(cut.text, cut.spans, joined(labels), schema, starts=cut.starts)
 
 
 def text_table(tagged: TaggedText) -> str:

@@ -66,7 +66,7 @@ class Ruling:
 
     @property
     def limited(self) -> np.ndarray:
-        """Which words have limits: their windows are read in the dtype of the weights. (words,) bool"""
+        """True for words with limits: their windows are read in the dtype of the weights. (words,) bool"""
         found = np.zeros(self._bounds[-1], bool)
         if self._limits is not None:
             found[self._limits.words] = True

@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 
 from hf_tagging.inference.cutting import CutText
 from hf_tagging.inference.onnx_model import OnnxModel
-from hf_tagging.inference.results import joined, tagged_text
+from hf_tagging.inference.results import tagged_cut
 from hf_tagging.inference.spacy_docs import starts_of, to_spacy, words_of
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.inference.word_tagger import TaggerOptions
@@ -36,7 +36,7 @@ class TaggerComponent:
 
     @property
     def tagger(self) -> Tagger:
-        """The tagger."""
+        """Return the tagger, loaded when it is first asked for."""
         if self._tagger is None:
             self._tagger = Tagger.from_pretrained(self._model, **self._options)
         return self._tagger
@@ -57,7 +57,7 @@ class TaggerComponent:
         for (doc, cut), labels in self.tagger.label_each(
             (((doc, cut), cut.sentences) for doc, cut in cuts), batch_size
         ):
-            yield to_spacy(tagged_text(cut.text, cut.spans, joined(labels), self.tagger.schema, starts=cut.starts), doc)
+            yield to_spacy(tagged_cut(cut, labels, self.tagger.schema), doc)
 
     def to_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> None:
         """Write model, tokenizer and rules into a folder."""

@@ -299,13 +299,9 @@ class Tagger(WordTagger):
         self, block: _Block, odds: EntityOdds | None, *, exact: bool
     ) -> AbstractContextManager[Callable[[], Labels]]:
         """Read a block while the caller does something else; see `WindowReader.reading`."""
-        from hf_tagging.models.margins import MAX_READ_AGAIN  # here, as in __init__
-
         windows, bounds, ruling = block
         exactly = None if ruling is None else ruling.limited
         margin = self._margins.scores if exact else self._margins.tags
-        if margin and exactly is not None and exactly.any() and exactly.mean() > MAX_READ_AGAIN:
-            margin = None  # to read most windows twice would take longer; without a margin, bfloat16 was asked for
         collectors = [collector for collector in (odds, ruling) if collector is not None]
         return self._reader.reading(windows, bounds, margin=margin, collectors=collectors, exactly=exactly)
 

@@ -17,7 +17,7 @@ from hf_tagging.data.text_lines import BOM, shortened
 from hf_tagging.errors import DataError
 from hf_tagging.inference.cutting import CutText, TextCutter
 from hf_tagging.inference.records import Record, read_lines
-from hf_tagging.inference.results import SCORE_DIGITS, WordLabels, tagged_text
+from hf_tagging.inference.results import SCORE_DIGITS, WordLabels, tagged_cut
 from hf_tagging.inference.word_tagger import WordTagger
 from hf_tagging.problems import argument
 
@@ -99,7 +99,7 @@ def _write_text(row: Mapping[str, Json], cut: CutText, tagger: WordTagger, label
 
 def _found(cut: CutText, tagger: WordTagger, labels: WordLabels) -> dict[str, object]:
     """Return words, tags and, from a tagger of entities, entities of a text."""
-    tagged = tagged_text(cut.text, cut.spans, labels, tagger.schema, starts=cut.starts)
+    tagged = tagged_cut(cut, [labels], tagger.schema)
     found = tagged.to_dict(score_digits=SCORE_DIGITS)
     kept = ("words", "tags", "entities") if tagged.has_entities else ("words", "tags")
     return {name: found[name] for name in kept}

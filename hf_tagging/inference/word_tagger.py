@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from hf_tagging.errors import ConfigError, TaggingError
-from hf_tagging.inference.cutting import BY_SCRIPT, CutText, Splitter, TextCutter
+from hf_tagging.inference.cutting import BY_SCRIPT, Splitter, TextCutter
 from hf_tagging.inference.explaining import Explanation, checked_method, checked_position
 from hf_tagging.inference.labelling import Labeller
 from hf_tagging.inference.piping import column_of, cuts_of, features_of, tell_of_missing
 from hf_tagging.inference.reading import Precision
-from hf_tagging.inference.results import WordLabels, joined, tagged_text
+from hf_tagging.inference.results import tagged_cut
 from hf_tagging.inference.sentences import as_sentences, checked_texts
 from hf_tagging.inference.tagged_text import TaggedText
 from hf_tagging.problems import argument
@@ -227,7 +227,7 @@ class WordTagger(Labeller):
             )
         cut = self.cutter(splitter, split_sentences=split_sentences)(text)
         labels = self.label(cut.sentences, documents=[len(cut.sentences)])
-        return self._tagged(cut, labels)
+        return tagged_cut(cut, labels, self.schema)
 
     def tag_texts(
         self,
@@ -257,7 +257,7 @@ class WordTagger(Labeller):
             raise TaggingError(f"tag_texts takes texts, and not a value of type {type(texts).__name__}{hint}.")
         cutter = self.cutter(splitter, split_sentences=split_sentences)
         cuts = ((cut, cut.sentences) for cut in map(cutter, checked_texts(texts)))
-        return (self._tagged(cut, labels) for cut, labels in self.label_each(cuts, block))
+        return (tagged_cut(cut, labels, self.schema) for cut, labels in self.label_each(cuts, block))
 
     def pipe(
         self,
@@ -294,7 +294,8 @@ class WordTagger(Labeller):
             self._told_of_missing |= tell_of_missing(values, str(getattr(columns, "name", None) or column))
         cuts = cuts_of(values, self.cutter(splitter, split_sentences=split_sentences))
         rows = [
-            self._tagged(cut, found).to_dict() for cut, found in self.label_each((cut, cut.sentences) for cut in cuts)
+            tagged_cut(cut, found, self.schema).to_dict()
+            for cut, found in self.label_each((cut, cut.sentences) for cut in cuts)
         ]
         return {name: [row[name] for row in rows] for name in self.pipe_features}
 
@@ -310,9 +311,6 @@ class WordTagger(Labeller):
     def __getstate__(self) -> dict[str, object]:
         """Return the state without what was kept while tagging, so that `map` finds the columns of an earlier call."""
         return {**self.__dict__, "_cutter": None, "_told_of_missing": False}
-
-    def _tagged(self, cut: CutText, labels: Sequence[WordLabels]) -> TaggedText:
-        return tagged_text(cut.text, cut.spans, joined(labels), self.schema, starts=cut.starts)
 
     def cutter(self, splitter: str | Splitter | None = None, *, split_sentences: bool = True) -> TextCutter:
         """Return what cuts texts into sentences of words for this tagger; the arguments are those of `tag_text`."""

@@ -1,1 +1,1 @@
-"""Rules beside a model: phrases and token patterns, and what they say of the words that they match."""
+"""Rules beside a model: phrases and patterns of words, and what they say of the words that they match."""

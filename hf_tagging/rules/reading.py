@@ -16,8 +16,8 @@ from hf_tagging.data.text_lines import numbered_lines, shortened
 from hf_tagging.errors import ConfigError, DataError, Problem
 from hf_tagging.problems import argument
 from hf_tagging.rules.effects import ACTIONS, WHENS, Action, Effect, When
+from hf_tagging.rules.patterns import PatternError, nearest, possible_lengths, read_pattern
 from hf_tagging.rules.rules import Rules, labels_of, unwritable
-from hf_tagging.rules.tokens import PatternError, nearest, possible_lengths, read_pattern
 
 Cut = Callable[[str], Sequence[tuple[int, int]]]
 _KEYS = (*ACTIONS, "pattern", "phrases", "when", "overwrite", "ignore_case", "id")
@@ -87,20 +87,20 @@ class _RuleReader:
             return [("", f"{shortened(text.strip())}; expected an object")]
         problems = [(key, f"there is no such key{nearest(key, _KEYS)}") for key in row if key not in _KEYS]
         effect = self._effect(row, problems)
-        phrases, tokens = self._patterns(row, problems)
+        phrases, described = self._patterns(row, problems)
         if not isinstance(row.get("id", ""), str):
             problems.append(("id", f"{row['id']!r:.40}; expected a string"))
         if problems or effect is None:
             return problems
-        if lacking := self._lacking(effect, phrases, tokens):
+        if lacking := self._lacking(effect, phrases, described):
             return [lacking]
         rule = self._rules.add(effect, line, str(row.get("id", "")))
         for phrase in phrases:
             for words in self._words(phrase):
                 self._rules.add_phrase(words, rule, ignore_case=row.get("ignore_case") is True)
-        if tokens:
+        if described:
             every = effect.action == "only" or (effect.action, effect.when) == ("deny", "after")
-            self._rules.tokens.add(read_pattern(tokens), rule, every=every)
+            self._rules.patterns.add(read_pattern(described), rule, every=every)
         return []
 
     def _effect(self, row: dict[str, Json], problems: list[tuple[str, str]]) -> Effect | None:
@@ -158,14 +158,14 @@ class _RuleReader:
             found.append(("overwrite", "after fills words that are O; expected true, to replace what the model says"))
         return found
 
-    def _lacking(self, effect: Effect, phrases: Sequence[str], tokens: Sequence[Json]) -> tuple[str, str] | None:
+    def _lacking(self, effect: Effect, phrases: Sequence[str], described: Sequence[Json]) -> tuple[str, str] | None:
         """Return what is wrong with a rule whose entities the tags of the model cannot write."""
         unwritable = self._unwritable.get(effect.labels[0], []) if effect.action == "label" else []
         if not unwritable or effect.when == "constraint":
             return None
         lengths = {min(len(words), 3) for phrase in phrases for words in self._words(phrase)}
-        if tokens:
-            lengths = possible_lengths(read_pattern(tokens))
+        if described:
+            lengths = possible_lengths(read_pattern(described))
         for length in sorted(lengths.intersection(unwritable)):
             words = f"{length} word{'s' * (length > 1)}{' or more' * (length > 2)}"
             wanted = "expected matches of other lengths, or when: constraint"
@@ -173,15 +173,17 @@ class _RuleReader:
         return None
 
     def _patterns(self, row: dict[str, Json], problems: list[tuple[str, str]]) -> tuple[list[str], list[Json]]:
-        """Return the phrases of a rule, and the tokens of its pattern."""
+        """Return the phrases of a rule, and the descriptions of its pattern."""
         given = [key for key in ("pattern", "phrases") if key in row]
         if len(given) != 1:
             problems.append(("", f"has {' and '.join(given) or 'no pattern'}; expected pattern, or phrases: a list"))
             return [], []
         key, value = given[0], row[given[0]]
-        is_tokens = key == "pattern" and isinstance(value, list)
-        if "ignore_case" in row and (is_tokens or not isinstance(row["ignore_case"], bool)):
-            problems.append(("ignore_case", "is true or false, and goes with phrases; in a token pattern write LOWER"))
+        is_described = key == "pattern" and isinstance(value, list)
+        if "ignore_case" in row and (is_described or not isinstance(row["ignore_case"], bool)):
+            problems.append(
+                ("ignore_case", "is true or false, and goes with phrases; in descriptions of words write LOWER")
+            )
         if key == "pattern" and isinstance(value, list) and value:
             try:
                 read_pattern(value)
@@ -191,7 +193,7 @@ class _RuleReader:
         phrases = [value] if key == "pattern" else value
         if isinstance(phrases, list) and phrases and all(isinstance(one, str) and one.strip() for one in phrases):
             return [str(one) for one in phrases], []
-        wanted = "a phrase or a list of tokens" if key == "pattern" else "a list of phrases"
+        wanted = "a phrase or a list of descriptions of words" if key == "pattern" else "a list of phrases"
         problems.append((key, f"{shortened(json.dumps(value))}; expected {wanted}, none of them empty"))
         return [], []
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.rules.effects import Action, Effect, Match, When
+from hf_tagging.rules.patterns import PatternMatcher
 from hf_tagging.rules.phrases import PhraseMatcher
-from hf_tagging.rules.tokens import TokenMatcher
 
 RULES = "rules.jsonl"
 """Name of the file in the folder of a model."""
@@ -47,7 +47,7 @@ class Rules:
         self._effect, self._line = array("l"), array("l")  # by rule
         self._ids: dict[int, str] = {}
         self._phrases: dict[bool, PhraseMatcher] = {}  # by whether case is ignored
-        self.tokens = TokenMatcher()
+        self.patterns = PatternMatcher()
         self.again: Callable[[], Rules] | None = None  # reads them again, as a pickle does
 
     def __reduce__(self) -> tuple[Callable[[], Rules], tuple[()]]:
@@ -110,7 +110,7 @@ class Rules:
             TaggingError: A regular expression takes too long.
         """
         found = {match for phrases in self._phrases.values() for match in phrases.matches(words)}
-        found.update(self.tokens.matches(words))
+        found.update(self.patterns.matches(words))
         listed = [match for match in found if self.effect(match.rule).action == "only"]
         chosen: list[Match] = []
         taken: defaultdict[tuple[When, Action], set[int]] = defaultdict(set)

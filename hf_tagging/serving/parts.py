@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from hf_tagging.data.schema import TagSchema
 from hf_tagging.inference.cutting import CutText, TextCutter
 from hf_tagging.inference.piping import cut_words
-from hf_tagging.inference.results import SCORE_DIGITS, WordLabels, joined, tagged_text
+from hf_tagging.inference.results import SCORE_DIGITS, WordLabels, tagged_cut
 from hf_tagging.serving.bodies import EntityFound, Tagged, TagRequest, Word
 from hf_tagging.serving.limits import Limits
 from hf_tagging.serving.refusals import Refused
@@ -63,7 +63,7 @@ def result_of(part: Part, labels: Sequence[WordLabels], schema: TagSchema) -> Ta
         labels: Labels of its sentences. (sentences,)
         schema: The model's tags.
     """
-    found = tagged_text(part.cut.text, part.cut.spans, joined(labels), schema, starts=part.cut.starts)
+    found = tagged_cut(part.cut, labels, schema)
     result = Tagged.model_validate(found.to_dict(score_digits=SCORE_DIGITS))
     if not part.is_text:
         items: list[Word | EntityFound] = [*result.words, *result.entities]

@@ -188,7 +188,7 @@ def _split(folder: Path, split: str | None) -> str:
 
 
 class _Asked(NamedTuple):
-    """What the model says of the words of a split, or the reasons why it cannot; the tagger if it agrees with them."""
+    """Answers of the model on the words of a split, or why there are none; the tagger if it agrees with its tags."""
 
     reading: Rereading | str
     casings: Casings | str

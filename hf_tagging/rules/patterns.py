@@ -1,4 +1,4 @@
-"""Token patterns: sequences of descriptions of words, with the keys of spaCy's Matcher as far as words alone tell."""
+"""Patterns: sequences of descriptions of words, as the token patterns of spaCy's Matcher as far as words alone tell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST_MATCH = 100
 """Words of the longest match of a pattern."""
-MOST_TOKENS, LONGEST_REGEX = 50, 1000
+MOST_DESCRIPTIONS, LONGEST_REGEX = 50, 1000
 SECONDS = 0.1
 """Time that a regular expression has for one word."""
 
@@ -36,15 +36,15 @@ _COMPARED = {
     "<": operator.lt,
 }
 _REPEATS = ("1", "?", "*", "+")
-_KNOWN_WORDS, _LONGEST_KNOWN = 100_000, 100  # words and characters of those whose first tokens are remembered
+_KNOWN_WORDS, _LONGEST_KNOWN = 100_000, 100  # words and characters of those whose patterns are remembered
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be read; its message says what is wrong with which token."""
+    """A pattern that cannot be read; its message says what is wrong with which description."""
 
 
 @dataclass(frozen=True)
-class Token:
+class Description:
     """Description of a word.
 
     Args:
@@ -60,16 +60,16 @@ class Token:
         return all(test(word) for test in self.tests)
 
 
-class TokenMatcher:
-    """Matcher of token patterns. Most words begin none, which is remembered by word."""
+class PatternMatcher:
+    """Matcher of patterns. Most words begin none, which is remembered by word."""
 
     def __init__(self) -> None:
-        self._patterns: list[tuple[int, tuple[Token, ...], bool]] = []
+        self._patterns: list[tuple[int, tuple[Description, ...], bool]] = []
         self._beginning = lru_cache(maxsize=_KNOWN_WORDS)(self._begin_with)
 
-    def add(self, tokens: tuple[Token, ...], rule: int, *, every: bool = False) -> None:
+    def add(self, pattern: tuple[Description, ...], rule: int, *, every: bool = False) -> None:
         """Add a pattern of a rule; `every`: all its matches count, not the longest at each word alone."""
-        self._patterns.append((rule, tokens, every))
+        self._patterns.append((rule, pattern, every))
 
     def matches(self, words: Sequence[str]) -> Iterator[Match]:
         """Yield the longest match of each pattern at each word of a sentence, or every match.
@@ -81,8 +81,8 @@ class TokenMatcher:
             return
         for first, word in enumerate(words):
             for number in (self._beginning if len(word) <= _LONGEST_KNOWN else self._begin_with)(word):
-                rule, tokens, every = self._patterns[number]
-                ends = [*_ends(tokens, words, first)]
+                rule, pattern, every = self._patterns[number]
+                ends = [*_ends(pattern, words, first)]
                 for end in ends if every else ends[-1:]:
                     yield Match(rule, first, end)
 
@@ -90,43 +90,43 @@ class TokenMatcher:
         """Return the numbers of the patterns that can begin with a word."""
         return tuple(
             number
-            for number, (_, tokens, _) in enumerate(self._patterns)
-            if any(place < len(tokens) and tokens[place].fits(word) for place in _reached({0}, tokens))
+            for number, (_, pattern, _) in enumerate(self._patterns)
+            if any(place < len(pattern) and pattern[place].fits(word) for place in _reached({0}, pattern))
         )
 
 
-def _ends(tokens: Sequence[Token], words: Sequence[str], first: int) -> Iterator[int]:
+def _ends(pattern: Sequence[Description], words: Sequence[str], first: int) -> Iterator[int]:
     """Yield the ends of the matches that begin at a word, the shortest first."""
-    places = _reached({0}, tokens)
+    places = _reached({0}, pattern)
     for index in range(first, min(len(words), first + LONGEST_MATCH)):
-        fitting = [place for place in places if place < len(tokens) and tokens[place].fits(words[index])]
-        again = {place for place in fitting if tokens[place].repeat in "*+"}
-        places = _reached({place + 1 for place in fitting} | again, tokens)
+        fitting = [place for place in places if place < len(pattern) and pattern[place].fits(words[index])]
+        again = {place for place in fitting if pattern[place].repeat in "*+"}
+        places = _reached({place + 1 for place in fitting} | again, pattern)
         if not places:
             break
-        if len(tokens) in places:
+        if len(pattern) in places:
             yield index + 1
 
 
-def possible_lengths(tokens: Sequence[Token]) -> set[int]:
+def possible_lengths(pattern: Sequence[Description]) -> set[int]:
     """Return how many words the matches of a pattern can have; 3 stands for three or more."""
-    least = sum(token.repeat in "1+" for token in tokens)
-    most = 3 if any(token.repeat in "+*" for token in tokens) else len(tokens)
+    least = sum(word.repeat in "1+" for word in pattern)
+    most = 3 if any(word.repeat in "+*" for word in pattern) else len(pattern)
     return {min(length, 3) for length in range(max(least, 1), max(least, most) + 1)}
 
 
-def _reached(places: set[int], tokens: Sequence[Token]) -> set[int]:
-    """Return the places in a pattern that are reached without a further word: tokens may be left out."""
+def _reached(places: set[int], pattern: Sequence[Description]) -> set[int]:
+    """Return the places in a pattern that are reached without a further word: words may be left out."""
     found = set(places)
     for place in places:
-        while place < len(tokens) and tokens[place].repeat in "?*":
+        while place < len(pattern) and pattern[place].repeat in "?*":
             place += 1
             found.add(place)
     return found
 
 
-def read_pattern(pattern: Sequence[Json]) -> tuple[Token, ...]:
-    """Return the tokens of a pattern.
+def read_pattern(pattern: Sequence[Json]) -> tuple[Description, ...]:
+    """Return the descriptions of a pattern.
 
     Args:
         pattern: A list of objects, such as ``[{"LOWER": "flight"}, {"TEXT": {"REGEX": "^[A-Z]{2}$"}}]``.
@@ -134,15 +134,15 @@ def read_pattern(pattern: Sequence[Json]) -> tuple[Token, ...]:
     Raises:
         PatternError: It is none.
     """
-    if len(pattern) > MOST_TOKENS:
-        raise PatternError(f"pattern: has {len(pattern)} tokens; expected at most {MOST_TOKENS}")
-    tokens = tuple(_token(node, f"pattern, token {number}") for number, node in enumerate(pattern, 1))
-    if all(token.repeat in "?*" for token in tokens):
-        raise PatternError("pattern: every token may be left out, so it would match anything")
-    return tokens
+    if len(pattern) > MOST_DESCRIPTIONS:
+        raise PatternError(f"pattern: has {len(pattern)} descriptions of words; expected at most {MOST_DESCRIPTIONS}")
+    found = tuple(_description(node, f"pattern, word {number}") for number, node in enumerate(pattern, 1))
+    if all(word.repeat in "?*" for word in found):
+        raise PatternError("pattern: every word may be left out, so it would match anything")
+    return found
 
 
-def _token(node: Json, place: str) -> Token:
+def _description(node: Json, place: str) -> Description:
     if not isinstance(node, dict):
         raise PatternError(f'{place}: {node!r:.40}; expected an object such as {{"LOWER": "new"}}')
     tests: list[Test] = []
@@ -158,7 +158,7 @@ def _token(node: Json, place: str) -> Token:
     repeat = node.get("OP", "1")
     if repeat not in _REPEATS:
         raise PatternError(f"{place}, OP: {repeat!r:.20}; expected one of {', '.join(_REPEATS)}")
-    return Token(tuple(tests), str(repeat))
+    return Description(tuple(tests), str(repeat))
 
 
 def _refuse_capitals(value: Json, place: str) -> None:
