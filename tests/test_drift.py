@@ -202,3 +202,22 @@ class TestCommand:
             main(["drift", folder, files[0], *flags])
         assert end.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_share_that_has_not_occurred_in_a_few_words_has_not_moved(tagger):
+    """Of no variance of its own, it would differ from any other by more than sampling gives."""
+    found = find_drift(tagger, ["Jordan waved.", "Jordan left."], {"train": split_of(drawn(400, 1)),
+                       "validation": split_of([["Jordan", "WAVED", "."], *drawn(30, 2)])})  # fmt: skip
+    capitals = next(figure for figure in found.figures if figure.name == "words in capitals")
+    assert capitals.texts == 0 < capitals.reference
+    assert capitals.low < -0.05 < capitals.high
+    assert "words in capitals" not in found.moved
+
+
+def test_the_variance_of_a_share_is_at_least_that_of_independent_draws():
+    own, shares = Ratios(1), Ratios(1, np.array([True]))
+    for _ in range(50):
+        for ratios in (own, shares):
+            ratios.add(np.array([0.0]), np.array([4.0]))
+    assert own.variances == [0]
+    assert shares.variances == pytest.approx([(1 / 202) * (201 / 202) / 202])

@@ -38,6 +38,7 @@ UNSURE = 0.9
 _LEVEL = 0.95
 _SHAPE = ("unknown words", "subwords per word", "words per sentence", "capitalized words", "words in capitals")
 NUMBERS = ("subwords per word", "words per sentence")
+_MEANS = (*NUMBERS, "confidence of words", "confidence of entities")  # all others are shares of words
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,8 @@ class _Side:
         first = tagger.members[0] if isinstance(tagger, Ensemble) else tagger
         self._aligner = Aligner(cast(Tagger, first).tokenizer, max_length=cast(Tagger, first).max_length)
         self.names = _names(tagger.schema)
-        self._by_text, self._by_sentence = Ratios(len(self.names)), Ratios(len(self.names))
+        shares = np.array([name not in _MEANS for name in self.names])
+        self._by_text, self._by_sentence = Ratios(len(shares), shares), Ratios(len(shares), shares)
         self.texts = self.empty = self.sentences = self.words = 0
 
     def read(self, texts: Iterable[Sequence[Sequence[str]]]) -> None:

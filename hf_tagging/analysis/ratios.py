@@ -2,7 +2,9 @@
 
 The words of a text are dependent, so a text is the unit that is sampled. The variance of a ratio is that of its
 linearization (Cochran 1977, Sampling Techniques, 2.11), which needs sums alone: texts of any number go by in constant
-memory, where the bootstrap of `hf_tagging.evaluation.statistics` keeps them all.
+memory, where the bootstrap of `hf_tagging.evaluation.statistics` keeps them all. A share that has not occurred yet has
+no variance of its own: it gets that of independent draws, with one more that has it and one more that has not (after
+Agresti and Coull 1998, Approximate Is Better than "Exact" for Interval Estimation of Binomial Proportions).
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ class Ratios:
 
     Args:
         count: Number of ratios.
+        shares: True for ratios that are shares of what their denominators count. (ratios,) bool
     """
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, shares: Array | None = None):
         self.units = 0
+        self._shares = np.zeros(count, bool) if shares is None else shares
         self._above, self._below = np.zeros(count), np.zeros(count)
         self._above2, self._both, self._below2 = np.zeros(count), np.zeros(count), np.zeros(count)
 
@@ -51,5 +55,8 @@ class Ratios:
             return np.full(len(self._above), np.nan)
         ratio = self.values
         squares = self._above2 - 2 * ratio * self._both + ratio * ratio * self._below2
+        draws = self._below + 2
+        share = (self._above + 1) / draws
+        least = np.where(self._shares, share * (1 - share) / draws, 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.maximum(squares, 0) * self.units / (self.units - 1) / self._below**2
+            return np.maximum(np.maximum(squares, 0) * self.units / (self.units - 1) / self._below**2, least)

@@ -172,11 +172,8 @@ class Tagger(WordTagger):
                 several models, tags, schemes or rules differ.
         """
         checked_confidence(min_confidence)
-        names = [model] if isinstance(model, str | Path) else model
-        if rules is None:
-            from hf_tagging.inference.loading import common_rules  # here, as in __init__
+        from hf_tagging.inference.loading import common_rules, load_tagger  # here, as in __init__
 
-            rules = common_rules(names, revision=revision, trust_remote_code=trust_remote_code)
         if not isinstance(model, str | Path):
             if revision is not None and len(model) > 1:
                 raise ConfigError(f"{argument('revision', revision)}: applies to one model. Leave it out for several.")
@@ -190,11 +187,11 @@ class Tagger(WordTagger):
                 dtype=dtype,
             )
             if len(model) == 1:
-                return load(model[0], min_confidence=min_confidence, rules=rules or False)
+                return load(model[0], min_confidence=min_confidence, rules=rules)
             members = [load(one, rules=False) for one in model]
+            if rules is None:
+                rules = common_rules(model, trust_remote_code=trust_remote_code)
             return Ensemble(members, min_confidence=min_confidence, rules=rules or None)
-        from hf_tagging.inference.loading import load_tagger  # here, as in __init__
-
         loaded, tokenizer = load_tagger(
             str(model),
             revision=revision,
@@ -202,6 +199,8 @@ class Tagger(WordTagger):
             dtype=_dtype(dtype),
             device=None if device is None else find_device(device),
         )
+        if rules is None:
+            rules = common_rules([model], revision=revision, trust_remote_code=trust_remote_code)
         return cls(
             loaded,
             tokenizer,
