@@ -33,6 +33,7 @@ from hf_tagging.inference.onnx_model import is_exported
 from hf_tagging.inference.parity import VALIDATION
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.locks import FolderLock
+from hf_tagging.models.encoder import saved_schema
 from hf_tagging.problems import argument, switch
 from hf_tagging.publishing.card.results import headline
 from hf_tagging.publishing.card.tagger import model_card, seed_results
@@ -293,7 +294,7 @@ def _publish(folder: Path, record: RunRecord, effects: RuleEffects, trust_remote
     if _CARD not in record["files"]:
         return
     results = record.get("results") or {}
-    schema = TagSchema.from_config(Tagger.from_pretrained(folder, rules=False).model.config)
+    schema = cast(TagSchema, saved_schema(str(folder), trust_remote_code=trust_remote_code))  # it is a tagger
     analysis = None
     if any(name == tagged_split(name) for name in results):
         analysis = analyse_run(folder, trust_remote_code=trust_remote_code)
