@@ -1,11 +1,11 @@
 """Annotating a corpus by worker processes, against a loop over `pipeline` and `datasets.map` over it; and its memory.
 
     python benchmarks/annotating.py --model runs/NAME
-    python benchmarks/annotating.py --model runs/NAME --sentences 4000 --rounds 3 --growth 100000 1000000
+    python benchmarks/annotating.py --model runs/NAME --growth 100000 1000000 --growth_model runs/HMM
 
 All sides tag the same sentences as text with the same model, one thread per process, and are timed without the loading
 of the model. `--growth` annotates corpora of other sizes, each once, for the most memory that a worker and the process
-that hands out shards have held.
+that hands out shards have held, and for the rate of a long run; `--growth_model` may be a faster model.
 """
 
 import argparse
@@ -48,6 +48,7 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--growth", type=positive, nargs="*", default=[], help="sizes of corpora to measure memory with"
     )
+    parser.add_argument("--growth_model", help="that annotates these; default: --model")
     parser.add_argument("--growth_workers", type=positive, default=2, help="workers of these (2)")
     return parser.parse_args(argv)
 
@@ -59,11 +60,11 @@ def write_corpus(path: Path, texts: list[str], count: int) -> None:
             file.write(json.dumps({"id": number, "text": texts[number % len(texts)]}) + "\n")
 
 
-def ours(args: argparse.Namespace, corpus: Path, count: int, workers: int) -> dict[str, float]:
+def ours(args: argparse.Namespace, model: str, corpus: Path, count: int, workers: int) -> dict[str, float]:
     """Annotate a corpus and return the figures of its summary."""
     with tempfile.TemporaryDirectory() as folder, stopwatch() as seconds:
         request = AnnotationRequest(
-            model=[args.model],
+            model=[model],
             input=[str(corpus)],
             output=f"{folder}/out",
             workers=workers,
@@ -103,23 +104,23 @@ def main(argv: list[str] | None = None) -> None:
     corpus = load_corpus(args)
     drawn = corpus.draw("test", args.sentences, args.seed)
     texts = [" ".join(words) for words in drawn["tokens"]]
-    tag = pipeline("token-classification", model=args.model, device=device_of(args))
     growth: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "corpus.jsonl"
+        for count in args.growth:  # first: what this process holds later would hide what it holds here
+            write_corpus(path, texts, count)
+            model = args.growth_model or args.model
+            growth[f"{count:,} sentences"] = ours(args, model, path, count, args.growth_workers)
+            print(f"{count:,} sentences: {growth[f'{count:,} sentences']}", flush=True)
         write_corpus(path, texts, args.sentences)
+        tag = pipeline("token-classification", model=args.model, device=device_of(args))
         sides: dict[str, Callable[[], dict[str, float]]] = {
-            "1 worker": partial(ours, args, path, args.sentences, 1),
-            "2 workers": partial(ours, args, path, args.sentences, 2),
+            "1 worker": partial(ours, args, args.model, path, args.sentences, 1),
+            "2 workers": partial(ours, args, args.model, path, args.sentences, 2),
             PIPELINE: partial(looped, tag, texts),
             MAP: partial(mapped, tag, texts),
         }
         figures: dict[str, Any] = alternate(sides, args.rounds)
-        del tag
-        for count in args.growth:
-            write_corpus(path, texts, count)
-            growth[f"{count:,} sentences"] = ours(args, path, count, args.growth_workers)
-            print(f"{count:,} sentences: {growth[f'{count:,} sentences']}", flush=True)
     lines = lines_of(figures, growth)
     write_result("annotating", args, lines, figures | growth, data=describe_data(corpus, drawn))
 
@@ -139,6 +140,8 @@ def lines_of(figures: dict[str, Any], growth: dict[str, Any]) -> list[dict[str, 
     ]
     sizes = list(growth)
     for first, second in pairwise(sizes):
+        rates = ([growth[size][RATE]] for size in (second, first))
+        lines.append(row(f"annotating {second}", first, *rates, unit="sentences/s"))
         for name, key in (("a worker", "worker_memory"), ("the process that hands out shards", "process_memory")):
             more, less = ([growth[size][key] / 2**20] for size in (second, first))
             what = f"memory of {name}, {second}"

@@ -34,10 +34,10 @@ def model(tmp_path_factory):
     return without_dropout(tiny_bert(tmp_path_factory.mktemp("tiny")))
 
 
-def launcher(how, first, rank, port):
+def launcher(how, first, rank, port, processes):
     """The command that is typed on the machine with this rank."""
     if how == "torchrun":
-        return [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1",
+        return [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", str(processes),
                 "--node_rank", str(rank), "--master_addr", first.address, "--master_port", str(port)]  # fmt: skip
     return [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file",
             "accelerate_configs/multi_node_cpu.yaml", "--machine_rank", str(rank),
@@ -50,9 +50,9 @@ def free_port():
         return free.getsockname()[1]
 
 
-def begin(how, pair, *flags, port=29500):
+def begin(how, pair, *flags, port=29500, processes=1):
     recipe = str(ROOT / "recipes" / "pos_bert.py")
-    return [machine.start([*launcher(how, pair[0], rank, port), recipe, *map(str, flags)])
+    return [machine.start([*launcher(how, pair[0], rank, port, processes), recipe, *map(str, flags)])
             for rank, machine in enumerate(pair)]  # fmt: skip
 
 
@@ -64,15 +64,17 @@ def wait_until(true, seconds, processes=()):
 
 
 @pytest.mark.slow
-def test_two_machines_give_what_one_process_gives(model, tmp_path):
-    flags = ("--model", model, *SMALL, "--num_train_epochs", 2)
+def test_two_machines_of_two_processes_give_what_one_process_gives(model, tmp_path):
+    """The last batch of an epoch has three sentences for four processes, the last one of evaluation a sentence."""
+    flags = ("--model", model, *SMALL, "--max_train_samples", 75, "--max_eval_samples", 37, "--num_train_epochs", 2)
     with two_machines() as pair:
-        runs = begin("torchrun", pair, *flags, "--output_dir", tmp_path / "two", "--per_device_train_batch_size", 4)
+        four = ("--output_dir", tmp_path / "four", "--per_device_train_batch_size", 2)
+        runs = begin("torchrun", pair, *flags, *four, processes=2)
         wait_until(lambda: all(run.poll() is not None for run in runs), 300, runs)
     assert [run.returncode for run in runs] == [0, 0], "".join(map(said, runs))
-    assert record(tmp_path / "two")["hardware"]["processes"] == 2
+    assert record(tmp_path / "four")["hardware"]["processes"] == 4
     run_recipe("pos_bert", *flags, "--output_dir", tmp_path / "one", "--per_device_train_batch_size", 8)
-    check_alike(tmp_path / "one", tmp_path / "two")
+    check_alike(tmp_path / "one", tmp_path / "four")
 
 
 @pytest.mark.failure_mode("machine-lost")

@@ -12,6 +12,7 @@ import threading
 import httpx
 import pytest
 from tiny_models import tiny_bert, tiny_roberta
+from transformers import BertForTokenClassification
 
 from hf_tagging import Tagger
 from hf_tagging.errors import ConfigError
@@ -19,7 +20,7 @@ from hf_tagging.serving.app import build_app
 from hf_tagging.serving.batcher import Batcher
 from hf_tagging.serving.bodies import EXAMPLES
 from hf_tagging.serving.limits import Limits
-from hf_tagging.serving.models import ServedModel, named_models
+from hf_tagging.serving.models import ServedModel, load_models, named_models
 from hf_tagging.serving.server import read_token, warn_if_open
 
 TEXTS = (
@@ -55,6 +56,23 @@ async def client_of(models, **options):
     async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=60) as client:
         client.app = app
         yield client
+
+
+def test_a_model_is_called_in_one_thread_from_the_first_call_on(tmp_path, monkeypatch):
+    """A second thread that computes costs a request up to 1.8 times its time."""
+    threads, forward = [], BertForTokenClassification.forward
+
+    def called(*args, **options):
+        threads.append(threading.current_thread())
+        return forward(*args, **options)
+
+    monkeypatch.setattr(BertForTokenClassification, "forward", called)
+    served = load_models({"ner": tiny_bert(tmp_path)}.items(), device="cpu")
+    assert len(threads) == 1  # as soon as it is loaded: the first request is not slow
+    (answer,) = ask(served, {"text": "Two ships sailed."})
+    assert answer.status_code == 200
+    assert len(threads) == 2
+    assert len({thread.ident for thread in threads} - {threading.main_thread().ident}) == 1
 
 
 def ask(models, *requests, headers=None, **options):

@@ -11,7 +11,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -66,7 +65,6 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._running: Sequence[Job] = ()  # what the thread has, also where the client has gone away
         self._words_per_second = 0.0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"tagger-{model.name}")
         self._work: asyncio.Task[None] | None = None
         metrics.queue_words.labels(model.name).set_function(lambda: self._words)
 
@@ -130,7 +128,7 @@ class Batcher:
         """Return the labels of each job. Whatever fails is answered, so that later jobs get their turn."""
         loop, began = asyncio.get_running_loop(), time.perf_counter()
         try:
-            answers = await loop.run_in_executor(self._thread, self._label, jobs)
+            answers = await loop.run_in_executor(self.model.thread, self._label, jobs)
             self._measure(jobs, time.perf_counter() - began)
         except Exception as error:
             return [refusal_of(error, f"Model {self.model.name}")] * len(jobs)
