@@ -55,10 +55,12 @@ BENCHMARKS = {
 }
 # Lines of the table that README.md repeats: benchmark, what is measured, the peer.
 HIGHLIGHTS = (
+    ("training", "training", "stock Trainer, batch 8"),
     ("quality", "training until the final validation F1 of the peer", "stock Trainer, first evaluation with it"),
     ("quality", "NER, test F1, 2 seeds", "stock Trainer"),
     ("tagging", "tagging", "pipeline at its default"),
     ("tagging", "tagging, exported model", "pipeline at its default"),
+    ("serving", "serving, exported model, 64 clients", "FastAPI and pipeline"),
     ("memory", "memory, evaluation, 500 tags", "stock Trainer"),
 )
 RANDOM = "random"  # as in annotate.py
