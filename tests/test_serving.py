@@ -433,6 +433,10 @@ class TestRefusals:
         assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
         assert (method.status_code, method.json()["error"]["code"]) == (405, "method_not_allowed")
 
+    def test_a_slash_too_many_is_told_as_such(self, models):
+        for answer in ask(models, "/models/", "/docs/", "/tag/"):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
     def test_other_types_of_content(self, models):
         async def send():
             async with client_of(models) as client:

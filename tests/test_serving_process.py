@@ -221,6 +221,23 @@ def test_sigterm_under_load_loses_no_request_that_was_accepted(model):
     assert {(answer.status_code, answer.json()["error"]["code"]) for answer in refused} == {(503, "draining")}
 
 
+def test_a_second_ctrl_c_waits_for_no_answer(model):
+    server, address = start(model, "--max_words", 200_000, "--max_bytes", 10_000_000)
+    with ThreadPoolExecutor(1) as client:
+        body = {"words": ["ships"] * 150_000}  # seconds, also for a tiny model
+        asked = client.submit(httpx.post, f"{address}/tag", json=body, timeout=60)
+        while 'hf_tagging_queue_words{model="ner"} 150000.0' not in httpx.get(f"{address}/metrics").text:
+            time.sleep(0.01)
+        for _ in range(2):
+            os.kill(server.processes[0], signal.SIGINT)
+            time.sleep(0.2)
+        answer = asked.result()
+    code, said, wrong = server.communicate(60)
+    assert (code, wrong) == (130, "")
+    assert said.endswith("The server has stopped.\n")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "draining")
+
+
 @pytest.mark.failure_mode("serve-address")
 def test_an_address_that_is_taken(capsys, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as end:

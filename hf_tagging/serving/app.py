@@ -59,6 +59,7 @@ def build_app(models: Sequence[ServedModel], *, limits: Limits | None = None, to
         title="hf_tagging",
         description="Tags for the words of texts: entities, parts of speech, any tag per word.",
         redoc_url=None,
+        redirect_slashes=False,  # to an address that a proxy may know by another name, and with a body that is no JSON
         swagger_ui_parameters={"tryItOutEnabled": True},
     )
     app.state.gate = Gate(limits, token)

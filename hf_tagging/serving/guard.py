@@ -49,12 +49,17 @@ class Gate:
         if request.method != "POST":
             return
         if self.draining:
-            headers = {"Retry-After": "1", "Connection": "close"}
-            raise Refused(503, "draining", "The server is about to end. Send the request again.", headers=headers)
+            raise self.ending()
         content = email.message.Message()
         content["content-type"] = request.headers.get("content-type", "none/none")
         if content.get_content_type() != "application/json":
             raise Refused(415, "not_json", "The body is not JSON by its header. Send Content-Type: application/json.")
+
+    @staticmethod
+    def ending() -> Refused:
+        """Return the refusal of requests that the server does not answer any more."""
+        headers = {"Retry-After": "1", "Connection": "close"}
+        return Refused(503, "draining", "The server is about to end. Send the request again.", headers=headers)
 
     def _has_token(self, request: Request) -> bool:
         kind, _, given = request.headers.get("authorization", "").partition(" ")
@@ -117,6 +122,10 @@ class GuardedRoute(APIRoute):
                 return await handle(Request(request.scope, gate.receiving(request)))
             except (HTTPException, RequestValidationError):
                 raise
+            except asyncio.CancelledError:
+                if not gate.draining:
+                    raise
+                raise gate.ending() from None  # after a second Ctrl-C
             except Exception as error:
                 raise refusal_of(error, self.path) from None
 

@@ -18,8 +18,8 @@ from hf_tagging.problems import argument
 class ServedModel:
     """A tagger under a name, and the thread that calls it.
 
-    A model is never called in another thread, not even for the first time. OpenMP keeps a team of threads for each thread
-    that computes. As soon as all teams together have more threads than there are cores, idle ones no longer wait
+    A model is never called in another thread, not even for the first time. OpenMP keeps a team of threads for each
+    thread that computes. As soon as all teams together have more threads than there are cores, idle ones no longer wait
     actively, and a short sentence takes up to 1.8 times as long.
 
     Args:

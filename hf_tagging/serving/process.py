@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import signal
 import socket
 import time
@@ -16,6 +17,7 @@ from hf_tagging.serving.guard import Gate
 from hf_tagging.serving.limits import Limits
 
 _PATIENCE = 5  # seconds beyond those of a request, in which answers are sent before the process ends
+_KILLED = 130  # exit code, as of a shell's command that Ctrl-C ends
 _LAST_ANSWERS = 0.3  # seconds in which requests on open connections are still answered, after the port has closed
 
 
@@ -33,6 +35,8 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Refuse new requests; close the port after a while, or at once after Ctrl-C or a second signal.
+
+        Ctrl-C as the second signal waits for no answer.
 
         The signal is not raised again at the end, as uvicorn does: an end that was asked for is no failure.
         """
@@ -79,5 +83,8 @@ def run_app(app: FastAPI, listener: socket.socket, limits: Limits, *, root_path:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(limits.max_seconds) + _PATIENCE,
     )
-    DrainingServer(config, app.state.gate).run([listener])
+    server = DrainingServer(config, app.state.gate)
+    server.run([listener])
     print("The server has stopped.", flush=True)
+    if server.force_exit:
+        os._exit(_KILLED)  # the interpreter would wait for the call that the model is in, and nobody else does
