@@ -100,6 +100,12 @@ class TestDataFrames:
             (2, 0): "The chef from Lisbon loves her book .",
         }
 
+    @pytest.mark.parametrize("frame_of", [to_dataframe, entities_dataframe])
+    def test_say_what_they_cannot_show(self, tagger, frame_of):
+        message = r"text 0 is a str; expected what Tagger\.tag_text and tag_texts return"
+        with pytest.raises(TaggingError, match=message):
+            frame_of(tagger.tag(["Jordan", "waved"]))
+
     def test_say_that_pandas_is_missing(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "pandas", None)
         with pytest.raises(ConfigError, match="pip install pandas"):
@@ -156,6 +162,12 @@ class TestPipe:
         assert list(tagged["tags"]) == tags_of(tagger.tag_texts(TEXTS))
         assert tagger.pipe(frame, "review") == tagger.pipe(TEXTS) == tagger.pipe({"review": TEXTS}, "review")
         assert [*pos_tagger.pipe(frame["review"])] == [*pos_tagger.pipe_features] == ["words", "tags"]
+
+    @pytest.mark.failure_mode("texts-not-texts")
+    @pytest.mark.parametrize("table", [pd.DataFrame({"review": TEXTS}), {"review": TEXTS}])
+    def test_names_of_columns_are_not_tagged_as_texts(self, tagger, table):
+        with pytest.raises(TaggingError, match=r"whose items are the names of its columns\. Give one of the columns"):
+            tagger.tag_texts(table)
 
     def test_cuts_as_tag_text_does(self, tagger):
         options = {"splitter": "characters", "split_sentences": False}

@@ -93,6 +93,7 @@ class TestTag:
         [
             ("Jordan waved", "was given a str; a text goes to Tagger.tag_text"),
             (None, "was given a NoneType"),
+            ({"tokens": [["Jordan"]]}, "was given a dict, whose items are the names of its columns. Give one of"),
             (["Jordan", None], "sentence 0, word 1 is a NoneType, None; expected a string"),
             ([["Jordan"], ["waved", 7]], "sentence 1, word 1 is a int, 7; expected a string"),
             ([["Jordan"], "waved"], "sentence 1 is a str, 'waved'; expected a list of words"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeGuard, cast
 
 import numpy as np
@@ -34,11 +34,21 @@ def as_sentences(words: object) -> tuple[list[Sequence[str]], bool]:
         raise TaggingError(
             f"Tagger.tag takes a list of words or of sentences, and was given a {type(words).__name__};{hint}"
         )
+    refuse_table(words, "Tagger.tag takes a list of words or of sentences")
     items = cast(list[Sequence[str]], list(words))  # `check_words` makes sure of it
     if not items:
         return [], True
     many = _is_list(items[0])  # the first item decides; any other of another kind is refused with its place
     return (items, True) if many else ([cast(list[str], items)], False)
+
+
+def refuse_table(given: object, expected: str) -> None:
+    """Refuse a DataFrame, a dictionary and the like: they yield names of columns, which would be tagged in silence."""
+    if isinstance(given, Mapping) or hasattr(given, "columns"):
+        raise TaggingError(
+            f"{expected}, and was given a {type(given).__name__}, whose items are the names of its columns. Give one "
+            "of the columns; Tagger.pipe takes them all."
+        )
 
 
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:

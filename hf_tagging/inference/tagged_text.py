@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from hf_tagging.errors import ConfigError
+from hf_tagging.errors import ConfigError, TaggingError
 from hf_tagging.inference.html import STYLE, entities_html, hues, words_html
 from hf_tagging.inference.spans import Entity, TaggedWord
 
@@ -100,9 +100,10 @@ def to_dataframe(texts: TaggedText | Iterable[TaggedText]) -> DataFrame:
         no word.
 
     Raises:
+        TaggingError: One of them is no tagged text.
         ConfigError: pandas is not installed.
     """
-    found = [texts] if isinstance(texts, TaggedText) else [*texts]
+    found = _as_texts(texts)
     rows = (
         {"text_number": number, "sentence_number": text.sentence_of(place), **vars(word)}
         for number, text in enumerate(found)
@@ -122,15 +123,27 @@ def entities_dataframe(texts: TaggedText | Iterable[TaggedText]) -> DataFrame:
         `rule` if there were rules beside the tagger. They are there, with their types, if there is no entity.
 
     Raises:
+        TaggingError: One of them is no tagged text.
         ConfigError: pandas is not installed.
     """
-    found = [texts] if isinstance(texts, TaggedText) else [*texts]
+    found = _as_texts(texts)
     rows = (
         {"text_number": number, "sentence_number": text.sentence_of(entity.first_word), **vars(entity)}
         for number, text in enumerate(found)
         for entity in text.entities
     )
     return _dataframe(rows, Entity, has_rules=any(text.has_rules for text in found))
+
+
+def _as_texts(texts: TaggedText | Iterable[TaggedText]) -> list[TaggedText]:
+    found = [texts] if isinstance(texts, TaggedText) else [*texts]
+    for number, text in enumerate(found):
+        if not isinstance(text, TaggedText):
+            raise TaggingError(
+                f"text {number} is a {type(text).__name__}; expected what Tagger.tag_text and tag_texts return. (Texts "
+                "count from 0.)"
+            )
+    return found
 
 
 def _dataframe(

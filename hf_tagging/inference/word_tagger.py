@@ -16,7 +16,7 @@ from hf_tagging.inference.labelling import Labeller
 from hf_tagging.inference.piping import column_of, cuts_of, features_of, tell_of_missing
 from hf_tagging.inference.reading import Precision
 from hf_tagging.inference.results import tagged_cut
-from hf_tagging.inference.sentences import as_sentences, checked_texts
+from hf_tagging.inference.sentences import as_sentences, checked_texts, refuse_table
 from hf_tagging.inference.tagged_text import TaggedText
 from hf_tagging.problems import argument
 
@@ -255,6 +255,7 @@ class WordTagger(Labeller):
         if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
             hint = "; one text goes to Tagger.tag_text" if isinstance(texts, str) else ""
             raise TaggingError(f"tag_texts takes texts, and not a value of type {type(texts).__name__}{hint}.")
+        refuse_table(texts, "tag_texts takes texts")
         cutter = self.cutter(splitter, split_sentences=split_sentences)
         cuts = ((cut, cut.sentences) for cut in map(cutter, checked_texts(texts)))
         return (tagged_cut(cut, labels, self.schema) for cut, labels in self.label_each(cuts, block))
