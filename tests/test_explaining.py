@@ -140,6 +140,9 @@ def test_is_shown_as_a_heat_line_and_kept_as_json(tagger):
     ("change", "error", "message"),
     [
         ({"position": 6}, ConfigError, "position: 6 is not a word of this sentence, which has 6 words"),
+        ({"position": "0"}, ConfigError, "position: '0' is not the number of a word. Give an integer"),
+        ({"position": 1.0}, ConfigError, "position: 1.0 is not the number of a word"),
+        ({"position": True}, ConfigError, "position: True is not the number of a word"),
         ({"words": []}, TaggingError, "the words of one sentence"),
         ({"words": "Ask Maria"}, TaggingError, "words"),
         ({"words": [["Ask"], ["Maria"]]}, TaggingError, "the words of one sentence"),

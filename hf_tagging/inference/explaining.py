@@ -124,11 +124,13 @@ def checked_position(words: list[str], position: int) -> int:
         position: Number of the word; negative ones count from the end.
 
     Raises:
-        ConfigError: There is no such word.
+        ConfigError: There is no such word, or the position is no integer.
     """
+    if isinstance(position, bool) or not isinstance(position, int | np.integer):
+        raise ConfigError(f"position: {position!r} is not the number of a word. Give an integer; words count from 0.")
     if not -len(words) <= position < len(words):
         raise ConfigError(f"position: {position} is not a word of this sentence, which has {len(words):,} words.")
-    return position % len(words)
+    return int(position) % len(words)
 
 
 def occlusion(
