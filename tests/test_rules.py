@@ -135,6 +135,12 @@ def test_phrases_match_whole_words_and_the_longest_wins_then_the_first_rule(tmp_
     assert found(tmp_path, same[::-1], "a b c") == [(1, 3, "line 1")]
 
 
+def test_phrases_without_case_are_compared_as_unicode_says(tmp_path):
+    rules = [{"label": "LOC", "phrases": ["Lange Straße", "ΟΔΟΣ", "İzmir"], "ignore_case": True}]
+    sentence = "LANGE STRASSE lange straße οδος οδοσ i̇zmir strasse izmir"
+    assert [match[:2] for match in found(tmp_path, rules, sentence)] == [(0, 2), (2, 4), (4, 5), (5, 6), (6, 7)]
+
+
 def test_a_phrase_is_found_as_the_tagger_cuts_text_and_as_it_has_blanks(folders, tmp_path):
     rules = write(tmp_path, {"label": "LOC", "pattern": "St. John's"})
     tagger = Tagger.from_pretrained(folders["linear"], device="cpu", rules=rules)

@@ -24,7 +24,7 @@ class PhraseMatcher:
     """Matcher of phrases, word by word.
 
     Args:
-        ignore_case: Compare words in lower case.
+        ignore_case: Compare words as Unicode does without case: `STRASSE` is `Straße`.
 
     Raises:
         ConfigError: The library is not installed.
@@ -75,7 +75,7 @@ class PhraseMatcher:
                 yield Match(self._rules[one], end - self._lengths[one], end)
 
     def _compared(self, words: Sequence[str]) -> Sequence[str]:
-        return [word.lower() for word in words] if self._ignore_case else words
+        return [word.casefold() for word in words] if self._ignore_case else words
 
     def _new_code(self, word: str) -> str:
         number, code = len(self._codes), ""
