@@ -188,6 +188,15 @@ class TestCommand:
         main(["drift", folder, files[0], "--against", files[1], "--json"])
         assert json.loads(capsys.readouterr().out)["figures"] == found["figures"]
 
+    def test_one_text_is_compared_once_its_format_is_given(self, folder, files, tmp_path, capsys):
+        (tmp_path / "one.txt").write_text("Two old ships sailed past Porto.\n")
+        flags = ["drift", folder, str(tmp_path / "one.txt"), "--against", files[1]]
+        with pytest.raises(SystemExit):
+            main(flags)
+        assert "Give --input_format column or --input_format text." in capsys.readouterr().err
+        main([*flags, "--input_format", "text"])
+        assert capsys.readouterr().out.startswith("1 texts with 1 sentences and 7 words, beside")
+
     @pytest.mark.failure_mode("drift-no-data")
     @pytest.mark.parametrize(
         ("flags", "message"),

@@ -258,6 +258,13 @@ class TestReading:
         assert self.texts(tmp_path / "a.jsonl", '{"text": "Porto"}\n{"tokens": ["a", "b"]}\n') == ["Porto", "a b"]
         assert self.texts(tmp_path / "b.jsonl", '{"body": "Porto"}\n', text_column="body") == ["Porto"]
 
+    def test_a_format_that_is_given_wins(self, tmp_path):
+        content = '{"text": "Porto"}\n'
+        assert self.texts(tmp_path / "a.jsonl", content, input_format="text") == ['{"text": "Porto"}']
+        assert self.texts(tmp_path / "a.csv", content, input_format="jsonl") == ["Porto"]
+        with pytest.raises(DataError, match="Give input_format=column or input_format=text"):
+            self.texts(tmp_path / "a.txt", "Porto\n")
+
     def test_csv_with_quotes_and_further_columns(self, tmp_path):
         path = tmp_path / "a.csv"
         path.write_text('id;body\n1;"Jordan; ""waved"""\n2;"a\nb"\n')

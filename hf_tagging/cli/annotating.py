@@ -12,7 +12,13 @@ from hf_tagging.cli.command import Command, add_json, add_model_options
 from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
 from hf_tagging.errors import ConfigError
-from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing, add_reading_exports, tagger_options
+from hf_tagging.inference.command import (
+    NOTHING_WRITTEN,
+    add_computing,
+    add_input_format,
+    add_reading_exports,
+    tagger_options,
+)
 
 if TYPE_CHECKING:
     from hf_tagging.data.formats.base import Document, Format
@@ -50,6 +56,7 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="files with texts that are annotated already, in any format that is read; these are left out",
     )
+    add_input_format(parser)
     parser.add_argument(
         "--text_column", metavar="NAME", help="column of the texts in CSV, or their key in JSON Lines; default: text"
     )
@@ -85,10 +92,11 @@ def _suggest(args: argparse.Namespace) -> Answer | None:
         raise ConfigError("--json and --format both ask for standard output. Give --output FILE.")
     with Spool() as spool:
         path = spool.file(args.texts)
-        source = format_of(path)
+        source = format_of(path) if args.input_format is None else None
         form = _output_format(args, source)
         texts = read_documents(
             path,
+            input_format=args.input_format,
             text_column=args.text_column,
             tokens_column=args.tokens_column,
             layer=args.layer,

@@ -14,7 +14,7 @@ from hf_tagging.cli.quiet import quiet_libraries
 from hf_tagging.console import working
 from hf_tagging.data.request import READ_OPTIONS
 from hf_tagging.errors import ConfigError
-from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing, tagger_options
+from hf_tagging.inference.command import NOTHING_WRITTEN, add_computing, add_input_format, tagger_options
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,6 +30,7 @@ def _add_drift(parser: argparse.ArgumentParser) -> None:
         metavar="TEXTS",
         help="plain text with a text per line, CSV, JSON Lines, columns, or an export of an annotation tool",
     )
+    add_input_format(parser)
     parser.add_argument("--text_column", metavar="NAME", help="of TEXTS in CSV or JSON Lines; default: text")
     data = parser.add_argument_group("training data")
     data.add_argument(
@@ -70,7 +71,7 @@ def _drift(args: argparse.Namespace) -> Answer:
     if args.output:
         check_paths(None, args.output, overwrite=args.overwrite)
     with Spool() as spool:
-        texts = read_documents(spool.file(args.texts), text_column=args.text_column)
+        texts = read_documents(spool.file(args.texts), input_format=args.input_format, text_column=args.text_column)
         first = next(texts, None)  # a file that cannot be read is refused before a model is loaded
         quiet_libraries()
         with working("Loading the model"):

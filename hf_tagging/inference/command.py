@@ -125,6 +125,15 @@ def add_reading_exports(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_input_format(parser: argparse._ActionsContainer) -> None:
+    """Add `input_format` of `read_documents`."""
+    parser.add_argument(
+        "--input_format",
+        choices=("text", "column", "jsonl", "csv"),
+        help="of TEXTS; default: by its suffix and first lines, or that of an annotation tool's export",
+    )
+
+
 def add_computing(parser: argparse._ActionsContainer) -> None:
     """Add how a tagger computes: `precision`, `dtype` and `tokens_per_batch` of `Tagger.from_pretrained`."""
     parser.add_argument(

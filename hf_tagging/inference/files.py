@@ -305,12 +305,13 @@ def _which_column(path: Path) -> DataError:
     )
 
 
-def detect_format(path: Path, text_column: str | None = None) -> str:
+def detect_format(path: Path, text_column: str | None = None, *, option: str = "format") -> str:
     """Return which of `FORMATS` a file is in, by its suffix or its lines.
 
     Args:
         path: The file.
         text_column: Column of the texts, which columns of words have not.
+        option: Name of the argument that says it, for the error.
 
     Raises:
         DataError: They do not tell.
@@ -320,10 +321,10 @@ def detect_format(path: Path, text_column: str | None = None) -> str:
         return "jsonl"  # a pipe, mostly, of whatever name
     if text_column is not None and known != "jsonl":
         return "csv"
-    return known or _format_of_lines(path)
+    return known or _format_of_lines(path, option)
 
 
-def _format_of_lines(path: Path) -> str:
+def _format_of_lines(path: Path, option: str) -> str:
     """Tell columns from text for suffixes such as ``.txt``, which are used for both: columns are as many in every line.
 
     Raises:
@@ -342,12 +343,12 @@ def _format_of_lines(path: Path) -> str:
     if not counts:
         what = "there is no word in its first lines" if lines or path.stat().st_size else "the file is empty"
         raise DataError(
-            f"{path}: {what}; expected columns, JSON Lines or plain text. With {argument('format')}, it is "
+            f"{path}: {what}; expected columns, JSON Lines or plain text. With {argument(option)}, it is "
             "tagged as it is."
         )
     raise DataError(
         f"{path}: its suffix and its first lines do not tell whether it holds columns (a word per line) or plain text "
-        f"(a text per line). Give {argument('format', 'column')} or {argument('format', 'text')}."
+        f"(a text per line). Give {argument(option, 'column')} or {argument(option, 'text')}."
     )
 
 

@@ -33,6 +33,7 @@ _TEXT = "text"
 def read_documents(
     path: str | Path,
     *,
+    input_format: str | None = None,
     text_column: str | None = None,
     tokens_column: str | None = None,
     layer: str | None = None,
@@ -42,6 +43,7 @@ def read_documents(
 
     Args:
         path: The file. Of a plain text file, every line is a text; of columns, every sentence.
+        input_format: text, column, jsonl or csv. Default: by the suffix and the first lines, or that of an export.
         text_column: Column of the texts in CSV, their key in JSON Lines. Default: "text".
         tokens_column: Name of the text in an export whose tasks have several.
         layer: Annotation layer of an export that has several. Default: the first.
@@ -58,7 +60,7 @@ def read_documents(
     check_input(path)
     if not path.exists():
         raise missing_path(path)
-    form = format_of(path)
+    form = format_of(path) if input_format is None else None
     if form is None and (path.is_dir() or is_parquet(path)):
         raise DataError(
             f"{path}: expected a file of texts: plain text, CSV, JSON Lines, or an annotation tool's export."
@@ -68,11 +70,15 @@ def read_documents(
         yield from _of_export(form, path, request)
         return
     refuse_options_of_exports(path, tokens_column=tokens_column, layer=layer, encoding=encoding)
-    if path.suffix.lower() == ".csv" or (text_column is not None and path.suffix.lower() == ".tsv"):
-        yield from _of_table(path, text_column)
-    else:
-        kind = "jsonl" if text_column is not None else detect_format(path)
-        yield from {"jsonl": _of_json, "text": _of_lines, "column": _of_columns}[kind](path, text_column)
+    read = {"csv": _of_table, "jsonl": _of_json, "text": _of_lines, "column": _of_columns}
+    yield from read[input_format or _detected(path, text_column)](path, text_column)
+
+
+def _detected(path: Path, text_column: str | None) -> str:
+    suffix = path.suffix.lower()
+    if suffix == ".csv" or (text_column is not None and suffix == ".tsv"):
+        return "csv"
+    return "jsonl" if text_column is not None else detect_format(path, option="input_format")
 
 
 def annotated_texts(path: str | Path, *, task: Task, text_column: str | None = None) -> Iterator[str]:
