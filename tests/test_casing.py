@@ -65,6 +65,8 @@ def marked(tokenizer, text):
         ("ǅungla", "⇧ ǆungla"),
         ("東京Tokyo", "東 京 ⇧ tokyo"),
         ("\ud83d\ude00Porto".encode("utf-16", "surrogatepass").decode("utf-16"), "😀 ⇧ porto"),
+        ("\u2764\ufe0fPorto, a\u0323\u0302\u0301B", "❤ ⇧ porto, ab"),  # the mark of an emoji is none of a letter
+        ("ที่Bangkok", "ท ⇧ bangkok"),
         ("press ⇧ or ⇑", "press ↑ or ↑"),
         ("", ""),
         ("1,000 — ...", "1,000 — ..."),

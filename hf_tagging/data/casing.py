@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 CAPITAL, CAPITALS = "⇧", "⇑"  # Paris; NATO
 MARKERS = (CAPITAL, CAPITALS)
 _OF_TEXTS = "↑"  # what the signs become where a text itself has them
-_CASED = r"[\p{Lu}\p{Lt}\p{Ll}\p{M}\p{N}]"  # a word ends where Han begins, which has no case
-_INSIDE = rf"(?<={_CASED}){CAPITAL}"
+_BASE = r"[\p{Lu}\p{Lt}\p{Ll}\p{N}]"  # a word ends where Han begins, which has no case
+_CASED = r"[\p{Lu}\p{Lt}\p{Ll}\p{M}\p{N}]"
+# A mark belongs to the word if its letter does: those of Thai vowels and the selector of an emoji do not.
+_WITH_MARKS = "|".join(_BASE + r"\p{M}" * marks for marks in range(5))  # a look behind has a fixed width
+_INSIDE = rf"(?<={_WITH_MARKS}){CAPITAL}"
 _ALL = rf"{CAPITAL}(?=\p{{Lu}}[\p{{M}}\p{{N}}]*\p{{Lu}}[\p{{Lu}}\p{{M}}\p{{N}}]*(?!{_CASED}))"
 _PRINTED = f"[{CAPITAL}{CAPITALS}] ?|^ +| +(?= |$)"  # of markers, and of blanks that they leave
 _UNUSED = "[unused{}]"  # rows of BERT's vocabulary that were never trained
