@@ -19,6 +19,7 @@ from hf_tagging.data import align_split, documents, window_plans
 from hf_tagging.data.documents import document_bounds
 from hf_tagging.errors import ConfigError, DataError, ModelError, TaggingError
 from hf_tagging.inference import evaluate_tagger, tag_documents, tag_file
+from hf_tagging.inference.ensemble import Ensemble
 from hf_tagging.inference.odds import WordChain
 from hf_tagging.models import LinearChainCrf
 
@@ -411,6 +412,24 @@ def test_a_text_is_a_document_and_a_sentence_alone_has_no_context(run, tmp_path)
     assert tagger.tag([words, words]) == [tagger.tag(words)] * 2
     with pytest.raises(TaggingError, match=r"one sentence goes to Tagger\.tag"):
         tagger.tag_document(words)
+
+
+@pytest.mark.parametrize(
+    ("documents", "said"),
+    [
+        ([1], "they have 1 sentences together, and 3 were given"),
+        ([2, 2], "they have 4 sentences together, and 3 were given"),
+        ([-1, 4], "-1 is not a number of sentences"),
+    ],
+)
+def test_documents_hold_all_sentences(run, documents, said):
+    one = Tagger.from_pretrained(run("run", "--context", "document"))
+    sentences = [WORDS[:2], WORDS[2:4], WORDS[4:6]]
+    for tagger in (one, Ensemble([one, one])):
+        for method in (tagger.label, tagger.probabilities):
+            with pytest.raises(TaggingError, match=f"documents: {said}"):
+                method(sentences, documents=documents)
+            assert len(method(sentences, documents=[0, 2, 1])) == 3
 
 
 def test_context_of_nothing_is_no_context_bit_for_bit(run):

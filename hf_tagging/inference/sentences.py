@@ -71,6 +71,19 @@ def check_words(sentences: Sequence[object], first: int) -> None:
                 )
 
 
+def check_documents(documents: Sequence[int] | None, sentences: int) -> None:
+    """Check that documents, given as their numbers of sentences, hold all sentences; None: there are none."""
+    if documents is None:
+        return
+    if any(count < 0 for count in documents):
+        raise TaggingError(f"documents: {min(documents)} is not a number of sentences; expected 0 or more.")
+    if (total := sum(documents)) != sentences:
+        raise TaggingError(
+            f"documents: they have {total:,} sentences together, and {sentences:,} were given; expected the number of "
+            "sentences in each document."
+        )
+
+
 def checked_texts(texts: Iterable[object]) -> Iterator[str]:
     """Yield texts if they are strings; the error names the first that is not."""
     for number, text in enumerate(texts):

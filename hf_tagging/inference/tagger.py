@@ -37,7 +37,7 @@ from hf_tagging.inference.onnx_model import OnnxModel
 from hf_tagging.inference.reading import Labels, Precision, TagModel, WindowReader, default_batch
 from hf_tagging.inference.results import WordLabels
 from hf_tagging.inference.ruling import Ruling, load_rules
-from hf_tagging.inference.sentences import blocks, check_words, encodable
+from hf_tagging.inference.sentences import blocks, check_documents, check_words, encodable
 from hf_tagging.inference.word_tagger import TaggerOptions, WordTagger, checked_confidence
 from hf_tagging.problems import argument
 
@@ -268,6 +268,7 @@ class Tagger(WordTagger):
             sentences: Words. (sentences, words)
             documents: See `label`.
         """
+        check_documents(documents, len(sentences))
         words = encodable(sentences)
         if documents is None or not self.context_subwords:
             return self._aligner.windows(words)
