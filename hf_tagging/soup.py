@@ -140,7 +140,7 @@ def average_runs(
     if ruled := [part.name for part in parts if (part.folder / RULES).is_file()]:
         logger.warning("The result has no rules: the %s of %s is left out. Save it anew.", RULES, ", ".join(ruled))
     config = rescoring_config(parts[0].record, output_dir, overwrite=overwrite, trust_remote_code=trust_remote_code)
-    run = TaggingRun(config)
+    run = TaggingRun(config, resumable=False)
     with run.opened():
         averaging = _Averaging(parts, run, dataset)
         tried = averaging.candidates()

@@ -144,7 +144,7 @@ def trim_vocabulary(
         return _trim_model(name, target, texts, most_common, trust_remote_code)
     record = finished_record(folder)
     config = rescoring_config(record, target, overwrite=overwrite, trust_remote_code=trust_remote_code)
-    run = TaggingRun(config)
+    run = TaggingRun(config, resumable=False)
     with run.opened():
         trimming = Trimming(name, most_common, trust_remote_code=trust_remote_code)
         splits = load_splits(config, advice=_IN_PYTHON) if dataset is None else dataset

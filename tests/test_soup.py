@@ -207,7 +207,7 @@ class TestFolder:
         with pytest.raises(ConfigError, match="is an average of runs, with no training to go on with"):
             run_here("pos_bert", *arguments, "--resume")
         pair = [soup.parent / "seed-1", soup.parent / "seed-2"]
-        with pytest.raises(OutputError, match="holds a run already"):
+        with pytest.raises(OutputError, match=r"Give overwrite=True to replace it or choose another output_dir\."):
             average_runs(pair, soup)
         assert average_runs(pair, soup, overwrite=True).kind == "uniform"
 

@@ -307,7 +307,7 @@ class TestRun:
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert end.value.code == 1
-        assert "holds a run already" in capsys.readouterr().err
+        assert "Give --overwrite to replace it or choose another --output_dir." in capsys.readouterr().err
 
     @pytest.mark.failure_mode("trim-loses")
     def test_a_loss_on_other_words_is_warned_of(self, run, tmp_path, caplog, monkeypatch):

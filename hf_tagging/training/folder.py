@@ -46,8 +46,13 @@ class RunFolder:
         """Return what is wrong with `run.json`; empty where it can be used, or is not there."""
         return read_record(self.path / RECORD)[1]
 
-    def check(self, *, resume: bool, overwrite: bool) -> None:
+    def check(self, *, resume: bool, overwrite: bool, resumable: bool = True) -> None:
         """Make sure that a run may write here.
+
+        Args:
+            resume: Go on with the run that is there.
+            overwrite: Replace it.
+            resumable: There is a flag to go on with it.
 
         Raises:
             OutputError: If there is a run and neither flag is set, or files that are not a run's would be lost or
@@ -70,10 +75,11 @@ class RunFolder:
                 f"Nothing was changed. Choose another {argument('output_dir')}."
             )
         if record is not None and not (resume or overwrite):
+            ways = [f"{switch('resume')} to go on with it"] if resumable else []
+            ways.append(f"{switch('overwrite')} to replace it")
             raise OutputError(
                 f"{self.path}: holds a run already (status: {record['status']}). Nothing was changed. "
-                f"Give {switch('resume')} to go on with it, {switch('overwrite')} to replace it, or "
-                f"choose another {argument('output_dir')}."
+                f"Give {', '.join(ways)}{',' if resumable else ''} or choose another {argument('output_dir')}."
             )
 
     def _foreign(self, record: RunRecord | None) -> list[str]:

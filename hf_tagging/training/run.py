@@ -62,9 +62,10 @@ class TaggingRun(DataNotes, FormerRun):
 
     Args:
         arguments: All arguments of the run.
+        resumable: Whoever starts it has a flag to go on with it.
     """
 
-    def __init__(self, arguments: RunConfig):
+    def __init__(self, arguments: RunConfig, *, resumable: bool = True):
         self.state, self._began = PartialState(), time.monotonic()
         record: RunRecord = {
             "task": arguments.task.name,
@@ -83,6 +84,7 @@ class TaggingRun(DataNotes, FormerRun):
         self.task = None if arguments.task.name == "pretraining" else arguments.task
         self.is_saved = False
         self._lock: FolderLock | None = None
+        self._resumable = resumable
         self._is_open = self._is_checked = self._has_begun = False
 
     # The folder
@@ -147,7 +149,7 @@ class TaggingRun(DataNotes, FormerRun):
                 f"{switch('overwrite')} "
                 f"empties. Give another {argument('output_dir')}."
             )
-        self.folder.check(resume=training.resume, overwrite=training.overwrite)
+        self.folder.check(resume=training.resume, overwrite=training.overwrite, resumable=self._resumable)
         before = self.folder.record()
         if training.resume and before:
             self._before = before
