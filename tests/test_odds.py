@@ -159,8 +159,9 @@ class TestTagNbest:
             assert best == tags or not keep
 
     def test_a_number_that_is_none_is_refused(self, taggers, kind):
-        with pytest.raises(ConfigError, match="n: 0 is not a positive number"):
-            taggers[kind].tag_nbest(SENTENCE, 0)
+        for n in (0, 2.0, "2"):
+            with pytest.raises(ConfigError, match=f"n: {n!r} is not a positive whole number"):
+                taggers[kind].tag_nbest(SENTENCE, n)
         with pytest.raises(TaggingError, match="given a str"):
             taggers[kind].tag_nbest("Jordan", 2)
 

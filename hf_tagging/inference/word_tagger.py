@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, overload
 
@@ -111,11 +112,11 @@ class WordTagger(Labeller):
             `tag` takes the best path over all of them, and here they are summed over.
 
         Raises:
-            ConfigError: `n` is not positive.
+            ConfigError: `n` is not a positive whole number.
             TaggingError: See `tag`.
         """
-        if n < 1:
-            raise ConfigError(f"n: {n} is not a positive number of tag sequences.")
+        if not isinstance(n, Integral) or n < 1:
+            raise ConfigError(f"n: {n!r} is not a positive whole number of tag sequences.")
         sentences, many = as_sentences(words)
         found = [
             [
