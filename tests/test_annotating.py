@@ -158,6 +158,29 @@ class TestRows:
             {name: value for name, value in row.items() if name in rows[i]} for i, row in enumerate(as_lines)
         ] == rows
 
+    def test_may_be_null_in_files_that_say_so(self, annotate, tmp_path):
+        required = pa.schema([("text", pa.string()), pa.field("id", pa.int64(), nullable=False)])
+        pq.write_table(pa.table({"text": TEXTS[:1], "id": [1]}, schema=required), tmp_path / "a.parquet")
+        pq.write_table(pa.table({"text": TEXTS[:2], "id": [2, None]}), tmp_path / "b.parquet")
+        _, rows = annotate(tmp_path / "a.parquet", tmp_path / "b.parquet")
+        assert [row["id"] for row in rows] == [1, 2, None]
+
+    @pytest.mark.parametrize("format", ["parquet", "jsonl"])
+    def test_of_strings_as_polars_writes_them(self, annotate, tmp_path, format):
+        views = {"text": pa.string_view(), "keys": pa.list_(pa.string_view())}
+        columns = {"text": [TEXTS[0], None, *TEXTS[1:3]], "keys": [["a"], ["b"], [], ["c", None]]}
+        table = pa.table({name: pa.array(columns[name], of_type) for name, of_type in views.items()})
+        with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as file:
+            file.write_table(table)
+        _, rows = annotate(tmp_path / "in.arrow", format=format, rows_per_shard=10)
+        assert [row["text"] for row in rows] == TEXTS[:3]
+        assert [row["keys"] for row in rows] == [["a"], [], ["c", None]]
+
+    def test_features_that_cannot_be_read_are_left_out(self, annotate, tmp_path):
+        damaged = pa.table({"text": TEXTS[:1]}).replace_schema_metadata({b"huggingface": b"damaged"})
+        pq.write_table(damaged, tmp_path / "in.parquet")
+        assert [row["text"] for row in annotate(tmp_path / "in.parquet")[1]] == TEXTS[:1]
+
     def test_begin_anywhere_in_a_parquet_file(self, annotate, tmp_path):
         table = pa.table({"text": [f"{TEXTS[i % 4]} {i}" for i in range(20)]})
         pq.write_table(table, tmp_path / "in.parquet", row_group_size=6)
@@ -229,6 +252,50 @@ class TestSetAside:
         assert summary["rejected_because"] == {"damaged": 4}
         assert [row["row"] for row in rejected_of(tmp_path / "out")] == [5, 6, 7, 8]
 
+    def test_are_rows_of_a_damaged_row_group_and_not_those_behind(self, annotate, tmp_path):
+        path = tmp_path / "in.parquet"
+        pq.write_table(pa.table({"text": TEXTS * 10, "id": range(40)}), path, row_group_size=4, use_dictionary=False)
+        damaged = bytearray(path.read_bytes())
+        start = pq.read_metadata(path).row_group(4).column(0).data_page_offset  # of rows 17 to 20
+        damaged[start : start + 20] = b"\xff" * 20
+        path.write_bytes(damaged)
+        summary, rows = annotate(path, rows_per_shard=35)
+        assert [row["id"] for row in rows] == [*range(16), *range(20, 40)]
+        assert [row["row"] for row in rejected_of(tmp_path / "out")] == [17, 18, 19, 20]
+        assert summary["rejected_because"] == {"damaged": 4}
+
+
+class TestFolders:
+    def test_what_is_left_out_is_told(self, annotate, tmp_path, caplog):
+        corpus = tmp_path / "corpus"
+        (corpus / "deep").mkdir(parents=True)
+        (tmp_path / "elsewhere").mkdir()
+        (corpus / "linked").symlink_to(tmp_path / "elsewhere")
+        (corpus / "b.jsonl.gz").write_bytes(b"\x1f\x8b")
+        (corpus / ".hidden").write_text("")
+        numbered(corpus / "a.jsonl", 2)
+        assert len(annotate(corpus)[1]) == 2
+        assert f"{corpus}: left out 'linked, b.jsonl.gz'. What is read ends with .parquet" in caplog.text
+
+    def test_may_hold_the_output(self, annotate, tmp_path):
+        corpus = tmp_path / "corpus"
+        corpus.mkdir()
+        numbered(corpus / "a.jsonl", 7)
+        _, rows = annotate(corpus, output="corpus/annotated")
+        (corpus / "annotated" / "part-00001.parquet").unlink()
+        summary, again = annotate(corpus, output="corpus/annotated")
+        assert (again, summary["rows"], summary["last_start"]["rows"]) == (rows, 7, 3)
+        with pytest.raises(DataError, match=r"part-00000\.parquet is in the folder that is written"):
+            annotate(corpus / "annotated" / "part-00000.parquet", output="corpus/annotated")
+
+    def test_a_file_is_one_by_any_path(self, annotate, tmp_path):
+        (tmp_path / "corpus").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "corpus")
+        source = numbered(tmp_path / "corpus" / "a.jsonl")
+        for same in (tmp_path / "corpus" / ".." / "corpus" / "a.jsonl", tmp_path / "link" / "a.jsonl"):
+            with pytest.raises(DataError, match=r"a\.jsonl is given twice"):
+                annotate(source, same)
+
 
 class TestRefused:
     @pytest.mark.failure_mode("annotate-other")
@@ -279,6 +346,8 @@ class TestRefused:
             "body.jsonl": (b'{"body": "a"}\n', r"no column is called text or tokens; .*text_column=body"),
             "numbers.csv": (b"a,b\n1,2\n", "no column is called text or tokens"),
             "words.txt": (b"The DT\nbook NN\n\n" * 4, "looks like columns"),
+            "pretty.json": (b'{\n  "text": "a"\n}\n', r"no line is a JSON object with a key; .*jq -c \. pretty\.json"),
+            "in.jsonl.gz": (b"\x1f\x8b\x08text", "compressed by gzip"),
             "zipped.csv": (b"\x1f\x8b\x08text", "compressed by gzip"),
             "wide.txt": ("text".encode("utf-16"), "UTF-16"),
             "what.bin": (b"abc", "does not tell what it is"),
@@ -295,6 +364,26 @@ class TestRefused:
         with pytest.raises(DataError, match=r"in\.jsonl has the columns 'id .*'; .*one\.parquet has"):
             annotate(tmp_path / "one.parquet", tmp_path / "in.jsonl")
         assert not list((tmp_path / "out").glob("part-*"))
+
+    def test_are_class_names_that_differ(self, annotate, tmp_path):
+        for name, classes in (("a", ["news", "mail"]), ("b", ["mail", "news"])):
+            features = datasets.Features({"text": datasets.Value("string"), "kind": datasets.ClassLabel(names=classes)})
+            rows = datasets.Dataset.from_dict({"text": TEXTS[:1], "kind": [0]}, features=features)
+            rows.to_parquet(tmp_path / f"{name}.parquet")
+        with pytest.raises(DataError, match=r"b\.parquet: the column 'kind' is .*'mail', 'news'.*; in .*a\.parquet"):
+            annotate(tmp_path / "a.parquet", tmp_path / "b.parquet")
+
+    def test_are_columns_that_the_format_cannot_hold(self, annotate, tmp_path):
+        table = pa.table({"text": TEXTS[:1], "span": pa.array([pa.MonthDayNano([1, 2, 3])])})
+        with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as file:
+            file.write_table(table)
+        with pytest.raises(DataError, match=r"'span' holds month_day_nano_interval, .*Parquet.*format=jsonl"):
+            annotate(tmp_path / "in.arrow")
+        assert annotate(tmp_path / "in.arrow", format="jsonl")[1][0]["span"] == [1, 2, 3]
+        broken = pa.array([b"fine", b"bad \xff"]).view(pa.string())
+        pq.write_table(pa.table({"text": TEXTS[:2], "note": broken}), tmp_path / "in.parquet")
+        with pytest.raises(DataError, match=r"'note' holds text that is not UTF-8, .*format=parquet"):
+            annotate(tmp_path / "in.parquet", format="jsonl", output="lines")
 
     def test_are_arguments_together(self, model):
         with pytest.raises(ConfigError) as raised:

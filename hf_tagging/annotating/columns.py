@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from datasets import Features
 
 from hf_tagging.annotating.request import AnnotationRequest
@@ -97,7 +99,7 @@ def _column(name: str, kinds: set[str]) -> pa.Field:
 
 
 def common_schema(schemas: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
-    """Return the columns that all files have.
+    """Return the columns that all files have; each may have nulls, as it may in some file.
 
     Args:
         schemas: Of each file, with its name.
@@ -105,7 +107,9 @@ def common_schema(schemas: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
     Raises:
         DataError: Files differ, or a file has two columns of one name.
     """
+    schemas = [(name, _nullable(schema)) for name, schema in schemas]
     place, first = schemas[0]
+    features = _features(first)
     for other, schema in schemas:
         types = {column.name: column.type for column in schema}
         if len(types) < len(schema):
@@ -115,7 +119,32 @@ def common_schema(schemas: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
                 f"{other} has the columns {_shown(schema)}; {place} has {_shown(first)}. Annotate files with other "
                 f"columns into another {argument('output')}."
             )
+        if features is not None and (found := _features(schema)) is not None:
+            _check_features(place, features, other, found)
     return first
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([column.with_nullable(True) for column in schema], schema.metadata)
+
+
+def _features(schema: pa.Schema) -> Features | None:
+    """Return the features that `datasets` has written into a file; None where there are none that can be read."""
+    if b"huggingface" not in (schema.metadata or {}):
+        return None
+    try:
+        return Features.from_arrow_schema(schema)
+    except (ValueError, TypeError, KeyError, AttributeError):  # damaged, or a type that datasets does not know
+        return None
+
+
+def _check_features(place: str, first: Features, other: str, found: Features) -> None:
+    """Refuse columns whose numbers mean something else in another file, as those of class names do."""
+    if name := next((name for name in first if first[name] != found[name]), None):
+        raise DataError(
+            f"{other}: the column {name!r} is {shortened(repr(found[name]))}; in {place} it is "
+            f"{shortened(repr(first[name]))}. Annotate files with other columns into another {argument('output')}."
+        )
 
 
 def tagged_column(schema: pa.Schema, request: AnnotationRequest, *, place: str) -> Tagged:
@@ -205,7 +234,21 @@ def written_schema(kept: pa.Schema, added: pa.Schema, prefix: str) -> pa.Schema:
             f"{', '.join(names)}. Give {argument('prefix', 'predicted_')}, or another that no column has."
         )
     schema = pa.schema([*kept, *(column.with_name(name) for name, column in zip(names, added, strict=True))])
-    if b"huggingface" not in (kept.metadata or {}):
-        return schema
-    features = Features.from_arrow_schema(schema.with_metadata(kept.metadata))
-    return schema.with_metadata(features.arrow_schema.metadata)
+    features = _features(schema.with_metadata(kept.metadata))
+    return schema if features is None else schema.with_metadata(features.arrow_schema.metadata)
+
+
+def check_as_parquet(schema: pa.Schema) -> None:
+    """Make sure that columns can be written as Parquet, which has not all types of Arrow.
+
+    Raises:
+        DataError: With the column that cannot.
+    """
+    for column in schema:
+        try:
+            pq.ParquetWriter(BytesIO(), pa.schema([column])).close()
+        except pa.ArrowException as error:
+            raise DataError(
+                f"The column {column.name!r} holds {column.type}, which Parquet cannot hold. Leave it out of the "
+                f"input, or give {argument('format', 'jsonl')}."
+            ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _KIND_OF_SUFFIX = {
 }
 _SAMPLE = 1 << 20
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -63,13 +66,23 @@ def find_sources(request: AnnotationRequest) -> list[Source]:
         DataError: A file is not there, is of no kind that is read, or is given twice.
     """
     sources = [source for name in request.input for source in _of_name(name, request)]
-    paths = [source.path for source in sources]
-    if twice := next((path for i, path in enumerate(paths) if path in paths[:i]), None):
+    places = [_place(source.path) for source in sources]
+    if len(set(places)) < len(places):
+        twice = next(sources[i].path for i, place in enumerate(places) if place in places[:i])
         raise DataError(f"{twice} is given twice. Give it once.")
-    output = Path(os.path.realpath(request.output))
-    if inside := next((path for path in paths if path.is_relative_to(output)), None):
+    output = _written(request)
+    if inside := next((place for place in places if place.is_relative_to(output)), None):
         raise DataError(f"{inside} is in the folder that is written. Give another {argument('output')}.")
     return sources
+
+
+def _place(path: Path) -> Path:
+    """Return a path without links and ``..``, but for its last part: in a cache, two names may lead to one file."""
+    return Path(os.path.realpath(path.parent), path.name)
+
+
+def _written(request: AnnotationRequest) -> Path:
+    return Path(os.path.realpath(expanded(request.output)))
 
 
 def fingerprint(path: Path) -> str:
@@ -89,7 +102,7 @@ def _of_name(name: str, request: AnnotationRequest) -> Iterator[Source]:
         if is_saved_dataset(path):
             yield from (Source(file, "arrow") for file in _saved(path, request.split))
         else:
-            yield from (_source(file, request) for file in _below(path))
+            yield from (_source(file, request) for file in _below(path, _written(request)))
     elif path.exists() or path.is_symlink():
         yield _source(path, request)
     elif looks_like_path(name) or (os.sep in str(expanded(name).parent) and expanded(name).parent.is_dir()):
@@ -129,17 +142,30 @@ def _saved(folder: Path, asked: str | None) -> list[Path]:
     return sorted(folder.glob("*.arrow"))
 
 
-def _below(folder: Path) -> list[Path]:
-    files = sorted(
+def _below(folder: Path, output: Path) -> list[Path]:
+    """Return the files of a corpus below a folder, but for those that are written; warn of others."""
+    found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in _KIND_OF_SUFFIX
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not _place(path).is_relative_to(output)
     )
+    files = [path for path in found if path.is_file() and path.suffix.lower() in _KIND_OF_SUFFIX]
     if not files:
         raise DataError(f"{folder}: has no file that is read here ({', '.join(_KIND_OF_SUFFIX)}).")
+    others = [path for path in found if path.is_symlink() if path.is_dir() or not path.exists()]
+    others += [path for path in found if path.is_file() and path.suffix.lower() not in _KIND_OF_SUFFIX]
+    if others:
+        known = ", ".join(_KIND_OF_SUFFIX)
+        logger.warning("%s: left out %s. What is read ends with %s", folder, _some(others, folder), known)
     return files
+
+
+def _some(paths: list[Path], folder: Path) -> str:
+    """Return the first few names in a folder, and the number of the others."""
+    names = [str(path.relative_to(folder)) for path in paths[:3]]
+    more = len(paths) - len(names)
+    return shortened(", ".join(names), 300) + (f" and {more:,} more" if more else "")
 
 
 def _source(path: Path, request: AnnotationRequest) -> Source:
@@ -166,6 +192,8 @@ def _kind(path: Path) -> str:
     if known == "text":
         _refuse_columns(path)
     if known is None:
+        if hint := other_kind(beginning_of(path)):
+            raise DataError(f"{path}: is not UTF-8 text; {hint}.")
         raise DataError(
             f"{path}: its name does not tell what it is. Give {argument('input_format', 'text')}, or jsonl, csv, "
             "parquet or arrow."

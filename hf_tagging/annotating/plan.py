@@ -15,6 +15,7 @@ from hf_tagging.annotating.columns import (
     ColumnTypes,
     Tagged,
     added_columns,
+    check_as_parquet,
     common_schema,
     tagged_column,
     written_schema,
@@ -118,11 +119,20 @@ def make_plan(request: AnnotationRequest, model: ModelFacts, told: Told) -> Plan
     if objects.names:
         name = next(str(source.path) for source in sources if source.kind == "jsonl")
         schemas.append((name, objects.schema(request)))
-    if not shards or not schemas:
+    if shards and not schemas:
+        path = sources[shards[0].source].path
+        raise DataError(
+            f"{path}: no line is a JSON object with a key; expected an object per line. If an object has "
+            f"several lines, with jq: jq -c . {path.name} > rows.jsonl"
+        )
+    if not shards:
         names = ", ".join(str(source.path) for source in sources[:3])
         raise DataError(f"{names}: there is no row to annotate.")
     kept = common_schema(schemas)
     tagged = tagged_column(kept, request, place=schemas[0][0])
+    written = written_schema(kept, added_columns(tagged, entities=model.entities), request.prefix)
+    if request.format == "parquet":
+        check_as_parquet(written)
     return Plan(
         asked=request.asked(),
         model=model,
@@ -130,7 +140,7 @@ def make_plan(request: AnnotationRequest, model: ModelFacts, told: Told) -> Plan
         prints=[(source.path.stat().st_size, fingerprint(source.path)) for source in sources],
         tagged=tagged,
         kept=kept,
-        written=written_schema(kept, added_columns(tagged, entities=model.entities), request.prefix),
+        written=written,
         shards=[replace(shard, number=number) for number, shard in enumerate(shards)],
     )
 

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from hf_tagging.atomic import Json, json_text
+from hf_tagging.errors import DataError
+from hf_tagging.problems import argument
 
 Objects: TypeAlias = list[dict[str, Json]]
 Columns: TypeAlias = "pa.Table | Objects"
@@ -54,10 +57,17 @@ class Rows:
 
 
 def taken(columns: Columns, places: Sequence[int]) -> Columns:
-    """Return some rows of columns."""
-    if isinstance(columns, pa.Table):
-        return columns if len(places) == len(columns) else columns.take(pa.array(places, pa.int64()))
-    return [columns[place] for place in places]
+    """Return some rows of columns.
+
+    Args:
+        columns: Of rows.
+        places: Of those that are returned, in their order.
+    """
+    if not isinstance(columns, pa.Table):
+        return [columns[place] for place in places]
+    # Not by Table.take, which knows not all types: strings as Polars writes them into Arrow files, for example.
+    runs = np.split(np.array(places, np.int64), np.flatnonzero(np.diff(places) != 1) + 1)
+    return pa.concat_tables([columns.slice(0, 0), *(columns.slice(run[0], len(run)) for run in runs if len(run))])
 
 
 def as_table(columns: Columns, schema: pa.Schema) -> pa.Table:
@@ -81,6 +91,27 @@ def _values(objects: Objects, column: pa.Field) -> list[Json]:
 
 
 def as_objects(columns: Columns) -> Iterable[dict[str, Json]]:
-    """Return columns as an object for each row."""
-    rows: Objects = columns.to_pylist() if isinstance(columns, pa.Table) else columns
+    """Return columns as an object for each row.
+
+    Raises:
+        DataError: A column holds text that is not UTF-8.
+    """
+    if not isinstance(columns, pa.Table):
+        return columns
+    try:
+        rows: Objects = columns.to_pylist()
+    except UnicodeDecodeError as error:
+        name = next(name for name in columns.column_names if not _is_decodable(columns[name]))
+        raise DataError(
+            f"The column {name!r} holds text that is not UTF-8, which only Parquet keeps as it is. Give "
+            f"{argument('format', 'parquet')}, or mend the input."
+        ) from error
     return rows
+
+
+def _is_decodable(column: pa.ChunkedArray) -> bool:
+    try:
+        column.to_pylist()
+    except UnicodeDecodeError:
+        return False
+    return True

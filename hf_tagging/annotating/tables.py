@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,23 +45,43 @@ def table_rows(path: Path, kind: str, column: str, first: int, count: int) -> It
         count: Number of rows.
 
     Yields:
-        Batches; rows from a place on where the file is damaged are set aside.
+        Batches; rows from where the file is damaged to the end of their row group are set aside.
     """
-    place, end = first, first + count
+    end = first + count
+    place, why = yield from _undamaged(path, kind, column, first, end)
+    if not why:
+        return
+    for part_end in _parts(path, kind, place, end):  # one may be damaged, and those behind it not
+        stopped, why = yield from _undamaged(path, kind, column, place, part_end)
+        lost = range(stopped + 1, part_end + 1)
+        if lost:
+            yield Rows([], [], [], [Rejected(row, "damaged", f"the file is damaged here: {why}") for row in lost])
+        place = part_end
+
+
+def _undamaged(path: Path, kind: str, column: str, place: int, end: int) -> Generator[Rows, None, tuple[int, str]]:
+    """Yield rows up to a place where the file is damaged; return that, and why no row behind it was read."""
     batches = _parquet_slices if kind == "parquet" else _arrow_slices
     try:
-        for batch in batches(path, first, count):
+        for batch in batches(path, place, end - place):
             table = pa.Table.from_batches([batch])
             yield Rows(range(place + 1, place + len(table) + 1), _cells(table[column]), table)
             place += len(table)
-        why = "the file has become shorter"
     except (OSError, pa.ArrowException) as error:
         if getattr(error, "errno", None) is not None:  # of the system, which may recover
             raise DataError(f"{path}: cannot be read ({first_line(error)}).") from error
-        why = first_line(error)
-    if place < end:
-        lost = [Rejected(row, "damaged", f"the file is damaged here: {why}") for row in range(place + 1, end + 1)]
-        yield Rows([], [], [], lost)
+        return place, first_line(error)
+    return place, "" if place == end else "the file has become shorter"
+
+
+def _parts(path: Path, kind: str, place: int, end: int) -> list[int]:
+    """Return where the row groups end that rows are in; the last one with the rows."""
+    ends: list[int] = []
+    if kind == "parquet":
+        with suppress(OSError, pa.ArrowException), pq.ParquetFile(path) as file:
+            groups = range(file.metadata.num_row_groups)
+            ends = [*accumulate(file.metadata.row_group(group).num_rows for group in groups)]
+    return [*(found for found in ends if place < found < end), end]
 
 
 def _parquet_slices(path: Path, first: int, count: int) -> Iterator[pa.RecordBatch]:
