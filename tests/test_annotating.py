@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -451,6 +452,24 @@ class TestInterrupted:
             summary, rows = annotate(source, rows_per_shard=1000)
         assert [row["id"] for row in rows] == list(range(2000))
         assert summary["annotated"] == 2000
+
+    def test_a_fork_server_that_is_killed_while_it_starts_a_worker_is_started_again(
+        self, annotate, tmp_path, monkeypatch
+    ):
+        started = multiprocessing.context.ForkServerProcess.start
+        failures = [EOFError("unexpected EOF")]
+
+        def start(process):
+            if failures:
+                raise failures.pop()
+            started(process)
+
+        monkeypatch.setattr(multiprocessing.context.ForkServerProcess, "start", start)
+        source = numbered(tmp_path / "in.jsonl", 4)
+        assert len(annotate(source)[1]) == 4
+        failures += [EOFError("unexpected EOF")] * 2
+        with pytest.raises(ModelError, match=r"No worker can be started\. .* give fewer workers\. The shards"):
+            annotate(source, overwrite=True)
 
     def test_a_shard_that_ends_two_workers_is_named(self, annotate, tmp_path):
         source = numbered(tmp_path / "in.jsonl", 4000)

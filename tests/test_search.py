@@ -343,6 +343,20 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path):
     assert record(folder / "trials" / "0")["resumed_from"].startswith("checkpoint-")
 
 
+def test_workers_that_all_die_before_any_trial_end_the_search(tmp_path, monkeypatch):
+    from hf_tagging.comparison import children
+    from hf_tagging.search.work import work_in_parallel
+
+    def start_child(command, log, **options):
+        return children.start_child(["sh", "-c", "kill -KILL $$"], log, **options)
+
+    monkeypatch.setattr("hf_tagging.search.work.start_child", start_child)
+    monkeypatch.setattr("hf_tagging.search.work._LOOK", 0.01)
+    search = read_search(write_search(tmp_path, "trials: 3"), output_dir=tmp_path / "out")
+    with pytest.raises(OutputError, match=r"4 processes have ended before any trial did, .*SIGKILL.*fewer workers"):
+        work_in_parallel(search, 1, [])
+
+
 @pytest.mark.slow
 @pytest.mark.failure_mode("search-ray-process")
 def test_ray_tune_trains_the_same_trials_again_after_a_kill_and_ctrl_c(tmp_path, capsys):

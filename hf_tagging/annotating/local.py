@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from hf_tagging.annotating.work import Job, Outcome, ShardWorker
+from hf_tagging.annotating.work import GO_ON, Job, Outcome, ShardWorker
 from hf_tagging.errors import ModelError
 from hf_tagging.problems import argument
 from hf_tagging.processes import ASKING
@@ -57,7 +57,7 @@ def run_local(
         The outcome of each shard as it comes, and None about twice a second in between.
 
     Raises:
-        ModelError: A shard has ended its worker twice.
+        ModelError: A shard has ended its worker twice, or none can be started.
     """
     waiting = deque(shards)
     deaths: Counter[int] = Counter()
@@ -95,12 +95,16 @@ def _start(job: Job, position: int, shard: int) -> _Worker:
     devices = torch.accelerator.device_count() if job.request.device is None else 0
     current = torch.accelerator.current_accelerator() if devices else None
     mine = job.on(f"{current.type}:{position % devices}" if current else None)
-    ours, theirs = multiprocessing.Pipe()
-    process = _process(theirs, mine)
-    process.start()
-    theirs.close()
-    ours.send(shard)
-    return _Worker(process, ours, shard)
+    for _ in range(_TRIES):
+        ours, theirs = multiprocessing.Pipe()
+        process = _process(theirs, mine)
+        with theirs, suppress(EOFError, OSError):  # the fork server was killed; the next start begins another one
+            process.start()
+            with suppress(OSError):  # the worker is gone already; the next look finds it so
+                ours.send(shard)
+            return _Worker(process, ours, shard)
+        ours.close()
+    raise ModelError(f"No worker can be started. If memory is short, give fewer {argument('workers')}. {GO_ON}")
 
 
 def _process(pipe: Connection, job: Job) -> BaseProcess:

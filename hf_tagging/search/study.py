@@ -38,7 +38,7 @@ from hf_tagging.training.resuming import FREE_ARGUMENTS
 STUDY = "study.db"
 _NAME = "search"
 _WAIT = 60.0  # seconds for another process to end its write
-_MOST_STARTS = 3  # of a trial whose processes die
+MOST_STARTS = 3  # of a trial whose processes die
 _MOST_TWINS = 50  # drawn one after the other: the space has no other values
 _SEEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
 # Epochs are reported in hundredths, because Optuna compares trials at whole steps.
@@ -196,7 +196,7 @@ class SearchStudy:
                 self.study.tell(trial, state=TrialState.FAIL)
                 lock.release()
                 continue
-            if starts < _MOST_STARTS:
+            if starts < MOST_STARTS:
                 trial.set_user_attr("starts", starts + 1)
                 return Taken(trial, dict(found.params), self.path(found.number), lock, again=True)
             self.fail(trial, f"its process ended {starts} times without a message (out of memory?)")

@@ -20,7 +20,7 @@ from hf_tagging.errors import ConfigError, OutputError, TaggingError
 from hf_tagging.hub import first_line
 from hf_tagging.problems import lines
 from hf_tagging.search.config import Search
-from hf_tagging.search.study import SearchStudy, Taken
+from hf_tagging.search.study import MOST_STARTS, SearchStudy, Taken
 from hf_tagging.search.trial import load_splits, remove_weights, train_trial
 from hf_tagging.training.startup import quiet_libraries
 
@@ -180,15 +180,20 @@ def work_in_parallel(search: Search, workers: int, argv: Sequence[str]) -> None:
             for number in range(workers):
                 start(number)
             told: set[int] = set()
+            deaths = ended = 0
             while running:
                 time.sleep(_LOOK)
                 interrupts.check()
                 tell_news(study, told)
+                if len(told) > ended:
+                    deaths, ended = 0, len(told)
                 for place, child in enumerate(running):
                     if child.popen.poll() is not None:
                         _check_end(child)
                         running.pop(place)
                         if child.popen.returncode < 0:
+                            deaths += 1
+                            _check_deaths(deaths, workers, child)
                             start(place)
                         break
         except BaseException:
@@ -202,6 +207,15 @@ def _check_end(child: Child) -> None:
         say(f"A process {child.why_it_failed()}; another one goes on with its trial")
     elif child.popen.returncode:
         raise OutputError(f"A process of the search failed: {child.why_it_failed()} (see {child.log})")
+
+
+def _check_deaths(deaths: int, workers: int, last: Child) -> None:
+    """Refuse to replace processes for ever that end before they have a trial; one that they had would have failed."""
+    if deaths > MOST_STARTS * workers:
+        raise OutputError(
+            f"{deaths} processes have ended before any trial did, the last one {last.why_it_failed()} "
+            f"(see {last.log}). If memory is short, give fewer workers."
+        )
 
 
 def tell_news(study: SearchStudy, told: set[int]) -> None:
