@@ -288,6 +288,7 @@ def test_rows_that_end_early_for_some_readers_are_refused(corpus):
         ("--task ner --max_steps 9 --tokens_per_batch auto", "tokens_per_batch: tries the longest sentences"),
         ("--task ner --max_steps 9 --context document", "context: needs whole documents"),
         ("--task ner --max_steps 9 --encoder hmm", "encoder: counts all of training"),
+        ("--task ner --max_steps 9 --eval_steps 6 --save_steps 4", "saving steps to be a round multiple"),
         ("--task ner --max_steps 9 --encoder lstm", "words: the vocabulary is that of all of training"),
     ],
 )

@@ -91,13 +91,19 @@ def with_defaults(config: T, defaults: Mapping[str, object]) -> T:
     Args:
         config: Config to copy.
         defaults: By name.
+
+    Raises:
+        ConfigError: If what was given does not go with them.
     """
     values = given_values(config)
     chosen = {n: v for n, v in defaults.items() if n not in values}
     given = given_by(config)
     if chosen == given.defaults and values == given.values:
         return config
-    return type(config)(given=Given(values, chosen))
+    try:
+        return type(config)(given=Given(values, chosen))
+    except ValueError as error:  # of TrainingArguments, which did not know of them when the config was made
+        raise ConfigError([Problem("", None, " ".join(str(error).split()))]) from error
 
 
 def naming_unknown(cls: type[C]) -> type[C]:
