@@ -343,6 +343,48 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path):
     assert record(folder / "trials" / "0")["resumed_from"].startswith("checkpoint-")
 
 
+def test_the_study_is_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    from hf_tagging.search.study import SearchStudy
+
+    monkeypatch.chdir(tmp_path)
+    path = write_search(tmp_path, "trials: 3")
+    for name in ("a?b=1", "a?b=2", "50 %20 #1", "{SCHEMA}"):
+        search = read_search(path, output_dir=tmp_path / name)
+        taken = SearchStudy(search).take()
+        assert taken.number == 0  # of a study of its own
+        taken.release()
+        assert (tmp_path / name / "study.db").stat().st_size
+        assert [trial.number for trial in SearchStudy(search).trials] == [0]
+    assert not [*tmp_path.glob("study.db"), *tmp_path.glob("a")]
+
+
+def test_a_study_that_cannot_be_read_is_named(tmp_path):
+    from hf_tagging.search.study import SearchStudy
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "study.db").write_text("no database " * 100)
+    search = read_search(write_search(tmp_path), output_dir=tmp_path / "out")
+    with pytest.raises(OutputError, match=r"study\.db: cannot be read as the study .*file is not a database.*Move it"):
+        SearchStudy(search)
+
+
+def test_weights_are_removed_by_two_processes_at_once(tmp_path, monkeypatch):
+    import hf_tagging.search.trial as search_trial
+
+    def remove_beside_another(path):
+        monkeypatch.undo()
+        (path / "model.safetensors").unlink()
+        raise FileNotFoundError(2, "No such file or directory", "model.safetensors")
+
+    checkpoint = tmp_path / "checkpoint-3"
+    checkpoint.mkdir()
+    for name in ("model.safetensors", "trainer_state.json"):
+        (checkpoint / name).write_text("{}")
+    monkeypatch.setattr(search_trial, "remove", remove_beside_another)
+    search_trial.remove_weights(tmp_path)
+    assert not checkpoint.exists()
+
+
 def test_workers_that_all_die_before_any_trial_end_the_search(tmp_path, monkeypatch):
     from hf_tagging.comparison import children
     from hf_tagging.search.work import work_in_parallel

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def _write_plan(study: SearchStudy, trials: Sequence[FrozenTrial], parallel: int
     with whole_file(plan) as file:
         file.write(
             "# The best trials of a search, trained again with further seeds.\n"
-            f"#   python recipes/compare.py --config {plan}\n"
+            f"#   python recipes/compare.py --config {shlex.quote(str(plan))}\n"
             f"output_dir: {_scalar(str(folder))}\n"
             f"seeds: [{', '.join(map(str, study.search.options.seeds))}]\n"
             f"split: validation\nparallel: {parallel}\nruns:\n" + "\n".join(runs) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections import Counter
 from datetime import date
@@ -127,7 +128,7 @@ def _write(study: SearchStudy, winner: Winner, result: SearchResult) -> None:
     ]
     if result.test:
         head.append(f"Test {result.metric_name}: {spread(result.test)}.")
-    head.append(f"  python {command} --config {folder / BEST}")
+    head.append(f"  python {command} --config {shlex.quote(str(folder / BEST))}")
     remove_left_behind(folder / BEST, folder / PAGE, folder / DATA)
     write_run(folder / BEST, search.run_settings(winner.trial.params), head)
     write_json(folder / DATA, result.as_dict(), default=None)

@@ -12,10 +12,12 @@ import fcntl
 import json
 import logging
 import math
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -23,10 +25,12 @@ from datasets import Dataset
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import DatabaseError
 
 from hf_tagging.atomic import json_text
-from hf_tagging.disk import check_writable
+from hf_tagging.disk import check_writable, refusal
 from hf_tagging.errors import DataError, OutputError
+from hf_tagging.hub import first_line
 from hf_tagging.locks import FolderLock
 from hf_tagging.problems import argument
 from hf_tagging.search.config import Search
@@ -97,16 +101,25 @@ class SearchStudy:
             self.study = self._opened()
 
     def _opened(self) -> optuna.Study:
-        self.storage = optuna.storages.RDBStorage(
-            f"sqlite:///{self.folder / STUDY}", engine_kwargs={"connect_args": {"timeout": _WAIT}}
-        )
-        study = optuna.create_study(
-            storage=self.storage,
-            study_name=_NAME,
-            direction="maximize",
-            load_if_exists=True,
-            pruner=_pruner(self.search),
-        )
+        file = (self.folder / STUDY).absolute()
+        # Not by the URL alone, in which characters of a folder would be a query ("?") or a template ("{").
+        connect = partial(sqlite3.connect, file, timeout=_WAIT, check_same_thread=False)
+        try:
+            self.storage = optuna.storages.RDBStorage(f"sqlite:///{STUDY}", engine_kwargs={"creator": connect})
+            study = optuna.create_study(
+                storage=self.storage,
+                study_name=_NAME,
+                direction="maximize",
+                load_if_exists=True,
+                pruner=_pruner(self.search),
+            )
+        except DatabaseError as error:
+            if refusal(error):
+                raise
+            raise OutputError(
+                f"{file}: cannot be read as the study of a search ({first_line(error.orig or error)}). Move it away, "
+                f"or choose another {argument('output_dir')}."
+            ) from error
         asked = _asked(self.search)
         before = study.user_attrs.get("asked")
         if before is None:
