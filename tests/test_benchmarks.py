@@ -629,4 +629,4 @@ def test_published_comparisons_say_where_they_come_from():
     assert len(found) >= 6
     for comparison in found:
         assert comparison["command"]
-        assert "README.md" in comparison["source"]
+        assert re.search(r"README\.md|run\.json|export\.json", comparison["source"])
