@@ -510,6 +510,13 @@ class TestToken:
             "HTTPBearer": {"type": "http", "scheme": "bearer"}
         }
 
+    def test_probes_may_ask_by_head(self, models):
+        async def send():
+            async with client_of(models, token="s3cret") as client:
+                return [await client.head(path) for path in ("/health", "/ready", "/tag", "/nowhere")]
+
+        assert [answer.status_code for answer in asyncio.run(send())] == [200, 200, 405, 404]
+
     def test_comes_before_the_body(self, models):
         (answer,) = ask(models, {"text": "a" * 300_000}, token="s3cret")
         assert answer.status_code == 401

@@ -126,6 +126,15 @@ class TestToSpacy:
         with pytest.raises(TaggingError, match="the doc has the text 'Ada came', and what was tagged is 'Ada left'"):
             to_spacy(text_of(("Ada", "O"), ("left", "O")), nlp.make_doc("Ada came"))
 
+    def test_refuses_what_is_something_else(self, nlp):
+        with pytest.raises(TaggingError, match="it was given a str and a English"):
+            to_spacy("Ada left", nlp)
+        with pytest.raises(TaggingError, match="it was given a TaggedText and a str"):
+            to_spacy(text_of(("Ada", "O")), "Ada")
+        for given in ("Ada", nlp("Ada left")[:1]):
+            with pytest.raises(TaggingError, match=r"from_spacy takes a Doc, as nlp\(text\) returns it"):
+                from_spacy(given)
+
 
 class TestFromSpacy:
     def test_gives_back_what_was_put_in(self, nlp, tagger):

@@ -62,10 +62,16 @@ def to_spacy(tagged: TaggedText, doc: Doc | Language) -> Doc:
             the words and sentences of the text.
 
     Raises:
-        TaggingError: The doc has another text.
+        TaggingError: The doc has another text, or one of the two is something else.
     """
+    from spacy.language import Language
     from spacy.tokens import Doc
 
+    if not isinstance(tagged, TaggedText) or not isinstance(doc, Doc | Language):
+        raise TaggingError(
+            "to_spacy takes a tagged text, as Tagger.tag_text returns it, and a Doc or a pipeline of spaCy; it was "
+            f"given a {type(tagged).__name__} and a {type(doc).__name__}."
+        )
     if not isinstance(doc, Doc):
         doc = _new_doc(tagged, doc)
     if doc.text != tagged.text:
@@ -92,7 +98,14 @@ def from_spacy(doc: Doc, tags: Literal["entities", "tag", "pos"] = "entities") -
     Returns:
         Words and entities with the offsets of the doc. Scores are not a number, except of entities that `to_spacy` has
         put there.
+
+    Raises:
+        TaggingError: It is no document of spaCy.
     """
+    from spacy.tokens import Doc
+
+    if not isinstance(doc, Doc):
+        raise TaggingError(f"from_spacy takes a Doc, as nlp(text) returns it; it was given a {type(doc).__name__}.")
     tokens = words_of(doc)
     has_entities = tags == "entities"
     tag_of = _iob2 if has_entities else lambda token: getattr(token, f"{tags}_") or NO_TAG

@@ -98,12 +98,14 @@ def _add_tagging(router: APIRouter, batchers: dict[str, Batcher], limits: Limits
 
 
 def _add_probes(app: FastAPI) -> None:
-    """Add what tells an orchestrator how the server is; it needs no token."""
+    """Add what tells an orchestrator how the server is: without a token, and by HEAD too, as `wget --spider` asks."""
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="Tell that the process lives.")
     async def health() -> Status:
         return Status(status="ok")
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", summary="Tell whether requests are accepted.", responses={503: {"model": Status}})
     async def ready(response: Response) -> Status:
         if not app.state.gate.draining:
