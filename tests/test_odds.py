@@ -159,7 +159,7 @@ class TestTagNbest:
             assert best == tags or not keep
 
     def test_a_number_that_is_none_is_refused(self, taggers, kind):
-        for n in (0, 2.0, "2"):
+        for n in (0, True, 2.0, "2"):
             with pytest.raises(ConfigError, match=f"n: {n!r} is not a positive whole number"):
                 taggers[kind].tag_nbest(SENTENCE, n)
         with pytest.raises(TaggingError, match="given a str"):

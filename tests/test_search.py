@@ -371,7 +371,7 @@ def test_a_study_that_cannot_be_read_is_named(tmp_path):
 def test_weights_are_removed_by_two_processes_at_once(tmp_path, monkeypatch):
     import hf_tagging.search.trial as search_trial
 
-    def remove_beside_another(path):
+    def remove_beside_another(path, *args, **options):
         monkeypatch.undo()
         (path / "model.safetensors").unlink()
         raise FileNotFoundError(2, "No such file or directory", "model.safetensors")
@@ -380,7 +380,7 @@ def test_weights_are_removed_by_two_processes_at_once(tmp_path, monkeypatch):
     checkpoint.mkdir()
     for name in ("model.safetensors", "trainer_state.json"):
         (checkpoint / name).write_text("{}")
-    monkeypatch.setattr(search_trial, "remove", remove_beside_another)
+    monkeypatch.setattr("shutil.rmtree", remove_beside_another)
     search_trial.remove_weights(tmp_path)
     assert not checkpoint.exists()
 

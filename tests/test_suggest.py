@@ -262,6 +262,10 @@ class TestReading:
         content = '{"text": "Porto"}\n'
         assert self.texts(tmp_path / "a.jsonl", content, input_format="text") == ['{"text": "Porto"}']
         assert self.texts(tmp_path / "a.csv", content, input_format="jsonl") == ["Porto"]
+        with pytest.raises(ConfigError, match=r"text_column=body: goes with CSV .*, and not with input_format=text"):
+            self.texts(tmp_path / "a.jsonl", content, input_format="text", text_column="body")
+        with pytest.raises(ConfigError, match="input_format=xml: expected one of column, jsonl, text, csv"):
+            self.texts(tmp_path / "a.jsonl", content, input_format="xml")
         with pytest.raises(DataError, match="Give input_format=column or input_format=text"):
             self.texts(tmp_path / "a.txt", "Porto\n")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
@@ -126,7 +127,7 @@ def checked_position(words: list[str], position: int) -> int:
     Raises:
         ConfigError: There is no such word, or the position is no integer.
     """
-    if isinstance(position, bool) or not isinstance(position, int | np.integer):
+    if isinstance(position, bool) or not isinstance(position, Integral):
         raise ConfigError(f"position: {position!r} is not the number of a word. Give an integer; words count from 0.")
     if not -len(words) <= position < len(words):
         raise ConfigError(f"position: {position} is not a word of this sentence, which has {len(words):,} words.")

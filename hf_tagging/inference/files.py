@@ -270,10 +270,9 @@ def read_records(
     documents: bool = False,
 ) -> Iterator[Record]:
     """Return the records of a file; see `tag_file`, and for `documents` `read_columns`."""
-    if format not in FORMATS:
-        raise ConfigError(f"{argument('format', format)}: expected one of {', '.join(FORMATS)}.")
-    if text_column is not None and (format in ("column", "text") or tokens_column is not None):
-        raise _idle(text_column, argument("tokens_column") if tokens_column is not None else argument("format", format))
+    if text_column is not None and tokens_column is not None:
+        raise _idle(text_column, argument("tokens_column"))
+    check_format(format, text_column)
     if format == "csv":
         if text_column is None:
             raise _which_column(path)
@@ -287,6 +286,23 @@ def read_records(
         tokens_key = None if tokens_column is None else str(tokens_column)
         return read_jsonl(path, cutter, tokens_key=tokens_key, text_key=text_column)
     return read_texts(path, cutter)
+
+
+def check_format(format: str, text_column: str | None, *, option: str = "format") -> None:
+    """Make sure that a format is one of `FORMATS`, and has columns if one is named.
+
+    Args:
+        format: The format.
+        text_column: Column of the texts, or None.
+        option: Name of the argument of the format, for the error.
+
+    Raises:
+        ConfigError: Otherwise.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"{argument(option, format)}: expected one of {', '.join(FORMATS)}.")
+    if text_column is not None and format in ("column", "text"):
+        raise _idle(text_column, argument(option, format))
 
 
 def _idle(text_column: str, beside: str) -> ConfigError:

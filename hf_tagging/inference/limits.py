@@ -1,4 +1,4 @@
-"""TagLimits that rules set to the tags of words, before they are decoded."""
+"""Limits that rules set to the tags of words, before they are decoded."""
 
 from __future__ import annotations
 

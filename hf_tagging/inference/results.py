@@ -87,8 +87,15 @@ def tagged_text(
         rule = next(filter(None, rules[first : last + 1]), "")
         kind = schema.entity_types[types[first]]
         entities.append(Entity(kind, text[start:end], start, end, score, first, last + 1, rule))
-    has_entities, has_rules = bool(schema.entity_types), len(labels.rules) > 0
-    return TaggedText(text, words, entities, tuple(starts), has_rules, has_entities, known_tags=schema.tags)
+    return TaggedText(
+        text,
+        words,
+        entities,
+        tuple(starts),
+        has_rules=len(labels.rules) > 0,
+        has_entities=bool(schema.entity_types),
+        known_tags=schema.tags,
+    )
 
 
 def tagged_cut(cut: CutText, labels: Sequence[WordLabels], schema: TagSchema) -> TaggedText:

@@ -21,7 +21,7 @@ from hf_tagging.data.text_lines import shortened
 from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.inference.exports import log_notes, read_export, refuse_options_of_exports, tagging_request
-from hf_tagging.inference.files import detect_format
+from hf_tagging.inference.files import check_format, detect_format
 from hf_tagging.inference.records import read_columns, read_lines
 from hf_tagging.inference.text_records import csv_head, csv_rows
 from hf_tagging.problems import argument
@@ -54,8 +54,10 @@ def read_documents(
 
     Raises:
         DataError: The file cannot be read, with file and line.
-        ConfigError: An option of exports is given for a file that is none.
+        ConfigError: There is no such format, or an option is given that does not go with the file.
     """
+    if input_format is not None:
+        check_format(input_format, text_column, option="input_format")
     path = expanded(path)
     check_input(path)
     if not path.exists():

@@ -115,7 +115,7 @@ class WordTagger(Labeller):
             ConfigError: `n` is not a positive whole number.
             TaggingError: See `tag`.
         """
-        if not isinstance(n, Integral) or n < 1:
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
             raise ConfigError(f"n: {n!r} is not a positive whole number of tag sequences.")
         sentences, many = as_sentences(words)
         found = [

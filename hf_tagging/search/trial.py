@@ -6,7 +6,7 @@ import gc
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,9 +131,7 @@ def remove_weights(folder: Path) -> None:
         folder: Of the run.
     """
     for checkpoint in RunFolder(folder).checkpoints():
-        while checkpoint.exists():
-            with suppress(FileNotFoundError):  # another process of the search removes them as well
-                remove(checkpoint)
+        remove(checkpoint)
 
 
 def _free_memory() -> None:

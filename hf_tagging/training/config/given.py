@@ -103,7 +103,7 @@ def with_defaults(config: T, defaults: Mapping[str, object]) -> T:
     try:
         return type(config)(given=Given(values, chosen))
     except ValueError as error:  # of TrainingArguments, which did not know of them when the config was made
-        raise ConfigError([Problem("", None, " ".join(str(error).split()))]) from error
+        raise ConfigError(" ".join(str(error).split())) from error
 
 
 def naming_unknown(cls: type[C]) -> type[C]:
