@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from fastapi.testclient import TestClient
 from fork_server import Forked, fork
 from recipe_runs import environment
 from tiny_models import tiny_bert
+from transformers import AutoConfig, AutoModelForTokenClassification
 
 from hf_tagging import Tagger
 from hf_tagging.cli import main
@@ -221,10 +223,20 @@ def test_sigterm_under_load_loses_no_request_that_was_accepted(model):
     assert {(answer.status_code, answer.json()["error"]["code"]) for answer in refused} == {(503, "draining")}
 
 
-def test_a_second_ctrl_c_waits_for_no_answer(model):
-    server, address = start(model, "--max_words", 200_000, "--max_bytes", 10_000_000)
+@pytest.fixture
+def slow_model(model, tmp_path) -> Path:
+    """The model with twelve wide layers: 150,000 words take it tens of seconds on two cores."""
+    folder = shutil.copytree(model, tmp_path / "ner")
+    sizes = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12, "num_attention_heads": 12}
+    config = AutoConfig.from_pretrained(folder, **sizes)
+    AutoModelForTokenClassification.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_second_ctrl_c_waits_for_no_answer(slow_model):
+    server, address = start(slow_model, "--max_words", 200_000, "--max_bytes", 10_000_000)
     with ThreadPoolExecutor(1) as client:
-        body = {"words": ["ships"] * 150_000}  # seconds, also for a tiny model
+        body = {"words": ["ships"] * 150_000}
         asked = client.submit(httpx.post, f"{address}/tag", json=body, timeout=60)
         while 'hf_tagging_queue_words{model="ner"} 150000.0' not in httpx.get(f"{address}/metrics").text:
             time.sleep(0.01)
