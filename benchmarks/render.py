@@ -57,7 +57,7 @@ BENCHMARKS = {
 HIGHLIGHTS = (
     ("training", "training", "stock Trainer, batch 8"),
     ("quality", "training until the final validation F1 of the peer", "stock Trainer, first evaluation with it"),
-    ("quality", "NER, test F1, 2 seeds", "stock Trainer"),
+    ("quality", "NER, test F1, 5 seeds", "stock Trainer"),
     ("tagging", "tagging", "pipeline at its default"),
     ("tagging", "tagging, exported model", "pipeline at its default"),
     ("serving", "serving, exported model, 64 clients", "FastAPI and pipeline"),
