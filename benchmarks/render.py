@@ -246,7 +246,7 @@ def render_all(folder: Path) -> dict[str, str]:
     if ("annotate", "cpu") in results:
         tables["annotate"] = render_annotating(results["annotate", "cpu"])
     tables["serving"] = render_serving(results["serving", "cpu"]) if ("serving", "cpu") in results else NOT_MEASURED
-    kinds = {"runs": render_runs, "averaging": render_averaging}
+    kinds = {"runs": render_runs, "rates": render_runs, "averaging": render_averaging}
     for path in sorted(folder.glob("comparisons/*.json")):
         try:
             comparison = json.loads(path.read_text(encoding="utf-8"))
