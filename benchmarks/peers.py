@@ -99,7 +99,7 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=names, default=names, help=f"({' '.join(names)})")
     parser.add_argument("--whole", nargs="+", choices=names, default=[], help="peers that train to the end (none)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of tagging, per side and round (5)")
-    parser.add_argument("--epochs", type=positive, default=3, help="of a whole training (3)")
+    parser.add_argument("--epochs", type=positive, default=3, help="of a whole training, ours too (3)")
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"of our recipe ({CONFIG.name})")
     parser.add_argument("--work", type=Path, default=Path("runs/peers"), help="what is finished (runs/peers)")
     args = parser.parse_args(argv)

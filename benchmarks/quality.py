@@ -129,7 +129,9 @@ class Curve(TrainerCallback):
 
 def ours(corpus: Corpus, args: argparse.Namespace, seed: int, folder: Path) -> tuple[Trainer, Count]:
     """Our trainer, and what counts its entities in a split."""
-    flags = ("--config", str(args.config), *(() if args.epochs is None else ("--num_train_epochs", str(args.epochs))))
+    flags = ["--config", str(args.config)]
+    if args.epochs is not None:
+        flags += ["--num_train_epochs", str(args.epochs)]
     trainer = our_trainer(corpus.dataset, corpus.schema, flags=flags, folder=str(folder), **_options(args, seed))
 
     def count(split: str) -> SentenceCounts:
@@ -292,12 +294,14 @@ def main(argv: list[str] | None = None) -> None:
     kept = {name: s.select(range(min(args.sentences or len(s), len(s)))) for name, s in corpus.dataset.items()}
     corpus = Corpus(corpus.name, DatasetDict(kept), corpus.schema)
     data = describe_data(corpus, corpus.dataset["train"])
-    asked = {name: str(getattr(args, name)) for name in ("model", "epochs", "evaluations")}
+    asked = {"model": args.model, "evaluations": str(args.evaluations)}
     asked |= {"data": data["fingerprint"], "device": device_of(args)}
     asked_of = {
         OURS: asked | {"config": args.config.read_text(encoding="utf-8")},
         STOCK: asked | {"epochs": str(_stock_epochs(args))},
     }
+    if args.epochs is not None:
+        asked_of[OURS]["epochs"] = str(args.epochs)
     records: dict[str, list[Record]] = {OURS: [], STOCK: []}
     for number, seed in enumerate(args.seeds):
         for side in list(records)[:: -1 if number % 2 else 1]:

@@ -267,7 +267,9 @@ def test_alignment(model, tmp_path):
 
 
 def test_quality_goes_on_where_it_was(encoder, tmp_path, capsys):
-    given = flags(encoder, tmp_path, "--seeds", 1, 2, "--epochs", 1, "--sentences", 16, "--evaluations", 2)
+    config = tmp_path / "config.yaml"
+    config.write_text("task: ner\nnum_train_epochs: 1\n")
+    given = flags(encoder, tmp_path, "--seeds", 1, 2, "--config", config, "--sentences", 16, "--evaluations", 2)
     given += ["--target", "0.0001", "--work", str(tmp_path / "work")]
     quality.main(given)
     found = result(tmp_path, "quality")
@@ -277,7 +279,8 @@ def test_quality_goes_on_where_it_was(encoder, tmp_path, capsys):
         ("NER, validation F1, 2 seeds", "stock Trainer"),
         ("NER, test F1, 2 seeds", "stock Trainer"),
     ]
-    assert [point["epoch"] for point in found["figures"]["ours"][0]["curve"]] == [0.5, 1.0]
+    epochs = {side: [point["epoch"] for point in runs[0]["curve"]] for side, runs in found["figures"].items()}
+    assert epochs == {"ours": [0.5, 1.0], "stock Trainer": [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]}
     assert capsys.readouterr().out.count("finished before") == 0
     for side in ("ours", "stock"):
         kept = json.loads((tmp_path / "work" / f"{side}-seed-1.json").read_text())
@@ -288,8 +291,9 @@ def test_quality_goes_on_where_it_was(encoder, tmp_path, capsys):
     assert capsys.readouterr().out.count("finished before") == 3
     assert result(tmp_path, "quality")["lines"][:2] == found["lines"][:2]  # the same seed, the same weights
 
-    with pytest.raises(ConfigError, match=r"ours-seed-1\.json: was asked"):
-        quality.main([*given, "--evaluations", "1"])
+    for other in (("--evaluations", "1"), ("--epochs", "1")):
+        with pytest.raises(ConfigError, match=r"ours-seed-1\.json: was asked"):
+            quality.main([*given, *other])
 
 
 @pytest.mark.slow

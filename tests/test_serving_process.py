@@ -239,6 +239,7 @@ def test_a_second_ctrl_c_waits_for_no_answer(slow_model):
         body = {"words": ["ships"] * 150_000}
         asked = client.submit(httpx.post, f"{address}/tag", json=body, timeout=60)
         while 'hf_tagging_queue_words{model="ner"} 150000.0' not in httpx.get(f"{address}/metrics").text:
+            assert not asked.done()
             time.sleep(0.01)
         for _ in range(2):
             os.kill(server.processes[0], signal.SIGINT)
