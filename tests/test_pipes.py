@@ -22,7 +22,8 @@ from hf_tagging.data.spool import Spool
 from hf_tagging.data.text import split_words
 from hf_tagging.errors import ConfigError, DataError, OutputError
 from hf_tagging.inference.evaluating import evaluate_predictions
-from hf_tagging.inference.files import FORMATS, tag_file
+from hf_tagging.inference.file_formats import FORMATS
+from hf_tagging.inference.files import tag_file
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.models.word_vectors import read_vectors
 from hf_tagging.training import DataConfig

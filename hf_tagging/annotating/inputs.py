@@ -26,7 +26,7 @@ from hf_tagging.data.spool import is_pipe
 from hf_tagging.data.text_lines import BOM, other_kind, shortened
 from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
-from hf_tagging.inference.files import detect_format
+from hf_tagging.inference.file_formats import detect_format
 from hf_tagging.inference.text_records import csv_separators
 from hf_tagging.problems import argument
 

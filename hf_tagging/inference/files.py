@@ -6,24 +6,22 @@ import contextlib
 import logging
 import os
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import TextIO
 
 from hf_tagging.atomic import destination, whole_file
-from hf_tagging.data.columns.layout import is_blank
-from hf_tagging.data.columns.marks import DOCUMENT_MARK
-from hf_tagging.data.files import begins_like_json, is_parquet, missing_path
+from hf_tagging.data.files import is_parquet, missing_path
 from hf_tagging.data.formats import format_of
 from hf_tagging.data.formats.base import Format, Head
 from hf_tagging.data.formats.text_entities import TEXT_ENTITIES
 from hf_tagging.data.spool import STANDARD_INPUT, Spool, check_input
 from hf_tagging.data.text_lines import shortened
 from hf_tagging.disk import check_writable, expanded, writing_to, writing_to_stdout
-from hf_tagging.errors import ConfigError, DataError, OutputError, printable
+from hf_tagging.errors import DataError, OutputError, printable
 from hf_tagging.inference.cutting import Splitter, TextCutter
 from hf_tagging.inference.exports import (
     STDOUT,
@@ -33,7 +31,8 @@ from hf_tagging.inference.exports import (
     tagging_request,
     written_format,
 )
-from hf_tagging.inference.records import Record, read_columns, read_lines
+from hf_tagging.inference.file_formats import FORMATS, check_format, detect_format, idle_text_column
+from hf_tagging.inference.records import Record, read_columns
 from hf_tagging.inference.results import WordLabels, joined, text_table
 from hf_tagging.inference.text_records import csv_names, read_csv, read_jsonl, read_texts, text_record
 from hf_tagging.inference.word_tagger import WordTagger
@@ -41,19 +40,9 @@ from hf_tagging.problems import argument, switch
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("column", "jsonl", "text", "csv")
 STDIN = "-"
-_FORMAT_OF_SUFFIX = {
-    **dict.fromkeys(
-        (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".bioes", ".ner", ".pos", ".tsv"), "column"
-    ),
-    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
-    **dict.fromkeys((".text", ".md"), "text"),
-    ".csv": "csv",
-}
 _TEXT_NAMES = ("text", "body", "content", "message", "sentence", "document", "tweet", "title")
 _OTHER_SUFFIXES = {".parquet": "Parquet", ".arrow": "Arrow", ".feather": "Arrow"}
-_PROBED_LINES = 200
 
 
 @dataclass(frozen=True)
@@ -200,7 +189,7 @@ def _tool_format(path: Path | None, format: str | None, text_column: str | None 
         return None if was_tagged else found
     form = written_format(format, beside=FORMATS)
     if text_column is not None:
-        raise _idle(text_column, argument("format", format))
+        raise idle_text_column(text_column, argument("format", format))
     return form
 
 
@@ -271,7 +260,7 @@ def read_records(
 ) -> Iterator[Record]:
     """Return the records of a file; see `tag_file`, and for `documents` `read_columns`."""
     if text_column is not None and tokens_column is not None:
-        raise _idle(text_column, argument("tokens_column"))
+        raise idle_text_column(text_column, argument("tokens_column"))
     check_format(format, text_column)
     if format == "csv":
         if text_column is None:
@@ -288,29 +277,6 @@ def read_records(
     return read_texts(path, cutter)
 
 
-def check_format(format: str, text_column: str | None, *, option: str = "format") -> None:
-    """Make sure that a format is one of `FORMATS`, and has columns if one is named.
-
-    Args:
-        format: The format.
-        text_column: Column of the texts, or None.
-        option: Name of the argument of the format, for the error.
-
-    Raises:
-        ConfigError: Otherwise.
-    """
-    if format not in FORMATS:
-        raise ConfigError(f"{argument(option, format)}: expected one of {', '.join(FORMATS)}.")
-    if text_column is not None and format in ("column", "text"):
-        raise _idle(text_column, argument(option, format))
-
-
-def _idle(text_column: str, beside: str) -> ConfigError:
-    return ConfigError(
-        f"{argument('text_column', text_column)}: goes with CSV and JSON Lines, and not with {beside}. Leave one out."
-    )
-
-
 def _which_column(path: Path) -> DataError:
     names = csv_names(path)
     example = next((name for name in names if name.strip().lower() in _TEXT_NAMES), names[-1] if names else "NAME")
@@ -318,53 +284,6 @@ def _which_column(path: Path) -> DataError:
         f"{path}: is CSV, with the columns {shortened(', '.join(names), 200)}. Which one is the text? Give "
         f"{argument('text_column', example)}, or another. A word per line? {argument('format', 'column')} "
         f"{argument('separator', ',')}. Plain text? {argument('format', 'text')}."
-    )
-
-
-def detect_format(path: Path, text_column: str | None = None, *, option: str = "format") -> str:
-    """Return which of `FORMATS` a file is in, by its suffix or its lines.
-
-    Args:
-        path: The file.
-        text_column: Column of the texts, which columns of words have not.
-        option: Name of the argument that says it, for the error.
-
-    Raises:
-        DataError: They do not tell.
-    """
-    known = _FORMAT_OF_SUFFIX.get(path.suffix.lower())
-    if known != "jsonl" and (known is None or text_column is not None) and begins_like_json(path):
-        return "jsonl"  # a pipe, mostly, of whatever name
-    if text_column is not None and known != "jsonl":
-        return "csv"
-    return known or _format_of_lines(path, option)
-
-
-def _format_of_lines(path: Path, option: str) -> str:
-    """Tell columns from text for suffixes such as ``.txt``, which are used for both: columns are as many in every line.
-
-    Raises:
-        DataError: If the file is empty, or the first lines do not tell. A wrong guess would give wrong tags without an
-            error.
-    """
-    lines = [line for _, line in islice(read_lines(path), _PROBED_LINES) if not is_blank(line)]
-    if lines and DOCUMENT_MARK.match(lines[0]):
-        return "column"
-    counts = Counter(len(line.split()) for line in lines if not line.startswith("#"))
-    most = max(counts.values(), default=0) / max(1, counts.total())
-    if most > 0.9 and counts.total() >= 5:
-        return "column"
-    if most <= 0.5 and counts:
-        return "text"
-    if not counts:
-        what = "there is no word in its first lines" if lines or path.stat().st_size else "the file is empty"
-        raise DataError(
-            f"{path}: {what}; expected columns, JSON Lines or plain text. With {argument(option)}, it is "
-            "tagged as it is."
-        )
-    raise DataError(
-        f"{path}: its suffix and its first lines do not tell whether it holds columns (a word per line) or plain text "
-        f"(a text per line). Give {argument(option, 'column')} or {argument(option, 'text')}."
     )
 
 

@@ -21,7 +21,7 @@ from hf_tagging.data.text_lines import shortened
 from hf_tagging.disk import expanded
 from hf_tagging.errors import DataError
 from hf_tagging.inference.exports import log_notes, read_export, refuse_options_of_exports, tagging_request
-from hf_tagging.inference.files import check_format, detect_format
+from hf_tagging.inference.file_formats import check_format, detect_format
 from hf_tagging.inference.records import read_columns, read_lines
 from hf_tagging.inference.text_records import csv_head, csv_rows
 from hf_tagging.problems import argument

@@ -20,7 +20,8 @@ from hf_tagging.data import load_tagging_dataset
 from hf_tagging.data.plain_text import load_text, read_table
 from hf_tagging.data.text import split_words
 from hf_tagging.inference.evaluating import evaluate_predictions
-from hf_tagging.inference.files import FORMATS, tag_file
+from hf_tagging.inference.file_formats import FORMATS
+from hf_tagging.inference.files import tag_file
 from hf_tagging.inference.parity import read_examples
 from hf_tagging.inference.tagger import Tagger
 from hf_tagging.models.word_vectors import read_vectors
